@@ -1,0 +1,1 @@
+//! Guardian: one dependency, one feature per domain

@@ -1,0 +1,1 @@
+//! Guardian's doors: tower layers and HTTP vocabulary for the Guardian suite

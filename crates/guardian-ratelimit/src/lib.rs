@@ -1,0 +1,1 @@
+//! Exact, hierarchical rate limits decided all-or-nothing, in memory or on Redis

@@ -1,0 +1,2 @@
+//! The workspace tool.
+fn main() {}
