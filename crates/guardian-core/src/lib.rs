@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod tenant;
 mod actor;
-mod scope;
 mod clock;
-mod id;
 mod event;
+mod id;
 mod page;
+mod scope;
 mod store_error;
+mod tenant;
 
 pub use actor::{Actor, ActorId, ActorKind, InvalidActor};
 pub use clock::{Clock, ManualClock, MonoTime, SystemClock, Timestamp};

@@ -23,7 +23,11 @@ impl StoreError {
     /// A fault of `backend` (`"memory"`, `"sqlite"`, `"postgres"`, `"redis"`, or a host's own).
     #[must_use]
     pub fn new(kind: StoreErrorKind, backend: &'static str) -> Self {
-        Self { kind, backend, source: None }
+        Self {
+            kind,
+            backend,
+            source: None,
+        }
     }
 
     /// The same fault with what caused it.
@@ -50,7 +54,10 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self.kind,
-            StoreErrorKind::Unavailable | StoreErrorKind::Timeout | StoreErrorKind::Conflict | StoreErrorKind::Full
+            StoreErrorKind::Unavailable
+                | StoreErrorKind::Timeout
+                | StoreErrorKind::Conflict
+                | StoreErrorKind::Full
         )
     }
 }

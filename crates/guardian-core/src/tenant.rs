@@ -1,8 +1,11 @@
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// The customer that owns a piece of data: an organisation, a workspace, an account.
 ///
@@ -21,9 +24,12 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(error.to_string(), "invalid tenant id `acme corp`: the character ` ` at byte 4 is not one of `A-Z a-z 0-9 . _ : -`");
 /// # Ok::<(), guardian_core::InvalidTenantId>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TenantId(Arc<str>);
+pub struct TenantId {
+    text: Arc<str>,
+    digest: u128,
+}
 
 impl TenantId {
     /// The longest id, in bytes.
@@ -35,14 +41,61 @@ impl TenantId {
     /// When the text is empty, longer than [`Self::MAX_LEN`] bytes, or has a character outside the set.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidTenantId> {
         let text = text.as_ref();
-        check_id_text(text, Self::MAX_LEN).map_err(|why| InvalidTenantId { input: shorten(text), why })?;
-        Ok(Self(text.into()))
+        check_id_text(text, Self::MAX_LEN).map_err(|why| InvalidTenantId {
+            input: shorten(text),
+            why,
+        })?;
+        Ok(Self::of_checked(text))
+    }
+
+    fn of_checked(text: &str) -> Self {
+        // The key is fixed: a digest is the same in every process.
+        let mut hasher = SipHasher13::new_with_keys(0, 0);
+        hasher.write(text.as_bytes());
+        Self {
+            text: text.into(),
+            digest: hasher.finish128().as_u128(),
+        }
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// SipHash-1-3 of the text with 128 bits, computed once: what in-memory indexes use in the text's place, where
+    /// comparing 16 bytes beats following a pointer. The chance that any two of a billion tenants share one is
+    /// below 10⁻²⁰.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        self.digest
+    }
+}
+
+impl PartialEq for TenantId {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for TenantId {}
+
+impl PartialOrd for TenantId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TenantId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for TenantId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
@@ -64,37 +117,37 @@ impl TryFrom<String> for TenantId {
 
 impl From<u64> for TenantId {
     fn from(number: u64) -> Self {
-        Self(number.to_string().into())
+        Self::of_checked(&number.to_string())
     }
 }
 
 impl From<uuid::Uuid> for TenantId {
     fn from(id: uuid::Uuid) -> Self {
-        Self(id.hyphenated().to_string().into())
+        Self::of_checked(&id.hyphenated().to_string())
     }
 }
 
 impl From<TenantId> for String {
     fn from(id: TenantId) -> Self {
-        id.0.as_ref().to_owned()
+        id.text.as_ref().to_owned()
     }
 }
 
 impl AsRef<str> for TenantId {
     fn as_ref(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl fmt::Display for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TenantId({})", self.0)
+        write!(f, "TenantId({})", self.text)
     }
 }
 
@@ -114,7 +167,9 @@ pub(crate) fn check_id_text(text: &str, max_len: usize) -> Result<(), String> {
     if text.len() > max_len {
         return Err(format!("it has {} bytes, the most is {max_len}", text.len()));
     }
-    let odd = text.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-')));
+    let odd = text
+        .char_indices()
+        .find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-')));
     match odd {
         Some((at, c)) => Err(format!(
             "the character `{}` at byte {at} is not one of `A-Z a-z 0-9 . _ : -`",

@@ -1,1 +1,35 @@
-//! Exact, hierarchical rate limits decided all-or-nothing, in memory or on Redis
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod policy;
+mod rate;
+mod rule;
+mod syntax;
+
+mod bucket;
+mod concurrency;
+mod fixed;
+mod grid;
+mod reading;
+mod window;
+
+mod clock;
+mod decision;
+mod error;
+mod limit;
+mod limiter;
+mod permit;
+mod registry;
+pub mod store;
+
+pub use clock::FastClock;
+pub use decision::{Decision, DecisionSource, Outcome};
+pub use error::{Error, InvalidRule};
+pub use limit::{Limit, Realm, Subject};
+pub use limiter::Limiter;
+pub use permit::{Admission, Permit, PermitId};
+pub use policy::{Mode, OnStoreError, Policy, PolicyId, PolicyName};
+pub use rate::Rate;
+pub use rule::{Algorithm, Precision, Rule};
+pub use store::AnyStore;
+pub use store::memory::{AtCapacity, MemoryConfig, MemoryStats, MemoryStore};

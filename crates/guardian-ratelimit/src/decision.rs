@@ -1,0 +1,287 @@
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use guardian_core::MonoTime;
+
+use crate::reading::Reading;
+use crate::{Limiter, Mode, PolicyId};
+
+/// What was decided for one request against all its limits at once.
+///
+/// Allowed means that every enforced limit admitted the request and each was charged; denied means that nothing
+/// was charged anywhere.
+///
+/// ```
+/// use std::time::Duration;
+/// use guardian_ratelimit::{Limit, Limiter, Policy, Realm};
+///
+/// let limiter = Limiter::in_memory();
+/// let policy = limiter.define(Policy::new("demo", "1/s burst 2")?)?;
+/// let limits = [Limit::of(policy, 7)];
+///
+/// let first = limiter.check_local(Realm::Shared, &limits)?;
+/// assert!(first.is_allowed());
+/// assert_eq!(first.binding().unwrap().remaining(), 1);
+///
+/// limiter.check_local(Realm::Shared, &limits)?;
+/// let third = limiter.check_local(Realm::Shared, &limits)?;
+/// assert!(third.is_denied());
+/// assert!(third.retry_after().unwrap() <= Duration::from_secs(1));
+/// # Ok::<(), guardian_ratelimit::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a decision that nobody looks at limits nobody"]
+pub struct Decision {
+    allowed: bool,
+    source: DecisionSource,
+    at: MonoTime,
+    outcomes: ArrayVec<Outcome, { Limiter::MAX_LIMITS }>,
+}
+
+impl Decision {
+    /// The decision that follows from what each limit says: allowed if every enforced one admits. For stores.
+    ///
+    /// Outcomes past [`Limiter::MAX_LIMITS`] are ignored.
+    pub fn from_outcomes(at: MonoTime, outcomes: impl IntoIterator<Item = Outcome>) -> Self {
+        let mut decision = Self::empty(at);
+        for outcome in outcomes {
+            decision.push(outcome);
+        }
+        decision
+    }
+
+    #[inline]
+    pub(crate) fn empty(at: MonoTime) -> Self {
+        Self {
+            allowed: true,
+            source: DecisionSource::Store,
+            at,
+            outcomes: ArrayVec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, outcome: Outcome) {
+        self.allowed &= !outcome.denies();
+        let _ = self.outcomes.try_push(outcome);
+    }
+
+    /// One limit's decision, on the hot path.
+    #[inline]
+    pub(crate) fn of_one(at: MonoTime, outcome: Outcome) -> Self {
+        let mut decision = Self::empty(at);
+        decision.push(outcome);
+        decision
+    }
+
+    /// A decision that no store made.
+    pub(crate) fn without_store(at: MonoTime, allowed: bool) -> Self {
+        let source = if allowed {
+            DecisionSource::FailOpen
+        } else {
+            DecisionSource::FailClosed
+        };
+        Self {
+            allowed,
+            source,
+            at,
+            outcomes: ArrayVec::new(),
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: DecisionSource) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Whether the request may go ahead.
+    #[must_use]
+    #[inline]
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// Whether the request must not go ahead.
+    #[must_use]
+    #[inline]
+    pub fn is_denied(&self) -> bool {
+        !self.allowed
+    }
+
+    /// The limit that decides: of a denied request the one to wait longest for, of an allowed one the one with
+    /// the least room left, relative to its capacity. `None` when no store was asked.
+    #[must_use]
+    pub fn binding(&self) -> Option<&Outcome> {
+        if self.is_denied() {
+            let denying = self.outcomes.iter().filter(|outcome| outcome.denies());
+            return denying.max_by_key(|outcome| outcome.reading.wait);
+        }
+        let enforced = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.mode == Mode::Enforce);
+        // a/b < c/d is a·d < c·b, which needs no division.
+        enforced.min_by(|a, b| {
+            let left = |x: &Outcome, y: &Outcome| u64::from(x.remaining()) * u64::from(y.limit());
+            left(a, b).cmp(&left(b, a))
+        })
+    }
+
+    /// What each limit says, in the order of the check.
+    #[must_use]
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// When the same request is worth another try: the longest wait among the limits that deny it, after which
+    /// it is admitted if nobody else comes first. `None` when it is allowed, or can never be.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if self.allowed {
+            return None;
+        }
+        self.binding().and_then(Outcome::retry_after)
+    }
+
+    /// The moment of the decision; [`Limiter::refund`] wants it back.
+    #[must_use]
+    pub fn at(&self) -> MonoTime {
+        self.at
+    }
+
+    /// Who decided: the store, or a policy's answer to a store that failed.
+    #[must_use]
+    pub fn source(&self) -> DecisionSource {
+        self.source
+    }
+}
+
+/// Who made a [`Decision`].
+///
+/// ```
+/// # use guardian_ratelimit::{DecisionSource, Limit, Limiter, Policy, Realm};
+/// # let limiter = Limiter::in_memory();
+/// # let policy = limiter.define(Policy::new("demo", "1/s")?)?;
+/// let decision = limiter.check_local(Realm::Shared, &[Limit::whole(policy)])?;
+/// assert_eq!(decision.source(), DecisionSource::Store);
+/// # Ok::<(), guardian_ratelimit::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecisionSource {
+    /// The store, by counting.
+    Store,
+    /// The store failed and every policy said to admit.
+    FailOpen,
+    /// The store failed and a policy said to deny.
+    FailClosed,
+    /// The store failed and this process's share decided.
+    LocalShare,
+}
+
+/// What one limit says of one request.
+///
+/// ```
+/// use std::time::Duration;
+/// use guardian_ratelimit::{Limit, Limiter, Policy, Realm};
+///
+/// let limiter = Limiter::in_memory();
+/// let policy = limiter.define(Policy::new("demo", "60/min burst 10")?)?;
+/// let decision = limiter.check_local(Realm::Shared, &[Limit::of(policy, 7).cost(4)])?;
+/// let outcome = &decision.outcomes()[0];
+/// assert_eq!((outcome.limit(), outcome.remaining()), (10, 6));
+/// assert_eq!(outcome.reset_after(), Duration::from_secs(4));
+/// # Ok::<(), guardian_ratelimit::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    policy: PolicyId,
+    mode: Mode,
+    reading: Reading,
+}
+
+impl Outcome {
+    /// An outcome in plain numbers, for stores: what is left after the decision, how long until the same request
+    /// passes (`None` for never; zero if it passes), and how long until the limit is as good as new.
+    #[must_use]
+    pub fn new(
+        policy: PolicyId,
+        mode: Mode,
+        admits: bool,
+        limit: u32,
+        remaining: u32,
+        retry_after: Option<Duration>,
+        reset_after: Duration,
+    ) -> Self {
+        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(Reading::NEVER - 1);
+        let wait = retry_after.map_or(Reading::NEVER, nanos);
+        let reading = Reading::new(admits, limit, u64::from(remaining), wait, nanos(reset_after));
+        Self {
+            policy,
+            mode,
+            reading,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn from_reading(policy: PolicyId, mode: Mode, reading: Reading) -> Self {
+        Self {
+            policy,
+            mode,
+            reading,
+        }
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> PolicyId {
+        self.policy
+    }
+
+    /// Whether this limit, taken alone, admits the request.
+    #[must_use]
+    #[inline]
+    pub fn admits(&self) -> bool {
+        self.reading.admits
+    }
+
+    /// Whether this limit denies the request: it is enforced and does not admit it.
+    #[must_use]
+    #[inline]
+    pub fn denies(&self) -> bool {
+        !self.reading.admits && self.mode == Mode::Enforce
+    }
+
+    /// Whether this limit would have denied the request but is only on trial.
+    #[must_use]
+    pub fn would_deny(&self) -> bool {
+        !self.reading.admits && self.mode == Mode::DryRun
+    }
+
+    /// The most that can be admitted at once: the burst, the limit or the permits.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.reading.limit
+    }
+
+    /// How much may still be admitted at this moment. After an allowed request its cost is already taken off;
+    /// of a limit that would have admitted a request which another denied, nothing was taken, and the number
+    /// says what would have been left.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        self.reading.remaining()
+    }
+
+    /// How long until the same request passes this limit; zero if it does, `None` if its cost is above the
+    /// capacity and it never will.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        (self.reading.wait != Reading::NEVER).then(|| Duration::from_nanos(self.reading.wait))
+    }
+
+    /// How long until the limit is as good as new, if nothing more comes.
+    #[must_use]
+    pub fn reset_after(&self) -> Duration {
+        Duration::from_nanos(self.reading.reset)
+    }
+}

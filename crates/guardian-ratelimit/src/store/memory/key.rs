@@ -1,0 +1,188 @@
+//! What a key is in memory: an exact number, or a keyed 128-bit fingerprint.
+
+use std::hash::Hasher;
+
+use guardian_core::TenantId;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::grid::high_word;
+use crate::{Realm, Subject};
+
+/// A key as it lies in a table, already mixed with the store's secret.
+pub(super) trait TableKey: Copy + Eq + Default {
+    /// The bits that choose shard and bucket, the top ones first.
+    fn spread(self) -> u64;
+}
+
+/// A key of either kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// A number in the shared realm.
+    Narrow(u64),
+    /// Anything else.
+    Wide(u128),
+}
+
+impl Key {
+    #[inline]
+    pub(super) fn spread(self) -> u64 {
+        match self {
+            Self::Narrow(key) => key.spread(),
+            Self::Wide(key) => key.spread(),
+        }
+    }
+}
+
+impl TableKey for u64 {
+    #[inline]
+    fn spread(self) -> u64 {
+        self
+    }
+}
+
+impl TableKey for u128 {
+    #[inline]
+    fn spread(self) -> u64 {
+        high_word(self)
+    }
+}
+
+/// The secret that keeps callers from choosing keys that collide, drawn anew for every store.
+#[derive(Clone, Copy)]
+pub(super) struct Secret {
+    mask: u64,
+    first: u64,
+    second: u64,
+    sip: SipHasher13,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Told apart in the lower half of a fingerprint, so that no number is mistaken for the tenant as a whole.
+const WHOLE: u64 = 0x57;
+const ID: u64 = 0x1d;
+
+impl Secret {
+    pub(super) fn random() -> Self {
+        let mut words = [[0; 8]; 5];
+        for word in &mut words {
+            // Where the system has no randomness the store still works; it only loses its protection against
+            // callers who choose colliding keys, and such a system has worse problems.
+            let _ = getrandom::fill(word);
+        }
+        let [mask, first, second, k0, k1] = words.map(u64::from_le_bytes);
+        Self {
+            mask,
+            first: first | 1,
+            second: second | 1,
+            sip: SipHasher13::new_with_keys(k0, k1),
+        }
+    }
+
+    /// The key of a counter.
+    ///
+    /// A number in the shared realm stays exact. A tenant's number lies in the table as the tenant's digest with
+    /// the number mixed into one half, which is exact within the tenant; a text as a keyed 128-bit hash.
+    #[inline]
+    pub(super) fn key(&self, realm: Realm<'_>, subject: Subject<'_>) -> Key {
+        match (realm, subject) {
+            (Realm::Shared, Subject::Id(id)) => Key::Narrow(self.permute(id)),
+            (Realm::Tenant(tenant), Subject::Id(id)) => Key::Wide(self.mix(tenant.digest(), id, ID)),
+            (Realm::Tenant(tenant), Subject::Whole) => Key::Wide(self.mix(tenant.digest(), 0, WHOLE)),
+            (Realm::Shared, Subject::Whole) => Key::Wide(self.mix(0, 0, WHOLE)),
+            (_, Subject::Text(text)) => Key::Wide(self.fingerprint(realm, text)),
+        }
+    }
+
+    /// A number that chooses the shard: of the whole tenant, so that one lock holds all limits of a check, or of
+    /// the key where there is no tenant.
+    #[inline]
+    pub(super) fn place(&self, realm: Realm<'_>, key: Key) -> u64 {
+        match realm {
+            Realm::Tenant(tenant) => self.permute(high_word(tenant.digest())),
+            Realm::Shared => key.spread(),
+        }
+    }
+
+    /// A secret permutation of the numbers: exact, since no two numbers share an image, and spread evenly.
+    #[inline]
+    fn permute(&self, id: u64) -> u64 {
+        let mixed = (id ^ self.mask).wrapping_mul(self.first);
+        (mixed ^ (mixed >> 32)).wrapping_mul(self.second)
+    }
+
+    #[inline]
+    fn mix(&self, digest: u128, id: u64, kind: u64) -> u128 {
+        digest ^ (u128::from(self.permute(id)) << 64) ^ u128::from(kind)
+    }
+
+    /// SipHash-1-3 with 128 bits (Aumasson, Bernstein: "`SipHash`: a fast short-input PRF", 2012). Without the secret
+    /// nobody finds two texts with one fingerprint, and the chance that any two of a billion keys meet by accident
+    /// is below 10⁻²⁰.
+    fn fingerprint(&self, realm: Realm<'_>, text: &str) -> u128 {
+        let mut hasher = self.sip;
+        let digest = realm.tenant().map_or(0, TenantId::digest);
+        hasher.write_u128(digest);
+        hasher.write(text.as_bytes());
+        hasher.finish128().as_u128()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::OwnedSubject;
+    use proptest::prelude::*;
+    use std::collections::{HashMap, HashSet};
+
+    #[test]
+    fn numbers_that_an_attacker_would_choose_spread_over_all_shards_and_never_meet() {
+        let secret = Secret::random();
+        let strides = [1u64, 64, 1 << 20, 1 << 32, 1 << 48, 0x9e37_79b9_7f4a_7c15];
+        for stride in strides {
+            let keys: Vec<_> = (0..1u64 << 14)
+                .map(|i| secret.permute(i.wrapping_mul(stride)))
+                .collect();
+            let shards = keys.iter().fold([0u32; 64], |mut shards, key| {
+                shards[(key >> 58) as usize] += 1;
+                shards
+            });
+            let distinct: HashSet<_> = keys.iter().collect();
+            let images: HashSet<_> = (0..1u64 << 14).map(|i| i.wrapping_mul(stride)).collect();
+            assert_eq!(distinct.len(), images.len(), "stride {stride:#x}");
+            // 256 expected in each of 64 shards; far from one shard taking all.
+            if images.len() == 1 << 14 {
+                assert!(shards.iter().all(|n| *n < 2000), "stride {stride:#x}: {shards:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn different_names_have_different_keys(
+            names in proptest::collection::vec(("[a-c]{1,3}", proptest::option::of("[a-c]{0,3}"), 0u64..3), 2..40),
+        ) {
+            let secret = Secret::random();
+            let mut seen = HashMap::new();
+            for (tenant, text, id) in &names {
+                let tenant_id = TenantId::new(tenant).unwrap();
+                let subjects = [text.as_deref().map_or(Subject::Id(*id), Subject::Text), Subject::Whole];
+                for realm in [Realm::Tenant(&tenant_id), Realm::Shared] {
+                    for subject in subjects {
+                        let name = (realm.tenant().cloned(), OwnedSubject::from(subject));
+                        let key = match secret.key(realm, subject) {
+                            Key::Narrow(key) => (true, u128::from(key)),
+                            Key::Wide(key) => (false, key),
+                        };
+                        let before = seen.insert(key, name.clone());
+                        prop_assert!(before.is_none() || before == Some(name));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! One shard: what a lock protects.
+
+use super::AtCapacity;
+use super::bucket_lane::BucketLane;
+use super::capacity::Capacity;
+use super::key::Key;
+use super::lane::Lane;
+use super::table::Slot;
+use crate::concurrency::Permits;
+use crate::fixed::FixedCount;
+use crate::reading::Reading;
+use crate::rule::Engine;
+use crate::window::WindowLog;
+use crate::{PermitId, Rule};
+
+/// The counters of all policies in a shard, each policy at its slot.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    policies: Vec<Lanes>,
+    keys: usize,
+}
+
+/// The counters of a policy in a shard. A policy keeps its algorithm, so it has one kind of counter.
+#[derive(Debug, Default)]
+enum Lanes {
+    #[default]
+    Unused,
+    Bucket(BucketLane),
+    Fixed(Lane<FixedCount, 5, 4>),
+    Window(Lane<Option<Box<WindowLog>>, 4, 5>),
+    Permits(Lane<Option<Box<Permits>>, 4, 5>),
+}
+
+/// One limit to decide.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) slot: u32,
+    pub(super) key: Key,
+    pub(super) cost: u32,
+    /// Nanoseconds.
+    pub(super) now: u64,
+    pub(super) permit: Option<PermitId>,
+}
+
+/// A token bucket that was found, and what it becomes if it is charged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Charge {
+    slot: u32,
+    key: Key,
+    at: Slot,
+    /// `None` if the bucket does not admit.
+    tat: Option<u64>,
+}
+
+impl Charge {
+    pub(super) fn is_same_counter(&self, other: &Self) -> bool {
+        self.slot == other.slot && self.key == other.key
+    }
+}
+
+/// No store hands out slots above this.
+const MAX_SLOTS: usize = 1 << 16;
+
+impl Shard {
+    /// Decides, and charges the counter if asked to and the answer is yes. `None` for a slot that no store gave.
+    #[inline]
+    pub(super) fn check(&mut self, work: &Work<'_>, capacity: &Capacity, charge: bool) -> Option<Reading> {
+        let known = self
+            .policies
+            .get_mut(work.slot as usize)
+            .and_then(|lanes| lanes.check(work, charge));
+        if known.is_some() {
+            known
+        } else {
+            self.check_new(work, capacity, charge)
+        }
+    }
+
+    /// Answers for a token bucket that has a counter in plain units, without charging it. `None` for all others.
+    #[inline]
+    pub(super) fn probe_bucket(&mut self, work: &Work<'_>) -> Option<(Reading, Charge)> {
+        let (Lanes::Bucket(lane), Engine::Bucket(bucket)) =
+            (self.policies.get_mut(work.slot as usize)?, &work.rule.engine)
+        else {
+            return None;
+        };
+        let (reading, at, tat) = lane.probe_known(bucket, work)?;
+        Some((
+            reading,
+            Charge {
+                slot: work.slot,
+                key: work.key,
+                at,
+                tat,
+            },
+        ))
+    }
+
+    /// Charges what `probe_bucket` has found, if the bucket admits. Nothing else may have happened in between.
+    #[inline]
+    pub(super) fn charge_bucket(&mut self, charge: &Charge) {
+        if let (Some(tat), Some(Lanes::Bucket(lane))) =
+            (charge.tat, self.policies.get_mut(charge.slot as usize))
+        {
+            lane.set(charge.key, charge.at, tat);
+        }
+    }
+
+    /// A key without a counter: as good as new, if there is room for it.
+    #[inline(never)]
+    fn check_new(&mut self, work: &Work<'_>, capacity: &Capacity, charge: bool) -> Option<Reading> {
+        let lanes = self.lanes(work)?;
+        let before = lanes.len();
+        let reading = lanes.probe_new(work);
+        lanes.sweep_some(work);
+        let (removed, evictable) = (before - lanes.len(), lanes.is_evictable());
+        self.forget(removed, capacity);
+        if !reading.admits {
+            return Some(reading);
+        }
+        let full = Reading {
+            admits: false,
+            room: 0,
+            wait: reading.reset,
+            ..reading
+        };
+        let (evict, admit) = match capacity.at_capacity {
+            AtCapacity::Evict => (evictable, false),
+            AtCapacity::Admit => (false, evictable),
+            AtCapacity::Deny => (false, false),
+        };
+        if !charge {
+            let welcome = evict || admit || capacity.has_room(self.keys);
+            return Some(if welcome { reading } else { full });
+        }
+        if capacity.reserve(self.keys) {
+            self.keys += 1;
+        } else if admit {
+            return Some(reading);
+        } else if !(evict && self.evict_one()) {
+            return Some(full);
+        }
+        // The place is reserved, or was the evicted key's.
+        let lanes = self.lanes(work)?;
+        let before = lanes.len();
+        lanes.insert(work);
+        let removed = before + 1 - lanes.len();
+        self.forget(removed, capacity);
+        Some(reading)
+    }
+
+    /// Evicts a key of the policy that has the most of those whose counters may be forgotten.
+    fn evict_one(&mut self) -> bool {
+        let evictable = self
+            .policies
+            .iter_mut()
+            .filter(|lanes| lanes.is_evictable() && lanes.len() > 0);
+        evictable
+            .max_by_key(|lanes| lanes.len())
+            .map(Lanes::evict_one)
+            .is_some()
+    }
+
+    fn forget(&mut self, removed: usize, capacity: &Capacity) {
+        if removed > 0 {
+            capacity.give_back(self.keys, self.keys - removed);
+            self.keys -= removed;
+        }
+    }
+
+    /// The policy's lanes, made for its rule. Lanes of another algorithm are replaced: a limiter allows no such
+    /// change.
+    fn lanes(&mut self, work: &Work<'_>) -> Option<&mut Lanes> {
+        let slot = work.slot as usize;
+        if slot >= MAX_SLOTS {
+            return None;
+        }
+        if slot >= self.policies.len() {
+            self.policies.resize_with(slot + 1, Lanes::default);
+        }
+        let lanes = self.policies.get_mut(slot)?;
+        if !lanes.fits(work.rule) {
+            *lanes = Lanes::for_rule(work.rule);
+        }
+        Some(lanes)
+    }
+
+    pub(super) fn put_back(&mut self, work: &Work<'_>, at: u64) {
+        if let Some(lanes) = self.policies.get_mut(work.slot as usize) {
+            lanes.put_back(work, at);
+        }
+    }
+
+    pub(super) fn remove(&mut self, work: &Work<'_>, capacity: &Capacity) {
+        if let Some(lanes) = self.policies.get_mut(work.slot as usize) {
+            let before = lanes.len();
+            lanes.remove(work.key);
+            let removed = before - lanes.len();
+            self.forget(removed, capacity);
+        }
+    }
+
+    pub(super) fn release(&mut self, slot: u32, key: Key, permit: PermitId) {
+        if let Some(Lanes::Permits(lane)) = self.policies.get_mut(slot as usize)
+            && let Some(Some(permits)) = lane.get_mut(key)
+        {
+            permits.release(permit);
+        }
+    }
+
+    pub(super) fn sweep(&mut self, now: u64, capacity: &Capacity) {
+        for lanes in &mut self.policies {
+            lanes.sweep(now);
+        }
+        let left = self.policies.iter().map(Lanes::len).sum::<usize>();
+        self.forget(self.keys - left, capacity);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.policies.iter().map(Lanes::bytes).sum()
+    }
+}
+
+/// Does the same to lanes of every kind.
+macro_rules! each_kind {
+    ($lanes:expr, $unused:expr, $lane:ident => $action:expr) => {
+        match $lanes {
+            Lanes::Unused => $unused,
+            Lanes::Bucket($lane) => $action,
+            Lanes::Fixed($lane) => $action,
+            Lanes::Window($lane) => $action,
+            Lanes::Permits($lane) => $action,
+        }
+    };
+}
+
+/// Does the same to lanes of every kind, with the rule's numbers for that kind.
+macro_rules! each_engine {
+    ($lanes:expr, $rule:expr, $otherwise:expr, $lane:ident, $spec:ident => $action:expr) => {
+        match ($lanes, &$rule.engine) {
+            (Lanes::Bucket($lane), Engine::Bucket($spec)) => $action,
+            (Lanes::Fixed($lane), Engine::Fixed($spec)) => $action,
+            (Lanes::Window($lane), Engine::Window($spec)) => $action,
+            (Lanes::Permits($lane), Engine::Permits($spec)) => $action,
+            _ => $otherwise,
+        }
+    };
+}
+
+impl Lanes {
+    fn for_rule(rule: &Rule) -> Self {
+        match &rule.engine {
+            Engine::Bucket(bucket) => Self::Bucket(BucketLane::new(bucket)),
+            Engine::Window(_) => Self::Window(Lane::new()),
+            Engine::Fixed(_) => Self::Fixed(Lane::new()),
+            Engine::Permits(_) => Self::Permits(Lane::new()),
+        }
+    }
+
+    fn fits(&self, rule: &Rule) -> bool {
+        each_engine!(self, rule, false, _lane, _spec => true)
+    }
+
+    /// Answers for a key that has a counter.
+    #[inline]
+    fn check(&mut self, work: &Work<'_>, charge: bool) -> Option<Reading> {
+        each_engine!(self, work.rule, None, lane, spec => lane.check(spec, work, charge))
+    }
+
+    /// Answers for a key that has none.
+    fn probe_new(&mut self, work: &Work<'_>) -> Reading {
+        let nothing = Reading::new(false, 0, 0, Reading::NEVER, 0);
+        each_engine!(self, work.rule, nothing, lane, spec => lane.probe_new(spec, work))
+    }
+
+    fn insert(&mut self, work: &Work<'_>) {
+        each_engine!(self, work.rule, (), lane, spec => lane.insert(spec, work));
+    }
+
+    fn put_back(&mut self, work: &Work<'_>, at: u64) {
+        each_engine!(self, work.rule, (), lane, spec => lane.put_back(spec, work, at));
+    }
+
+    fn sweep_some(&mut self, work: &Work<'_>) {
+        each_kind!(self, (), lane => lane.sweep_some(work.key, work.now));
+    }
+
+    fn sweep(&mut self, now: u64) {
+        each_kind!(self, (), lane => lane.sweep(now));
+    }
+
+    fn remove(&mut self, key: Key) {
+        each_kind!(self, (), lane => lane.remove(key));
+    }
+
+    fn evict_one(&mut self) {
+        each_kind!(self, (), lane => lane.evict_one());
+    }
+
+    fn len(&self) -> usize {
+        each_kind!(self, 0, lane => lane.len())
+    }
+
+    fn bytes(&self) -> usize {
+        each_kind!(self, 0, lane => lane.bytes())
+    }
+
+    /// Permits stand for work in progress: forgetting one would admit more work than there may be.
+    fn is_evictable(&self) -> bool {
+        !matches!(self, Self::Permits(_))
+    }
+}
