@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::error::{Error, Result};
-use crate::process;
+use crate::process::{self, Stream};
 use crate::servers::Servers;
 use crate::workspace::Workspace;
 
@@ -87,7 +87,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         .env("CRITERION_HOME", &home);
     command.envs(servers.iter().flat_map(Servers::environment));
     let mut reports = results::Reports::default();
-    let succeeded = process::run_and_read(&mut command, |line| reports.read(line, &options.name))?;
+    let succeeded = process::run_and_read(&mut command, Stream::Output, |line| {
+        reports.read(line, &options.name);
+    })?;
     drop(servers);
     if !succeeded {
         return Ok(false);
@@ -102,7 +104,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         )));
     }
     println!();
-    for fault in results::unknown_ids(&timings).chain(results::unused_bars(&rows, &reports)) {
+    for fault in results::left_out(&timings).chain(results::unused_bars(&rows, &reports)) {
         println!("bench: {fault}");
     }
     for line in rows.iter().filter_map(|row| page::ratio_line(&options.name, row)) {
@@ -121,6 +123,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         &options.name,
         &page::section(&rows, &reports.measures, &run),
     );
+    fs::create_dir_all(path.parent().unwrap_or(&path))
+        .map_err(Error::on("cannot make the folder of the page"))?;
     fs::write(&path, new).map_err(Error::on(format!("cannot write `{PAGE}`")))?;
     println!("bench: wrote the table of `{}` in {PAGE}", options.name);
     Ok(true)

@@ -1,9 +1,10 @@
 //! Child processes: cargo and other tools run to their end, and ended early when we are.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -39,29 +40,55 @@ pub(crate) fn run(command: &mut Command) -> Result<bool> {
     Ok(Running(child).wait()?.success())
 }
 
-/// Runs a command like [`run`] and also hands every line that it prints on standard output to `line`.
-pub(crate) fn run_and_read(command: &mut Command, mut line: impl FnMut(&str)) -> Result<bool> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(Error::on(describe(command)))?;
-    let output = child.stdout.take();
+/// One of the two streams that a command prints on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Output,
+    Errors,
+}
+
+/// Runs a command like [`run`], and hands every line that it prints on `stream` to `line` after it was shown.
+pub(crate) fn run_and_read(
+    command: &mut Command,
+    stream: Stream,
+    mut line: impl FnMut(&str),
+) -> Result<bool> {
+    command.stdin(Stdio::null());
+    match stream {
+        Stream::Output => command.stdout(Stdio::piped()),
+        Stream::Errors => command.stderr(Stdio::piped()),
+    };
+    let mut child = command.spawn().map_err(Error::on(describe(command)))?;
+    // The command has a pipe for the stream that is asked for and none for the other.
+    let output = child
+        .stdout
+        .take()
+        .map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
+    let errors = child
+        .stderr
+        .take()
+        .map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
     let running = Running(child);
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let reader = thread::spawn(move || {
-        for text in output
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for bytes in output
+            .or(errors)
             .into_iter()
-            .flat_map(|pipe| BufReader::new(pipe).lines().map_while(std::result::Result::ok))
+            .flat_map(|pipe| BufReader::new(pipe).split(b'\n'))
+            .flatten()
         {
-            println!("{text}");
-            // The receiver outlives the loop unless we are interrupted, and then nobody wants the line.
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            match stream {
+                Stream::Output => println!("{text}"),
+                Stream::Errors => eprintln!("{text}"),
+            }
+            // The receiver is gone only when we were interrupted, and then nobody wants the line.
             let _ = sender.send(text);
         }
     });
     let status = running.wait()?;
-    let _ = reader.join();
-    for text in receiver {
+    // The pipe stays open as long as a process that the command left behind holds it; we do not wait for that one.
+    while let Ok(text) = receiver.recv_timeout(Duration::from_secs(1)) {
         line(&text);
     }
     Ok(status.success())
@@ -222,6 +249,33 @@ mod tests {
         let parents = [(2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (1, 0)];
         assert_eq!(tree(2, &parents), [2, 3, 4]);
         assert_eq!(tree(9, &parents), [9]);
+    }
+
+    #[test]
+    fn lines_are_read_from_the_stream_that_is_asked_for() {
+        for (stream, expected) in [
+            (Stream::Output, ["one", "two"]),
+            (Stream::Errors, ["three", "four"]),
+        ] {
+            let mut lines = Vec::new();
+            let script = "echo one; echo three >&2; echo two; printf four >&2";
+            let mut command = Command::new("sh");
+            let passed = run_and_read(command.args(["-c", script]), stream, |line| {
+                lines.push(line.to_owned());
+            });
+            assert!(passed.unwrap());
+            assert_eq!(lines, expected);
+        }
+    }
+
+    #[test]
+    fn a_process_left_behind_does_not_hold_us_up() {
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 2>/dev/null & echo $!"]);
+        let passed = run_and_read(&mut command, Stream::Output, |line| lines.push(line.to_owned()));
+        signal("KILL", lines[0].parse().unwrap());
+        assert!(passed.unwrap());
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `cargo xtask test`: every test, on real servers.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::Command;
 
 use crate::error::{Error, Result};
-use crate::process;
+use crate::process::{self, Stream};
 use crate::servers::Servers;
 use crate::workspace::Workspace;
 
@@ -61,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let servers = Servers::start()?;
     let mut tests = runner(&workspace.root, options);
-    let passed = process::run(tests.envs(servers.environment()))?;
+    let (passed, summary) = run_tests(tests.envs(servers.environment()))?;
     let documented = match doctests(&workspace, options) {
         Some(mut doctests) => process::run(doctests.envs(servers.environment()))?,
         None => {
@@ -70,9 +71,26 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     };
     drop(servers);
+    // The doctests have pushed it far up.
+    println!("{}", summary.unwrap_or_default());
     let word = |ok| if ok { "ok" } else { "FAILED" };
     println!("test: tests {}, doctests {}", word(passed), word(documented));
     Ok(passed && documented)
+}
+
+/// Runs the tests and keeps the runner's summary, unless a terminal is watching: there the runner draws its progress,
+/// which it would not do into a pipe.
+fn run_tests(command: &mut Command) -> Result<(bool, Option<String>)> {
+    if std::io::stderr().is_terminal() {
+        return Ok((process::run(command)?, None));
+    }
+    let mut summary = None;
+    let passed = process::run_and_read(command, Stream::Errors, |line| {
+        if line.contains("Summary") && line.contains(" run: ") {
+            summary = Some(line.to_owned());
+        }
+    })?;
+    Ok((passed, summary))
 }
 
 /// The command for all tests but the doctests.

@@ -160,18 +160,21 @@ pub(super) fn compare(timings: &[Timing], reports: &Reports) -> Vec<Row> {
     rows
 }
 
-/// What to say about functions that are neither ours nor a peer.
-pub(super) fn unknown_ids(timings: &[Timing]) -> impl Iterator<Item = String> {
-    let known = |id: &str| id == "guardian" || id.starts_with("guardian:") || id.starts_with("vs/");
-    timings
-        .iter()
-        .filter(move |timing| !known(&timing.function))
-        .map(|timing| {
-            let Timing { case, function, .. } = timing;
-            format!(
-                "left out `{function}` of `{case}`, its id is not `guardian`, `guardian:VARIANT` or `vs/PEER`"
-            )
-        })
+/// What to say about functions that are neither ours nor a peer, and about peers without a case of ours.
+pub(super) fn left_out(timings: &[Timing]) -> impl Iterator<Item = String> {
+    timings.iter().filter_map(|Timing { case, function, .. }| {
+        let ours = |id: &str| id == "guardian" || id.starts_with("guardian:");
+        if !ours(function) && !function.starts_with("vs/") {
+            let known = "`guardian`, `guardian:VARIANT` or `vs/PEER`";
+            return Some(format!(
+                "left out `{function}` of `{case}`, its id is not {known}"
+            ));
+        }
+        let met = timings
+            .iter()
+            .any(|timing| timing.case == *case && ours(&timing.function));
+        (!met).then(|| format!("left out `{function}` of `{case}`, there is nothing of ours in this case"))
+    })
 }
 
 /// What to say about bars that nothing was held against.
@@ -247,6 +250,7 @@ mod tests {
             ("a", "vs/y", 4.0),
             ("b", "guardian", 5.0),
             ("b", "baseline", 5.0),
+            ("c", "vs/x", 5.0),
         ]);
         let rows = compare(&timings, &Reports::default());
         let pairs: Vec<_> = rows
@@ -268,9 +272,10 @@ mod tests {
                 ("b", None)
             ]
         );
-        let unknown: Vec<_> = unknown_ids(&timings).collect();
-        assert_eq!(unknown.len(), 1);
-        assert!(unknown[0].contains("`baseline` of `b`"));
+        let left_out: Vec<_> = left_out(&timings).collect();
+        assert_eq!(left_out.len(), 2, "{left_out:?}");
+        assert!(left_out[0].contains("`baseline` of `b`, its id"));
+        assert!(left_out[1].contains("`vs/x` of `c`, there is nothing"));
     }
 
     #[test]
