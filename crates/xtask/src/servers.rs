@@ -266,6 +266,19 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_ends_the_server_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = fake(folder.path(), "exec sleep 600");
+        let stat = format!("/proc/{}", server.child.id());
+        let unwound = thread::spawn(move || {
+            let _held = server;
+            panic!("on purpose");
+        });
+        assert!(unwound.join().is_err());
+        assert!(!Path::new(&stat).exists());
+    }
+
+    #[test]
     fn a_server_that_ends_early_is_tried_again_and_then_told_with_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let starts = std::cell::Cell::new(0);
