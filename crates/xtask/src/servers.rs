@@ -224,17 +224,21 @@ fn free_port() -> Result<u16> {
         .map_err(Error::on("cannot find a free port"))
 }
 
-/// A command that the system ends when we are killed in a way that leaves no time for a clean-up (SIGKILL), where
-/// util-linux is present; elsewhere the plain command.
+/// A command that the system ends when we are killed in a way that leaves no time for a clean-up (SIGKILL), where the
+/// tool for that is present; elsewhere the plain command. The signal comes when the thread that started the server
+/// ends, so servers are started on the main thread.
 fn bound_to_us(program: &Path, stop: &str) -> Command {
-    process::find("setpriv").map_or_else(
-        || Command::new(program),
-        |setpriv| {
-            let mut command = Command::new(setpriv);
-            command.arg(format!("--pdeathsig={stop}")).arg("--").arg(program);
-            command
-        },
-    )
+    let bound = |setpriv: &Path, program: &Path| {
+        let mut command = Command::new(setpriv);
+        command.arg(format!("--pdeathsig={stop}")).arg("--").arg(program);
+        command
+    };
+    // Other tools of this name do not know the option, hence the trial.
+    match process::find("setpriv").filter(|tool| process::output(&mut bound(tool, Path::new("true"))).is_ok())
+    {
+        Some(setpriv) => bound(&setpriv, program),
+        None => Command::new(program),
+    }
 }
 
 /// The last lines of a log.

@@ -3,11 +3,12 @@
 use std::env;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
-use crate::process;
+use crate::{interrupt, process};
 
 /// Installs the packages named by its arguments. The packages would start system services on the usual ports; the
 /// policy file, which the maintainer scripts ask, forbids that while this script runs. An existing policy is the
@@ -22,8 +23,9 @@ if [ ! -e $policy ]; then
     chmod 755 $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends $@
+# A list that cannot be refreshed may still do.
+apt-get update -qq >/dev/null || true
+apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $@ >/dev/null
 ";
 
 /// Where the programs are.
@@ -113,10 +115,12 @@ fn install(packages: &[&str]) -> Result<()> {
         .current_dir(env::temp_dir())
         .args(["-c", INSTALL, "install"])
         .args(packages);
-    if process::run(&mut command)? {
-        Ok(())
-    } else {
-        Err(Error::failed(advice))
+    // A package manager that is stopped halfway leaves the system broken, so Ctrl-C waits until it is done.
+    let status = command.stdin(Stdio::null()).process_group(0).status();
+    interrupt::check()?;
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(Error::failed(advice)),
     }
 }
 
