@@ -22,7 +22,7 @@ pub(super) fn check(folder: &str, name: &str, manifest: &str, readme: &str) -> V
     if folder.strip_prefix("crates/").is_some_and(|base| base != name) {
         remedies.push(format!("name the folder `{name}` like the package"));
     }
-    // Members outside `crates/` are not read about before they are used.
+    // Members outside `crates/` have no users to read a table; there the comment is enough.
     let readme = folder.starts_with("crates/").then_some(readme);
     remedies.extend(features(&table, manifest, readme));
     remedies
