@@ -3,6 +3,10 @@
 
 mod chains;
 mod forwarded_grammar;
+mod problems;
 mod rate_keys;
+mod ratelimit_fields;
+mod retry_after;
 mod spoofing;
+mod structured;
 mod trust;
