@@ -191,7 +191,13 @@ fn elements_beyond_the_limit_are_not_read() {
         ("10.0.0.1", WalkEnd::Stopped(TooLong))
     );
 
-    // The budget is shared by the lines.
+    // The budget is shared by the elements of a line, and by the lines.
+    let half = " ".repeat(ClientAddr::MAX_HEADER_BYTES / 2);
+    let found = resolve(&format!("6.6.6.6,{half}10.0.0.3,{half}10.0.0.2"), nets());
+    assert_eq!(
+        (found.addr().to_string().as_str(), found.end()),
+        ("10.0.0.2", WalkEnd::Stopped(TooLong))
+    );
     let long = "x".repeat(ClientAddr::MAX_HEADER_BYTES);
     let lines = [long.as_bytes(), b"10.0.0.2"];
     let found = ClientAddr::resolve_lines("10.0.0.1".parse().unwrap(), lines, &nets());

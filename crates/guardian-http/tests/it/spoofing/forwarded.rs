@@ -66,6 +66,7 @@ pub(super) const CASES: &[Case] = &[
     ("IPv6 without brackets", Fwd, "10.0.0.1", &[F("for=6.6.6.6, for=\"2001:db8:ff::2\"")], "10.0.0.1", Stopped(NotAnAddress)),
     ("quoted zone", Fwd, "10.0.0.1", &[F("for=6.6.6.6, for=\"[fe80::1%eth0]\"")], "10.0.0.1", Stopped(NotAnAddress)),
     ("quoted port out of range", Fwd, "10.0.0.1", &[F("for=6.6.6.6, for=\"10.0.0.2:99999\"")], "10.0.0.1", Stopped(NotAnAddress)),
+    ("quoted port of six digits", Fwd, "10.0.0.1", &[F("for=6.6.6.6, for=\"10.0.0.2:000080\"")], "10.0.0.1", Stopped(NotAnAddress)),
     ("quoted octal", Fwd, "10.0.0.1", &[F("for=6.6.6.6, for=\"010.0.0.2\"")], "10.0.0.1", Stopped(NotAnAddress)),
     ("quoted mapped in hexadecimal", Fwd, "10.0.0.1", &[F("for=6.6.6.6, for=203.0.113.7, for=\"[::ffff:a00:2]\"")], "203.0.113.7", Found),
     ("space inside quotation marks", Fwd, "10.0.0.1", &[F("for=6.6.6.6, for=\" 10.0.0.2\"")], "10.0.0.1", Stopped(NotAnAddress)),

@@ -93,6 +93,7 @@ pub(super) const CASES: &[Case] = &[
     ("IPv6 with port", Xff, "10.0.0.1", &[X("6.6.6.6, [2001:db8:7::1]:443, [2001:db8:ff::2]")], "2001:db8:7::1", Found),
     ("empty port", Xff, "10.0.0.1", &[X("6.6.6.6, 10.0.0.2:")], "10.0.0.1", Stopped(NotAnAddress)),
     ("port out of range", Xff, "10.0.0.1", &[X("6.6.6.6, 10.0.0.2:65536")], "10.0.0.1", Stopped(NotAnAddress)),
+    ("port of six digits", Xff, "10.0.0.1", &[X("6.6.6.6, 10.0.0.2:000080")], "10.0.0.1", Stopped(NotAnAddress)),
     ("port with sign", Xff, "10.0.0.1", &[X("6.6.6.6, 10.0.0.2:+80")], "10.0.0.1", Stopped(NotAnAddress)),
     ("port of letters", Xff, "10.0.0.1", &[X("6.6.6.6, 10.0.0.2:http")], "10.0.0.1", Stopped(NotAnAddress)),
     ("obfuscated port", Xff, "10.0.0.1", &[X("6.6.6.6, 10.0.0.2:_x")], "10.0.0.1", Stopped(NotAnAddress)),
