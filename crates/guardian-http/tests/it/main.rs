@@ -1,0 +1,12 @@
+//! The crate's tests, one binary.
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
+mod chains;
+mod forwarded_grammar;
+mod problems;
+mod rate_keys;
+mod ratelimit_fields;
+mod retry_after;
+mod spoofing;
+mod structured;
+mod trust;
