@@ -231,6 +231,12 @@ impl Outcome {
         self.policy
     }
 
+    /// Whether the policy was enforced or on trial at the time.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// Whether this limit, taken alone, admits the request.
     #[must_use]
     #[inline(always)]

@@ -14,7 +14,9 @@ pub(crate) struct FixedSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FixedCount {
     end: u64,
-    count: u64,
+    /// The length of the window that was counted in, which tells a changed rule from a late arrival.
+    window: u64,
+    count: u32,
 }
 
 impl FixedSpec {
@@ -39,42 +41,55 @@ impl FixedCount {
         self.end
     }
 
-    /// The window that `now` belongs to. One that still runs under an earlier rule ends no later than a window
-    /// of the present rule would.
+    /// The window that `now` belongs to. A late arrival, whose time was read before another's that has begun the next
+    /// window, belongs to that one. What was counted under another window's length counts in the present one.
     fn current(&self, spec: &FixedSpec, now: u64) -> Self {
-        let end = spec.window_end(now);
+        let (end, window) = (spec.window_end(now), spec.window);
         if self.end <= now {
-            Self { end, count: 0 }
+            Self {
+                end,
+                window,
+                count: 0,
+            }
+        } else if self.window == window {
+            *self
         } else {
             Self {
-                end: self.end.min(end),
+                end,
+                window,
                 count: self.count,
             }
         }
     }
 
     pub(crate) fn probe(&self, spec: &FixedSpec, now: u64, cost: u32) -> Reading {
-        let Self { end, count } = self.current(spec, now);
+        let Self { end, count, .. } = self.current(spec, now);
         let limit = u64::from(spec.limit);
-        let after = count.saturating_add(u64::from(cost));
+        let after = u64::from(count) + u64::from(cost);
         let reset = end.saturating_sub(now);
         if after <= limit {
             Reading::new(true, spec.limit, limit - after, 0, reset)
         } else {
             let wait = if cost > spec.limit { Reading::NEVER } else { reset };
-            Reading::new(false, spec.limit, limit.saturating_sub(count), wait, reset)
+            Reading::new(
+                false,
+                spec.limit,
+                limit.saturating_sub(u64::from(count)),
+                wait,
+                reset,
+            )
         }
     }
 
     pub(crate) fn take(&mut self, spec: &FixedSpec, now: u64, cost: u32) {
         *self = self.current(spec, now);
-        self.count = self.count.saturating_add(u64::from(cost));
+        self.count = self.count.saturating_add(cost);
     }
 
     /// Takes back what was consumed at `at`, if its window still runs.
     pub(crate) fn put_back(&mut self, spec: &FixedSpec, at: u64, now: u64, cost: u32) {
         if self.end > now && spec.window_end(at) >= self.end {
-            self.count = self.count.saturating_sub(u64::from(cost));
+            self.count = self.count.saturating_sub(cost);
         }
     }
 }

@@ -71,7 +71,11 @@ impl Grid {
     /// [`nanos_for`] on this grid; usually one tick is one nanosecond.
     #[inline(always)]
     pub(crate) fn nanos_for(&self, ticks: u64) -> u64 {
-        if self.is_plain() { ticks } else { nanos_for(ticks, self.num, self.den) }
+        if self.is_plain() {
+            ticks
+        } else {
+            nanos_for(ticks, self.num, self.den)
+        }
     }
 
     /// Whether a tick is a nanosecond, as it is for most rates that people write.

@@ -21,6 +21,8 @@ mod limiter;
 mod permit;
 mod registry;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use clock::FastClock;
 pub use decision::{Decision, DecisionSource, Outcome};

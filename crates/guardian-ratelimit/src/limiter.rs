@@ -230,6 +230,19 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         limits: &[Limit<'_>],
     ) -> Result<Admission<S, C>, Error> {
         let (realm, now) = (realm.into(), self.inner.clock.monotonic());
+        self.acquire_at(realm, limits, now).await
+    }
+
+    /// [`acquire`](Self::acquire) at a time that the caller has read from this limiter's clock already.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_at(
+        &self,
+        realm: Realm<'_>,
+        limits: &[Limit<'_>],
+        now: MonoTime,
+    ) -> Result<Admission<S, C>, Error> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, true, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
@@ -503,16 +516,27 @@ impl<C: Clock> Limiter<MemoryStore, C> {
         Ok(decision)
     }
 
-    fn decide_local(&self, realm: Realm<'_>, limits: &[Limit<'_>], decision: &mut Decision) -> Result<(), Error> {
+    fn decide_local(
+        &self,
+        realm: Realm<'_>,
+        limits: &[Limit<'_>],
+        decision: &mut Decision,
+    ) -> Result<(), Error> {
         let now = decision.at();
         let hot = match limits {
-            [limit] => self.hot_outcome(realm, limit, now).map(|outcome| decision.push(outcome)),
+            [limit] => self
+                .hot_outcome(realm, limit, now)
+                .map(|outcome| decision.push(outcome)),
             _ => {
                 let items = limits.iter().map(|limit| self.hot_item(limit));
                 self.inner.store.check_all_hot(realm, items, now, decision)
             }
         };
-        if hot.is_some() { Ok(()) } else { self.decide_general(realm, limits, decision) }
+        if hot.is_some() {
+            Ok(())
+        } else {
+            self.decide_general(realm, limits, decision)
+        }
     }
 
     /// One limit, one outcome: the shortest way to a decision, for hosts that count its nanoseconds. The request
@@ -536,7 +560,10 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     #[inline(never)]
     fn check_one_local(&self, realm: Realm<'_>, limit: &Limit<'_>, now: MonoTime) -> Result<Outcome, Error> {
         let (entry, rule, mode) = self.prepare(realm, limit, false)?;
-        let reading = self.inner.store.check_one(realm, &item(entry, limit, &rule, mode), now);
+        let reading = self
+            .inner
+            .store
+            .check_one(realm, &item(entry, limit, &rule, mode), now);
         let reading = reading.ok_or_else(|| unknown(limit.policy))?;
         Ok(Outcome::from_reading(limit.policy, mode, reading))
     }
@@ -549,14 +576,25 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     /// A token bucket as it was defined, with nothing to complain about.
     #[inline(always)]
     fn hot_item<'i>(&'i self, limit: &Limit<'i>) -> Option<HotItem<'i>> {
-        let Limit { policy, subject, cost } = *limit;
+        let Limit {
+            policy,
+            subject,
+            cost,
+        } = *limit;
         let entry = self.inner.registry.get(policy)?;
         let bucket = entry.bucket_as_defined()?;
         let too_long = matches!(subject, Subject::Text(text) if text.len() > Subject::MAX_LEN);
         if cost == 0 || too_long {
             return None;
         }
-        Some(HotItem { policy, mode: entry.policy.mode(), slot: entry.slot, bucket, subject, cost })
+        Some(HotItem {
+            policy,
+            mode: entry.policy.mode(),
+            slot: entry.slot,
+            bucket,
+            subject,
+            cost,
+        })
     }
 
     #[inline(never)]
@@ -571,9 +609,17 @@ impl<C: Clock> Limiter<MemoryStore, C> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, false, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        let call = Call { realm, now, items: &items, permit: None };
+        let call = Call {
+            realm,
+            now,
+            items: &items,
+            permit: None,
+        };
         let decided = self.inner.store.check_all(&call, true, decision);
-        decided.ok_or(Error::LimitCount { given: limits.len(), max: Limiter::MAX_LIMITS })
+        decided.ok_or(Error::LimitCount {
+            given: limits.len(),
+            max: Limiter::MAX_LIMITS,
+        })
     }
 }
 

@@ -114,7 +114,7 @@ impl MemoryConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AtCapacity {
-    /// Forget the key nearest to being as good as new among a sample of at least 8. A flood of keys that come
+    /// Forget the key nearest to being as good as new among a sample of 16. A flood of keys that come
     /// once pushes out its own keys rather than those at their limit.
     Evict,
     /// Deny the new key.

@@ -12,13 +12,22 @@ fn rules() -> impl Strategy<Value = Rule> {
         (1u64..366).prop_map(|days| Duration::from_secs(days * 86_400)),
     ];
     let rate = (1u32..=1_000_000, window.clone())
-        .prop_filter_map("at most one per nanosecond", |(count, window)| Rate::new(count, window).ok());
+        .prop_filter_map("at most one per nanosecond", |(count, window)| {
+            Rate::new(count, window).ok()
+        });
     prop_oneof![
-        (rate.clone(), 1u32..1_000_000).prop_filter_map("fills", |(rate, burst)| Rule::token_bucket(rate, burst).ok()),
-        (rate.clone(), 2u16..=1000)
-            .prop_map(|(rate, slices)| Rule::sliding_window(rate, Precision::Strict { slices }).unwrap()),
-        (rate.clone(), 2u16..=1000)
-            .prop_map(|(rate, slices)| Rule::sliding_window(rate, Precision::Lenient { slices }).unwrap()),
+        (rate.clone(), 1u32..1_000_000)
+            .prop_filter_map("fills", |(rate, burst)| Rule::token_bucket(rate, burst).ok()),
+        (rate.clone(), 2u16..=1000).prop_map(|(rate, slices)| Rule::sliding_window(
+            rate,
+            Precision::Strict { slices }
+        )
+        .unwrap()),
+        (rate.clone(), 2u16..=1000).prop_map(|(rate, slices)| Rule::sliding_window(
+            rate,
+            Precision::Lenient { slices }
+        )
+        .unwrap()),
         (1u32..=1024, window.clone()).prop_filter_map("at most one per nanosecond", |(count, window)| {
             Rule::sliding_window(Rate::new(count, window).ok()?, Precision::Exact).ok()
         }),
@@ -67,7 +76,11 @@ fn people_write_it_in_many_ways() {
         ("1 concurrent for 1min", "1 concurrent for 1min"),
     ];
     for (text, canonical) in same {
-        assert_eq!(text.parse::<Rule>().map(|rule| rule.to_string()).as_deref(), Ok(canonical), "{text}");
+        assert_eq!(
+            text.parse::<Rule>().map(|rule| rule.to_string()).as_deref(),
+            Ok(canonical),
+            "{text}"
+        );
     }
 }
 
@@ -75,22 +88,67 @@ fn people_write_it_in_many_ways() {
 fn errors_say_what_and_where() {
     let errors = [
         ("", "invalid rule ``: expected a count at byte 0"),
-        ("100", "invalid rule `100`: expected `/` and a unit, as in `100/min`, or `concurrent for 30s` at byte 3"),
-        ("100/", "invalid rule `100/`: expected a unit; use `ms`, `s`, `min`, `h`, `day` or `week` at byte 4"),
-        ("100/m", "invalid rule `100/m`: unknown unit `m` at byte 4; write `min` for minutes"),
-        ("100/fortnight", "invalid rule `100/fortnight`: unknown unit `fortnight` at byte 4; use `ms`, `s`, `min`, `h`, `day` or `week`"),
+        (
+            "100",
+            "invalid rule `100`: expected `/` and a unit, as in `100/min`, or `concurrent for 30s` at byte 3",
+        ),
+        (
+            "100/",
+            "invalid rule `100/`: expected a unit; use `ms`, `s`, `min`, `h`, `day` or `week` at byte 4",
+        ),
+        (
+            "100/m",
+            "invalid rule `100/m`: unknown unit `m` at byte 4; write `min` for minutes",
+        ),
+        (
+            "100/fortnight",
+            "invalid rule `100/fortnight`: unknown unit `fortnight` at byte 4; use `ms`, `s`, `min`, `h`, `day` or `week`",
+        ),
         ("0/s", "invalid rule `0/s`: the count must be 1 to 1000000000"),
-        ("99999999999/s", "invalid rule `99999999999/s`: `99999999999` is too large at byte 0"),
-        ("1__0/s", "invalid rule `1__0/s`: a `_` must stand between two digits at byte 0"),
-        ("100/min burst", "invalid rule `100/min burst`: expected a burst at byte 13"),
-        ("100/min burst 0", "invalid rule `100/min burst 0`: the burst must be 1 to 1000000000"),
-        ("100/min burst 5 extra", "invalid rule `100/min burst 5 extra`: unexpected `extra` at byte 16"),
-        ("100/min burst 5 !", "invalid rule `100/min burst 5 !`: unexpected `!` at byte 16"),
-        ("1/day burst 1000000", "invalid rule `1/day burst 1000000`: an empty bucket would take more than ten years to fill"),
-        ("5000/min sliding exact", "invalid rule `5000/min sliding exact`: an exact window holds at most 1024; use `strict` or `lenient`"),
-        ("5/min sliding sloppy", "invalid rule `5/min sliding sloppy`: unknown word `sloppy`; expected `exact`, `strict` or `lenient` at byte 14"),
-        ("10 concurrent", "invalid rule `10 concurrent`: expected `for` and a time, as in `10 concurrent for 30s` at byte 13"),
-        ("1.5/s", "invalid rule `1.5/s`: expected `/` and a unit, as in `100/min`, or `concurrent for 30s` at byte 1"),
+        (
+            "99999999999/s",
+            "invalid rule `99999999999/s`: `99999999999` is too large at byte 0",
+        ),
+        (
+            "1__0/s",
+            "invalid rule `1__0/s`: a `_` must stand between two digits at byte 0",
+        ),
+        (
+            "100/min burst",
+            "invalid rule `100/min burst`: expected a burst at byte 13",
+        ),
+        (
+            "100/min burst 0",
+            "invalid rule `100/min burst 0`: the burst must be 1 to 1000000000",
+        ),
+        (
+            "100/min burst 5 extra",
+            "invalid rule `100/min burst 5 extra`: unexpected `extra` at byte 16",
+        ),
+        (
+            "100/min burst 5 !",
+            "invalid rule `100/min burst 5 !`: unexpected `!` at byte 16",
+        ),
+        (
+            "1/day burst 1000000",
+            "invalid rule `1/day burst 1000000`: an empty bucket would take more than ten years to fill",
+        ),
+        (
+            "5000/min sliding exact",
+            "invalid rule `5000/min sliding exact`: an exact window holds at most 1024; use `strict` or `lenient`",
+        ),
+        (
+            "5/min sliding sloppy",
+            "invalid rule `5/min sliding sloppy`: unknown word `sloppy`; expected `exact`, `strict` or `lenient` at byte 14",
+        ),
+        (
+            "10 concurrent",
+            "invalid rule `10 concurrent`: expected `for` and a time, as in `10 concurrent for 30s` at byte 13",
+        ),
+        (
+            "1.5/s",
+            "invalid rule `1.5/s`: expected `/` and a unit, as in `100/min`, or `concurrent for 30s` at byte 1",
+        ),
     ];
     for (text, message) in errors {
         assert_eq!(text.parse::<Rule>().unwrap_err().to_string(), message);

@@ -25,7 +25,7 @@ enum Lanes {
     #[default]
     Unused,
     Bucket(BucketLane),
-    Fixed(Lane<FixedCount, 5, 4>),
+    Fixed(Lane<FixedCount, 4, 3>),
     Window(Lane<Option<Box<WindowLog>>, 4, 5>),
     Permits(Lane<Option<Box<Permits>>, 4, 5>),
 }
@@ -90,7 +90,12 @@ impl Shard {
         if !capacity.has_room(self.keys) {
             self.sweep_some(work, capacity);
         }
-        let full = Reading { admits: false, room: 0, wait: reading.reset, ..reading };
+        let full = Reading {
+            admits: false,
+            room: 0,
+            wait: reading.reset,
+            ..reading
+        };
         let (evict, admit) = match capacity.at_capacity {
             AtCapacity::Evict => (evictable, false),
             AtCapacity::Admit => (false, evictable),

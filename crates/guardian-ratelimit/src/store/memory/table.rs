@@ -34,6 +34,18 @@ pub(super) struct Slot {
     place: usize,
 }
 
+/// What a removal took out, and whether it pulled a key from the front of the table around to the back.
+#[derive(Debug)]
+pub(super) struct Removed<S> {
+    /// Read by tests; everybody else only drops it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "kept for the tests' comparison with a model")
+    )]
+    pub(super) state: S,
+    pulled_around: bool,
+}
+
 /// A table is at most this full, in percent, before it grows.
 const MAX_LOAD: usize = 85;
 /// If removing what is idle leaves a crowded table no fuller than this, in percent, it need not grow.
@@ -184,18 +196,28 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
 
     /// Looks through all buckets and removes what is idle. O(capacity).
     pub(super) fn sweep_all(&mut self, mut idle: impl FnMut(&S) -> bool) {
-        // Backwards: a removal pulls keys from later buckets, which have been looked through by then.
-        for bucket in (0..self.buckets.len()).rev() {
-            self.sweep_bucket(bucket, &mut idle);
+        loop {
+            // Backwards: a removal pulls keys from later buckets, which have been looked through by then; unless it
+            // pulls one from the front around to the back, and then the round is repeated.
+            let mut pulled_around = false;
+            for bucket in (0..self.buckets.len()).rev() {
+                pulled_around |= self.sweep_bucket(bucket, &mut idle);
+            }
+            if !pulled_around {
+                return;
+            }
         }
     }
 
-    fn sweep_bucket(&mut self, bucket: usize, mut idle: impl FnMut(&S) -> bool) {
-        let mut place = 0;
+    /// Removes what is idle in a bucket; says whether a key was pulled from the front of the table around to the back.
+    fn sweep_bucket(&mut self, bucket: usize, mut idle: impl FnMut(&S) -> bool) -> bool {
+        let (mut place, mut pulled_around) = (0, false);
         while let Some(state) = self.buckets.get(bucket).and_then(|b| b.states.get(place)) {
             if !state.is_vacant() && idle(state) {
                 // What moved into the hole, if anything, is looked at next.
-                self.remove(Slot { bucket, place });
+                pulled_around |= self
+                    .remove(Slot { bucket, place })
+                    .is_some_and(|removed| removed.pulled_around);
                 let refilled = self.buckets.get(bucket).and_then(|b| b.states.get(place));
                 if refilled.is_some_and(|state| !state.is_vacant()) {
                     continue;
@@ -203,24 +225,28 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
             }
             place += 1;
         }
+        pulled_around
     }
 
-    /// Removes the key with the lowest score among the next few buckets.
+    /// Removes the key with the lowest score among the next few keys.
+    ///
+    /// The sample is so many keys, not so many buckets: buckets would be drained evenly however few keys they hold,
+    /// until a sample held nothing but what should be spared.
     pub(super) fn evict_one(&mut self, score: impl Fn(&S) -> u64) {
-        const BUCKETS: usize = 4;
-        let mut victim = None;
+        const SAMPLE: usize = 16;
+        let (mut victim, mut seen) = (None, 0);
         let mut at = self.cursor.min(self.buckets.len().saturating_sub(1));
-        for looked in 0..self.buckets.len() {
-            if looked >= BUCKETS && victim.is_some() {
+        for _ in 0..self.buckets.len() {
+            if seen >= SAMPLE {
                 break;
             }
             let states = self
                 .buckets
                 .get(at)
-                .map(|bucket| bucket.states.iter())
                 .into_iter()
-                .flatten();
+                .flat_map(|bucket| bucket.states.iter());
             for (place, state) in states.enumerate().filter(|(_, state)| !state.is_vacant()) {
+                seen += 1;
                 let score = score(state);
                 if victim.is_none_or(|(least, _)| score < least) {
                     victim = Some((score, Slot { bucket: at, place }));
@@ -237,9 +263,12 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     /// Takes a key out and closes the hole, so that no later lookup stops short.
     ///
     /// INVARIANT: between a key's home bucket and the bucket it lies in, every bucket is full.
-    pub(super) fn remove(&mut self, slot: Slot) -> Option<S> {
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Removed<S>> {
         let (mut hole, mut was_full) = (slot, self.is_full(slot.bucket));
-        let taken = self.take(slot)?;
+        let mut removed = Removed {
+            state: self.take(slot)?,
+            pulled_around: false,
+        };
         self.len -= 1;
         let mut bucket = self.next(slot.bucket);
         // At most once around: a bucket with a free slot ends the run.
@@ -253,12 +282,13 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
                 if let Some((key, state)) = self.lift(moved) {
                     self.set(hole, key, state);
                 }
+                removed.pulled_around |= bucket < hole.bucket;
                 hole = moved;
             }
             was_full = full;
             bucket = self.next(bucket);
         }
-        Some(taken)
+        Some(removed)
     }
 
     /// A key in `bucket` whose way from home leads through `hole`.
@@ -406,7 +436,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
 
         #[test]
         fn behaves_as_a_map(ops in ops()) {
@@ -425,7 +455,7 @@ mod tests {
                     }
                     Op::Remove(key) => {
                         let slot = table.find(Plain(key), key);
-                        let removed = slot.and_then(|slot| table.remove(slot)).map(|v| v.0);
+                        let removed = slot.and_then(|slot| table.remove(slot)).map(|removed| removed.state.0);
                         prop_assert_eq!(removed, model.remove(&key));
                     }
                     Op::Sweep(below) => {
