@@ -249,3 +249,12 @@ impl Problem {
         out.into_bytes()
     }
 }
+
+/// The document with its status and media type, so that a handler can return a problem as its error.
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponse for Problem {
+    fn into_response(self) -> axum::response::Response {
+        let headers = [(http::header::CONTENT_TYPE, Self::CONTENT_TYPE)];
+        (self.status, headers, self.to_bytes()).into_response()
+    }
+}
