@@ -101,9 +101,10 @@ impl Answer {
 
     fn detail(&self) -> String {
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
-        assert_eq!(self.headers["content-type"], "application/problem+json");
-        assert_eq!(problem["status"], self.status.as_u16());
-        problem["detail"].as_str().unwrap().to_owned()
+        let member = |name| problem.get(name).unwrap();
+        assert_eq!(self.field("content-type").unwrap(), "application/problem+json");
+        assert_eq!(*member("status"), self.status.as_u16());
+        member("detail").as_str().unwrap().to_owned()
     }
 }
 
