@@ -119,5 +119,8 @@ fn introduce(address: SocketAddr) {
         "  curl http://{address}/admin/tenants/{}/limits -H 'Authorization: Bearer {ADMIN_KEY}'",
         key.tenant
     );
-    println!("  for i in $(seq 15); do curl -si http://{address}/contacts {bearer} | head -6; done\n");
+    println!(
+        "  for i in $(seq 15); do curl -so /dev/null -w '%{{http_code}} ' http://{address}/contacts {bearer}; done; \
+         curl -si http://{address}/contacts {bearer}\n"
+    );
 }
