@@ -27,7 +27,7 @@ impl Limits {
             per_org: limiter.define(Policy::new("per-org", "120/min burst 40")?)?,
             per_endpoint: limiter.define(Policy::new("per-endpoint", "60/min burst 20")?)?,
             // No key may use up what its organisation has.
-            per_key: limiter.define(Policy::new("per-key", "5/s burst 10")?)?,
+            per_key: limiter.define(Policy::new("per-key", "1/s burst 10")?)?,
             limiter,
         };
         // Globex pays for more. A real host reads plans from its database and does this when it starts.

@@ -21,6 +21,7 @@ mod store;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
@@ -39,7 +40,17 @@ struct App {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("crm: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let limits = Arc::new(Limits::new()?);
     let router = router(limits)?;
     let listener = listen(wanted_port()?).await?;
@@ -93,12 +104,15 @@ fn wanted_port() -> Result<Option<u16>, Box<dyn Error>> {
 }
 
 /// Only on the loopback address: the demo's keys are public.
-async fn listen(wanted: Option<u16>) -> std::io::Result<TcpListener> {
+async fn listen(wanted: Option<u16>) -> Result<TcpListener, Box<dyn Error>> {
     const DEFAULT_PORT: u16 = 3000;
-    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    match (bind(wanted.unwrap_or(DEFAULT_PORT)).await, wanted) {
-        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => bind(0).await,
-        (listener, _) => listener,
+    let port = wanted.unwrap_or(DEFAULT_PORT);
+    match (TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await, wanted) {
+        (Ok(listener), _) => Ok(listener),
+        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => {
+            Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
+        }
+        (Err(error), _) => Err(format!("port {port}: {error}").into()),
     }
 }
 

@@ -133,7 +133,7 @@ fn a_limit_denies_explains_and_recovers() {
     assert_eq!(
         first.field("ratelimit-policy"),
         [
-            r#""per-org";q=40;w=20, "per-endpoint";q=20;w=20, "per-key";q=10;w=2"#,
+            r#""per-org";q=40;w=20, "per-endpoint";q=20;w=20, "per-key";q=10;w=10"#,
             r#""per-address";q=200;w=4"#
         ]
     );
@@ -154,7 +154,7 @@ fn a_limit_denies_explains_and_recovers() {
     assert_eq!(denied.body.get("violated-policies"), Some(&json!(["per-key"])));
     assert_eq!(
         denied.text("detail"),
-        "the limit `per-key` (5 requests per second, 10 at once) is used up; try again in 1 second"
+        "the limit `per-key` (1 request per second, 10 at once) is used up; try again in 1 second"
     );
     // Another key of the same tenant, and the other tenant, go on.
     assert_eq!(list(ACME_IMPORT).status, 200);
@@ -170,7 +170,7 @@ fn a_plan_changes_while_the_service_runs() {
     let crm = Server::start("crm");
     let plan = |reply: &Reply| reply.body.get("rules").unwrap().get("per-key").unwrap().clone();
     let limits = "/admin/tenants/acme/limits";
-    assert_eq!(plan(&crm.send("GET", limits, OPERATOR, "")), "5/s burst 10");
+    assert_eq!(plan(&crm.send("GET", limits, OPERATOR, "")), "1/s burst 10");
     let path = format!("{limits}/per-key");
     let changed = crm.send("PUT", &path, OPERATOR, r#"{"rule":"100/s burst 30"}"#);
     assert_eq!(plan(&changed), "100/s burst 30");
@@ -180,5 +180,5 @@ fn a_plan_changes_while_the_service_runs() {
     let wrong = crm.send("PUT", &path, OPERATOR, r#"{"rule":"100/m"}"#);
     assert_eq!(wrong.status, 400);
     assert!(wrong.text("detail").contains("write `min` for minutes"));
-    assert_eq!(plan(&crm.send("DELETE", &path, OPERATOR, "")), "5/s burst 10");
+    assert_eq!(plan(&crm.send("DELETE", &path, OPERATOR, "")), "1/s burst 10");
 }

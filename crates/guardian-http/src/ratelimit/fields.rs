@@ -73,7 +73,7 @@ fn is_trial(entry: &Entry, outcome: Option<&Outcome>) -> bool {
     }
 }
 
-/// What a rule allots, in terms of a quota and a window that a client may use up at any pace without being denied.
+/// What a rule allots: a client that uses at most the quota in any span as long as the window is not denied.
 ///
 /// Of a token bucket that is the bucket and the time in which it fills, not the rate's own window: `100/min burst 20`
 /// admits 20 in 12 seconds, and never 100 at once.
