@@ -9,6 +9,7 @@
 //! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data, in memory).
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "it tells a person at a terminal how to use it"
 )]
 
