@@ -38,7 +38,7 @@ impl Bucket {
     }
 
     /// Whether a TAT in these units means the same to this bucket.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn counts_in(&self, units: &Units) -> bool {
         self.per_token == units.per_token && self.grid.ratio() == units.grid.ratio()
     }
@@ -51,19 +51,20 @@ impl Bucket {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ticks(&self, nanos: u64) -> u64 {
         self.grid.ticks(nanos)
     }
 
     /// Whether a request of `cost` passes at tick `now`, and the TAT if it does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decide(&self, tat: u64, now: u64, cost: u32) -> (Reading, Option<u64>) {
         let debt = tat.saturating_sub(now);
         if cost > self.burst {
             return (self.reading(false, debt, Reading::NEVER), None);
         }
-        let after = debt.saturating_add(self.per_token.saturating_mul(u64::from(cost)));
+        // The invariant keeps cost · per_token below 2⁶², and a debt is no more than some rule's whole bucket.
+        let after = debt.saturating_add(self.per_token * u64::from(cost));
         if after <= self.tolerance {
             (self.reading(true, after, 0), Some(now.saturating_add(after)))
         } else {
@@ -72,7 +73,7 @@ impl Bucket {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn reading(&self, admits: bool, debt: u64, wait: u64) -> Reading {
         let (limit, unit) = (self.burst, self.per_token);
         let room = self.tolerance.saturating_sub(debt);
@@ -124,7 +125,7 @@ impl Units {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ticks(&self, nanos: u64) -> u64 {
         self.grid.ticks(nanos)
     }

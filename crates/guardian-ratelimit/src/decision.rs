@@ -50,7 +50,7 @@ impl Decision {
         decision
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn empty(at: MonoTime) -> Self {
         Self {
             allowed: true,
@@ -60,18 +60,10 @@ impl Decision {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, outcome: Outcome) {
         self.allowed &= !outcome.denies();
         let _ = self.outcomes.try_push(outcome);
-    }
-
-    /// One limit's decision, on the hot path.
-    #[inline]
-    pub(crate) fn of_one(at: MonoTime, outcome: Outcome) -> Self {
-        let mut decision = Self::empty(at);
-        decision.push(outcome);
-        decision
     }
 
     /// A decision that no store made.
@@ -96,14 +88,14 @@ impl Decision {
 
     /// Whether the request may go ahead.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn is_allowed(&self) -> bool {
         self.allowed
     }
 
     /// Whether the request must not go ahead.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn is_denied(&self) -> bool {
         !self.allowed
     }
@@ -145,6 +137,7 @@ impl Decision {
 
     /// The moment of the decision; [`Limiter::refund`] wants it back.
     #[must_use]
+    #[inline]
     pub fn at(&self) -> MonoTime {
         self.at
     }
@@ -223,7 +216,7 @@ impl Outcome {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from_reading(policy: PolicyId, mode: Mode, reading: Reading) -> Self {
         Self {
             policy,
@@ -240,14 +233,14 @@ impl Outcome {
 
     /// Whether this limit, taken alone, admits the request.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn admits(&self) -> bool {
         self.reading.admits
     }
 
     /// Whether this limit denies the request: it is enforced and does not admit it.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn denies(&self) -> bool {
         !self.reading.admits && self.mode == Mode::Enforce
     }

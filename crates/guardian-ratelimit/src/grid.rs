@@ -51,8 +51,11 @@ impl Grid {
     }
 
     /// The last tick at or before a moment. Saturates at the end of the scale.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ticks(&self, nanos: u64) -> u64 {
+        if self.is_plain() {
+            return nanos;
+        }
         let whole = nanos.saturating_mul(self.whole);
         if self.fraction == 0 {
             return whole;
@@ -66,16 +69,18 @@ impl Grid {
     }
 
     /// [`nanos_for`] on this grid; usually one tick is one nanosecond.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn nanos_for(&self, ticks: u64) -> u64 {
-        if (self.num, self.den) == (1, 1) {
-            ticks
-        } else {
-            nanos_for(ticks, self.num, self.den)
-        }
+        if self.is_plain() { ticks } else { nanos_for(ticks, self.num, self.den) }
     }
 
-    #[inline]
+    /// Whether a tick is a nanosecond, as it is for most rates that people write.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.num == self.den
+    }
+
+    #[inline(always)]
     pub(crate) fn ratio(&self) -> (u64, u64) {
         (self.num, self.den)
     }
@@ -89,13 +94,13 @@ pub(crate) fn nanos_for(ticks: u64, num: u64, den: u64) -> u64 {
 }
 
 /// The upper 64 bits of a product.
-#[inline]
+#[inline(always)]
 pub(crate) fn high_half(a: u64, b: u64) -> u64 {
     high_word(u128::from(a) * u128::from(b))
 }
 
 /// The upper 64 of 128 bits.
-#[inline]
+#[inline(always)]
 pub(crate) fn high_word(wide: u128) -> u64 {
     (wide >> 64) as u64
 }

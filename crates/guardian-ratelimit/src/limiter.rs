@@ -5,7 +5,7 @@ use guardian_core::{Clock, MonoTime, StoreError};
 
 use crate::decision::{Decision, DecisionSource, Outcome};
 use crate::registry::{Entry, Registry, RuleRef, Target};
-use crate::store::memory::MemoryStore;
+use crate::store::memory::{HotItem, MemoryStore};
 use crate::store::{AnyStore, Call, Item, Release, ReleaseCounter, Store};
 use crate::{
     Admission, Error, FastClock, Limit, Mode, OnStoreError, Permit, PermitId, Policy, PolicyId, Realm, Rule,
@@ -490,31 +490,29 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    #[inline]
+    #[inline(always)]
     pub fn check_local_at(
         &self,
         realm: Realm<'_>,
         limits: &[Limit<'_>],
         now: MonoTime,
     ) -> Result<Decision, Error> {
-        let [limit] = limits else {
-            let mut decision = Decision::empty(now);
-            let items = limits.iter().map(|limit| self.plain_item(limit));
-            return match self.inner.store.check_buckets(realm, items, now, &mut decision) {
-                Some(()) if !limits.is_empty() => Ok(decision),
-                _ => self.check_several_local(realm, limits, now),
-            };
+        // The decision is made where the caller keeps it: it is too large to be handed around for nothing.
+        let mut decision = Decision::empty(now);
+        self.decide_local(realm, limits, &mut decision)?;
+        Ok(decision)
+    }
+
+    fn decide_local(&self, realm: Realm<'_>, limits: &[Limit<'_>], decision: &mut Decision) -> Result<(), Error> {
+        let now = decision.at();
+        let hot = match limits {
+            [limit] => self.hot_outcome(realm, limit, now).map(|outcome| decision.push(outcome)),
+            _ => {
+                let items = limits.iter().map(|limit| self.hot_item(limit));
+                self.inner.store.check_all_hot(realm, items, now, decision)
+            }
         };
-        let (entry, rule, mode) = self.prepare(realm, limit, false)?;
-        let reading = self
-            .inner
-            .store
-            .check_one(realm, &item(entry, limit, &rule, mode), now);
-        let reading = reading.ok_or_else(|| unknown(limit.policy))?;
-        Ok(Decision::of_one(
-            now,
-            Outcome::from_reading(limit.policy, mode, reading),
-        ))
+        if hot.is_some() { Ok(()) } else { self.decide_general(realm, limits, decision) }
     }
 
     /// One limit, one outcome: the shortest way to a decision, for hosts that count its nanoseconds. The request
@@ -529,47 +527,53 @@ impl<C: Clock> Limiter<MemoryStore, C> {
         limit: &Limit<'_>,
         now: MonoTime,
     ) -> Result<Outcome, Error> {
+        match self.hot_outcome(realm, limit, now) {
+            Some(outcome) => Ok(outcome),
+            None => self.check_one_local(realm, limit, now),
+        }
+    }
+
+    #[inline(never)]
+    fn check_one_local(&self, realm: Realm<'_>, limit: &Limit<'_>, now: MonoTime) -> Result<Outcome, Error> {
         let (entry, rule, mode) = self.prepare(realm, limit, false)?;
-        let reading = self
-            .inner
-            .store
-            .check_one(realm, &item(entry, limit, &rule, mode), now);
+        let reading = self.inner.store.check_one(realm, &item(entry, limit, &rule, mode), now);
         let reading = reading.ok_or_else(|| unknown(limit.policy))?;
         Ok(Outcome::from_reading(limit.policy, mode, reading))
     }
 
-    /// A limit of a policy that is as it was defined, with nothing to complain about.
-    #[inline]
-    fn plain_item<'i>(&'i self, limit: &Limit<'i>) -> Option<Item<'i>> {
-        let entry = self.inner.registry.get(limit.policy)?;
-        let rule = entry.rule_as_defined()?;
-        check_limit(entry, rule, limit, false).ok()?;
-        Some(item(entry, limit, rule, entry.policy.mode()))
+    #[inline(always)]
+    fn hot_outcome(&self, realm: Realm<'_>, limit: &Limit<'_>, now: MonoTime) -> Option<Outcome> {
+        self.inner.store.check_hot(realm, &self.hot_item(limit)?, now)
     }
 
-    fn check_several_local(
+    /// A token bucket as it was defined, with nothing to complain about.
+    #[inline(always)]
+    fn hot_item<'i>(&'i self, limit: &Limit<'i>) -> Option<HotItem<'i>> {
+        let Limit { policy, subject, cost } = *limit;
+        let entry = self.inner.registry.get(policy)?;
+        let bucket = entry.bucket_as_defined()?;
+        let too_long = matches!(subject, Subject::Text(text) if text.len() > Subject::MAX_LEN);
+        if cost == 0 || too_long {
+            return None;
+        }
+        Some(HotItem { policy, mode: entry.policy.mode(), slot: entry.slot, bucket, subject, cost })
+    }
+
+    #[inline(never)]
+    fn decide_general(
         &self,
         realm: Realm<'_>,
         limits: &[Limit<'_>],
-        now: MonoTime,
-    ) -> Result<Decision, Error> {
+        decision: &mut Decision,
+    ) -> Result<(), Error> {
+        let now = decision.at();
+        *decision = Decision::empty(now);
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, false, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        let call = Call {
-            realm,
-            now,
-            items: &items,
-            permit: None,
-        };
-        let mut decision = Decision::empty(now);
-        match self.inner.store.check_all(&call, true, &mut decision) {
-            Some(()) => Ok(decision),
-            None => Err(Error::LimitCount {
-                given: limits.len(),
-                max: Limiter::MAX_LIMITS,
-            }),
-        }
+        let call = Call { realm, now, items: &items, permit: None };
+        let decided = self.inner.store.check_all(&call, true, decision);
+        decided.ok_or(Error::LimitCount { given: limits.len(), max: Limiter::MAX_LIMITS })
     }
 }
 

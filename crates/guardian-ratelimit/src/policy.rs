@@ -66,12 +66,14 @@ impl Policy {
 
     /// The rule it was defined with.
     #[must_use]
+    #[inline]
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
 
     /// Whether it denies.
     #[must_use]
+    #[inline]
     pub fn mode(&self) -> Mode {
         self.mode
     }

@@ -8,6 +8,8 @@ use foldhash::HashMap;
 use guardian_core::TenantId;
 use parking_lot::{Mutex, RwLock};
 
+use crate::bucket::Bucket;
+use crate::rule::Engine;
 use crate::store::OwnedSubject;
 use crate::{Error, Limiter, Mode, Policy, PolicyId, Realm, Rule, Subject};
 
@@ -105,7 +107,7 @@ impl Registry {
         Ok(id)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, id: PolicyId) -> Option<&Entry> {
         self.entries.get(usize::from(id.0))?.get().map(Box::as_ref)
     }
@@ -130,10 +132,13 @@ impl Entry {
         }
     }
 
-    /// The policy's rule, if nothing was changed.
-    #[inline]
-    pub(crate) fn rule_as_defined(&self) -> Option<&Rule> {
-        (!self.changed.load(Ordering::Acquire)).then(|| self.policy.rule())
+    /// The token bucket, if it is one and nothing was changed.
+    #[inline(always)]
+    pub(crate) fn bucket_as_defined(&self) -> Option<&Bucket> {
+        match &self.policy.rule().engine {
+            Engine::Bucket(bucket) if !self.changed.load(Ordering::Acquire) => Some(bucket),
+            _ => None,
+        }
     }
 
     #[cold]

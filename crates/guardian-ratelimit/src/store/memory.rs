@@ -16,14 +16,16 @@ use crate::{Limiter, PolicyName, Realm};
 
 mod bucket_lane;
 mod capacity;
+mod hot;
 mod key;
 mod lane;
 mod shard;
 mod table;
 
 use capacity::Capacity;
+pub(crate) use hot::HotItem;
 use key::{Key, Secret};
-use shard::{Charge, Shard, Work};
+use shard::{Shard, Work};
 
 /// The most shards: 2 to this power. Tables take their bits from below.
 const SHARD_BITS: u32 = 6;
@@ -38,7 +40,7 @@ const MIN_KEYS_PER_SHARD: usize = 256;
 /// names several locks their shards in a fixed order. Numbers are compared as they are, within their tenant or the
 /// shared realm; texts by a 128-bit keyed hash.
 ///
-/// Keys that are as good as new are swept out a few at a time while new ones come in. At
+/// Keys that are as good as new are swept out before a table grows, and a few at a time when the store is full. At
 /// [`max_keys`](MemoryConfig::max_keys) the store does what [`AtCapacity`] says, so that a flood of new keys costs
 /// no more memory than the cap: a token bucket's key takes 16 bytes (a tenant's 26), 19 to 29 with the table's
 /// free space.
@@ -218,57 +220,6 @@ impl MemoryStore {
         shard.check(&work, &self.capacity, true)
     }
 
-    /// Decides several token buckets that have counters in one shard: the hot path of stacked limits. `None`, with
-    /// nothing charged, where a limit is of another kind, is new, lies elsewhere or has no item.
-    #[inline]
-    pub(crate) fn check_buckets<'i>(
-        &self,
-        realm: Realm<'_>,
-        items: impl Iterator<Item = Option<Item<'i>>>,
-        now: MonoTime,
-        decision: &mut Decision,
-    ) -> Option<()> {
-        let mut charges = ArrayVec::<Charge, { Limiter::MAX_LIMITS }>::new();
-        let mut locked: Option<(usize, Guard<'_>)> = None;
-        for item in items {
-            let Item {
-                policy,
-                slot,
-                rule,
-                mode,
-                subject,
-                cost,
-                ..
-            } = item?;
-            let key = self.secret.key(realm, subject);
-            let place = self.shard_of(realm, key);
-            let (at, shard) = match &mut locked {
-                Some(locked) => locked,
-                None => locked.insert((place, self.shards.get(place)?.0.lock())),
-            };
-            let work = Work {
-                rule,
-                slot,
-                key,
-                cost,
-                now: now.as_nanos(),
-                permit: None,
-            };
-            let (reading, charge) = shard.probe_bucket(&work).filter(|_| *at == place)?;
-            if charges.iter().any(|other| other.is_same_counter(&charge)) {
-                return None;
-            }
-            charges.try_push(charge).ok()?;
-            decision.push(Outcome::from_reading(policy, mode, reading));
-        }
-        if let (Some((_, mut shard)), true) = (locked, decision.is_allowed()) {
-            for charge in &charges {
-                shard.charge_bucket(charge);
-            }
-        }
-        Some(())
-    }
-
     /// Decides several limits at once, charging all or none. `None` for a call that names no shard, which none does.
     #[inline]
     pub(crate) fn check_all(&self, call: &Call<'_>, charge: bool, decision: &mut Decision) -> Option<()> {
@@ -322,7 +273,7 @@ impl MemoryStore {
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn shard_of(&self, realm: Realm<'_>, key: Key) -> usize {
         (self.secret.place(realm, key) >> (u64::BITS - SHARD_BITS)) as usize & (self.shards.len() - 1)
     }

@@ -3,7 +3,7 @@
 use super::key::Key;
 use super::lane::{Counter, Lane};
 use super::shard::Work;
-use super::table::{Slot, State};
+use super::table::State;
 use crate::PermitId;
 use crate::bucket::{Bucket, PackedUnits, Units};
 use crate::reading::Reading;
@@ -14,9 +14,11 @@ use crate::reading::Reading;
 /// units are kept once; from the first override or live change on, each key carries its own (24 bytes more).
 #[derive(Debug)]
 pub(super) enum BucketLane {
-    Uniform(Units, Lane<Tat, 4, 5>),
+    Uniform(Units, UniformLane),
     Mixed(Lane<MixedTat, 3, 4>),
 }
+
+pub(super) type UniformLane = Lane<Tat, 4, 5>;
 
 /// A theoretical arrival time in ticks. It is never 0 when anything was consumed, so 0 is vacant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +29,18 @@ pub(super) struct Tat(u64);
 pub(super) struct MixedTat {
     tat: u64,
     units: PackedUnits,
+}
+
+impl Tat {
+    #[inline(always)]
+    pub(super) fn at(ticks: u64) -> Self {
+        Self(ticks)
+    }
+
+    #[inline(always)]
+    pub(super) fn ticks(self) -> u64 {
+        self.0
+    }
 }
 
 impl BucketLane {
@@ -43,31 +57,20 @@ impl BucketLane {
         }
     }
 
-    /// Answers for a key that has a counter in this bucket's units: where it lies, and its TAT if it is charged.
-    #[inline]
-    pub(super) fn probe_known(
-        &mut self,
-        bucket: &Bucket,
-        work: &Work<'_>,
-    ) -> Option<(Reading, Slot, Option<u64>)> {
-        let Self::Uniform(units, lane) = self else {
-            return None;
-        };
-        if !bucket.counts_in(units) {
-            return None;
+    /// The buckets, if all are counted in this bucket's units.
+    #[inline(always)]
+    pub(super) fn uniform_mut(&mut self, bucket: &Bucket) -> Option<&mut UniformLane> {
+        match self {
+            Self::Uniform(units, lane) if bucket.counts_in(units) => Some(lane),
+            _ => None,
         }
-        let at = lane.find(work.key)?;
-        let Tat(tat) = *lane.at(work.key, at)?;
-        let (reading, tat) = bucket.decide(tat, bucket.ticks(work.now), work.cost);
-        Some((reading, at, tat))
     }
 
-    #[inline]
-    pub(super) fn set(&mut self, key: Key, at: Slot, tat: u64) {
-        if let Self::Uniform(_, lane) = self
-            && let Some(state) = lane.at(key, at)
-        {
-            *state = Tat(tat);
+    /// The buckets, if all are counted in the same units.
+    pub(super) fn any_uniform_mut(&mut self) -> Option<&mut UniformLane> {
+        match self {
+            Self::Uniform(_, lane) => Some(lane),
+            Self::Mixed(_) => None,
         }
     }
 
@@ -78,7 +81,9 @@ impl BucketLane {
     pub(super) fn insert(&mut self, bucket: &Bucket, work: &Work<'_>) {
         self.follow(bucket);
         match self {
-            Self::Uniform(_, lane) => lane.insert_at(bucket, bucket.ticks(work.now), work),
+            Self::Uniform(_, lane) => {
+                lane.insert_at(bucket, bucket.ticks(work.now), bucket.ticks(work.long_ago()), work);
+            }
             Self::Mixed(lane) => lane.insert(bucket, work),
         }
     }

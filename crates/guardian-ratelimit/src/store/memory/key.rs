@@ -24,7 +24,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    #[inline]
+    #[inline(always)]
     pub(super) fn spread(self) -> u64 {
         match self {
             Self::Narrow(key) => key.spread(),
@@ -34,14 +34,14 @@ impl Key {
 }
 
 impl TableKey for u64 {
-    #[inline]
+    #[inline(always)]
     fn spread(self) -> u64 {
         self
     }
 }
 
 impl TableKey for u128 {
-    #[inline]
+    #[inline(always)]
     fn spread(self) -> u64 {
         high_word(self)
     }
@@ -87,7 +87,7 @@ impl Secret {
     ///
     /// A number in the shared realm stays exact. A tenant's number lies in the table as the tenant's digest with
     /// the number mixed into one half, which is exact within the tenant; a text as a keyed 128-bit hash.
-    #[inline]
+    #[inline(always)]
     pub(super) fn key(&self, realm: Realm<'_>, subject: Subject<'_>) -> Key {
         match (realm, subject) {
             (Realm::Shared, Subject::Id(id)) => Key::Narrow(self.permute(id)),
@@ -100,7 +100,7 @@ impl Secret {
 
     /// A number that chooses the shard: of the whole tenant, so that one lock holds all limits of a check, or of
     /// the key where there is no tenant.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&self, realm: Realm<'_>, key: Key) -> u64 {
         match realm {
             Realm::Tenant(tenant) => self.permute(high_word(tenant.digest())),
@@ -109,13 +109,13 @@ impl Secret {
     }
 
     /// A secret permutation of the numbers: exact, since no two numbers share an image, and spread evenly.
-    #[inline]
+    #[inline(always)]
     fn permute(&self, id: u64) -> u64 {
         let mixed = (id ^ self.mask).wrapping_mul(self.first);
         (mixed ^ (mixed >> 32)).wrapping_mul(self.second)
     }
 
-    #[inline]
+    #[inline(always)]
     fn mix(&self, digest: u128, id: u64, kind: u64) -> u128 {
         digest ^ (u128::from(self.permute(id)) << 64) ^ u128::from(kind)
     }

@@ -38,8 +38,8 @@ pub(super) trait Counter: State {
 /// Two tables, for numbers and for fingerprints. `N` and `W` fill their buckets to whole cache lines.
 #[derive(Debug)]
 pub(super) struct Lane<S, const N: usize, const W: usize> {
-    narrow: Table<u64, S, N>,
-    wide: Table<u128, S, W>,
+    pub(super) narrow: Table<u64, S, N>,
+    pub(super) wide: Table<u128, S, W>,
 }
 
 impl<S: State, const N: usize, const W: usize> Lane<S, N, W> {
@@ -72,7 +72,7 @@ impl<S: State, const N: usize, const W: usize> Lane<S, N, W> {
         self.find(key).and_then(|at| self.at(key, at))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: Key) -> Option<Slot> {
         match key {
             Key::Narrow(key) => self.narrow.find(key, key.spread()),
@@ -81,7 +81,7 @@ impl<S: State, const N: usize, const W: usize> Lane<S, N, W> {
     }
 
     /// The state that `find` has found.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(&mut self, key: Key, slot: Slot) -> Option<&mut S> {
         match key {
             Key::Narrow(_) => self.narrow.state_mut(slot),
@@ -120,7 +120,7 @@ impl<S: Counter, const N: usize, const W: usize> Lane<S, N, W> {
     }
 
     pub(super) fn insert(&mut self, spec: &S::Spec, work: &Work<'_>) {
-        self.insert_at(spec, work.now, work);
+        self.insert_at(spec, work.now, work.long_ago(), work);
     }
 
     pub(super) fn put_back(&mut self, spec: &S::Spec, work: &Work<'_>, at: u64) {
@@ -144,11 +144,12 @@ impl<S: Counter, const N: usize, const W: usize> Lane<S, N, W> {
         Some(self.get_mut(work.key)?.answer(spec, now, work, charge))
     }
 
-    /// Puts a key in that has no counter, and charges it.
-    pub(super) fn insert_at(&mut self, spec: &S::Spec, now: u64, work: &Work<'_>) {
+    /// Puts a key in that has no counter, and charges it. A table that would grow first drops what has been idle
+    /// since `long_ago`.
+    pub(super) fn insert_at(&mut self, spec: &S::Spec, now: u64, long_ago: u64, work: &Work<'_>) {
         let mut counter = S::default();
         counter.take(spec, now, work.cost, work.permit);
-        let idle = |state: &S| state.idle_at() <= now;
+        let idle = |state: &S| state.idle_at() <= long_ago;
         match work.key {
             Key::Narrow(key) => self.narrow.make_room(idle).insert(key, key.spread(), counter),
             Key::Wide(key) => self.wide.make_room(idle).insert(key, key.spread(), counter),

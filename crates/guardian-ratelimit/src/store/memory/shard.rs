@@ -5,7 +5,6 @@ use super::bucket_lane::BucketLane;
 use super::capacity::Capacity;
 use super::key::Key;
 use super::lane::Lane;
-use super::table::Slot;
 use crate::concurrency::Permits;
 use crate::fixed::FixedCount;
 use crate::reading::Reading;
@@ -43,19 +42,13 @@ pub(super) struct Work<'a> {
     pub(super) permit: Option<PermitId>,
 }
 
-/// A token bucket that was found, and what it becomes if it is charged.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Charge {
-    slot: u32,
-    key: Key,
-    at: Slot,
-    /// `None` if the bucket does not admit.
-    tat: Option<u64>,
-}
+/// How long a key stays idle before a growing table drops it: a key that comes back sooner finds its place, and one
+/// that does not has cost one place for a second. In nanoseconds.
+const GRACE: u64 = 1_000_000_000;
 
-impl Charge {
-    pub(super) fn is_same_counter(&self, other: &Self) -> bool {
-        self.slot == other.slot && self.key == other.key
+impl Work<'_> {
+    pub(super) fn long_ago(&self) -> u64 {
+        self.now.saturating_sub(GRACE)
     }
 }
 
@@ -77,33 +70,12 @@ impl Shard {
         }
     }
 
-    /// Answers for a token bucket that has a counter in plain units, without charging it. `None` for all others.
-    #[inline]
-    pub(super) fn probe_bucket(&mut self, work: &Work<'_>) -> Option<(Reading, Charge)> {
-        let (Lanes::Bucket(lane), Engine::Bucket(bucket)) =
-            (self.policies.get_mut(work.slot as usize)?, &work.rule.engine)
-        else {
-            return None;
-        };
-        let (reading, at, tat) = lane.probe_known(bucket, work)?;
-        Some((
-            reading,
-            Charge {
-                slot: work.slot,
-                key: work.key,
-                at,
-                tat,
-            },
-        ))
-    }
-
-    /// Charges what `probe_bucket` has found, if the bucket admits. Nothing else may have happened in between.
-    #[inline]
-    pub(super) fn charge_bucket(&mut self, charge: &Charge) {
-        if let (Some(tat), Some(Lanes::Bucket(lane))) =
-            (charge.tat, self.policies.get_mut(charge.slot as usize))
-        {
-            lane.set(charge.key, charge.at, tat);
+    /// A policy's token buckets, if it has any here.
+    #[inline(always)]
+    pub(super) fn bucket_lane(&mut self, slot: u32) -> Option<&mut BucketLane> {
+        match self.policies.get_mut(slot as usize)? {
+            Lanes::Bucket(lane) => Some(lane),
+            _ => None,
         }
     }
 
@@ -111,20 +83,14 @@ impl Shard {
     #[inline(never)]
     fn check_new(&mut self, work: &Work<'_>, capacity: &Capacity, charge: bool) -> Option<Reading> {
         let lanes = self.lanes(work)?;
-        let before = lanes.len();
-        let reading = lanes.probe_new(work);
-        lanes.sweep_some(work);
-        let (removed, evictable) = (before - lanes.len(), lanes.is_evictable());
-        self.forget(removed, capacity);
+        let (reading, evictable) = (lanes.probe_new(work), lanes.is_evictable());
         if !reading.admits {
             return Some(reading);
         }
-        let full = Reading {
-            admits: false,
-            room: 0,
-            wait: reading.reset,
-            ..reading
-        };
+        if !capacity.has_room(self.keys) {
+            self.sweep_some(work, capacity);
+        }
+        let full = Reading { admits: false, room: 0, wait: reading.reset, ..reading };
         let (evict, admit) = match capacity.at_capacity {
             AtCapacity::Evict => (evictable, false),
             AtCapacity::Admit => (false, evictable),
@@ -148,6 +114,16 @@ impl Shard {
         let removed = before + 1 - lanes.len();
         self.forget(removed, capacity);
         Some(reading)
+    }
+
+    /// Removes what is idle among a few keys of the policy.
+    fn sweep_some(&mut self, work: &Work<'_>, capacity: &Capacity) {
+        if let Some(lanes) = self.policies.get_mut(work.slot as usize) {
+            let before = lanes.len();
+            lanes.sweep_some(work);
+            let removed = before - lanes.len();
+            self.forget(removed, capacity);
+        }
     }
 
     /// Evicts a key of the policy that has the most of those whose counters may be forgotten.

@@ -58,21 +58,21 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     }
 
     /// Where a key lies. O(1) expected.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: K, spread: u64) -> Option<Slot> {
         let mut bucket = self.home(spread);
         for _ in 0..self.buckets.len() {
             let Bucket { keys, states } = self.buckets.get(bucket)?;
-            // Comparing all keys without a branch; usually one of them is it.
+            // Comparing all keys without a branch, by 64 bits of each; usually one of them is it.
             let mut place = N;
             for (i, k) in keys.iter().enumerate() {
-                place = if *k == key { i } else { place };
+                place = if k.spread() == spread { i } else { place };
             }
-            if states.get(place).is_some_and(|state| !state.is_vacant()) {
-                return Some(Slot { bucket, place });
-            }
-            if place < N {
-                // Vacant places hold the default key, which may be the one that is looked for.
+            if let (Some(k), Some(state)) = (keys.get(place), states.get(place)) {
+                if *k == key && !state.is_vacant() {
+                    return Some(Slot { bucket, place });
+                }
+                // Another key has the same bits, as the key of vacant places may.
                 let taken = |(k, state): (&K, &S)| *k == key && !state.is_vacant();
                 if let Some(place) = keys.iter().zip(states).position(taken) {
                     return Some(Slot { bucket, place });
@@ -86,7 +86,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn state_mut(&mut self, slot: Slot) -> Option<&mut S> {
         self.buckets.get_mut(slot.bucket)?.states.get_mut(slot.place)
     }
@@ -314,7 +314,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     }
 
     /// The bucket where a key belongs. The top bits of the spread chose the shard, the next ones choose here.
-    #[inline]
+    #[inline(always)]
     fn home(&self, spread: u64) -> usize {
         let bucket = crate::grid::high_half(spread << super::SHARD_BITS, self.buckets.len() as u64);
         #[expect(
@@ -326,7 +326,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&self, bucket: usize) -> usize {
         if bucket + 1 == self.buckets.len() {
             0
