@@ -1,1 +1,13 @@
-//! Guardian: one dependency, one feature per domain
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The vocabulary of the suite: tenants, actors, scopes, clocks, ids, pages, events.
+pub use guardian_core as core;
+
+/// Doors: client addresses, rate limit fields, problem documents, tower layers.
+#[cfg(feature = "http")]
+pub use guardian_http as http;
+
+/// Rate limits: policies, limiters, stores.
+#[cfg(feature = "ratelimit")]
+pub use guardian_ratelimit as ratelimit;

@@ -3,6 +3,8 @@
 
 mod client_addr;
 mod problem;
+#[cfg(feature = "ratelimit")]
+mod ratelimit;
 mod ratelimit_fields;
 mod retry_after;
 
@@ -11,6 +13,10 @@ pub use client_addr::{
     V6PrefixLenError, WalkEnd,
 };
 pub use problem::{Problem, ProblemError};
+#[cfg(feature = "ratelimit")]
+pub use ratelimit::{
+    By, Key, LayerError, LimitedBody, OnMissing, PeerAddr, RateLimit, RateLimitBuilder, RateLimitLayer,
+};
 pub use ratelimit_fields::{
     FieldError, PartitionKey, PolicyName, QuotaPolicy, QuotaUnit, RATELIMIT, RATELIMIT_POLICY, ServiceLimit,
 };

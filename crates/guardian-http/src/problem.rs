@@ -54,6 +54,12 @@ pub enum ProblemError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Problem {
+    /// On the heap, so that functions can return problems as their errors without moving them around at full size.
+    members: Box<Members>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Members {
     type_uri: Cow<'static, str>,
     title: Cow<'static, str>,
     status: StatusCode,
@@ -82,13 +88,16 @@ impl Problem {
 
     /// A problem without a type of its own: `about:blank`, titled with the status's own phrase.
     pub fn new(status: StatusCode) -> Self {
-        Self {
+        let members = Members {
             type_uri: Cow::Borrowed(Self::ABOUT_BLANK),
             title: Cow::Borrowed(status.canonical_reason().unwrap_or("Unknown")),
             status,
             detail: None,
             instance: None,
             extensions: Vec::new(),
+        };
+        Self {
+            members: Box::new(members),
         }
     }
 
@@ -151,6 +160,7 @@ impl Problem {
             .collect();
         let mut problem = Self::new(status).with_type(type_uri, title);
         problem
+            .members
             .extensions
             .push((Cow::Borrowed("violated-policies"), Value::Array(violated)));
         problem
@@ -163,20 +173,20 @@ impl Problem {
         uri: impl Into<Cow<'static, str>>,
         title: impl Into<Cow<'static, str>>,
     ) -> Self {
-        self.type_uri = uri.into();
-        self.title = title.into();
+        self.members.type_uri = uri.into();
+        self.members.title = title.into();
         self
     }
 
     /// What happened this time, for people: what the client can do about it, not how the server works.
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
+        self.members.detail = Some(detail.into());
         self
     }
 
     /// A URI reference that names this occurrence, say a request id as a URN.
     pub fn with_instance(mut self, instance: impl Into<Cow<'static, str>>) -> Self {
-        self.instance = Some(instance.into());
+        self.members.instance = Some(instance.into());
         self
     }
 
@@ -195,9 +205,14 @@ impl Problem {
                 name: name.into_owned(),
             });
         }
-        match self.extensions.iter_mut().find(|(present, _)| *present == name) {
+        match self
+            .members
+            .extensions
+            .iter_mut()
+            .find(|(present, _)| *present == name)
+        {
             Some((_, present)) => *present = value,
-            None => self.extensions.push((name, value)),
+            None => self.members.extensions.push((name, value)),
         }
         Ok(self)
     }
@@ -205,13 +220,13 @@ impl Problem {
     /// The type URI.
     #[must_use]
     pub fn type_uri(&self) -> &str {
-        &self.type_uri
+        &self.members.type_uri
     }
 
     /// The status that the response should have.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.members.status
     }
 
     /// The object as JSON, without whitespace.
@@ -219,18 +234,25 @@ impl Problem {
     pub fn to_bytes(&self) -> Vec<u8> {
         let text = |text: &Cow<'static, str>| Value::from(text.as_ref());
         let mut members = vec![
-            ("type", text(&self.type_uri)),
-            ("title", text(&self.title)),
-            ("status", Value::from(self.status.as_u16())),
+            ("type", text(&self.members.type_uri)),
+            ("title", text(&self.members.title)),
+            ("status", Value::from(self.members.status.as_u16())),
         ];
-        members.extend(self.detail.as_ref().map(|detail| ("detail", text(detail))));
         members.extend(
-            self.instance
+            self.members
+                .detail
+                .as_ref()
+                .map(|detail| ("detail", text(detail))),
+        );
+        members.extend(
+            self.members
+                .instance
                 .as_ref()
                 .map(|instance| ("instance", text(instance))),
         );
         members.extend(
-            self.extensions
+            self.members
+                .extensions
                 .iter()
                 .map(|(name, value)| (name.as_ref(), value.clone())),
         );
@@ -247,5 +269,14 @@ impl Problem {
         }
         out.push('}');
         out.into_bytes()
+    }
+}
+
+/// The document with its status and media type, so that a handler can return a problem as its error.
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponse for Problem {
+    fn into_response(self) -> axum::response::Response {
+        let headers = [(http::header::CONTENT_TYPE, Self::CONTENT_TYPE)];
+        (self.members.status, headers, self.to_bytes()).into_response()
     }
 }

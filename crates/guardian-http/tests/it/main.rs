@@ -5,6 +5,7 @@ mod chains;
 mod forwarded_grammar;
 mod problems;
 mod rate_keys;
+mod ratelimit;
 mod ratelimit_fields;
 mod retry_after;
 mod spoofing;

@@ -1,0 +1,83 @@
+//! Who is asking: API keys in `Authorization: Bearer`.
+
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use guardian::core::{Actor, Scope, TenantId};
+use guardian::http::Problem;
+
+/// An API key of the demo. A real host keeps digests of secrets, not secrets, and compares them in constant time.
+pub(crate) struct DemoKey {
+    pub(crate) secret: &'static str,
+    pub(crate) tenant: &'static str,
+    pub(crate) plan: &'static str,
+    id: &'static str,
+}
+
+pub(crate) const DEMO_KEYS: [DemoKey; 3] = [
+    DemoKey {
+        secret: "acme-website-key",
+        tenant: "acme",
+        plan: "starter",
+        id: "acme-website",
+    },
+    DemoKey {
+        secret: "acme-import-key",
+        tenant: "acme",
+        plan: "starter",
+        id: "acme-import",
+    },
+    DemoKey {
+        secret: "globex-website-key",
+        tenant: "globex",
+        plan: "business",
+        id: "globex-website",
+    },
+];
+
+/// The key of whoever runs the service.
+pub(crate) const ADMIN_KEY: &str = "operator-key";
+
+/// Puts the [`Scope`] of the key into the request. From here on everything takes its tenant from there, the limits and
+/// the store alike, and nothing from what the client wrote into its request.
+pub(crate) async fn require_key(mut request: Request, next: Next) -> Response {
+    match bearer(request.headers()).and_then(scope_of) {
+        Some(scope) => {
+            request.extensions_mut().insert(scope);
+            next.run(request).await
+        }
+        None => unauthorized(),
+    }
+}
+
+pub(crate) async fn require_admin(request: Request, next: Next) -> Response {
+    if bearer(request.headers()) == Some(ADMIN_KEY) {
+        next.run(request).await
+    } else {
+        unauthorized()
+    }
+}
+
+fn scope_of(secret: &str) -> Option<Scope> {
+    let key = DEMO_KEYS.iter().find(|key| key.secret == secret)?;
+    let tenant = TenantId::new(key.tenant).ok()?;
+    Some(Scope::new(tenant, Actor::api_key(key.id).ok()?))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The same answer whether the key is missing or wrong, with the field that RFC 9110 asks for.
+fn unauthorized() -> Response {
+    let problem =
+        Problem::new(StatusCode::UNAUTHORIZED).with_detail("send a valid key as `Authorization: Bearer KEY`");
+    let mut response = problem.into_response();
+    let challenge = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
+}

@@ -1,0 +1,112 @@
+//! What is limited, and for whom.
+
+use std::error::Error;
+
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use guardian::core::TenantId;
+use guardian::http::{By, LayerError, OnMissing, RateLimitLayer, TrustedProxies};
+use guardian::ratelimit::{Decision, Limit, Limiter, MemoryStore, Policy, PolicyId, Rule, Subject};
+use serde_json::{Value, json};
+
+/// The limiter and its policies. Tenants without a plan of their own get the rules that are written here.
+pub(crate) struct Limits {
+    limiter: Limiter<MemoryStore>,
+    per_address: PolicyId,
+    per_org: PolicyId,
+    per_endpoint: PolicyId,
+    per_key: PolicyId,
+}
+
+impl Limits {
+    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
+        let limiter = Limiter::in_memory();
+        let limits = Self {
+            // Generous, since offices share an address; it is there for those who have no key and guess.
+            per_address: limiter.define(Policy::new("per-address", "50/s burst 200")?)?,
+            per_org: limiter.define(Policy::new("per-org", "120/min burst 40")?)?,
+            per_endpoint: limiter.define(Policy::new("per-endpoint", "60/min burst 20")?)?,
+            // No key may use up what its organisation has.
+            per_key: limiter.define(Policy::new("per-key", "1/s burst 10")?)?,
+            limiter,
+        };
+        // Globex pays for more. A real host reads plans from its database and does this when it starts.
+        let globex = TenantId::new("globex")?;
+        limits.set_rule("per-org", &globex, Some("3000/min burst 500".parse()?))?;
+        limits.set_rule("per-endpoint", &globex, Some("1200/min burst 300".parse()?))?;
+        limits.set_rule("per-key", &globex, Some("50/s burst 100".parse()?))?;
+        Ok(limits)
+    }
+
+    /// In front of authentication nothing is known but the address, so guessing keys is limited too. Nobody stands in
+    /// front of this demo; behind a load balancer, name its networks here, or all clients share one address.
+    pub(crate) fn before_auth(&self) -> Result<RateLimitLayer<MemoryStore>, LayerError> {
+        let by_address = By::client_addr(TrustedProxies::none());
+        RateLimitLayer::shared(&self.limiter)
+            .limit(
+                self.per_address,
+                by_address,
+                OnMissing::Refuse(StatusCode::SERVICE_UNAVAILABLE),
+            )
+            .build()
+    }
+
+    /// Behind authentication the tenant's limits are decided together: a request that its key may not make is not
+    /// charged to its organisation either.
+    pub(crate) fn after_auth(&self) -> Result<RateLimitLayer<MemoryStore>, LayerError> {
+        let limiter = self.limiter.clone();
+        RateLimitLayer::per_tenant(&self.limiter, OnMissing::Refuse(StatusCode::UNAUTHORIZED))
+            .whole(self.per_org)
+            .limit(self.per_endpoint, By::route(), OnMissing::Together)
+            .limit(self.per_key, By::api_key(), OnMissing::Skip)
+            .on_decision(move |request, decision| tell_of_denial(&limiter, request, decision))
+            .build()
+    }
+
+    /// The rules that hold for a tenant now, and what is left of its own limit.
+    pub(crate) async fn of_tenant(&self, tenant: &TenantId) -> Result<Value, Box<dyn Error>> {
+        let rules = self.limiter.policies().filter(|(id, _)| *id != self.per_address);
+        let rules: serde_json::Map<String, Value> = rules
+            .filter_map(|(id, policy)| {
+                let rule = self.limiter.effective_rule(id, tenant, Subject::Whole)?;
+                Some((policy.name().to_string(), rule.to_string().into()))
+            })
+            .collect();
+        // A peek charges nothing and tells what would be left after a request, so the request is added again.
+        let decision = self.limiter.peek(tenant, &[Limit::whole(self.per_org)]).await?;
+        let left = decision
+            .binding()
+            .map(|outcome| outcome.remaining() + u32::from(outcome.admits()));
+        Ok(json!({ "tenant": tenant.as_str(), "rules": rules, "per-org-remaining": left }))
+    }
+
+    /// Gives a tenant a rule of its own, from its next request on, or the default rule again. What it has used so far
+    /// stays used.
+    pub(crate) fn set_rule(
+        &self,
+        policy: &str,
+        tenant: &TenantId,
+        rule: Option<Rule>,
+    ) -> Result<(), guardian::ratelimit::Error> {
+        let unknown = || guardian::ratelimit::Error::UnknownPolicy {
+            policy: policy.to_owned(),
+        };
+        let id = self
+            .limiter
+            .find(policy)
+            .filter(|id| *id != self.per_address)
+            .ok_or_else(unknown)?;
+        self.limiter.set_override(id, tenant, rule)
+    }
+}
+
+/// Where a real host counts metrics and emits events, this one writes a line.
+#[expect(clippy::print_stdout, reason = "the terminal is this demo's log")]
+fn tell_of_denial(limiter: &Limiter<MemoryStore>, request: &Parts, decision: &Decision) {
+    for outcome in decision.outcomes().iter().filter(|outcome| outcome.denies()) {
+        let name = limiter
+            .policy(outcome.policy())
+            .map_or("?", |policy| policy.name().as_str());
+        println!("denied by {name}: {} {}", request.method, request.uri.path());
+    }
+}

@@ -1,0 +1,141 @@
+//! A small multi-tenant CRM behind Guardian: contacts, deals and notes of two customers on two plans.
+//!
+//! ```sh
+//! cargo run --example crm              # port 3000, or a free one if that is taken
+//! cargo run --example crm -- --port 0  # always a free one
+//! ```
+//!
+//! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
+//! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data, in memory).
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it tells a person at a terminal how to use it"
+)]
+
+mod admin;
+mod auth;
+mod limits;
+mod routes;
+mod store;
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use tokio::net::TcpListener;
+
+use auth::{ADMIN_KEY, DEMO_KEYS};
+use limits::Limits;
+use store::Crm;
+
+/// What every handler can reach.
+#[derive(Clone)]
+struct App {
+    crm: Arc<Crm>,
+    limits: Arc<Limits>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("crm: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let limits = Arc::new(Limits::new()?);
+    let router = router(limits)?;
+    let listener = listen(wanted_port()?).await?;
+    introduce(listener.local_addr()?);
+
+    // Without `connect_info` nobody knows the peer's address, and the layer that counts addresses refuses everything.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(async {
+            // If the signal cannot be waited for, running on is better than ending at once.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+        .await?;
+    println!("stopped");
+    Ok(())
+}
+
+/// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
+/// the key is checked, then the tenant's own limits are.
+fn router(limits: Arc<Limits>) -> Result<Router, Box<dyn Error>> {
+    let tenant_api = routes::api()
+        .layer(limits.after_auth()?)
+        .layer(from_fn(auth::require_key));
+    let admin_api = admin::api().layer(from_fn(auth::require_admin));
+    let before_auth = limits.before_auth()?;
+    let crm = Arc::new(Crm::new());
+    Ok(routes::index()
+        .merge(tenant_api)
+        .nest("/admin", admin_api)
+        .fallback(routes::not_found)
+        .method_not_allowed_fallback(routes::method_not_allowed)
+        .layer(before_auth)
+        .with_state(App { crm, limits }))
+}
+
+/// The port of `--port N`, if it was given.
+fn wanted_port() -> Result<Option<u16>, Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+        (None, ..) => Ok(None),
+        (Some("--port"), Some(port), None) => {
+            let port = port
+                .parse()
+                .map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?;
+            Ok(Some(port))
+        }
+        _ => Err("usage: crm [--port N]".into()),
+    }
+}
+
+/// Only on the loopback address: the demo's keys are public.
+async fn listen(wanted: Option<u16>) -> Result<TcpListener, Box<dyn Error>> {
+    const DEFAULT_PORT: u16 = 3000;
+    let port = wanted.unwrap_or(DEFAULT_PORT);
+    match (TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await, wanted) {
+        (Ok(listener), _) => Ok(listener),
+        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => {
+            Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
+        }
+        (Err(error), _) => Err(format!("port {port}: {error}").into()),
+    }
+}
+
+fn introduce(address: SocketAddr) {
+    println!("CRM demo on http://{address} (Ctrl-C to stop)\n");
+    println!("  tenant   plan       API key");
+    for key in &DEMO_KEYS {
+        println!("  {:<8} {:<10} {}", key.tenant, key.plan, key.secret);
+    }
+    println!("  operator            {ADMIN_KEY}\n");
+    let [key, ..] = &DEMO_KEYS;
+    let bearer = format!("-H 'Authorization: Bearer {}'", key.secret);
+    println!("Create a contact, see the tenant's limits, run into one of them:\n");
+    println!(
+        "  curl -i http://{address}/contacts {bearer} --json '{{\"name\":\"Ada\",\"email\":\"ada@example.com\"}}'"
+    );
+    println!(
+        "  curl http://{address}/admin/tenants/{}/limits -H 'Authorization: Bearer {ADMIN_KEY}'",
+        key.tenant
+    );
+    println!(
+        "  for i in $(seq 15); do curl -so /dev/null -w '%{{http_code}} ' http://{address}/contacts {bearer}; done; \
+         curl -si http://{address}/contacts {bearer}\n"
+    );
+}

@@ -1,0 +1,143 @@
+//! The API: the same five operations on contacts, deals and notes.
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::header::LOCATION;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use guardian::core::{Page, PageRequest, Scope};
+use guardian::http::Problem;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::App;
+use crate::store::{Contact, Deal, Entity, Note, Record};
+
+pub(crate) fn index() -> Router<App> {
+    Router::new().route(
+        "/",
+        get(async || {
+            Json(json!({
+                "resources": ["/contacts", "/deals", "/notes"],
+                "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
+                "operator": ["/admin/tenants/{tenant}/limits"],
+            }))
+        }),
+    )
+}
+
+pub(crate) fn api() -> Router<App> {
+    Router::new()
+        .merge(collection::<Contact>())
+        .merge(collection::<Deal>())
+        .merge(collection::<Note>())
+}
+
+fn collection<T: Entity>() -> Router<App> {
+    Router::new()
+        .route(&format!("/{}", T::PLURAL), get(list::<T>).post(create::<T>))
+        .route(
+            &format!("/{}/{{id}}", T::PLURAL),
+            get(read::<T>).put(replace::<T>).delete(remove::<T>),
+        )
+}
+
+/// `?size=20&after=CURSOR`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    size: Option<u32>,
+    after: Option<String>,
+}
+
+impl PageQuery {
+    const DEFAULT_SIZE: u32 = 20;
+
+    fn request(self) -> Result<PageRequest, Problem> {
+        let page = PageRequest::first(self.size.unwrap_or(Self::DEFAULT_SIZE))
+            .map_err(|error| bad_request(&error))?;
+        match self.after {
+            Some(cursor) => Ok(page.after(cursor.parse().map_err(|error| bad_request(&error))?)),
+            None => Ok(page),
+        }
+    }
+}
+
+async fn list<T: Entity>(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<Page<Record<T>>>, Problem> {
+    let Query(query) = query.map_err(|rejection| bad_request(&rejection.body_text()))?;
+    Ok(Json(T::table(&app.crm).list(&scope, &query.request()?)))
+}
+
+async fn create<T: Entity>(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    body: Result<Json<T>, JsonRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let record = T::table(&app.crm).insert(&scope, valid(body)?);
+    let location = format!("/{}/{}", T::PLURAL, record.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(record)))
+}
+
+async fn read<T: Entity>(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    Path(id): Path<String>,
+) -> Result<Json<Record<T>>, Problem> {
+    let record = T::table(&app.crm).get(&scope, &id);
+    record.map(Json).ok_or_else(|| no_such::<T>(&id))
+}
+
+async fn replace<T: Entity>(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    Path(id): Path<String>,
+    body: Result<Json<T>, JsonRejection>,
+) -> Result<Json<Record<T>>, Problem> {
+    let record = T::table(&app.crm).replace(&scope, &id, valid(body)?);
+    record.map(Json).ok_or_else(|| no_such::<T>(&id))
+}
+
+async fn remove<T: Entity>(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let removed = T::table(&app.crm).remove(&scope, &id);
+    if removed {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(no_such::<T>(&id))
+    }
+}
+
+fn valid<T: Entity>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    let Json(fields) =
+        body.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
+    fields.check().map_err(|error| bad_request(&error))?;
+    Ok(fields)
+}
+
+/// Another tenant's id gets this answer too: that it exists is nobody else's business.
+fn no_such<T: Entity>(id: &str) -> Problem {
+    let shown: String = id.chars().take(64).collect();
+    Problem::new(StatusCode::NOT_FOUND).with_detail(format!("there is no `{shown}` in /{}", T::PLURAL))
+}
+
+pub(crate) fn bad_request(why: &impl ToString) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST).with_detail(why.to_string())
+}
+
+pub(crate) async fn not_found(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND).with_detail(format!("there is nothing at {}", uri.path()))
+}
+
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{method} cannot be done to {}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED).with_detail(detail)
+}

@@ -1,0 +1,96 @@
+//! An example's process, and a plain HTTP/1.1 client: one request for each connection.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+/// A running example; it ends when this is dropped.
+pub(crate) struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    /// Starts the example on a free port and reads from its first line which one that is.
+    pub(crate) fn start(example: &str) -> Self {
+        // Cargo builds examples beside the tests, and says where only to the tests of their own package's programs.
+        let test = std::env::current_exe().unwrap();
+        let program = test.ancestors().nth(2).unwrap().join("examples").join(example);
+        let mut command = Command::new(&program);
+        command.args(["--port", "0"]).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap_or_else(|error| {
+            let hint = "run `cargo test -p guardian-examples`, which builds the examples too";
+            panic!("{}: {error}; {hint}", program.display())
+        });
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address = line
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
+        let address = address
+            .unwrap_or_else(|| panic!("no address in `{line}`"))
+            .to_owned();
+        // An example whose output nobody reads would stop at a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        Self { process, address }
+    }
+
+    /// Sends a request with this key, if there is one, and reads the response to its end.
+    pub(crate) fn send(&self, method: &str, target: &str, key: Option<&str>, json: &str) -> Reply {
+        let authorization = key.map_or(String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{authorization}Content-Type: \
+             application/json\r\nContent-Length: {}\r\n\r\n{json}",
+            self.address,
+            json.len()
+        );
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        Reply::read(&response)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: serde_json::Value,
+}
+
+impl Reply {
+    fn read(response: &str) -> Self {
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = serde_json::from_str(body).unwrap_or(serde_json::Value::Null);
+        Self {
+            status,
+            head: head.to_owned(),
+            body,
+        }
+    }
+
+    /// All lines of a field, in their order.
+    pub(crate) fn field(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    pub(crate) fn text(&self, member: &str) -> &str {
+        let value = self.body.get(member).and_then(serde_json::Value::as_str);
+        value.unwrap_or_else(|| panic!("no `{member}` in {self:?}"))
+    }
+}

@@ -1,0 +1,184 @@
+//! The CRM over TCP: data, tenants, limits.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::{Reply, Server};
+
+const ACME: Option<&str> = Some("acme-website-key");
+const ACME_IMPORT: Option<&str> = Some("acme-import-key");
+const GLOBEX: Option<&str> = Some("globex-website-key");
+const OPERATOR: Option<&str> = Some("operator-key");
+
+#[test]
+fn records_live_and_die() {
+    let crm = Server::start("crm");
+    let created = crm.send(
+        "POST",
+        "/contacts",
+        GLOBEX,
+        r#"{"name":"Ada","email":"ada@example.com"}"#,
+    );
+    assert_eq!(created.status, 201);
+    let path = format!("/contacts/{}", created.text("id"));
+    assert_eq!(created.field("location"), [&path]);
+
+    assert_eq!(crm.send("GET", &path, GLOBEX, "").body, created.body);
+    let replaced = crm.send("PUT", &path, GLOBEX, r#"{"name":"Ada L."}"#);
+    assert_eq!(replaced.text("name"), "Ada L.");
+    assert_eq!(crm.send("DELETE", &path, GLOBEX, "").status, 204);
+    assert_eq!(crm.send("GET", &path, GLOBEX, "").status, 404);
+
+    let deal = crm.send(
+        "POST",
+        "/deals",
+        GLOBEX,
+        r#"{"title":"Fleet","amount_cents":990000}"#,
+    );
+    assert_eq!((deal.status, deal.text("stage")), (201, "open"));
+    let note = crm.send("POST", "/notes", GLOBEX, r#"{"text":"call back"}"#);
+    assert_eq!(note.status, 201);
+}
+
+#[test]
+fn lists_come_in_pages() {
+    let crm = Server::start("crm");
+    for n in 0..5 {
+        let body = json!({ "text": format!("note {n}") }).to_string();
+        assert_eq!(crm.send("POST", "/notes", GLOBEX, &body).status, 201);
+    }
+    let (mut texts, mut target) = (Vec::new(), "/notes?size=2".to_owned());
+    loop {
+        let page = crm.send("GET", &target, GLOBEX, "");
+        let items = page.body.get("items").unwrap().as_array().unwrap();
+        assert!(items.len() <= 2);
+        texts.extend(
+            items
+                .iter()
+                .map(|note| note.get("text").unwrap().as_str().unwrap().to_owned()),
+        );
+        if page.body.get("next").unwrap().is_null() {
+            break;
+        }
+        target = format!("/notes?size=2&after={}", page.text("next"));
+    }
+    assert_eq!(texts, ["note 0", "note 1", "note 2", "note 3", "note 4"]);
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let crm = Server::start("crm");
+    let problem = |reply: &Reply, status: u16, detail: &str| {
+        assert_eq!(reply.status, status, "{reply:?}");
+        assert_eq!(reply.field("content-type"), ["application/problem+json"]);
+        assert!(reply.text("detail").contains(detail), "{reply:?}");
+    };
+    let anonymous = crm.send("GET", "/contacts", None, "");
+    problem(&anonymous, 401, "Bearer KEY");
+    assert_eq!(anonymous.field("www-authenticate"), ["Bearer"]);
+    problem(
+        &crm.send("GET", "/contacts", Some("guess"), ""),
+        401,
+        "Bearer KEY",
+    );
+    problem(&crm.send("GET", "/nothing", GLOBEX, ""), 404, "/nothing");
+    problem(&crm.send("PATCH", "/contacts", GLOBEX, ""), 405, "PATCH");
+    let send = |body| crm.send("POST", "/contacts", GLOBEX, body);
+    problem(&send("{"), 400, "EOF");
+    problem(&send(r#"{"name":" "}"#), 400, "`name` is empty");
+    problem(&send(r#"{"name":"Ada","emial":""}"#), 422, "emial");
+    problem(
+        &crm.send("GET", "/contacts?size=0", GLOBEX, ""),
+        400,
+        "page size `0`",
+    );
+    problem(
+        &crm.send("GET", "/contacts?after=x", GLOBEX, ""),
+        400,
+        "cursor `x`",
+    );
+}
+
+#[test]
+fn tenants_do_not_meet() {
+    let crm = Server::start("crm");
+    let created = crm.send("POST", "/deals", ACME, r#"{"title":"Secret","amount_cents":1}"#);
+    let path = format!("/deals/{}", created.text("id"));
+    for (method, body) in [
+        ("GET", ""),
+        ("PUT", r#"{"title":"Mine","amount_cents":1}"#),
+        ("DELETE", ""),
+    ] {
+        assert_eq!(crm.send(method, &path, GLOBEX, body).status, 404, "{method}");
+    }
+    assert_eq!(
+        crm.send("GET", "/deals", GLOBEX, "").body,
+        json!({ "items": [], "next": null })
+    );
+    // The other key of the same tenant sees it.
+    assert_eq!(crm.send("GET", &path, ACME_IMPORT, "").text("title"), "Secret");
+    // A customer is no operator.
+    assert_eq!(
+        crm.send("GET", "/admin/tenants/acme/limits", ACME, "").status,
+        401
+    );
+}
+
+#[test]
+fn a_limit_denies_explains_and_recovers() {
+    let crm = Server::start("crm");
+    let list = |key| crm.send("GET", "/contacts", key, "");
+    let first = list(ACME);
+    assert_eq!(
+        first.field("ratelimit-policy"),
+        [
+            r#""per-org";q=40;w=20, "per-endpoint";q=20;w=20, "per-key";q=10;w=10"#,
+            r#""per-address";q=200;w=4"#
+        ]
+    );
+    let fields = first.field("ratelimit");
+    assert!(
+        fields
+            .first()
+            .unwrap()
+            .starts_with(r#""per-org";r=39;t=1, "per-endpoint";r=19;t=1, "per-key";r=9;t=1"#)
+    );
+
+    let denied = (0..100).map(|_| list(ACME)).find(|reply| reply.status != 200);
+    let denied = denied.unwrap_or_else(|| panic!("a hundred requests in a row were allowed"));
+    assert_eq!(denied.status, 429);
+    assert_eq!(denied.field("retry-after"), ["1"]);
+    assert_eq!(denied.field("ratelimit"), [r#""per-key";r=0;t=1"#]);
+    assert_eq!(denied.field("ratelimit-policy"), first.field("ratelimit-policy"));
+    assert_eq!(denied.body.get("violated-policies"), Some(&json!(["per-key"])));
+    assert_eq!(
+        denied.text("detail"),
+        "the limit `per-key` (1 request per second, 10 at once) is used up; try again in 1 second"
+    );
+    // Another key of the same tenant, and the other tenant, go on.
+    assert_eq!(list(ACME_IMPORT).status, 200);
+    assert_eq!(list(GLOBEX).status, 200);
+
+    // The process has the system's clock, so this is the one test that waits: as long as it was told to.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(list(ACME).status, 200);
+}
+
+#[test]
+fn a_plan_changes_while_the_service_runs() {
+    let crm = Server::start("crm");
+    let plan = |reply: &Reply| reply.body.get("rules").unwrap().get("per-key").unwrap().clone();
+    let limits = "/admin/tenants/acme/limits";
+    assert_eq!(plan(&crm.send("GET", limits, OPERATOR, "")), "1/s burst 10");
+    let path = format!("{limits}/per-key");
+    let changed = crm.send("PUT", &path, OPERATOR, r#"{"rule":"100/s burst 30"}"#);
+    assert_eq!(plan(&changed), "100/s burst 30");
+    let told = crm.send("GET", "/contacts", ACME, "");
+    let policies = told.field("ratelimit-policy").join(", ");
+    assert!(policies.contains(r#""per-key";q=30;w=1"#), "{policies}");
+    let wrong = crm.send("PUT", &path, OPERATOR, r#"{"rule":"100/m"}"#);
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.text("detail").contains("write `min` for minutes"));
+    assert_eq!(plan(&crm.send("DELETE", &path, OPERATOR, "")), "1/s burst 10");
+}
