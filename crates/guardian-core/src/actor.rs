@@ -56,10 +56,7 @@ impl Actor {
     /// Guardian's own maintenance: retention, timers, expiry.
     #[must_use]
     pub fn system() -> Self {
-        Self {
-            kind: ActorKind::System,
-            id: ActorId("guardian".into()),
-        }
+        Self { kind: ActorKind::System, id: ActorId("guardian".into()) }
     }
 
     /// What sort of actor this is.
@@ -134,14 +131,8 @@ impl ActorId {
     /// When the text is empty, too long, or has a character outside the set.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidActor> {
         let text = text.as_ref();
-        let plain: String = text
-            .chars()
-            .map(|c| if matches!(c, '@' | '+') { '-' } else { c })
-            .collect();
-        check_id_text(&plain, Self::MAX_LEN).map_err(|why| InvalidActor {
-            input: shorten(text),
-            why,
-        })?;
+        let plain: String = text.chars().map(|c| if matches!(c, '@' | '+') { '-' } else { c }).collect();
+        check_id_text(&plain, Self::MAX_LEN).map_err(|why| InvalidActor { input: shorten(text), why })?;
         Ok(Self(text.into()))
     }
 

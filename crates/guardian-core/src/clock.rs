@@ -85,10 +85,7 @@ impl std::ops::Add<Duration> for MonoTime {
 
     /// Saturates at the end of the scale, in the year 2554.
     fn add(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -106,21 +103,13 @@ pub struct SystemClock {
     origin_nanos: u64,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this type is the one place that reads the system's clocks"
-)]
+#[expect(clippy::disallowed_methods, reason = "this type is the one place that reads the system's clocks")]
 impl SystemClock {
     /// A clock whose monotonic scale starts at the present Unix time.
     #[must_use]
     pub fn new() -> Self {
-        let unix = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            origin: Instant::now(),
-            origin_nanos: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX),
-        }
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { origin: Instant::now(), origin_nanos: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX) }
     }
 }
 
@@ -130,10 +119,7 @@ impl Default for SystemClock {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this type is the one place that reads the system's clocks"
-)]
+#[expect(clippy::disallowed_methods, reason = "this type is the one place that reads the system's clocks")]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Utc::now().trunc_subsecs(6)
@@ -166,21 +152,14 @@ impl ManualClock {
     /// A clock that shows 2020-01-01T00:00:00Z.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            nanos: Arc::new(AtomicU64::new(1_577_836_800_000_000_000)),
-        }
+        Self { nanos: Arc::new(AtomicU64::new(1_577_836_800_000_000_000)) }
     }
 
     /// A clock that shows `time`; a time before 1970 counts as 1970.
     #[must_use]
     pub fn at(time: Timestamp) -> Self {
-        let nanos = time
-            .timestamp_nanos_opt()
-            .and_then(|n| u64::try_from(n).ok())
-            .unwrap_or(0);
-        Self {
-            nanos: Arc::new(AtomicU64::new(nanos)),
-        }
+        let nanos = time.timestamp_nanos_opt().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        Self { nanos: Arc::new(AtomicU64::new(nanos)) }
     }
 
     /// Moves the time forward; it saturates in the year 2554.
@@ -188,12 +167,9 @@ impl ManualClock {
         let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let before = self.nanos.load(Ordering::Acquire);
         let mut seen = before;
-        while let Err(other) = self.nanos.compare_exchange(
-            seen,
-            seen.saturating_add(span),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        while let Err(other) =
+            self.nanos.compare_exchange(seen, seen.saturating_add(span), Ordering::AcqRel, Ordering::Acquire)
+        {
             seen = other;
         }
     }

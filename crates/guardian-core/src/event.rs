@@ -117,10 +117,7 @@ impl MemorySink {
     /// A sink that keeps the newest `capacity` events.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            events: Mutex::default(),
-        }
+        Self { capacity, events: Mutex::default() }
     }
 
     /// The events kept, oldest first.

@@ -79,9 +79,7 @@ impl SeededIds {
     /// A source that gives the same ids for the same seed and times.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            state: Mutex::new((seed, Last::default())),
-        }
+        Self { state: Mutex::new((seed, Last::default())) }
     }
 }
 
@@ -115,10 +113,7 @@ impl Last {
             self.counter += 1;
             // A full counter borrows the next millisecond, as the RFC allows.
             if self.counter >> Self::COUNTER_BITS != 0 {
-                *self = Self {
-                    millis: self.millis + 1,
-                    counter: 0,
-                };
+                *self = Self { millis: self.millis + 1, counter: 0 };
             }
         }
         let mut bytes = [0; 10];

@@ -23,11 +23,7 @@ impl StoreError {
     /// A fault of `backend` (`"memory"`, `"sqlite"`, `"postgres"`, `"redis"`, or a host's own).
     #[must_use]
     pub fn new(kind: StoreErrorKind, backend: &'static str) -> Self {
-        Self {
-            kind,
-            backend,
-            source: None,
-        }
+        Self { kind, backend, source: None }
     }
 
     /// The same fault with what caused it.

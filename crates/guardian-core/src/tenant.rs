@@ -41,10 +41,7 @@ impl TenantId {
     /// When the text is empty, longer than [`Self::MAX_LEN`] bytes, or has a character outside the set.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidTenantId> {
         let text = text.as_ref();
-        check_id_text(text, Self::MAX_LEN).map_err(|why| InvalidTenantId {
-            input: shorten(text),
-            why,
-        })?;
+        check_id_text(text, Self::MAX_LEN).map_err(|why| InvalidTenantId { input: shorten(text), why })?;
         Ok(Self::of_checked(text))
     }
 
@@ -52,10 +49,7 @@ impl TenantId {
         // The key is fixed: a digest is the same in every process.
         let mut hasher = SipHasher13::new_with_keys(0, 0);
         hasher.write(text.as_bytes());
-        Self {
-            text: text.into(),
-            digest: hasher.finish128().as_u128(),
-        }
+        Self { text: text.into(), digest: hasher.finish128().as_u128() }
     }
 
     /// The id as text.
@@ -167,9 +161,8 @@ pub(crate) fn check_id_text(text: &str, max_len: usize) -> Result<(), String> {
     if text.len() > max_len {
         return Err(format!("it has {} bytes, the most is {max_len}", text.len()));
     }
-    let odd = text
-        .char_indices()
-        .find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-')));
+    let odd =
+        text.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-')));
     match odd {
         Some((at, c)) => Err(format!(
             "the character `{}` at byte {at} is not one of `A-Z a-z 0-9 . _ : -`",

@@ -126,10 +126,7 @@ impl ClientAddr {
         match proxies.header() {
             None => Self::resolve_lines(peer, [], proxies),
             Some(header) => {
-                let lines = headers
-                    .get_all(header.name())
-                    .into_iter()
-                    .map(HeaderValue::as_bytes);
+                let lines = headers.get_all(header.name()).into_iter().map(HeaderValue::as_bytes);
                 Self::resolve_lines(peer, lines, proxies)
             }
         }
@@ -141,11 +138,7 @@ impl ClientAddr {
         L: IntoIterator<Item = &'a [u8]>,
         L::IntoIter: DoubleEndedIterator,
     {
-        let peer = Self {
-            addr: peer.to_canonical(),
-            source: AddrSource::Peer,
-            end: WalkEnd::PeerIsClient,
-        };
+        let peer = Self { addr: peer.to_canonical(), source: AddrSource::Peer, end: WalkEnd::PeerIsClient };
         let Some(Rule { header, reach }) = &proxies.rule else {
             return peer;
         };
@@ -192,13 +185,7 @@ impl ClientAddr {
         for element in chain {
             match element {
                 Err(reason) => return self.ending(WalkEnd::Stopped(reason)),
-                Ok(addr) => {
-                    self = Self {
-                        addr,
-                        source: AddrSource::Header(header),
-                        ..self
-                    }
-                }
+                Ok(addr) => self = Self { addr, source: AddrSource::Header(header), ..self },
             }
             if !trusted(self.addr) {
                 return self.ending(WalkEnd::Found);
@@ -217,13 +204,7 @@ impl ClientAddr {
         let mut latest = self;
         for (place, element) in (1..=count).zip(chain) {
             match element {
-                Ok(addr) => {
-                    latest = Self {
-                        addr,
-                        source: AddrSource::Header(header),
-                        ..self
-                    }
-                }
+                Ok(addr) => latest = Self { addr, source: AddrSource::Header(header), ..self },
                 // All proxies are there, and the farthest could or would not tell: it is the last one known.
                 Err(reason) if place == count => return latest.ending(WalkEnd::Stopped(reason)),
                 Err(reason) => return nearest.ending(WalkEnd::Stopped(reason)),

@@ -96,9 +96,7 @@ impl Problem {
             instance: None,
             extensions: Vec::new(),
         };
-        Self {
-            members: Box::new(members),
-        }
+        Self { members: Box::new(members) }
     }
 
     /// 429: the client exceeded the quota of the policies named in `violated`
@@ -116,36 +114,21 @@ impl Problem {
     /// );
     /// ```
     pub fn quota_exceeded<T: Into<String>>(violated: impl IntoIterator<Item = T>) -> Self {
-        Self::violation(
-            Self::QUOTA_EXCEEDED,
-            "Quota Exceeded",
-            StatusCode::TOO_MANY_REQUESTS,
-            violated,
-        )
+        Self::violation(Self::QUOTA_EXCEEDED, "Quota Exceeded", StatusCode::TOO_MANY_REQUESTS, violated)
     }
 
     /// 503: the server has less capacity for a while, and the policies named in `violated` tell how much
     /// (draft-ietf-httpapi-ratelimit-headers-11 section 5.2).
     pub fn temporary_reduced_capacity<T: Into<String>>(violated: impl IntoIterator<Item = T>) -> Self {
         let title = "Temporary Reduced Capacity";
-        Self::violation(
-            Self::TEMPORARY_REDUCED_CAPACITY,
-            title,
-            StatusCode::SERVICE_UNAVAILABLE,
-            violated,
-        )
+        Self::violation(Self::TEMPORARY_REDUCED_CAPACITY, title, StatusCode::SERVICE_UNAVAILABLE, violated)
     }
 
     /// 429: the requests follow a pattern that looks unintended or malicious
     /// (draft-ietf-httpapi-ratelimit-headers-11 section 5.3).
     pub fn abnormal_usage_detected<T: Into<String>>(violated: impl IntoIterator<Item = T>) -> Self {
         let title = "Abnormal Usage Detected";
-        Self::violation(
-            Self::ABNORMAL_USAGE_DETECTED,
-            title,
-            StatusCode::TOO_MANY_REQUESTS,
-            violated,
-        )
+        Self::violation(Self::ABNORMAL_USAGE_DETECTED, title, StatusCode::TOO_MANY_REQUESTS, violated)
     }
 
     fn violation<T: Into<String>>(
@@ -154,15 +137,9 @@ impl Problem {
         status: StatusCode,
         violated: impl IntoIterator<Item = T>,
     ) -> Self {
-        let violated = violated
-            .into_iter()
-            .map(|name| Value::String(name.into()))
-            .collect();
+        let violated = violated.into_iter().map(|name| Value::String(name.into())).collect();
         let mut problem = Self::new(status).with_type(type_uri, title);
-        problem
-            .members
-            .extensions
-            .push((Cow::Borrowed("violated-policies"), Value::Array(violated)));
+        problem.members.extensions.push((Cow::Borrowed("violated-policies"), Value::Array(violated)));
         problem
     }
 
@@ -201,16 +178,9 @@ impl Problem {
     ) -> Result<Self, ProblemError> {
         let (name, value) = (name.into(), value.into());
         if STANDARD_MEMBERS.contains(&name.as_ref()) {
-            return Err(ProblemError::StandardMember {
-                name: name.into_owned(),
-            });
+            return Err(ProblemError::StandardMember { name: name.into_owned() });
         }
-        match self
-            .members
-            .extensions
-            .iter_mut()
-            .find(|(present, _)| *present == name)
-        {
+        match self.members.extensions.iter_mut().find(|(present, _)| *present == name) {
             Some((_, present)) => *present = value,
             None => self.members.extensions.push((name, value)),
         }
@@ -238,24 +208,9 @@ impl Problem {
             ("title", text(&self.members.title)),
             ("status", Value::from(self.members.status.as_u16())),
         ];
-        members.extend(
-            self.members
-                .detail
-                .as_ref()
-                .map(|detail| ("detail", text(detail))),
-        );
-        members.extend(
-            self.members
-                .instance
-                .as_ref()
-                .map(|instance| ("instance", text(instance))),
-        );
-        members.extend(
-            self.members
-                .extensions
-                .iter()
-                .map(|(name, value)| (name.as_ref(), value.clone())),
-        );
+        members.extend(self.members.detail.as_ref().map(|detail| ("detail", text(detail))));
+        members.extend(self.members.instance.as_ref().map(|instance| ("instance", text(instance))));
+        members.extend(self.members.extensions.iter().map(|(name, value)| (name.as_ref(), value.clone())));
 
         // Not a map of serde_json: whether that keeps the order depends on the features of the whole build.
         let mut out = String::from("{");

@@ -121,11 +121,7 @@ impl PartitionKey {
     /// [`FieldError::KeyTooLong`].
     pub fn new(key: impl Into<Vec<u8>>) -> Result<Self, FieldError> {
         let key = key.into();
-        if key.len() > MAX_BYTES {
-            Err(FieldError::KeyTooLong { length: key.len() })
-        } else {
-            Ok(Self(key))
-        }
+        if key.len() > MAX_BYTES { Err(FieldError::KeyTooLong { length: key.len() }) } else { Ok(Self(key)) }
     }
 
     /// The key.
@@ -198,13 +194,7 @@ impl QuotaPolicy {
     /// A policy that allots `quota` units. Above 999,999,999,999,999, the largest Integer of RFC 9651, that number
     /// is written.
     pub fn new(name: PolicyName, quota: u64) -> Self {
-        Self {
-            name,
-            quota,
-            window: None,
-            unit: None,
-            partition_key: None,
-        }
+        Self { name, quota, window: None, unit: None, partition_key: None }
     }
 
     /// The window in which the quota may be used. It is written in whole seconds, rounded up, at least 1: a
@@ -280,12 +270,7 @@ impl<'a> ServiceLimit<'a> {
     /// `remaining` quota units are left; above 999,999,999,999,999, the largest Integer of RFC 9651, that number is
     /// written.
     pub fn new(name: &'a PolicyName, remaining: u64) -> Self {
-        Self {
-            name,
-            remaining,
-            reset: None,
-            partition_key: None,
-        }
+        Self { name, remaining, reset: None, partition_key: None }
     }
 
     /// The effective window: how long what remains must last. It is written in whole seconds, rounded up, so
@@ -322,7 +307,5 @@ impl<'a> ServiceLimit<'a> {
 
 /// Whole seconds, rounded up.
 fn ceil_seconds(duration: Duration) -> u64 {
-    duration
-        .as_secs()
-        .saturating_add(u64::from(duration.subsec_nanos() > 0))
+    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }

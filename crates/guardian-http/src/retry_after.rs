@@ -43,9 +43,7 @@ impl RetryAfter {
 impl From<Duration> for RetryAfter {
     fn from(wait: Duration) -> Self {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-        Self {
-            seconds: seconds.max(1),
-        }
+        Self { seconds: seconds.max(1) }
     }
 }
 

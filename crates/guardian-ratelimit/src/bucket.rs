@@ -29,12 +29,7 @@ impl Bucket {
     /// leaves 64 bits.
     pub(crate) fn new(rate: Rate, burst: u32) -> Self {
         let (grid, per_token) = Grid::for_rate(u64::from(rate.count()), rate.window_nanos());
-        Self {
-            grid,
-            per_token,
-            tolerance: per_token.saturating_mul(u64::from(burst)),
-            burst,
-        }
+        Self { grid, per_token, tolerance: per_token.saturating_mul(u64::from(burst)), burst }
     }
 
     /// Whether a TAT in these units means the same to this bucket.
@@ -45,10 +40,7 @@ impl Bucket {
 
     #[inline]
     pub(crate) fn units(&self) -> Units {
-        Units {
-            grid: self.grid,
-            per_token: self.per_token,
-        }
+        Units { grid: self.grid, per_token: self.per_token }
     }
 
     #[inline(always)]
@@ -77,14 +69,7 @@ impl Bucket {
     fn reading(&self, admits: bool, debt: u64, wait: u64) -> Reading {
         let (limit, unit) = (self.burst, self.per_token);
         let room = self.tolerance.saturating_sub(debt);
-        Reading {
-            admits,
-            limit,
-            room,
-            unit,
-            wait,
-            reset: self.grid.nanos_for(debt),
-        }
+        Reading { admits, limit, room, unit, wait, reset: self.grid.nanos_for(debt) }
     }
 
     /// The TAT after `cost` tokens are put back. A bucket never holds more than its burst: a TAT in the past is
@@ -104,10 +89,7 @@ pub(crate) struct PackedUnits {
 
 impl PackedUnits {
     pub(crate) fn unpacked(&self) -> Units {
-        Units {
-            grid: Grid::new(self.num, self.den.max(1)),
-            per_token: self.per_token,
-        }
+        Units { grid: Grid::new(self.num, self.den.max(1)), per_token: self.per_token }
     }
 
     pub(crate) fn nanos_for(&self, ticks: u64) -> u64 {
@@ -118,11 +100,7 @@ impl PackedUnits {
 impl Units {
     pub(crate) fn packed(&self) -> PackedUnits {
         let (num, den) = self.grid.ratio();
-        PackedUnits {
-            per_token: self.per_token,
-            num,
-            den,
-        }
+        PackedUnits { per_token: self.per_token, num, den }
     }
 
     #[inline(always)]
@@ -137,7 +115,6 @@ impl Units {
     pub(crate) fn convert(&self, tat: u64, nanos: u64, to: &Self) -> u64 {
         let taken = u128::from(tat.saturating_sub(self.ticks(nanos)));
         let scaled = (taken * u128::from(to.per_token)).div_ceil(u128::from(self.per_token.max(1)));
-        to.ticks(nanos)
-            .saturating_add(u64::try_from(scaled).unwrap_or(u64::MAX))
+        to.ticks(nanos).saturating_add(u64::try_from(scaled).unwrap_or(u64::MAX))
     }
 }

@@ -29,12 +29,7 @@ impl FastClock {
     pub fn new() -> Self {
         let (system, counter) = (SystemClock::new(), quanta::Clock::new());
         let (origin, origin_nanos) = (counter.now(), system.monotonic().as_nanos());
-        Self {
-            system,
-            counter: Arc::new(counter),
-            origin,
-            origin_nanos,
-        }
+        Self { system, counter: Arc::new(counter), origin, origin_nanos }
     }
 }
 

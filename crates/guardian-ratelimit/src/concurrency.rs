@@ -14,10 +14,7 @@ pub(crate) struct PermitSpec {
 
 impl PermitSpec {
     pub(crate) fn new(permits: u32, ttl: Duration) -> Self {
-        Self {
-            permits,
-            ttl: u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX),
-        }
+        Self { permits, ttl: u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX) }
     }
 }
 
@@ -52,11 +49,7 @@ impl Permits {
             let reset = self.idle_at().saturating_sub(now).max(spec.ttl);
             return Reading::new(true, spec.permits, limit - after, 0, reset);
         }
-        let wait = if cost > spec.permits {
-            Reading::NEVER
-        } else {
-            self.wait_for(after - limit, now)
-        };
+        let wait = if cost > spec.permits { Reading::NEVER } else { self.wait_for(after - limit, now) };
         let reset = self.idle_at().saturating_sub(now);
         Reading::new(false, spec.permits, limit.saturating_sub(used), wait, reset)
     }
@@ -74,11 +67,7 @@ impl Permits {
     }
 
     pub(crate) fn take(&mut self, spec: &PermitSpec, now: u64, cost: u32, id: PermitId) {
-        self.held.push(Held {
-            id,
-            until: now.saturating_add(spec.ttl),
-            count: cost,
-        });
+        self.held.push(Held { id, until: now.saturating_add(spec.ttl), count: cost });
     }
 
     /// Ends a permit; one that has expired or was never given is nothing to end.

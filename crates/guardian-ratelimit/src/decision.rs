@@ -52,12 +52,7 @@ impl Decision {
 
     #[inline(always)]
     pub(crate) fn empty(at: MonoTime) -> Self {
-        Self {
-            allowed: true,
-            source: DecisionSource::Store,
-            at,
-            outcomes: ArrayVec::new(),
-        }
+        Self { allowed: true, source: DecisionSource::Store, at, outcomes: ArrayVec::new() }
     }
 
     #[inline(always)]
@@ -68,17 +63,8 @@ impl Decision {
 
     /// A decision that no store made.
     pub(crate) fn without_store(at: MonoTime, allowed: bool) -> Self {
-        let source = if allowed {
-            DecisionSource::FailOpen
-        } else {
-            DecisionSource::FailClosed
-        };
-        Self {
-            allowed,
-            source,
-            at,
-            outcomes: ArrayVec::new(),
-        }
+        let source = if allowed { DecisionSource::FailOpen } else { DecisionSource::FailClosed };
+        Self { allowed, source, at, outcomes: ArrayVec::new() }
     }
 
     pub(crate) fn with_source(mut self, source: DecisionSource) -> Self {
@@ -108,10 +94,7 @@ impl Decision {
             let denying = self.outcomes.iter().filter(|outcome| outcome.denies());
             return denying.max_by_key(|outcome| outcome.reading.wait);
         }
-        let enforced = self
-            .outcomes
-            .iter()
-            .filter(|outcome| outcome.mode == Mode::Enforce);
+        let enforced = self.outcomes.iter().filter(|outcome| outcome.mode == Mode::Enforce);
         // a/b < c/d is a·d < c·b, which needs no division.
         enforced.min_by(|a, b| {
             let left = |x: &Outcome, y: &Outcome| u64::from(x.remaining()) * u64::from(y.limit());
@@ -209,20 +192,12 @@ impl Outcome {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(Reading::NEVER - 1);
         let wait = retry_after.map_or(Reading::NEVER, nanos);
         let reading = Reading::new(admits, limit, u64::from(remaining), wait, nanos(reset_after));
-        Self {
-            policy,
-            mode,
-            reading,
-        }
+        Self { policy, mode, reading }
     }
 
     #[inline(always)]
     pub(crate) fn from_reading(policy: PolicyId, mode: Mode, reading: Reading) -> Self {
-        Self {
-            policy,
-            mode,
-            reading,
-        }
+        Self { policy, mode, reading }
     }
 
     /// The policy.

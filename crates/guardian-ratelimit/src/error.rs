@@ -104,10 +104,7 @@ pub struct InvalidRule {
 
 impl InvalidRule {
     pub(crate) fn new(input: impl AsRef<str>, why: impl Into<String>) -> Self {
-        Self {
-            input: shorten(input.as_ref()),
-            why: why.into(),
-        }
+        Self { input: shorten(input.as_ref()), why: why.into() }
     }
 
     pub(crate) fn why(&self) -> &str {

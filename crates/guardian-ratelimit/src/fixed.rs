@@ -21,10 +21,7 @@ pub(crate) struct FixedCount {
 
 impl FixedSpec {
     pub(crate) fn new(rate: Rate) -> Self {
-        Self {
-            limit: rate.count(),
-            window: rate.window_nanos(),
-        }
+        Self { limit: rate.count(), window: rate.window_nanos() }
     }
 
     fn window_end(&self, now: u64) -> u64 {
@@ -46,19 +43,11 @@ impl FixedCount {
     fn current(&self, spec: &FixedSpec, now: u64) -> Self {
         let (end, window) = (spec.window_end(now), spec.window);
         if self.end <= now {
-            Self {
-                end,
-                window,
-                count: 0,
-            }
+            Self { end, window, count: 0 }
         } else if self.window == window {
             *self
         } else {
-            Self {
-                end,
-                window,
-                count: self.count,
-            }
+            Self { end, window, count: self.count }
         }
     }
 
@@ -71,13 +60,7 @@ impl FixedCount {
             Reading::new(true, spec.limit, limit - after, 0, reset)
         } else {
             let wait = if cost > spec.limit { Reading::NEVER } else { reset };
-            Reading::new(
-                false,
-                spec.limit,
-                limit.saturating_sub(u64::from(count)),
-                wait,
-                reset,
-            )
+            Reading::new(false, spec.limit, limit.saturating_sub(u64::from(count)), wait, reset)
         }
     }
 

@@ -42,12 +42,7 @@ impl Grid {
     pub(crate) fn new(num: u64, den: u64) -> Self {
         let rest = u128::from(num % den) << 64;
         let fraction = u64::try_from(rest / u128::from(den)).unwrap_or(u64::MAX);
-        Self {
-            num,
-            den,
-            whole: num / den,
-            fraction,
-        }
+        Self { num, den, whole: num / den, fraction }
     }
 
     /// The last tick at or before a moment. Saturates at the end of the scale.
@@ -62,20 +57,14 @@ impl Grid {
         }
         // The product with the rounded-down fraction is the true quotient or one less; the remainder tells.
         let estimate = whole.saturating_add(high_half(nanos, self.fraction));
-        let rest = nanos
-            .wrapping_mul(self.num)
-            .wrapping_sub(estimate.wrapping_mul(self.den));
+        let rest = nanos.wrapping_mul(self.num).wrapping_sub(estimate.wrapping_mul(self.den));
         estimate.saturating_add(u64::from(rest >= self.den))
     }
 
     /// [`nanos_for`] on this grid; usually one tick is one nanosecond.
     #[inline(always)]
     pub(crate) fn nanos_for(&self, ticks: u64) -> u64 {
-        if self.is_plain() {
-            ticks
-        } else {
-            nanos_for(ticks, self.num, self.den)
-        }
+        if self.is_plain() { ticks } else { nanos_for(ticks, self.num, self.den) }
     }
 
     /// Whether a tick is a nanosecond, as it is for most rates that people write.

@@ -16,10 +16,7 @@ use crate::PolicyId;
 /// # Ok::<(), guardian_core::InvalidTenantId>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a counter belongs to a tenant or to none; stores match on it"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a counter belongs to a tenant or to none; stores match on it")]
 pub enum Realm<'a> {
     /// The counters of one tenant.
     Tenant(&'a TenantId),
@@ -119,20 +116,12 @@ pub struct Limit<'a> {
 impl<'a> Limit<'a> {
     /// The limit of the realm as a whole, at cost 1.
     pub fn whole(policy: PolicyId) -> Self {
-        Self {
-            policy,
-            subject: Subject::Whole,
-            cost: 1,
-        }
+        Self { policy, subject: Subject::Whole, cost: 1 }
     }
 
     /// The limit of one subject, at cost 1.
     pub fn of(policy: PolicyId, subject: impl Into<Subject<'a>>) -> Self {
-        Self {
-            policy,
-            subject: subject.into(),
-            cost: 1,
-        }
+        Self { policy, subject: subject.into(), cost: 1 }
     }
 
     /// The same limit at another cost; at least 1. A cost above the policy's capacity is denied for good.

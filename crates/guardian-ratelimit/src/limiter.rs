@@ -46,9 +46,7 @@ struct Inner<S, C> {
 
 impl<S, C> Clone for Limiter<S, C> {
     fn clone(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-        }
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 
@@ -79,15 +77,8 @@ impl<S: Store, C: Clock> Limiter<S, C> {
     /// A limiter that counts in this store and takes its time from this clock.
     #[must_use]
     pub fn with_clock(store: S, clock: C) -> Self {
-        let inner = Inner {
-            registry: Registry::new(),
-            store,
-            clock,
-            local: OnceLock::new(),
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+        let inner = Inner { registry: Registry::new(), store, clock, local: OnceLock::new() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Adds a policy.
@@ -113,10 +104,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
 
     /// All policies, in the order of their definition.
     pub fn policies(&self) -> impl Iterator<Item = (PolicyId, &Policy)> {
-        self.inner
-            .registry
-            .ids()
-            .filter_map(|id| Some((id, self.policy(id)?)))
+        self.inner.registry.ids().filter_map(|id| Some((id, self.policy(id)?)))
     }
 
     /// The rule that holds for a subject now: its own override, its tenant's, the policy's.
@@ -172,24 +160,14 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         if let [limit] = limits {
             let (entry, rule, mode) = self.prepare(realm, limit, false)?;
             let items = [item(entry, limit, &rule, mode)];
-            let call = Call {
-                realm,
-                now,
-                items: &items,
-                permit: None,
-            };
+            let call = Call { realm, now, items: &items, permit: None };
             let decided = self.inner.store.check(&call).await;
             return Ok(decided.unwrap_or_else(|error| self.decide_without_store(&call, &error)));
         }
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, false, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        let call = Call {
-            realm,
-            now,
-            items: &items,
-            permit: None,
-        };
+        let call = Call { realm, now, items: &items, permit: None };
         let decided = self.inner.store.check(&call).await;
         Ok(decided.unwrap_or_else(|error| self.decide_without_store(&call, &error)))
     }
@@ -207,16 +185,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, true, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        Ok(self
-            .inner
-            .store
-            .peek(&Call {
-                realm,
-                now,
-                items: &items,
-                permit: None,
-            })
-            .await?)
+        Ok(self.inner.store.peek(&Call { realm, now, items: &items, permit: None }).await?)
     }
 
     /// Decides like [`check`](Self::check), for limits of which some are about concurrency: an allowed request gets
@@ -247,28 +216,16 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         self.prepare_all(realm, limits, true, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
         let permit = new_permit_id();
-        let call = Call {
-            realm,
-            now,
-            items: &items,
-            permit: Some(permit),
-        };
+        let call = Call { realm, now, items: &items, permit: Some(permit) };
         let decided = self.inner.store.check(&call).await;
         let decision = decided.unwrap_or_else(|error| self.decide_without_store(&call, &error));
         let permit = decision.is_allowed().then(|| {
-            let counters = items
-                .iter()
-                .filter(|item| item.rule.holds_permits())
-                .map(|item| ReleaseCounter {
-                    slot: item.slot,
-                    name: item.name.clone(),
-                    subject: item.subject.into(),
-                });
-            let release = Release {
-                tenant: realm.tenant().cloned(),
-                counters: counters.collect(),
-                permit,
-            };
+            let counters = items.iter().filter(|item| item.rule.holds_permits()).map(|item| ReleaseCounter {
+                slot: item.slot,
+                name: item.name.clone(),
+                subject: item.subject.into(),
+            });
+            let release = Release { tenant: realm.tenant().cloned(), counters: counters.collect(), permit };
             Permit::new(self.clone(), release)
         });
         Ok(Admission { decision, permit })
@@ -289,12 +246,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, false, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        let call = Call {
-            realm,
-            now,
-            items: &items,
-            permit: None,
-        };
+        let call = Call { realm, now, items: &items, permit: None };
         Ok(self.inner.store.refund(&call, consumed_at).await?)
     }
 
@@ -307,16 +259,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, true, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        Ok(self
-            .inner
-            .store
-            .reset(&Call {
-                realm,
-                now,
-                items: &items,
-                permit: None,
-            })
-            .await?)
+        Ok(self.inner.store.reset(&Call { realm, now, items: &items, permit: None }).await?)
     }
 
     /// Gives a policy another rule for everyone who has no override, from the next check on, keeping what was
@@ -341,8 +284,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         realm: impl Into<Realm<'a>>,
         rule: impl Into<Option<Rule>>,
     ) -> Result<(), Error> {
-        self.entry(id)?
-            .change_rule(Target::Realm(realm.into()), rule.into())
+        self.entry(id)?.change_rule(Target::Realm(realm.into()), rule.into())
     }
 
     /// Gives one subject a rule of its own for a policy, before its tenant's. `None` removes it.
@@ -356,8 +298,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         subject: impl Into<Subject<'a>>,
         rule: impl Into<Option<Rule>>,
     ) -> Result<(), Error> {
-        self.entry(id)?
-            .change_rule(Target::Subject(realm.into(), subject.into()), rule.into())
+        self.entry(id)?.change_rule(Target::Subject(realm.into(), subject.into()), rule.into())
     }
 
     /// Switches a policy between enforcing and dry run while it runs.
@@ -412,18 +353,13 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         prepared: &mut Prepared<'s>,
     ) -> Result<(), Error> {
         if limits.is_empty() || limits.len() > Limiter::MAX_LIMITS {
-            return Err(Error::LimitCount {
-                given: limits.len(),
-                max: Limiter::MAX_LIMITS,
-            });
+            return Err(Error::LimitCount { given: limits.len(), max: Limiter::MAX_LIMITS });
         }
         for (index, limit) in limits.iter().enumerate() {
             let mut before = limits.iter().take(index);
             let ready = self.prepare(realm, limit, permits_welcome)?;
             if before.any(|other| other.policy == limit.policy && other.subject == limit.subject) {
-                return Err(Error::DuplicateLimit {
-                    policy: ready.0.policy.name().clone(),
-                });
+                return Err(Error::DuplicateLimit { policy: ready.0.policy.name().clone() });
             }
             prepared.push(ready);
         }
@@ -442,11 +378,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
     fn decide_without_store(&self, call: &Call<'_>, _error: &StoreError) -> Decision {
         let answer = |item: &Item<'_>| {
             // A dry run protects nothing: it lets pass whatever happens.
-            let entry = self
-                .inner
-                .registry
-                .get(item.policy)
-                .filter(|_| item.mode == Mode::Enforce);
+            let entry = self.inner.registry.get(item.policy).filter(|_| item.mode == Mode::Enforce);
             entry.map_or(OnStoreError::Open, |entry| entry.policy.store_error_answer())
         };
         if call.items.iter().any(|item| answer(item) == OnStoreError::Closed) {
@@ -466,21 +398,10 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         let local = self.inner.local.get_or_init(MemoryStore::new);
         let items: Items<'_> = shares
             .iter()
-            .map(|(item, rule)| Item {
-                slot: local.register(item.name),
-                rule,
-                ..**item
-            })
+            .map(|(item, rule)| Item { slot: local.register(item.name), rule, ..**item })
             .collect();
         let mut decision = Decision::empty(call.now);
-        let _ = local.check_all(
-            &Call {
-                items: &items,
-                ..*call
-            },
-            true,
-            &mut decision,
-        );
+        let _ = local.check_all(&Call { items: &items, ..*call }, true, &mut decision);
         decision.with_source(DecisionSource::LocalShare)
     }
 }
@@ -524,19 +445,13 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     ) -> Result<(), Error> {
         let now = decision.at();
         let hot = match limits {
-            [limit] => self
-                .hot_outcome(realm, limit, now)
-                .map(|outcome| decision.push(outcome)),
+            [limit] => self.hot_outcome(realm, limit, now).map(|outcome| decision.push(outcome)),
             _ => {
                 let items = limits.iter().map(|limit| self.hot_item(limit));
                 self.inner.store.check_all_hot(realm, items, now, decision)
             }
         };
-        if hot.is_some() {
-            Ok(())
-        } else {
-            self.decide_general(realm, limits, decision)
-        }
+        if hot.is_some() { Ok(()) } else { self.decide_general(realm, limits, decision) }
     }
 
     /// One limit, one outcome: the shortest way to a decision, for hosts that count its nanoseconds. The request
@@ -560,10 +475,7 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     #[inline(never)]
     fn check_one_local(&self, realm: Realm<'_>, limit: &Limit<'_>, now: MonoTime) -> Result<Outcome, Error> {
         let (entry, rule, mode) = self.prepare(realm, limit, false)?;
-        let reading = self
-            .inner
-            .store
-            .check_one(realm, &item(entry, limit, &rule, mode), now);
+        let reading = self.inner.store.check_one(realm, &item(entry, limit, &rule, mode), now);
         let reading = reading.ok_or_else(|| unknown(limit.policy))?;
         Ok(Outcome::from_reading(limit.policy, mode, reading))
     }
@@ -576,25 +488,14 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     /// A token bucket as it was defined, with nothing to complain about.
     #[inline(always)]
     fn hot_item<'i>(&'i self, limit: &Limit<'i>) -> Option<HotItem<'i>> {
-        let Limit {
-            policy,
-            subject,
-            cost,
-        } = *limit;
+        let Limit { policy, subject, cost } = *limit;
         let entry = self.inner.registry.get(policy)?;
         let bucket = entry.bucket_as_defined()?;
         let too_long = matches!(subject, Subject::Text(text) if text.len() > Subject::MAX_LEN);
         if cost == 0 || too_long {
             return None;
         }
-        Some(HotItem {
-            policy,
-            mode: entry.policy.mode(),
-            slot: entry.slot,
-            bucket,
-            subject,
-            cost,
-        })
+        Some(HotItem { policy, mode: entry.policy.mode(), slot: entry.slot, bucket, subject, cost })
     }
 
     #[inline(never)]
@@ -609,17 +510,9 @@ impl<C: Clock> Limiter<MemoryStore, C> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, false, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        let call = Call {
-            realm,
-            now,
-            items: &items,
-            permit: None,
-        };
+        let call = Call { realm, now, items: &items, permit: None };
         let decided = self.inner.store.check_all(&call, true, decision);
-        decided.ok_or(Error::LimitCount {
-            given: limits.len(),
-            max: Limiter::MAX_LIMITS,
-        })
+        decided.ok_or(Error::LimitCount { given: limits.len(), max: Limiter::MAX_LIMITS })
     }
 }
 
@@ -649,20 +542,16 @@ fn check_limit(entry: &Entry, rule: &Rule, limit: &Limit<'_>, permits_welcome: b
         return Err(Error::PermitNeeded { policy: policy() });
     }
     match limit.subject {
-        Subject::Text(text) if text.len() > Subject::MAX_LEN => Err(Error::SubjectTooLong {
-            policy: policy(),
-            len: text.len(),
-            max: Subject::MAX_LEN,
-        }),
+        Subject::Text(text) if text.len() > Subject::MAX_LEN => {
+            Err(Error::SubjectTooLong { policy: policy(), len: text.len(), max: Subject::MAX_LEN })
+        }
         _ => Ok(()),
     }
 }
 
 #[cold]
 fn unknown(id: PolicyId) -> Error {
-    Error::UnknownPolicy {
-        policy: id.0.to_string(),
-    }
+    Error::UnknownPolicy { policy: id.0.to_string() }
 }
 
 /// 128 bits of the system's randomness: two permits never share an id.

@@ -85,10 +85,7 @@ pub struct Permit<S: Store, C: Clock> {
 
 impl<S: Store, C: Clock> Permit<S, C> {
     pub(crate) fn new(limiter: Limiter<S, C>, release: Release) -> Self {
-        Self {
-            limiter,
-            release: Some(release),
-        }
+        Self { limiter, release: Some(release) }
     }
 
     /// The tenant whose limits it counts against; `None` in the shared realm.

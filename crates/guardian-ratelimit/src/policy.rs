@@ -38,12 +38,7 @@ impl Policy {
 
     /// An enforced policy from a rule that exists already.
     pub fn with_rule(name: PolicyName, rule: Rule) -> Self {
-        Self {
-            name,
-            rule,
-            mode: Mode::Enforce,
-            on_store_error: OnStoreError::Open,
-        }
+        Self { name, rule, mode: Mode::Enforce, on_store_error: OnStoreError::Open }
     }
 
     /// The same policy, counting as it would but never denying: to try numbers on real traffic.
@@ -156,19 +151,11 @@ impl FromStr for PolicyName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fault = |why| {
-            Err(Error::InvalidPolicyName {
-                input: shorten(text),
-                why,
-            })
-        };
+        let fault = |why| Err(Error::InvalidPolicyName { input: shorten(text), why });
         if text.is_empty() || text.len() > Self::MAX_LEN {
             return fault("it must have 1 to 64 bytes");
         }
-        if !text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-        {
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
             return fault("it may only have characters of `A-Z a-z 0-9 . _ -`");
         }
         Ok(Self(text.into()))

@@ -40,10 +40,7 @@ impl Rate {
     pub fn new(count: u32, window: Duration) -> Result<Self, InvalidRule> {
         let shown = || format!("{count} in {window:?}");
         if count == 0 || count > Self::MAX_COUNT {
-            return Err(InvalidRule::new(
-                shown(),
-                format!("the count must be 1 to {}", Self::MAX_COUNT),
-            ));
+            return Err(InvalidRule::new(shown(), format!("the count must be 1 to {}", Self::MAX_COUNT)));
         }
         if !(Self::MIN_WINDOW..=Self::MAX_WINDOW).contains(&window) {
             return Err(InvalidRule::new(shown(), "the window must be 1ms to 366d"));
@@ -53,10 +50,7 @@ impl Rate {
         }
         let window_micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         if u64::from(count) > window_micros.saturating_mul(1000) {
-            return Err(InvalidRule::new(
-                shown(),
-                "the rate must be at most one per nanosecond",
-            ));
+            return Err(InvalidRule::new(shown(), "the rate must be at most one per nanosecond"));
         }
         Ok(Self { count, window_micros })
     }
@@ -84,10 +78,7 @@ impl Rate {
 
     /// The same window with one `parts`th of the count, rounded down but at least 1.
     pub(crate) fn divided(self, parts: u32) -> Self {
-        Self {
-            count: (self.count / parts.max(1)).max(1),
-            ..self
-        }
+        Self { count: (self.count / parts.max(1)).max(1), ..self }
     }
 }
 

@@ -18,14 +18,7 @@ impl Reading {
 
     /// A reading whose room is in requests.
     pub(crate) fn new(admits: bool, limit: u32, room: u64, wait: u64, reset: u64) -> Self {
-        Self {
-            admits,
-            limit,
-            room,
-            unit: 1,
-            wait,
-            reset,
-        }
+        Self { admits, limit, room, unit: 1, wait, reset }
     }
 
     /// How many requests of cost 1 are left; never more than the limit.

@@ -76,25 +76,16 @@ pub(crate) enum Target<'a> {
 
 impl Registry {
     pub(crate) fn new() -> Self {
-        let entries = std::iter::repeat_with(OnceLock::new)
-            .take(Limiter::MAX_POLICIES)
-            .collect();
-        Self {
-            entries,
-            names: Mutex::default(),
-        }
+        let entries = std::iter::repeat_with(OnceLock::new).take(Limiter::MAX_POLICIES).collect();
+        Self { entries, names: Mutex::default() }
     }
 
     pub(crate) fn add(&self, policy: Policy, slot: u32) -> Result<PolicyId, Error> {
         let mut names = self.names.lock();
         if names.contains_key(policy.name().as_str()) {
-            return Err(Error::DuplicatePolicy {
-                name: policy.name().clone(),
-            });
+            return Err(Error::DuplicatePolicy { name: policy.name().clone() });
         }
-        let full = || Error::TooManyPolicies {
-            max: Limiter::MAX_POLICIES,
-        };
+        let full = || Error::TooManyPolicies { max: Limiter::MAX_POLICIES };
         let id = PolicyId(u16::try_from(names.len()).map_err(|_| full())?);
         let entry = self.entries.get(usize::from(id.0)).ok_or_else(full)?;
         names.insert(policy.name().as_str().to_owned(), id);
@@ -160,11 +151,7 @@ impl Entry {
             && !rule.same_algorithm(self.policy.rule())
         {
             let (old, new) = (self.policy.rule().to_string(), rule.to_string());
-            return Err(Error::AlgorithmChange {
-                policy: self.policy.name().clone(),
-                old,
-                new,
-            });
+            return Err(Error::AlgorithmChange { policy: self.policy.name().clone(), old, new });
         }
         let rule = rule.map(Arc::new);
         let mut changes = self.changes.write();

@@ -147,23 +147,14 @@ impl Rule {
     pub fn token_bucket(rate: Rate, burst: u32) -> Result<Self, InvalidRule> {
         let shown = || format!("{rate} burst {burst}");
         if burst == 0 || burst > Rate::MAX_COUNT {
-            return Err(InvalidRule::new(
-                shown(),
-                format!("the burst must be 1 to {}", Rate::MAX_COUNT),
-            ));
+            return Err(InvalidRule::new(shown(), format!("the burst must be 1 to {}", Rate::MAX_COUNT)));
         }
         let refill = u128::from(burst) * rate.window().as_nanos() / u128::from(rate.count());
         if refill > Self::MAX_REFILL.as_nanos() {
-            return Err(InvalidRule::new(
-                shown(),
-                "an empty bucket would take more than ten years to fill",
-            ));
+            return Err(InvalidRule::new(shown(), "an empty bucket would take more than ten years to fill"));
         }
         let engine = Engine::Bucket(Bucket::new(rate, burst));
-        Ok(Self {
-            algorithm: Algorithm::TokenBucket { rate, burst },
-            engine,
-        })
+        Ok(Self { algorithm: Algorithm::TokenBucket { rate, burst }, engine })
     }
 
     /// A sliding window, see [`Algorithm::SlidingWindow`].
@@ -175,10 +166,8 @@ impl Rule {
         let algorithm = Algorithm::SlidingWindow { rate, precision };
         match precision {
             Precision::Exact if rate.count() > Self::MAX_EXACT => {
-                let why = format!(
-                    "an exact window holds at most {}; use `strict` or `lenient`",
-                    Self::MAX_EXACT
-                );
+                let why =
+                    format!("an exact window holds at most {}; use `strict` or `lenient`", Self::MAX_EXACT);
                 return Err(InvalidRule::new(algorithm.to_string(), why));
             }
             Precision::Strict { slices } | Precision::Lenient { slices }
@@ -189,10 +178,7 @@ impl Rule {
             }
             _ => {}
         }
-        Ok(Self {
-            algorithm,
-            engine: Engine::Window(WindowSpec::new(rate, precision)),
-        })
+        Ok(Self { algorithm, engine: Engine::Window(WindowSpec::new(rate, precision)) })
     }
 
     /// A sliding window that keeps a limit of up to 64 exactly and a larger one in 60 strict slices.
@@ -201,24 +187,16 @@ impl Rule {
         let precision = if rate.count() <= Self::AUTO_EXACT {
             Precision::Exact
         } else {
-            Precision::Strict {
-                slices: Self::DEFAULT_SLICES,
-            }
+            Precision::Strict { slices: Self::DEFAULT_SLICES }
         };
         let algorithm = Algorithm::SlidingWindow { rate, precision };
-        Self {
-            algorithm,
-            engine: Engine::Window(WindowSpec::new(rate, precision)),
-        }
+        Self { algorithm, engine: Engine::Window(WindowSpec::new(rate, precision)) }
     }
 
     /// A fixed window, see [`Algorithm::FixedWindow`].
     #[must_use]
     pub fn fixed_window(rate: Rate) -> Self {
-        Self {
-            algorithm: Algorithm::FixedWindow { rate },
-            engine: Engine::Fixed(FixedSpec::new(rate)),
-        }
+        Self { algorithm: Algorithm::FixedWindow { rate }, engine: Engine::Fixed(FixedSpec::new(rate)) }
     }
 
     /// A concurrency limit, see [`Algorithm::Concurrency`].
@@ -235,10 +213,7 @@ impl Rule {
             let why = "the time must be 1ms to 366d in whole microseconds";
             return Err(InvalidRule::new(algorithm.to_string(), why));
         }
-        Ok(Self {
-            algorithm,
-            engine: Engine::Permits(PermitSpec::new(permits, ttl)),
-        })
+        Ok(Self { algorithm, engine: Engine::Permits(PermitSpec::new(permits, ttl)) })
     }
 
     /// The algorithm and its numbers.

@@ -46,11 +46,7 @@ impl<'a> Parser<'a> {
 
     fn rule(mut self) -> Result<Rule, InvalidRule> {
         let count = self.number("a count")?;
-        let rule = if self.symbol('/') {
-            self.rated(count)?
-        } else {
-            self.concurrent(count)?
-        };
+        let rule = if self.symbol('/') { self.rated(count)? } else { self.concurrent(count)? };
         match self.word() {
             "" if self.rest().is_empty() => Ok(rule),
             "" => Err(self.error(format!("unexpected `{}`", self.rest()))),
@@ -81,17 +77,13 @@ impl<'a> Parser<'a> {
         let precision = match self.word() {
             "" => return Ok(Ok(Rule::sliding(rate))),
             "exact" => Precision::Exact,
-            "strict" => Precision::Strict {
-                slices: self.slices()?,
-            },
-            "lenient" => Precision::Lenient {
-                slices: self.slices()?,
-            },
+            "strict" => Precision::Strict { slices: self.slices()? },
+            "lenient" => Precision::Lenient { slices: self.slices()? },
             word => {
                 self.at = before;
-                return Err(self.error(format!(
-                    "unknown word `{word}`; expected `exact`, `strict` or `lenient`"
-                )));
+                return Err(
+                    self.error(format!("unknown word `{word}`; expected `exact`, `strict` or `lenient`"))
+                );
             }
         };
         Ok(Rule::sliding_window(rate, precision))
@@ -123,11 +115,7 @@ impl<'a> Parser<'a> {
     /// A time: a unit, with a number before it where one is given or needed.
     fn span(&mut self, number_needed: bool) -> Result<Duration, InvalidRule> {
         let has_number = self.rest().trim_start().starts_with(|c: char| c.is_ascii_digit());
-        let number = if has_number || number_needed {
-            u64::from(self.number("a time")?)
-        } else {
-            1
-        };
+        let number = if has_number || number_needed { u64::from(self.number("a time")?) } else { 1 };
         let word = self.word();
         let Some((_, micros)) = UNITS.iter().find(|(names, _)| names.contains(&word)) else {
             let hint = if word == "m" {
@@ -144,9 +132,7 @@ impl<'a> Parser<'a> {
                 )
             });
         };
-        let micros = number
-            .checked_mul(*micros)
-            .ok_or_else(|| self.error("the time is too long"))?;
+        let micros = number.checked_mul(*micros).ok_or_else(|| self.error("the time is too long"))?;
         Ok(Duration::from_micros(micros))
     }
 
@@ -154,9 +140,7 @@ impl<'a> Parser<'a> {
     fn number(&mut self, what: &str) -> Result<u32, InvalidRule> {
         self.skip_space();
         let rest = self.rest();
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '_')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(rest.len());
         let (digits, _) = rest.split_at(end);
         if digits.is_empty() {
             return Err(self.error(format!("expected {what}")));
@@ -164,10 +148,8 @@ impl<'a> Parser<'a> {
         if digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") {
             return Err(self.error("a `_` must stand between two digits"));
         }
-        let value = digits
-            .replace('_', "")
-            .parse()
-            .map_err(|_| self.error(format!("`{digits}` is too large")))?;
+        let value =
+            digits.replace('_', "").parse().map_err(|_| self.error(format!("`{digits}` is too large")))?;
         self.at += end;
         Ok(value)
     }
@@ -205,11 +187,8 @@ impl<'a> Parser<'a> {
 
     /// An error whose text already says where.
     fn error_before(&self, word: &str, why: String) -> InvalidRule {
-        let why = if why.contains(" at byte ") {
-            why
-        } else {
-            format!("{why} at byte {}", self.at - word.len())
-        };
+        let why =
+            if why.contains(" at byte ") { why } else { format!("{why} at byte {}", self.at - word.len()) };
         InvalidRule::new(self.text, why)
     }
 
@@ -223,20 +202,11 @@ impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TokenBucket { rate, burst } => write!(f, "{rate} burst {burst}"),
-            Self::SlidingWindow {
-                rate,
-                precision: Precision::Exact,
-            } => write!(f, "{rate} sliding exact"),
-            Self::SlidingWindow {
-                rate,
-                precision: Precision::Strict { slices },
-            } => {
+            Self::SlidingWindow { rate, precision: Precision::Exact } => write!(f, "{rate} sliding exact"),
+            Self::SlidingWindow { rate, precision: Precision::Strict { slices } } => {
                 write!(f, "{rate} sliding strict {slices}")
             }
-            Self::SlidingWindow {
-                rate,
-                precision: Precision::Lenient { slices },
-            } => {
+            Self::SlidingWindow { rate, precision: Precision::Lenient { slices } } => {
                 write!(f, "{rate} sliding lenient {slices}")
             }
             Self::FixedWindow { rate } => write!(f, "{rate} fixed"),
@@ -253,20 +223,14 @@ pub(crate) struct Span(pub(crate) Duration);
 impl Span {
     fn with_number(self) -> String {
         let text = self.to_string();
-        if text.starts_with(|c: char| c.is_ascii_digit()) {
-            text
-        } else {
-            format!("1{text}")
-        }
+        if text.starts_with(|c: char| c.is_ascii_digit()) { text } else { format!("1{text}") }
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.0.as_micros();
-        let unit = UNITS
-            .iter()
-            .find(|(_, unit)| micros.is_multiple_of(u128::from(*unit)));
+        let unit = UNITS.iter().find(|(_, unit)| micros.is_multiple_of(u128::from(*unit)));
         let Some((names, unit)) = unit else { return Ok(()) };
         let name = names.first().copied().unwrap_or_default();
         match micros / u128::from(*unit) {

@@ -31,14 +31,7 @@ impl WindowSpec {
                 (window / 1000).div_ceil(u64::from(slices)) * 1000
             }
         };
-        Self {
-            limit: rate.count(),
-            keeping: Keeping {
-                window,
-                precision,
-                slice,
-            },
-        }
+        Self { limit: rate.count(), keeping: Keeping { window, precision, slice } }
     }
 
     #[cfg(feature = "redis")]
@@ -53,10 +46,7 @@ impl Keeping {
         let end = match self.precision {
             Precision::Exact => stamp,
             // Until its last nanosecond is outside the window: what it holds may have come then.
-            Precision::Strict { .. } => stamp
-                .saturating_add(1)
-                .saturating_mul(self.slice)
-                .saturating_sub(1),
+            Precision::Strict { .. } => stamp.saturating_add(1).saturating_mul(self.slice).saturating_sub(1),
             // Until its first nanosecond is outside: from then on what it holds may have left.
             Precision::Lenient { .. } => stamp.saturating_mul(self.slice),
         };
@@ -64,11 +54,7 @@ impl Keeping {
     }
 
     fn stamp(&self, now: u64) -> u64 {
-        if matches!(self.precision, Precision::Exact) {
-            now
-        } else {
-            now / self.slice.max(1)
-        }
+        if matches!(self.precision, Precision::Exact) { now } else { now / self.slice.max(1) }
     }
 }
 
@@ -85,18 +71,12 @@ pub(crate) struct WindowLog {
 
 impl WindowLog {
     pub(crate) fn new(spec: &WindowSpec) -> Self {
-        Self {
-            keeping: spec.keeping,
-            total: 0,
-            entries: VecDeque::new(),
-        }
+        Self { keeping: spec.keeping, total: 0, entries: VecDeque::new() }
     }
 
     /// When the last of it stops counting.
     pub(crate) fn idle_at(&self) -> u64 {
-        self.entries
-            .back()
-            .map_or(0, |(stamp, _)| self.keeping.leaves_at(*stamp))
+        self.entries.back().map_or(0, |(stamp, _)| self.keeping.leaves_at(*stamp))
     }
 
     /// Drops what no longer counts, and follows a rule that was changed.
@@ -121,11 +101,7 @@ impl WindowLog {
             let last = self.keeping.leaves_at(self.keeping.stamp(now).max(self.newest()));
             return Reading::new(true, spec.limit, limit - after, 0, last.saturating_sub(now));
         }
-        let wait = if cost > spec.limit {
-            Reading::NEVER
-        } else {
-            self.wait_for(after - limit, now)
-        };
+        let wait = if cost > spec.limit { Reading::NEVER } else { self.wait_for(after - limit, now) };
         let reset = self.idle_at().saturating_sub(now);
         Reading::new(false, spec.limit, limit.saturating_sub(self.total), wait, reset)
     }
@@ -180,11 +156,7 @@ impl WindowLog {
             let time = match old.precision {
                 Precision::Exact => stamp,
                 _ if lenient => stamp.saturating_mul(old.slice),
-                _ => stamp
-                    .saturating_add(1)
-                    .saturating_mul(old.slice)
-                    .saturating_sub(1)
-                    .min(now),
+                _ => stamp.saturating_add(1).saturating_mul(old.slice).saturating_sub(1).min(now),
             };
             let stamp = keeping.stamp(time);
             match self.entries.back_mut() {

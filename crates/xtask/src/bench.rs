@@ -39,18 +39,10 @@ impl Options {
         let mut arguments = arguments.iter().cloned();
         let name = arguments.next().filter(|name| !name.starts_with('-'));
         let name = name.ok_or_else(|| Error::Usage("`bench` needs the name of a benchmark".into()))?;
-        let mut cargo: Vec<String> = arguments
-            .by_ref()
-            .take_while(|argument| argument != "--")
-            .collect();
+        let mut cargo: Vec<String> = arguments.by_ref().take_while(|argument| argument != "--").collect();
         let given = cargo.len();
         cargo.retain(|argument| argument != "--servers");
-        Ok(Self {
-            name,
-            servers: cargo.len() < given,
-            cargo,
-            criterion: arguments.collect(),
-        })
+        Ok(Self { name, servers: cargo.len() < given, cargo, criterion: arguments.collect() })
     }
 
     /// The command that repeats this run.
@@ -72,19 +64,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if home.exists() {
         fs::remove_dir_all(&home).map_err(Error::on(format!("cannot remove `{}`", home.display())))?;
     }
-    let servers = if options.servers {
-        Some(Servers::start()?)
-    } else {
-        None
-    };
+    let servers = if options.servers { Some(Servers::start()?) } else { None };
     let mut command = process::cargo(&workspace.root);
-    command
-        .args(["bench", "-p", "guardian-benches", "--bench", &options.name])
-        .args(&options.cargo);
-    command
-        .arg("--")
-        .args(&options.criterion)
-        .env("CRITERION_HOME", &home);
+    command.args(["bench", "-p", "guardian-benches", "--bench", &options.name]).args(&options.cargo);
+    command.arg("--").args(&options.criterion).env("CRITERION_HOME", &home);
     command.envs(servers.iter().flat_map(Servers::environment));
     let mut reports = results::Reports::default();
     let succeeded = process::run_and_read(&mut command, Stream::Output, |line| {
@@ -98,10 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let timings = results::timings(&home)?;
     let rows = results::compare(&timings, &reports);
     if rows.is_empty() && reports.measures.is_empty() {
-        return Err(Error::failed(format!(
-            "the benchmark `{}` measured nothing",
-            options.name
-        )));
+        return Err(Error::failed(format!("the benchmark `{}` measured nothing", options.name)));
     }
     println!();
     for fault in results::left_out(&timings).chain(results::unused_bars(&rows, &reports)) {
@@ -110,19 +90,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for line in rows.iter().filter_map(|row| page::ratio_line(&options.name, row)) {
         println!("{line}");
     }
-    let run = page::Run {
-        command: options.line(),
-        date: date()?,
-        processor: processor(),
-        compiler: compiler()?,
-    };
+    let run =
+        page::Run { command: options.line(), date: date()?, processor: processor(), compiler: compiler()? };
     let path = workspace.root.join(PAGE);
     let old = fs::read_to_string(&path).unwrap_or_else(|_| page::EMPTY.to_owned());
-    let new = page::rewrite(
-        &old,
-        &options.name,
-        &page::section(&rows, &reports.measures, &run),
-    );
+    let new = page::rewrite(&old, &options.name, &page::section(&rows, &reports.measures, &run));
     fs::create_dir_all(path.parent().unwrap_or(&path))
         .map_err(Error::on("cannot make the folder of the page"))?;
     fs::write(&path, new).map_err(Error::on(format!("cannot write `{PAGE}`")))?;
@@ -131,9 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 fn date() -> Result<String> {
-    Ok(process::output(Command::new("date").args(["-u", "+%F"]))?
-        .trim()
-        .to_owned())
+    Ok(process::output(Command::new("date").args(["-u", "+%F"]))?.trim().to_owned())
 }
 
 fn compiler() -> Result<String> {
@@ -144,9 +114,8 @@ fn compiler() -> Result<String> {
 /// The processor's model and the number of its threads that we may use.
 fn processor() -> String {
     let text = fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
-    let model = text
-        .lines()
-        .find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim()));
+    let model =
+        text.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim()));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     format!("{} ({threads} threads)", model.unwrap_or(std::env::consts::ARCH))
 }

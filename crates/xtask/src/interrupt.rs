@@ -24,9 +24,5 @@ pub(crate) fn count() -> usize {
 
 /// Fails as soon as one signal has arrived.
 pub(crate) fn check() -> Result<()> {
-    if count() == 0 {
-        Ok(())
-    } else {
-        Err(Error::Interrupted)
-    }
+    if count() == 0 { Ok(()) } else { Err(Error::Interrupted) }
 }

@@ -11,19 +11,9 @@ use crate::{process, tidy};
 pub(crate) fn run() -> Result<bool> {
     let workspace = Workspace::load()?;
     let mut steps = Steps::default();
-    steps.step("format", || {
-        process::run(&mut cargo(&workspace, &["fmt", "--all", "--check"]))
-    })?;
+    steps.step("format", || process::run(&mut cargo(&workspace, &["fmt", "--all", "--check"])))?;
     steps.step("clippy", || {
-        let arguments = [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ];
+        let arguments = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
         process::run(&mut cargo(&workspace, &arguments))
     })?;
     steps.step("clippy without features", || without_features(&workspace))?;
@@ -88,11 +78,7 @@ impl Steps {
 }
 
 fn line(name: &str, elapsed: Duration, passed: bool) -> String {
-    format!(
-        "lint: {name:<24} {:<6} {:6.1} s",
-        if passed { "ok" } else { "FAILED" },
-        elapsed.as_secs_f64()
-    )
+    format!("lint: {name:<24} {:<6} {:6.1} s", if passed { "ok" } else { "FAILED" }, elapsed.as_secs_f64())
 }
 
 #[cfg(test)]

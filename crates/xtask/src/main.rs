@@ -75,9 +75,9 @@ fn command() -> Result<bool> {
             Ok(true)
         }
         ("", _) => Err(Error::Usage("no command given".into())),
-        ("servers" | "lint" | "tidy", [extra, ..]) => Err(Error::Usage(format!(
-            "`{name}` does not take the argument `{extra}`"
-        ))),
+        ("servers" | "lint" | "tidy", [extra, ..]) => {
+            Err(Error::Usage(format!("`{name}` does not take the argument `{extra}`")))
+        }
         _ => Err(Error::Usage(format!("unknown command `{name}`"))),
     }
 }

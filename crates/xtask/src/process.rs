@@ -33,10 +33,7 @@ pub(crate) fn cargo(root: &Path) -> Command {
 
 /// Runs a command to its end on our own terminal; the value says whether it succeeded.
 pub(crate) fn run(command: &mut Command) -> Result<bool> {
-    let child = command
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(Error::on(describe(command)))?;
+    let child = command.stdin(Stdio::null()).spawn().map_err(Error::on(describe(command)))?;
     Ok(Running(child).wait()?.success())
 }
 
@@ -60,22 +57,13 @@ pub(crate) fn run_and_read(
     };
     let mut child = command.spawn().map_err(Error::on(describe(command)))?;
     // The command has a pipe for the stream that is asked for and none for the other.
-    let output = child
-        .stdout
-        .take()
-        .map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
-    let errors = child
-        .stderr
-        .take()
-        .map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
+    let output = child.stdout.take().map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
+    let errors = child.stderr.take().map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
     let running = Running(child);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        for bytes in output
-            .or(errors)
-            .into_iter()
-            .flat_map(|pipe| BufReader::new(pipe).split(b'\n'))
-            .flatten()
+        for bytes in
+            output.or(errors).into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')).flatten()
         {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             match stream {
@@ -96,29 +84,19 @@ pub(crate) fn run_and_read(
 
 /// Runs a short command and returns what it printed on standard output; a failure carries its standard error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(Error::on(describe(command)))?;
+    let output = command.stdin(Stdio::null()).output().map_err(Error::on(describe(command)))?;
     interrupt::check()?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let reason = String::from_utf8_lossy(&output.stderr);
-    Err(Error::failed(format!(
-        "{}: {}\n{}",
-        describe(command),
-        output.status,
-        reason.trim_end()
-    )))
+    Err(Error::failed(format!("{}: {}\n{}", describe(command), output.status, reason.trim_end())))
 }
 
 /// The first file of this name on the search path.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Sends the named signal (`TERM`, `QUIT`, `KILL`) to one process.
@@ -219,19 +197,14 @@ fn tree(root: u32, parents: &[(u32, u32)]) -> Vec<u32> {
 /// Every process with its parent, where the system has a `/proc`; elsewhere only the child itself is signalled.
 fn parents() -> Vec<(u32, u32)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| parent(&fs::read_to_string(entry.path().join("stat")).ok()?))
-        .collect()
+    entries.filter_map(|entry| parent(&fs::read_to_string(entry.path().join("stat")).ok()?)).collect()
 }
 
 /// Process and parent of a line of `/proc/PID/stat`. The name in parentheses may contain anything.
 fn parent(stat: &str) -> Option<(u32, u32)> {
     let (process, _) = stat.split_once(' ')?;
     let (_, rest) = stat.rsplit_once(')')?;
-    Some((
-        process.parse().ok()?,
-        rest.split_whitespace().nth(1)?.parse().ok()?,
-    ))
+    Some((process.parse().ok()?, rest.split_whitespace().nth(1)?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -253,10 +226,7 @@ mod tests {
 
     #[test]
     fn lines_are_read_from_the_stream_that_is_asked_for() {
-        for (stream, expected) in [
-            (Stream::Output, ["one", "two"]),
-            (Stream::Errors, ["three", "four"]),
-        ] {
+        for (stream, expected) in [(Stream::Output, ["one", "two"]), (Stream::Errors, ["three", "four"])] {
             let mut lines = Vec::new();
             let script = "echo one; echo three >&2; echo two; printf four >&2";
             let mut command = Command::new("sh");
@@ -280,13 +250,9 @@ mod tests {
 
     #[test]
     fn a_failing_command_tells_its_line_and_its_reason() {
-        let error = output(Command::new("sh").args(["-c", "echo reason >&2; exit 3"]))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("cannot run `sh -c echo reason >&2; exit 3`: exit status: 3"),
-            "{error}"
-        );
+        let error =
+            output(Command::new("sh").args(["-c", "echo reason >&2; exit 3"])).unwrap_err().to_string();
+        assert!(error.starts_with("cannot run `sh -c echo reason >&2; exit 3`: exit status: 3"), "{error}");
         assert!(error.ends_with("reason"), "{error}");
     }
 }

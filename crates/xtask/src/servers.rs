@@ -55,10 +55,8 @@ impl Servers {
         // The unprivileged user that Postgres runs as must be able to pass through.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))
             .map_err(Error::on("cannot open the temporary folder"))?;
-        let programs = install::programs(
-            env::var_os(POSTGRES_URL).is_none(),
-            env::var_os(REDIS_URL).is_none(),
-        )?;
+        let programs =
+            install::programs(env::var_os(POSTGRES_URL).is_none(), env::var_os(REDIS_URL).is_none())?;
         let mut environment = Vec::new();
         let mut running = Vec::new();
         if let Some(bin) = &programs.postgres {
@@ -66,11 +64,7 @@ impl Servers {
             running.push(server);
             environment.push((POSTGRES_URL, url.into()));
         }
-        if let Some(program) = programs
-            .redis
-            .as_ref()
-            .filter(|_| env::var_os(REDIS_URL).is_none())
-        {
+        if let Some(program) = programs.redis.as_ref().filter(|_| env::var_os(REDIS_URL).is_none()) {
             let (server, url) = redis::start(program, folder.path())?;
             running.push(server);
             environment.push((REDIS_URL, url.into()));
@@ -83,19 +77,10 @@ impl Servers {
             }
         }
         for server in &running {
-            println!(
-                "servers: {} is process {} on port {}",
-                server.name,
-                server.child.id(),
-                server.port
-            );
+            println!("servers: {} is process {} on port {}", server.name, server.child.id(), server.port);
         }
         println!("servers: ready in {:.1} s", start.elapsed().as_secs_f64());
-        Ok(Self {
-            environment,
-            _running: running,
-            _folder: folder,
-        })
+        Ok(Self { environment, _running: running, _folder: folder })
     }
 
     /// The variables for the processes that use the servers, beyond those already in our own environment.
@@ -148,13 +133,7 @@ impl Server {
             .process_group(0)
             .spawn()
             .map_err(Error::on(format!("cannot start {name}")))?;
-        Ok(Self {
-            name,
-            child,
-            port,
-            stop,
-            log,
-        })
+        Ok(Self { name, child, port, stop, log })
     }
 
     /// Waits until the server answers; `Ok(false)` when it ended instead.
@@ -178,11 +157,7 @@ impl Server {
 
     /// What happened, with the end of the server's own log.
     fn failure(&self, what: &str) -> Error {
-        Error::failed(format!(
-            "{} {what}; its log ends with\n{}",
-            self.name,
-            tail(&self.log)
-        ))
+        Error::failed(format!("{} {what}; its log ends with\n{}", self.name, tail(&self.log)))
     }
 }
 
@@ -219,9 +194,7 @@ fn start_on_free_port(
 /// A loopback port that nobody listens on at this moment.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    listener
-        .map(|address| address.port())
-        .map_err(Error::on("cannot find a free port"))
+    listener.map(|address| address.port()).map_err(Error::on("cannot find a free port"))
 }
 
 /// A command that the system ends when we are killed in a way that leaves no time for a clean-up (SIGKILL), where the

@@ -56,9 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let workspace = Workspace::load()?;
     let known = |name: &String| workspace.members().any(|member| member.name == *name);
     if let Some(unknown) = options.packages.iter().find(|name| !known(name)) {
-        return Err(Error::Usage(format!(
-            "there is no crate `{unknown}` in the workspace"
-        )));
+        return Err(Error::Usage(format!("there is no crate `{unknown}` in the workspace")));
     }
     let servers = Servers::start()?;
     let mut tests = runner(&workspace.root, options);
@@ -97,9 +95,7 @@ fn run_tests(command: &mut Command) -> Result<(bool, Option<String>)> {
 fn runner(root: &Path, options: &Options) -> Command {
     let mut command = process::cargo(root);
     if process::output(process::cargo(root).args(["nextest", "--version"])).is_ok() {
-        command
-            .args(["nextest", "run", "--all-features"])
-            .args(options.selection());
+        command.args(["nextest", "run", "--all-features"]).args(options.selection());
         if options.runner.is_empty() {
             // A crate without tests is none of our business, a filter that matches nothing is a typing error.
             command.arg("--no-tests=warn");
@@ -107,14 +103,7 @@ fn runner(root: &Path, options: &Options) -> Command {
         command.args(&options.runner);
     } else {
         println!("test: no cargo-nextest here, so `cargo test` runs the tests");
-        command.args([
-            "test",
-            "--all-features",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]);
+        command.args(["test", "--all-features", "--no-fail-fast", "--lib", "--bins", "--tests"]);
         command.args(options.selection()).arg("--").args(&options.runner);
     }
     command
@@ -129,9 +118,8 @@ fn doctests(workspace: &Workspace, options: &Options) -> Option<Command> {
         return Some(command);
     }
     let mut any = false;
-    for member in workspace
-        .members()
-        .filter(|member| member.has_library && options.packages.contains(&member.name))
+    for member in
+        workspace.members().filter(|member| member.has_library && options.packages.contains(&member.name))
     {
         command.args(["-p", &member.name]);
         any = true;

@@ -33,11 +33,7 @@ struct Violation {
 
 impl Violation {
     fn new(rule: &'static str, place: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            rule,
-            place: place.into(),
-            remedy: remedy.into(),
-        }
+        Self { rule, place: place.into(), remedy: remedy.into() }
     }
 }
 
@@ -78,31 +74,19 @@ pub(crate) fn report(workspace: &Workspace) -> Result<bool> {
 
 fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
     let files = files(&workspace.root)?;
-    let libraries: Vec<_> = workspace
-        .libraries()
-        .filter_map(|library| library.folder.clone())
-        .collect();
+    let libraries: Vec<_> = workspace.libraries().filter_map(|library| library.folder.clone()).collect();
     let mut violations = floors::check(workspace);
     violations.extend(licences::check(workspace));
     violations.extend(purity::check_names(workspace));
-    for library in workspace
-        .libraries()
-        .filter(|library| floors::is_pure(&library.name))
-    {
+    for library in workspace.libraries().filter(|library| floors::is_pure(&library.name)) {
         interrupt::check()?;
-        violations.extend(purity::check_tree(
-            &library.name,
-            &tree(workspace, &library.name)?,
-        ));
+        violations.extend(purity::check_tree(&library.name, &tree(workspace, &library.name)?));
     }
     for member in workspace.members() {
         let folder = member.folder.as_deref().unwrap_or_default();
         let text = |name: &str| {
             let path = format!("{folder}/{name}");
-            files
-                .iter()
-                .find(|file| file.path == path)
-                .map(|file| file.text.as_str())
+            files.iter().find(|file| file.path == path).map(|file| file.text.as_str())
         };
         // Cargo read the manifest, so it can only be absent here when it is ignored by git.
         let manifest = text("Cargo.toml").unwrap_or_default();
@@ -121,24 +105,14 @@ fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
 
 /// What a library pulls in when nothing is asked of it.
 fn tree(workspace: &Workspace, library: &str) -> Result<String> {
-    let arguments = [
-        "tree",
-        "-p",
-        library,
-        "--no-default-features",
-        "-e",
-        "normal",
-        "--prefix",
-        "none",
-    ];
+    let arguments = ["tree", "-p", library, "--no-default-features", "-e", "normal", "--prefix", "none"];
     process::output(process::cargo(&workspace.root).args(arguments))
 }
 
 /// The project's files: those that git tracks or would track, or, outside a git checkout, all but the build output.
 fn files(root: &Path) -> Result<Vec<File>> {
     let mut git = Command::new("git");
-    git.current_dir(root)
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let mut paths = match process::output(&mut git) {
         Ok(list) => list.split_terminator('\0').map(str::to_owned).collect(),
         Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -148,10 +122,7 @@ fn files(root: &Path) -> Result<Vec<File>> {
     paths.dedup();
     let existing = paths.into_iter().filter_map(|path| {
         let bytes = fs::read(root.join(&path)).ok()?;
-        Some(File {
-            text: String::from_utf8(bytes).unwrap_or_default(),
-            path,
-        })
+        Some(File { text: String::from_utf8(bytes).unwrap_or_default(), path })
     });
     Ok(existing.collect())
 }
@@ -164,9 +135,7 @@ fn walk(root: &Path) -> Result<Vec<String>> {
         let entries =
             fs::read_dir(&folder).map_err(Error::on(format!("cannot list `{}`", folder.display())))?;
         for path in entries.flatten().map(|entry| entry.path()) {
-            let built = path
-                .file_name()
-                .is_some_and(|name| name == "target" || name == ".git");
+            let built = path.file_name().is_some_and(|name| name == "target" || name == ".git");
             if path.is_dir() && !path.is_symlink() {
                 folders.extend((!built).then_some(path));
             } else if let Ok(relative) = path.strip_prefix(root) {
@@ -179,10 +148,7 @@ fn walk(root: &Path) -> Result<Vec<String>> {
 
 #[cfg(test)]
 fn file(path: &str, text: &str) -> File {
-    File {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    }
+    File { path: path.to_owned(), text: text.to_owned() }
 }
 
 #[cfg(test)]
@@ -198,21 +164,12 @@ mod tests {
     #[test]
     fn build_output_is_no_part_of_the_project() {
         let root = tempfile::tempdir().unwrap();
-        for path in [
-            "crates/a/src/lib.rs",
-            "target/debug/x.rs",
-            ".git/config",
-            "README.md",
-        ] {
+        for path in ["crates/a/src/lib.rs", "target/debug/x.rs", ".git/config", "README.md"] {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        let paths: Vec<_> = files(root.path())
-            .unwrap()
-            .into_iter()
-            .map(|file| file.path)
-            .collect();
+        let paths: Vec<_> = files(root.path()).unwrap().into_iter().map(|file| file.path).collect();
         assert_eq!(paths, ["README.md", "crates/a/src/lib.rs"]);
     }
 }

@@ -61,12 +61,8 @@ impl Workspace {
 
     fn parse(value: &Value) -> Option<Self> {
         let root = PathBuf::from(value.get("workspace_root")?.as_str()?);
-        let members: BTreeSet<&str> = value
-            .get("workspace_members")?
-            .as_array()?
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
+        let members: BTreeSet<&str> =
+            value.get("workspace_members")?.as_array()?.iter().filter_map(Value::as_str).collect();
         let mut edges = BTreeMap::new();
         for node in value.pointer("/resolve/nodes")?.as_array()? {
             let targets: Option<Vec<_>> = node.get("deps")?.as_array()?.iter().map(parse_edge).collect();
@@ -79,21 +75,11 @@ impl Workspace {
             parsed.edges = edges.remove(id).unwrap_or_default();
             if members.contains(id) {
                 let folder = Path::new(package.get("manifest_path")?.as_str()?).parent()?;
-                parsed.folder = Some(
-                    folder
-                        .strip_prefix(&root)
-                        .ok()?
-                        .to_string_lossy()
-                        .replace('\\', "/"),
-                );
+                parsed.folder = Some(folder.strip_prefix(&root).ok()?.to_string_lossy().replace('\\', "/"));
             }
             packages.push(parsed);
         }
-        Some(Self {
-            target: PathBuf::from(value.get("target_directory")?.as_str()?),
-            root,
-            packages,
-        })
+        Some(Self { target: PathBuf::from(value.get("target_directory")?.as_str()?), root, packages })
     }
 
     /// The packages that the workspace consists of.
@@ -110,11 +96,7 @@ impl Workspace {
 impl Package {
     /// Whether people depend on this member.
     pub(crate) fn is_library(&self) -> bool {
-        self.has_library
-            && self
-                .folder
-                .as_deref()
-                .is_some_and(|folder| folder.starts_with("crates/"))
+        self.has_library && self.folder.as_deref().is_some_and(|folder| folder.starts_with("crates/"))
     }
 }
 
@@ -132,12 +114,8 @@ pub(crate) fn root() -> Result<PathBuf> {
 
 fn parse_package(value: &Value) -> Option<Package> {
     let text = |name| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let dependencies: Option<Vec<_>> = value
-        .get("dependencies")?
-        .as_array()?
-        .iter()
-        .map(parse_dependency)
-        .collect();
+    let dependencies: Option<Vec<_>> =
+        value.get("dependencies")?.as_array()?.iter().map(parse_dependency).collect();
     let mut kinds = value
         .get("targets")?
         .as_array()?
@@ -158,17 +136,12 @@ fn parse_package(value: &Value) -> Option<Package> {
 
 fn parse_dependency(value: &Value) -> Option<Dependency> {
     let dev = value.get("kind").and_then(Value::as_str) == Some("dev");
-    Some(Dependency {
-        name: value.get("name")?.as_str()?.to_owned(),
-        dev,
-    })
+    Some(Dependency { name: value.get("name")?.as_str()?.to_owned(), dev })
 }
 
 fn parse_edge(value: &Value) -> Option<(String, bool)> {
     let kinds = value.get("dep_kinds")?.as_array()?;
-    let shipped = kinds
-        .iter()
-        .any(|kind| kind.get("kind").and_then(Value::as_str) != Some("dev"));
+    let shipped = kinds.iter().any(|kind| kind.get("kind").and_then(Value::as_str) != Some("dev"));
     Some((value.get("pkg")?.as_str()?.to_owned(), shipped))
 }
 
@@ -188,10 +161,7 @@ mod tests {
             "resolve":{"nodes":[{"id":"a","deps":[{"pkg":"b","dep_kinds":[{"kind":"dev"},{"kind":null}]},
                {"pkg":"c","dep_kinds":[{"kind":"dev"}]}]},{"id":"b","deps":[]}]}}"#;
         let workspace = Workspace::parse(&serde_json::from_str(text).unwrap()).unwrap();
-        let names: Vec<_> = workspace
-            .libraries()
-            .map(|package| package.name.as_str())
-            .collect();
+        let names: Vec<_> = workspace.libraries().map(|package| package.name.as_str()).collect();
         assert_eq!(names, ["a"]);
         let member = &workspace.packages[0];
         assert_eq!(member.folder.as_deref(), Some("crates/a"));

@@ -15,10 +15,9 @@ use crate::App;
 use crate::routes::bad_request;
 
 pub(crate) fn api() -> Router<App> {
-    Router::new().route("/tenants/{tenant}/limits", get(show)).route(
-        "/tenants/{tenant}/limits/{policy}",
-        put(override_rule).delete(restore_rule),
-    )
+    Router::new()
+        .route("/tenants/{tenant}/limits", get(show))
+        .route("/tenants/{tenant}/limits/{policy}", put(override_rule).delete(restore_rule))
 }
 
 async fn show(State(app): State<App>, Path(tenant): Path<String>) -> Result<Json<Value>, Problem> {
@@ -40,9 +39,7 @@ async fn override_rule(
     let Json(new) = body.map_err(|rejection| bad_request(&rejection.body_text()))?;
     let tenant = tenant_id(&tenant)?;
     let rule: Rule = new.rule.parse().map_err(|error| bad_request(&error))?;
-    app.limits
-        .set_rule(&policy, &tenant, Some(rule))
-        .map_err(|error| bad_request(&error))?;
+    app.limits.set_rule(&policy, &tenant, Some(rule)).map_err(|error| bad_request(&error))?;
     limits_of(&app, &tenant).await
 }
 
@@ -51,9 +48,7 @@ async fn restore_rule(
     Path((tenant, policy)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let tenant = tenant_id(&tenant)?;
-    app.limits
-        .set_rule(&policy, &tenant, None)
-        .map_err(|error| bad_request(&error))?;
+    app.limits.set_rule(&policy, &tenant, None).map_err(|error| bad_request(&error))?;
     limits_of(&app, &tenant).await
 }
 

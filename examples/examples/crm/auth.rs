@@ -17,24 +17,9 @@ pub(crate) struct DemoKey {
 }
 
 pub(crate) const DEMO_KEYS: [DemoKey; 3] = [
-    DemoKey {
-        secret: "acme-website-key",
-        tenant: "acme",
-        plan: "starter",
-        id: "acme-website",
-    },
-    DemoKey {
-        secret: "acme-import-key",
-        tenant: "acme",
-        plan: "starter",
-        id: "acme-import",
-    },
-    DemoKey {
-        secret: "globex-website-key",
-        tenant: "globex",
-        plan: "business",
-        id: "globex-website",
-    },
+    DemoKey { secret: "acme-website-key", tenant: "acme", plan: "starter", id: "acme-website" },
+    DemoKey { secret: "acme-import-key", tenant: "acme", plan: "starter", id: "acme-import" },
+    DemoKey { secret: "globex-website-key", tenant: "globex", plan: "business", id: "globex-website" },
 ];
 
 /// The key of whoever runs the service.
@@ -53,11 +38,7 @@ pub(crate) async fn require_key(mut request: Request, next: Next) -> Response {
 }
 
 pub(crate) async fn require_admin(request: Request, next: Next) -> Response {
-    if bearer(request.headers()) == Some(ADMIN_KEY) {
-        next.run(request).await
-    } else {
-        unauthorized()
-    }
+    if bearer(request.headers()) == Some(ADMIN_KEY) { next.run(request).await } else { unauthorized() }
 }
 
 fn scope_of(secret: &str) -> Option<Scope> {

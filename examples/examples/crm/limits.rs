@@ -43,11 +43,7 @@ impl Limits {
     pub(crate) fn before_auth(&self) -> Result<RateLimitLayer<MemoryStore>, LayerError> {
         let by_address = By::client_addr(TrustedProxies::none());
         RateLimitLayer::shared(&self.limiter)
-            .limit(
-                self.per_address,
-                by_address,
-                OnMissing::Refuse(StatusCode::SERVICE_UNAVAILABLE),
-            )
+            .limit(self.per_address, by_address, OnMissing::Refuse(StatusCode::SERVICE_UNAVAILABLE))
             .build()
     }
 
@@ -74,9 +70,7 @@ impl Limits {
             .collect();
         // A peek charges nothing and tells what would be left after a request, so the request is added again.
         let decision = self.limiter.peek(tenant, &[Limit::whole(self.per_org)]).await?;
-        let left = decision
-            .binding()
-            .map(|outcome| outcome.remaining() + u32::from(outcome.admits()));
+        let left = decision.binding().map(|outcome| outcome.remaining() + u32::from(outcome.admits()));
         Ok(json!({ "tenant": tenant.as_str(), "rules": rules, "per-org-remaining": left }))
     }
 
@@ -88,14 +82,8 @@ impl Limits {
         tenant: &TenantId,
         rule: Option<Rule>,
     ) -> Result<(), guardian::ratelimit::Error> {
-        let unknown = || guardian::ratelimit::Error::UnknownPolicy {
-            policy: policy.to_owned(),
-        };
-        let id = self
-            .limiter
-            .find(policy)
-            .filter(|id| *id != self.per_address)
-            .ok_or_else(unknown)?;
+        let unknown = || guardian::ratelimit::Error::UnknownPolicy { policy: policy.to_owned() };
+        let id = self.limiter.find(policy).filter(|id| *id != self.per_address).ok_or_else(unknown)?;
         self.limiter.set_override(id, tenant, rule)
     }
 }
@@ -104,9 +92,7 @@ impl Limits {
 #[expect(clippy::print_stdout, reason = "the terminal is this demo's log")]
 fn tell_of_denial(limiter: &Limiter<MemoryStore>, request: &Parts, decision: &Decision) {
     for outcome in decision.outcomes().iter().filter(|outcome| outcome.denies()) {
-        let name = limiter
-            .policy(outcome.policy())
-            .map_or("?", |policy| policy.name().as_str());
+        let name = limiter.policy(outcome.policy()).map_or("?", |policy| policy.name().as_str());
         println!("denied by {name}: {} {}", request.method, request.uri.path());
     }
 }

@@ -74,9 +74,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 /// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
 /// the key is checked, then the tenant's own limits are.
 fn router(limits: Arc<Limits>) -> Result<Router, Box<dyn Error>> {
-    let tenant_api = routes::api()
-        .layer(limits.after_auth()?)
-        .layer(from_fn(auth::require_key));
+    let tenant_api = routes::api().layer(limits.after_auth()?).layer(from_fn(auth::require_key));
     let admin_api = admin::api().layer(from_fn(auth::require_admin));
     let before_auth = limits.before_auth()?;
     let crm = Arc::new(Crm::new());
@@ -95,9 +93,7 @@ fn wanted_port() -> Result<Option<u16>, Box<dyn Error>> {
     match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
         (None, ..) => Ok(None),
         (Some("--port"), Some(port), None) => {
-            let port = port
-                .parse()
-                .map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?;
+            let port = port.parse().map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?;
             Ok(Some(port))
         }
         _ => Err("usage: crm [--port N]".into()),

@@ -29,19 +29,13 @@ pub(crate) fn index() -> Router<App> {
 }
 
 pub(crate) fn api() -> Router<App> {
-    Router::new()
-        .merge(collection::<Contact>())
-        .merge(collection::<Deal>())
-        .merge(collection::<Note>())
+    Router::new().merge(collection::<Contact>()).merge(collection::<Deal>()).merge(collection::<Note>())
 }
 
 fn collection<T: Entity>() -> Router<App> {
     Router::new()
         .route(&format!("/{}", T::PLURAL), get(list::<T>).post(create::<T>))
-        .route(
-            &format!("/{}/{{id}}", T::PLURAL),
-            get(read::<T>).put(replace::<T>).delete(remove::<T>),
-        )
+        .route(&format!("/{}/{{id}}", T::PLURAL), get(read::<T>).put(replace::<T>).delete(remove::<T>))
 }
 
 /// `?size=20&after=CURSOR`.
@@ -109,11 +103,7 @@ async fn remove<T: Entity>(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let removed = T::table(&app.crm).remove(&scope, &id);
-    if removed {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(no_such::<T>(&id))
-    }
+    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_such::<T>(&id)) }
 }
 
 fn valid<T: Entity>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {

@@ -60,11 +60,7 @@ pub(crate) struct Crm {
 
 impl Crm {
     pub(crate) fn new() -> Self {
-        Self {
-            contacts: Table::new(),
-            deals: Table::new(),
-            notes: Table::new(),
-        }
+        Self { contacts: Table::new(), deals: Table::new(), notes: Table::new() }
     }
 }
 
@@ -130,11 +126,7 @@ pub(crate) struct Table<T> {
 
 impl<T: Clone> Table<T> {
     fn new() -> Self {
-        Self {
-            rows: RwLock::new(BTreeMap::new()),
-            ids: SystemIds::new(),
-            clock: SystemClock::new(),
-        }
+        Self { rows: RwLock::new(BTreeMap::new()), ids: SystemIds::new(), clock: SystemClock::new() }
     }
 
     pub(crate) fn insert(&self, scope: &Scope, fields: T) -> Record<T> {
@@ -166,9 +158,7 @@ impl<T: Clone> Table<T> {
     /// repeated.
     pub(crate) fn list(&self, scope: &Scope, page: &PageRequest) -> Page<Record<T>> {
         let tenant = scope.tenant();
-        let after = page
-            .cursor()
-            .map(|cursor| String::from_utf8_lossy(cursor.as_bytes()).into_owned());
+        let after = page.cursor().map(|cursor| String::from_utf8_lossy(cursor.as_bytes()).into_owned());
         let start = (tenant.clone(), after.unwrap_or_default());
         let rows = self.rows.read();
         let mut rest = rows
@@ -178,14 +168,9 @@ impl<T: Clone> Table<T> {
         let items: Vec<Record<T>> = rest
             .by_ref()
             .take(size)
-            .map(|((_, id), fields)| Record {
-                id: id.clone(),
-                fields: fields.clone(),
-            })
+            .map(|((_, id), fields)| Record { id: id.clone(), fields: fields.clone() })
             .collect();
-        let last = items
-            .last()
-            .map(|record| Cursor::from_bytes(record.id.as_bytes()));
+        let last = items.last().map(|record| Cursor::from_bytes(record.id.as_bytes()));
         let next = rest.next().and(last);
         Page::new(items, next)
     }

@@ -14,12 +14,7 @@ const OPERATOR: Option<&str> = Some("operator-key");
 #[test]
 fn records_live_and_die() {
     let crm = Server::start("crm");
-    let created = crm.send(
-        "POST",
-        "/contacts",
-        GLOBEX,
-        r#"{"name":"Ada","email":"ada@example.com"}"#,
-    );
+    let created = crm.send("POST", "/contacts", GLOBEX, r#"{"name":"Ada","email":"ada@example.com"}"#);
     assert_eq!(created.status, 201);
     let path = format!("/contacts/{}", created.text("id"));
     assert_eq!(created.field("location"), [&path]);
@@ -30,12 +25,7 @@ fn records_live_and_die() {
     assert_eq!(crm.send("DELETE", &path, GLOBEX, "").status, 204);
     assert_eq!(crm.send("GET", &path, GLOBEX, "").status, 404);
 
-    let deal = crm.send(
-        "POST",
-        "/deals",
-        GLOBEX,
-        r#"{"title":"Fleet","amount_cents":990000}"#,
-    );
+    let deal = crm.send("POST", "/deals", GLOBEX, r#"{"title":"Fleet","amount_cents":990000}"#);
     assert_eq!((deal.status, deal.text("stage")), (201, "open"));
     let note = crm.send("POST", "/notes", GLOBEX, r#"{"text":"call back"}"#);
     assert_eq!(note.status, 201);
@@ -53,11 +43,7 @@ fn lists_come_in_pages() {
         let page = crm.send("GET", &target, GLOBEX, "");
         let items = page.body.get("items").unwrap().as_array().unwrap();
         assert!(items.len() <= 2);
-        texts.extend(
-            items
-                .iter()
-                .map(|note| note.get("text").unwrap().as_str().unwrap().to_owned()),
-        );
+        texts.extend(items.iter().map(|note| note.get("text").unwrap().as_str().unwrap().to_owned()));
         if page.body.get("next").unwrap().is_null() {
             break;
         }
@@ -77,27 +63,15 @@ fn mistakes_are_explained() {
     let anonymous = crm.send("GET", "/contacts", None, "");
     problem(&anonymous, 401, "Bearer KEY");
     assert_eq!(anonymous.field("www-authenticate"), ["Bearer"]);
-    problem(
-        &crm.send("GET", "/contacts", Some("guess"), ""),
-        401,
-        "Bearer KEY",
-    );
+    problem(&crm.send("GET", "/contacts", Some("guess"), ""), 401, "Bearer KEY");
     problem(&crm.send("GET", "/nothing", GLOBEX, ""), 404, "/nothing");
     problem(&crm.send("PATCH", "/contacts", GLOBEX, ""), 405, "PATCH");
     let send = |body| crm.send("POST", "/contacts", GLOBEX, body);
     problem(&send("{"), 400, "EOF");
     problem(&send(r#"{"name":" "}"#), 400, "`name` is empty");
     problem(&send(r#"{"name":"Ada","emial":""}"#), 422, "emial");
-    problem(
-        &crm.send("GET", "/contacts?size=0", GLOBEX, ""),
-        400,
-        "page size `0`",
-    );
-    problem(
-        &crm.send("GET", "/contacts?after=x", GLOBEX, ""),
-        400,
-        "cursor `x`",
-    );
+    problem(&crm.send("GET", "/contacts?size=0", GLOBEX, ""), 400, "page size `0`");
+    problem(&crm.send("GET", "/contacts?after=x", GLOBEX, ""), 400, "cursor `x`");
 }
 
 #[test]
@@ -105,24 +79,14 @@ fn tenants_do_not_meet() {
     let crm = Server::start("crm");
     let created = crm.send("POST", "/deals", ACME, r#"{"title":"Secret","amount_cents":1}"#);
     let path = format!("/deals/{}", created.text("id"));
-    for (method, body) in [
-        ("GET", ""),
-        ("PUT", r#"{"title":"Mine","amount_cents":1}"#),
-        ("DELETE", ""),
-    ] {
+    for (method, body) in [("GET", ""), ("PUT", r#"{"title":"Mine","amount_cents":1}"#), ("DELETE", "")] {
         assert_eq!(crm.send(method, &path, GLOBEX, body).status, 404, "{method}");
     }
-    assert_eq!(
-        crm.send("GET", "/deals", GLOBEX, "").body,
-        json!({ "items": [], "next": null })
-    );
+    assert_eq!(crm.send("GET", "/deals", GLOBEX, "").body, json!({ "items": [], "next": null }));
     // The other key of the same tenant sees it.
     assert_eq!(crm.send("GET", &path, ACME_IMPORT, "").text("title"), "Secret");
     // A customer is no operator.
-    assert_eq!(
-        crm.send("GET", "/admin/tenants/acme/limits", ACME, "").status,
-        401
-    );
+    assert_eq!(crm.send("GET", "/admin/tenants/acme/limits", ACME, "").status, 401);
 }
 
 #[test]

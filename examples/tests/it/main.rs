@@ -1,9 +1,5 @@
 //! The examples, run as the programs that they are.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed assumption is a failed test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed assumption is a failed test")]
 
 mod client;
 mod crm;

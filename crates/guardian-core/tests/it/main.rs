@@ -42,9 +42,8 @@ fn ids_are_unique_and_ordered_even_when_the_clock_goes_back() {
     let later = clock.now();
     for ids in [&SystemIds::new() as &dyn IdSource, &SeededIds::new(3)] {
         // More than one millisecond's counter holds, so that the borrowing is exercised.
-        let made: Vec<_> = (0..20_000)
-            .map(|i| ids.next_id(if i % 3 == 0 { earlier } else { later }))
-            .collect();
+        let made: Vec<_> =
+            (0..20_000).map(|i| ids.next_id(if i % 3 == 0 { earlier } else { later })).collect();
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(made.iter().collect::<HashSet<_>>().len(), made.len());
     }
@@ -59,8 +58,6 @@ fn deserialising_checks_what_parsing_checks() {
 
 #[test]
 fn a_hostile_id_is_shown_shortened_and_escaped() {
-    let error = TenantId::new(format!("\u{1b}[2J{}", "x".repeat(10_000)))
-        .unwrap_err()
-        .to_string();
+    let error = TenantId::new(format!("\u{1b}[2J{}", "x".repeat(10_000))).unwrap_err().to_string();
     assert!(error.len() < 300 && !error.contains('\u{1b}'), "{error}");
 }

@@ -20,10 +20,7 @@ pub(super) fn take_last(line: &[u8]) -> LastElement<'_> {
             address: forwarded_for.ok_or(StopReason::NotAnAddress),
             left: more.then_some(reader.rest),
         },
-        None => LastElement {
-            address: Err(StopReason::Malformed),
-            left: None,
-        },
+        None => LastElement { address: Err(StopReason::Malformed), left: None },
     }
 }
 
@@ -45,9 +42,7 @@ impl<'a> FromRight<'a> {
                 let name = self.token()?;
                 // A second `for` leaves open which of the two is meant (section 4 forbids it).
                 if name.eq_ignore_ascii_case(b"for")
-                    && forwarded_for
-                        .replace(value.text().and_then(|text| parse_node(&text)))
-                        .is_some()
+                    && forwarded_for.replace(value.text().and_then(|text| parse_node(&text))).is_some()
                 {
                     return None;
                 }
@@ -66,21 +61,12 @@ impl<'a> FromRight<'a> {
     }
 
     fn value(&mut self) -> Option<Value<'a>> {
-        if self.rest.last() == Some(&b'"') {
-            self.quoted_string()
-        } else {
-            self.token().map(Value::Token)
-        }
+        if self.rest.last() == Some(&b'"') { self.quoted_string() } else { self.token().map(Value::Token) }
     }
 
     fn quoted_string(&mut self) -> Option<Value<'a>> {
         self.eat(b'"')?;
-        let mut marks = self
-            .rest
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(_, byte)| **byte == b'"');
+        let mut marks = self.rest.iter().enumerate().rev().filter(|(_, byte)| **byte == b'"');
         let opening = marks.find_map(|(at, _)| {
             let escaped = at.checked_sub(1).and_then(|before| self.rest.get(before)) == Some(&b'\\');
             (!escaped).then_some(at)
@@ -91,11 +77,7 @@ impl<'a> FromRight<'a> {
     }
 
     fn token(&mut self) -> Option<&'a [u8]> {
-        let start = self
-            .rest
-            .iter()
-            .rposition(|&byte| !is_token_byte(byte))
-            .map_or(0, |before| before + 1);
+        let start = self.rest.iter().rposition(|&byte| !is_token_byte(byte)).map_or(0, |before| before + 1);
         let (left, token) = self.rest.split_at_checked(start)?;
         self.rest = left;
         (!token.is_empty()).then_some(token)

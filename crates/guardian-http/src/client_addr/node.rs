@@ -18,9 +18,7 @@ pub(super) fn parse_bare(text: &str) -> Option<IpAddr> {
         return Some(address.to_canonical());
     }
     let (host, port) = text.split_once(':')?;
-    is_port(port)
-        .then(|| host.parse::<Ipv4Addr>().ok().map(IpAddr::V4))
-        .flatten()
+    is_port(port).then(|| host.parse::<Ipv4Addr>().ok().map(IpAddr::V4)).flatten()
 }
 
 /// Reads one `node` of RFC 7239 section 6 after its quotes are gone: `v4`, `[v6]`, each with an optional port,
@@ -58,9 +56,6 @@ fn is_port(text: &str) -> bool {
 /// `obfport` of RFC 7239 section 6.3 (which has the same shape as `obfnode`).
 fn is_obfuscated(text: &str) -> bool {
     text.strip_prefix('_').is_some_and(|rest| {
-        !rest.is_empty()
-            && rest
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     })
 }

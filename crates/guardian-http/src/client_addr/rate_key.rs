@@ -40,11 +40,7 @@ impl V6PrefixLen {
     /// # Errors
     /// [`V6PrefixLenError`] unless `bits` is 32 to 128. Below 32 one key would hold several providers.
     pub const fn new(bits: u8) -> Result<Self, V6PrefixLenError> {
-        if bits >= 32 && bits <= 128 {
-            Ok(Self(bits))
-        } else {
-            Err(V6PrefixLenError { given: bits })
-        }
+        if bits >= 32 && bits <= 128 { Ok(Self(bits)) } else { Err(V6PrefixLenError { given: bits }) }
     }
 
     /// The length in bits.
@@ -117,49 +113,11 @@ impl RateKey {
         match self.net {
             IpNet::V4(net) => {
                 let [a, b, c, d] = net.addr().octets();
-                [
-                    4,
-                    net.prefix_len(),
-                    a,
-                    b,
-                    c,
-                    d,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                ]
+                [4, net.prefix_len(), a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
             }
             IpNet::V6(net) => {
                 let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = net.addr().octets();
-                [
-                    6,
-                    net.prefix_len(),
-                    a,
-                    b,
-                    c,
-                    d,
-                    e,
-                    f,
-                    g,
-                    h,
-                    i,
-                    j,
-                    k,
-                    l,
-                    m,
-                    n,
-                    o,
-                    p,
-                ]
+                [6, net.prefix_len(), a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
             }
         }
     }

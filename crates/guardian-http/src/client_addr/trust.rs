@@ -124,10 +124,7 @@ impl Nets {
                 IpNet::V6(net) => v6.push(net.trunc()),
             }
         }
-        Self {
-            v4: v4.into(),
-            v6: v6.into(),
-        }
+        Self { v4: v4.into(), v6: v6.into() }
     }
 
     /// `address` is in canonical form: never an IPv4 address mapped into IPv6.
@@ -144,9 +141,7 @@ impl Nets {
 fn unmap(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let mapped = v6.prefix_len().checked_sub(96).zip(v6.addr().to_ipv4_mapped());
-    mapped
-        .and_then(|(prefix, address)| Ipv4Net::new(address, prefix).ok())
-        .map_or(net, IpNet::V4)
+    mapped.and_then(|(prefix, address)| Ipv4Net::new(address, prefix).ok()).map_or(net, IpNet::V4)
 }
 
 impl TrustedProxies {
@@ -160,12 +155,7 @@ impl TrustedProxies {
     /// nobody is believed.
     #[must_use]
     pub fn from_nets(header: ForwardHeader, nets: impl IntoIterator<Item = IpNet>) -> Self {
-        Self {
-            rule: Some(Rule {
-                header,
-                reach: Reach::Nets(Nets::new(nets)),
-            }),
-        }
+        Self { rule: Some(Rule { header, reach: Reach::Nets(Nets::new(nets)) }) }
     }
 
     /// Believes the proxies in the networks that `nets` spell, in CIDR notation or as single addresses.
@@ -176,10 +166,7 @@ impl TrustedProxies {
         header: ForwardHeader,
         nets: impl IntoIterator<Item = T>,
     ) -> Result<Self, TrustError> {
-        let nets = nets
-            .into_iter()
-            .map(|text| parse_net(text.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let nets = nets.into_iter().map(|text| parse_net(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
         Ok(Self::from_nets(header, nets))
     }
 
@@ -220,12 +207,7 @@ impl TrustedProxies {
         if count == 0 {
             Self::none()
         } else {
-            Self {
-                rule: Some(Rule {
-                    header,
-                    reach: Reach::Hops(count),
-                }),
-            }
+            Self { rule: Some(Rule { header, reach: Reach::Hops(count) }) }
         }
     }
 
@@ -240,15 +222,8 @@ impl TrustedProxies {
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         match &self.rule {
-            Some(Rule {
-                reach: Reach::Nets(nets),
-                ..
-            }) => nets.contain(address.to_canonical()),
-            Some(Rule {
-                reach: Reach::Hops(_),
-                ..
-            })
-            | None => false,
+            Some(Rule { reach: Reach::Nets(nets), .. }) => nets.contain(address.to_canonical()),
+            Some(Rule { reach: Reach::Hops(_), .. }) | None => false,
         }
     }
 }
@@ -263,18 +238,12 @@ fn parse_net(input: &str) -> Result<IpNet, TrustError> {
     if let Ok(address) = input.parse::<IpAddr>() {
         return Ok(IpNet::from(address));
     }
-    let net: IpNet = input.parse().map_err(|_| TrustError::NotANetwork {
-        input: input.to_owned(),
-    })?;
+    let net: IpNet = input.parse().map_err(|_| TrustError::NotANetwork { input: input.to_owned() })?;
     let network = net.trunc();
     if network == net {
         Ok(net)
     } else {
-        Err(TrustError::HostBits {
-            input: input.to_owned(),
-            network,
-            host: net.addr(),
-        })
+        Err(TrustError::HostBits { input: input.to_owned(), network, host: net.addr() })
     }
 }
 
@@ -294,8 +263,5 @@ const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> IpNet {
 }
 
 const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> IpNet {
-    IpNet::V6(Ipv6Net::new_assert(
-        std::net::Ipv6Addr::new(a, b, c, d, e, f, g, h),
-        prefix,
-    ))
+    IpNet::V6(Ipv6Net::new_assert(std::net::Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix))
 }

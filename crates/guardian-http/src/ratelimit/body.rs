@@ -34,17 +34,11 @@ impl<T: Send + Sync> Held for T {}
 
 impl<B> LimitedBody<B> {
     pub(super) fn of_service(body: B, permit: Option<Box<dyn Held>>) -> Self {
-        Self {
-            content: Content::Service { body },
-            permit,
-        }
+        Self { content: Content::Service { body }, permit }
     }
 
     pub(super) fn of_problem(bytes: Vec<u8>) -> Self {
-        Self {
-            content: Content::Problem { bytes: Some(bytes) },
-            permit: None,
-        }
+        Self { content: Content::Problem { bytes: Some(bytes) }, permit: None }
     }
 }
 

@@ -62,10 +62,7 @@ impl By {
     where
         F: for<'r> Fn(&'r Parts) -> Option<Key<'r>> + Send + Sync + 'static,
     {
-        Self {
-            what,
-            find: Arc::new(find),
-        }
+        Self { what, find: Arc::new(find) }
     }
 
     /// Counts by client address: an IPv4 address for itself, IPv6 by its /64.
@@ -87,19 +84,14 @@ impl By {
     #[must_use]
     pub fn actor() -> Self {
         Self::with("actor", |request| {
-            request
-                .extensions
-                .get::<Scope>()
-                .map(|scope| Key::from(scope.actor().to_string()))
+            request.extensions.get::<Scope>().map(|scope| Key::from(scope.actor().to_string()))
         })
     }
 
     /// Counts by the person who signed in; requests of API keys and services do not have it.
     #[must_use]
     pub fn user() -> Self {
-        Self::with("signed-in user", |request| {
-            actor_of_kind(request, ActorKind::User)
-        })
+        Self::with("signed-in user", |request| actor_of_kind(request, ActorKind::User))
     }
 
     /// Counts by the public id of the API key that was authenticated; requests of people do not have it.
@@ -140,11 +132,7 @@ impl By {
     pub fn route() -> Self {
         Self::with("known route", |request| {
             let path = request.extensions.get::<axum::extract::MatchedPath>()?;
-            Some(Key::from(format!(
-                "{} {}",
-                method_name(&request.method),
-                path.as_str()
-            )))
+            Some(Key::from(format!("{} {}", method_name(&request.method), path.as_str())))
         })
     }
 

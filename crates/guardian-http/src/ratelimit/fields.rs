@@ -38,10 +38,7 @@ impl Fields {
             .filter_map(|(one, outcome)| Some((one, outcome?)))
             .filter(|(_, outcome)| decision.is_allowed() || outcome.denies())
             .map(|(one, outcome)| service_limit(one, outcome));
-        Self {
-            policies: QuotaPolicy::field(policies),
-            limits: ServiceLimit::field(limits),
-        }
+        Self { policies: QuotaPolicy::field(policies), limits: ServiceLimit::field(limits) }
     }
 
     /// Adds the fields to those that layers further in have put there: both fields are lists, which may be spread over
@@ -58,10 +55,7 @@ impl Fields {
 
 /// What the decision says about this limit; nothing when the store could not be asked.
 pub(super) fn outcome_of<'d>(entry: &Entry, decision: &'d Decision) -> Option<&'d Outcome> {
-    decision
-        .outcomes()
-        .iter()
-        .find(|outcome| outcome.policy() == entry.policy)
+    decision.outcomes().iter().find(|outcome| outcome.policy() == entry.policy)
 }
 
 /// Whether the limit is in a dry run. An outcome that does not admit says so for sure, also when the mode was switched
@@ -98,11 +92,7 @@ fn filling_time(window: Duration, burst: u32, count: u32) -> Duration {
 /// it is as good as new.
 fn service_limit<'a>(counted: &'a Counted<'_>, outcome: &Outcome) -> ServiceLimit<'a> {
     let limit = ServiceLimit::new(&counted.entry.name, u64::from(outcome.remaining()));
-    let window = if outcome.admits() {
-        Some(outcome.reset_after())
-    } else {
-        outcome.retry_after()
-    };
+    let window = if outcome.admits() { Some(outcome.reset_after()) } else { outcome.retry_after() };
     match window {
         // A permit may end at any moment, which no window describes.
         Some(window) if !counted.entry.holds_permits => limit.with_reset(window),

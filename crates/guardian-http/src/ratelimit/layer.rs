@@ -147,9 +147,7 @@ impl<S: Store, C: Clock> RateLimitLayer<S, C> {
 
 impl<S, C> Clone for RateLimitLayer<S, C> {
     fn clone(&self) -> Self {
-        Self {
-            config: Arc::clone(&self.config),
-        }
+        Self { config: Arc::clone(&self.config) }
     }
 }
 
@@ -185,10 +183,7 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
             fields_on_success: true,
             outage: RateLimitLayer::OUTAGE_RETRY,
         };
-        Self {
-            config,
-            limits: Vec::new(),
-        }
+        Self { config, limits: Vec::new() }
     }
 
     /// Adds the limit of the tenant as a whole or, in a shared layer, of everyone together.
@@ -242,10 +237,7 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
             given if given > Limiter::MAX_LIMITS => return Err(LayerError::TooManyLimits { given }),
             _ => {}
         }
-        let refusals = self
-            .limits
-            .iter()
-            .filter_map(|(_, by)| by.as_ref().map(|by| by.1));
+        let refusals = self.limits.iter().filter_map(|(_, by)| by.as_ref().map(|by| by.1));
         for answer in refusals.chain(self.config.tenants) {
             if let OnMissing::Refuse(status) = answer
                 && !(status.is_client_error() || status.is_server_error())
@@ -258,9 +250,7 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
             let policy = self.config.limiter.policy(id).ok_or(LayerError::UnknownPolicy)?;
             let name = policy.name().as_str();
             if !seen.insert(id) {
-                return Err(LayerError::DuplicatePolicy {
-                    name: name.to_owned(),
-                });
+                return Err(LayerError::DuplicatePolicy { name: name.to_owned() });
             }
             self.config.entries.push(Entry {
                 policy: id,
@@ -272,17 +262,13 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
                 by,
             });
         }
-        Ok(RateLimitLayer {
-            config: Arc::new(self.config),
-        })
+        Ok(RateLimitLayer { config: Arc::new(self.config) })
     }
 }
 
 impl<S, C> fmt::Debug for RateLimitBuilder<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitBuilder")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("RateLimitBuilder").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 

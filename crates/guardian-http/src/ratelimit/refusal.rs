@@ -26,15 +26,8 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn missing(missing: &Missing) -> Self {
-        let detail = format!(
-            "this request has no {}, by which requests are counted here",
-            missing.what
-        );
-        Self {
-            problem: Problem::new(missing.status).with_detail(detail),
-            retry_after: None,
-            fields: None,
-        }
+        let detail = format!("this request has no {}, by which requests are counted here", missing.what);
+        Self { problem: Problem::new(missing.status).with_detail(detail), retry_after: None, fields: None }
     }
 
     /// A limit denies the request, or nobody could tell.
@@ -45,15 +38,9 @@ impl Refusal {
     ) -> Self {
         let fields = Some(Fields::of(config, asked, decision));
         if decision.source() == DecisionSource::FailClosed {
-            let closed = asked
-                .counted
-                .iter()
-                .filter(|one| one.entry.fails_closed && !one.entry.dry_run);
+            let closed = asked.counted.iter().filter(|one| one.entry.fails_closed && !one.entry.dry_run);
             let names = closed.map(|one| one.entry.name.as_str());
-            return Self {
-                fields,
-                ..Self::outage(names, config.outage)
-            };
+            return Self { fields, ..Self::outage(names, config.outage) };
         }
         let denying: Vec<(&Counted<'_>, &Outcome)> = asked
             .counted
@@ -66,16 +53,11 @@ impl Refusal {
             .map(|(one, outcome)| wait(one, outcome))
             .try_fold(Duration::ZERO, |longest, wait| Some(longest.max(wait?)));
         let retry_after = wait.map(RetryAfter::from);
-        let exceeded = denying
-            .iter()
-            .filter_map(|(one, _)| Some((one.entry.name.as_str(), asked.rule(config, one)?)));
+        let exceeded =
+            denying.iter().filter_map(|(one, _)| Some((one.entry.name.as_str(), asked.rule(config, one)?)));
         let detail = wording::detail(exceeded, retry_after);
         let names = denying.iter().map(|(one, _)| one.entry.name.as_str());
-        Self {
-            problem: Problem::quota_exceeded(names).with_detail(detail),
-            retry_after,
-            fields,
-        }
+        Self { problem: Problem::quota_exceeded(names).with_detail(detail), retry_after, fields }
     }
 
     /// The limits cannot be told at all.
@@ -110,9 +92,5 @@ impl Refusal {
 /// How long until this limit is worth another try; `None` when the request can never pass it.
 fn wait(counted: &Counted<'_>, outcome: &Outcome) -> Option<Duration> {
     let wait = outcome.retry_after()?;
-    Some(if counted.entry.holds_permits {
-        wait.min(BUSY)
-    } else {
-        wait
-    })
+    Some(if counted.entry.holds_permits { wait.min(BUSY) } else { wait })
 }

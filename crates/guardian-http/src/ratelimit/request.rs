@@ -40,10 +40,7 @@ impl<'r> Asked<'r> {
             (Some(_), Some(tenant)) => Realm::Tenant(tenant),
             (Some(OnMissing::Skip), None) => return Ok(None),
             (Some(OnMissing::Refuse(status)), None) => {
-                return Err(Missing {
-                    status,
-                    what: "tenant",
-                });
+                return Err(Missing { status, what: "tenant" });
             }
         };
         let mut counted = Vec::with_capacity(config.entries.len());
@@ -62,10 +59,7 @@ impl<'r> Asked<'r> {
             (Some(key), _) => Ok(Some(key)),
             (None, OnMissing::Skip) => Ok(None),
             (None, OnMissing::Together) => Ok(Some(Key::of_missing())),
-            (None, OnMissing::Refuse(status)) => Err(Missing {
-                status,
-                what: by.what(),
-            }),
+            (None, OnMissing::Refuse(status)) => Err(Missing { status, what: by.what() }),
         }
     }
 
@@ -95,9 +89,7 @@ impl<'r> Asked<'r> {
         counted: &Counted<'_>,
     ) -> Option<Rule> {
         let subject = counted.key.as_subject();
-        config
-            .limiter
-            .effective_rule(counted.entry.policy, self.realm, subject)
+        config.limiter.effective_rule(counted.entry.policy, self.realm, subject)
     }
 }
 

@@ -82,10 +82,7 @@ async fn judge<S: Store, C: Clock>(config: &Config<S, C>, request: &Parts) -> Ve
     let asked = match Asked::of(config, request) {
         Ok(Some(asked)) => asked,
         Ok(None) => {
-            return Verdict::Pass {
-                fields: None,
-                permit: None,
-            };
+            return Verdict::Pass { fields: None, permit: None };
         }
         Err(missing) => return Verdict::Refuse(Refusal::missing(&missing)),
     };
@@ -100,26 +97,18 @@ async fn judge<S: Store, C: Clock>(config: &Config<S, C>, request: &Parts) -> Ve
     if decision.is_denied() {
         return Verdict::Refuse(Refusal::denied(config, &asked, &decision));
     }
-    let fields = config
-        .fields_on_success
-        .then(|| Fields::of(config, &asked, &decision));
+    let fields = config.fields_on_success.then(|| Fields::of(config, &asked, &decision));
     Verdict::Pass { fields, permit }
 }
 
 impl<T: Clone, S, C> Clone for RateLimit<T, S, C> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            config: Arc::clone(&self.config),
-        }
+        Self { inner: self.inner.clone(), config: Arc::clone(&self.config) }
     }
 }
 
 impl<T: fmt::Debug, S, C> fmt::Debug for RateLimit<T, S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimit")
-            .field("inner", &self.inner)
-            .field("layer", &self.config)
-            .finish()
+        f.debug_struct("RateLimit").field("inner", &self.inner).field("layer", &self.config).finish()
     }
 }

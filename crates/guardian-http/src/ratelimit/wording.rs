@@ -9,14 +9,8 @@ pub(super) fn detail<'n>(
     exceeded: impl Iterator<Item = (&'n str, Rule)>,
     retry_after: Option<RetryAfter>,
 ) -> String {
-    let named: Vec<String> = exceeded
-        .map(|(name, rule)| format!("`{name}` ({})", in_words(&rule)))
-        .collect();
-    let (limits, is) = if named.len() == 1 {
-        ("the limit", "is")
-    } else {
-        ("the limits", "are")
-    };
+    let named: Vec<String> = exceeded.map(|(name, rule)| format!("`{name}` ({})", in_words(&rule))).collect();
+    let (limits, is) = if named.len() == 1 { ("the limit", "is") } else { ("the limits", "are") };
     let named = named.join(" and ");
     match retry_after {
         Some(wait) => format!("{limits} {named} {is} used up; try again in {}", seconds(wait)),
@@ -41,11 +35,7 @@ fn in_words(rule: &Rule) -> String {
 }
 
 fn per(rate: Rate, preposition: &str) -> String {
-    format!(
-        "{} {preposition} {}",
-        requests(rate.count()),
-        window(rate.window())
-    )
+    format!("{} {preposition} {}", requests(rate.count()), window(rate.window()))
 }
 
 fn requests(count: u32) -> String {
@@ -72,9 +62,5 @@ fn window(window: Duration) -> String {
 }
 
 fn plural(count: u64, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -50,11 +50,7 @@ impl Writer {
 
     /// The field's value, `None` without members.
     pub(super) fn finish(self) -> Option<HeaderValue> {
-        if self.out.is_empty() {
-            None
-        } else {
-            HeaderValue::try_from(self.out).ok()
-        }
+        if self.out.is_empty() { None } else { HeaderValue::try_from(self.out).ok() }
     }
 
     fn key(&mut self, key: &str) {
@@ -82,11 +78,7 @@ fn push_base64(out: &mut String, bytes: &[u8]) {
         let group = byte(0) << 16 | byte(1) << 8 | byte(2);
         for (place, shift) in [18, 12, 6, 0].into_iter().enumerate() {
             // One byte fills two digits, two bytes three.
-            out.push(if place > chunk.len() {
-                '='
-            } else {
-                base64_digit(group >> shift & 63)
-            });
+            out.push(if place > chunk.len() { '=' } else { base64_digit(group >> shift & 63) });
         }
     }
 }

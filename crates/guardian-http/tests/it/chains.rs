@@ -73,11 +73,7 @@ fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
 type Path = (IpAddr, Vec<(IpAddr, u8, bool)>, u8);
 
 fn path() -> impl Strategy<Value = Path> {
-    (
-        outsider(),
-        prop::collection::vec((proxy(), any::<u8>(), any::<bool>()), 0..6),
-        any::<u8>(),
-    )
+    (outsider(), prop::collection::vec((proxy(), any::<u8>(), any::<bool>()), 0..6), any::<u8>())
 }
 
 /// What the service receives when the client sent `lines`: every proxy appends what it saw, to the last line or

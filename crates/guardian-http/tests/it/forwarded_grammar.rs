@@ -98,10 +98,7 @@ fn node(value: &[u8]) -> Option<IpAddr> {
         (None, Some((name, _))) => text.split_at_checked(name.len())?,
         (None, None) => (text, ""),
     };
-    let word = |text: &str| {
-        text.chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
-    };
+    let word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
     let port_ok = match port.split_at_checked(1) {
         None => port.is_empty(),
         Some((":", digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -156,12 +153,8 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         b"for=1.2.3.4",
         b"for=10.0.0.1, ",
     ];
-    let addresses: Vec<&[u8]> = vec![
-        b"10.0.0.1",
-        b"\"203.0.113.7:80\"",
-        b"\"[2001:db8::1]\"",
-        b"\"[::ffff:1.2.3.4]:_p\"",
-    ];
+    let addresses: Vec<&[u8]> =
+        vec![b"10.0.0.1", b"\"203.0.113.7:80\"", b"\"[2001:db8::1]\"", b"\"[::ffff:1.2.3.4]:_p\""];
     let value =
         prop_oneof![3 => prop::sample::select(addresses), 1 => prop::sample::select(fragments.clone())];
     let names: Vec<&[u8]> = vec![b"for=", b"FOR=", b"for=", b"by="];
@@ -170,16 +163,14 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(name, value, after)| [name, value, after].concat());
     let loose = prop::sample::select(fragments).prop_map(<[u8]>::to_vec);
     // The last pair has no separator after it, so that the line does not end in an empty element.
-    (
-        prop::collection::vec(prop_oneof![9 => pair, 1 => loose], 0..5),
-        prop::bool::weighted(0.8),
-    )
-        .prop_map(|(mut parts, ended)| {
+    (prop::collection::vec(prop_oneof![9 => pair, 1 => loose], 0..5), prop::bool::weighted(0.8)).prop_map(
+        |(mut parts, ended)| {
             if ended {
                 parts.push(b"for=203.0.113.7".to_vec());
             }
             parts.concat()
-        })
+        },
+    )
 }
 
 #[test]
@@ -188,10 +179,8 @@ fn both_directions_agree() {
     let peer: IpAddr = [192, 0, 2, 1].into();
     let (valid, whole) = (Cell::new(0), Cell::new(0));
     let cases = 20_000;
-    let mut runner = TestRunner::new(ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(cases)
-    });
+    let mut runner =
+        TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) });
     runner
         .run(&line(), |line| {
             let found = ClientAddr::resolve_lines(peer, [line.as_slice()], &everybody);
@@ -215,14 +204,6 @@ fn both_directions_agree() {
         })
         .unwrap();
     // The comparison is worth something only if the lines are valid often enough, and broken often enough.
-    assert!(
-        valid.get() > cases / 10 && valid.get() < cases * 9 / 10,
-        "{} of {cases} valid",
-        valid.get()
-    );
-    assert!(
-        whole.get() > cases / 10,
-        "{} of {cases} read to the end",
-        whole.get()
-    );
+    assert!(valid.get() > cases / 10 && valid.get() < cases * 9 / 10, "{} of {cases} valid", valid.get());
+    assert!(whole.get() > cases / 10, "{} of {cases} read to the end", whole.get());
 }

@@ -77,9 +77,7 @@ fn standard_members_are_no_extensions() {
     for name in ["type", "title", "status", "detail", "instance"] {
         assert_eq!(
             Problem::new(StatusCode::OK).with_extension(name, Value::Null),
-            Err(ProblemError::StandardMember {
-                name: name.to_owned()
-            })
+            Err(ProblemError::StandardMember { name: name.to_owned() })
         );
     }
 }

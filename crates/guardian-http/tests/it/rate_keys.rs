@@ -31,41 +31,26 @@ fn prefixes() {
 
 #[test]
 fn ipv4_inside_ipv6() {
-    for address in [
-        "192.0.2.7",
-        "::ffff:192.0.2.7",
-        "::ffff:c000:207",
-        "64:ff9b::192.0.2.7",
-    ] {
+    for address in ["192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207", "64:ff9b::192.0.2.7"] {
         assert_eq!(key(address).to_string(), "192.0.2.7", "{address}");
         assert_eq!(key(address), key("192.0.2.7"));
     }
     // Not the well-known prefix of RFC 6052, or not IPv4 at all.
-    for address in [
-        "64:ff9b:1::192.0.2.7",
-        "64:ff9b::1:192.0.2.7",
-        "::192.0.2.7",
-        "2002:c000:207::1",
-    ] {
+    for address in ["64:ff9b:1::192.0.2.7", "64:ff9b::1:192.0.2.7", "::192.0.2.7", "2002:c000:207::1"] {
         assert!(key(address).to_string().ends_with("/64"), "{address}");
     }
 }
 
 #[test]
 fn bytes_tell_keys_apart() {
-    assert_eq!(
-        key("192.0.2.7").to_bytes(),
-        [4, 32, 192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-    );
+    assert_eq!(key("192.0.2.7").to_bytes(), [4, 32, 192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(
         key("2001:db8:0:1::5").to_bytes(),
         [6, 64, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
     );
     let address: IpAddr = "2001:db8::".parse().unwrap();
-    let (short, long) = (
-        RateKey::with_prefix(address, prefix(48)),
-        RateKey::with_prefix(address, prefix(64)),
-    );
+    let (short, long) =
+        (RateKey::with_prefix(address, prefix(48)), RateKey::with_prefix(address, prefix(64)));
     assert_ne!(short, long);
     assert_ne!(short.to_bytes(), long.to_bytes());
 }
@@ -73,13 +58,7 @@ fn bytes_tell_keys_apart() {
 #[test]
 fn keys_count() {
     let mut counts: HashMap<RateKey, u32> = HashMap::new();
-    for address in [
-        "2001:db8::1",
-        "2001:db8::2",
-        "2001:db8:0:1::1",
-        "192.0.2.1",
-        "::ffff:192.0.2.1",
-    ] {
+    for address in ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "192.0.2.1", "::ffff:192.0.2.1"] {
         *counts.entry(key(address)).or_default() += 1;
     }
     assert_eq!(counts[&key("2001:db8::9")], 2);

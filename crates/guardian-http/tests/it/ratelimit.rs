@@ -34,10 +34,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let clock = ManualClock::new();
-        Self {
-            limiter: Limiter::with_clock(MemoryStore::new(), clock.clone()),
-            clock,
-        }
+        Self { limiter: Limiter::with_clock(MemoryStore::new(), clock.clone()), clock }
     }
 
     fn define(&self, name: &str, rule: &str) -> PolicyId {
@@ -60,11 +57,7 @@ struct Answer {
 impl Answer {
     /// All lines of a field, joined as a recipient joins them.
     fn field(&self, name: &str) -> Option<String> {
-        let lines = self
-            .headers
-            .get_all(name)
-            .iter()
-            .map(|line| line.to_str().unwrap());
+        let lines = self.headers.get_all(name).iter().map(|line| line.to_str().unwrap());
         let lines: Vec<_> = lines.collect();
         (!lines.is_empty()).then(|| lines.join(", "))
     }
@@ -78,15 +71,9 @@ impl Answer {
         if let [_, limits, Some(retry_after)] = &fields {
             let wait: u64 = retry_after.parse().unwrap();
             assert!(wait >= 1);
-            for item in limits
-                .iter()
-                .flat_map(|limits| parse_list(limits.as_bytes()).unwrap())
-            {
+            for item in limits.iter().flat_map(|limits| parse_list(limits.as_bytes()).unwrap()) {
                 for (_, value) in item.params.iter().filter(|(key, _)| key == "t") {
-                    assert!(
-                        matches!(value, Bare::Integer(window) if *window <= wait),
-                        "{self:?}"
-                    );
+                    assert!(matches!(value, Bare::Integer(window) if *window <= wait), "{self:?}");
                 }
             }
         }
@@ -117,11 +104,9 @@ fn service<S: Store>(
     Error = Infallible,
     Future: Send,
 > + Clone {
-    ServiceBuilder::new()
-        .layer(builder.build().unwrap())
-        .service(service_fn(|_: Request<()>| async {
-            Ok(Response::new(Full::new(Data::from(b"ok".to_vec()))))
-        }))
+    ServiceBuilder::new().layer(builder.build().unwrap()).service(service_fn(|_: Request<()>| async {
+        Ok(Response::new(Full::new(Data::from(b"ok".to_vec()))))
+    }))
 }
 
 async fn ask<T>(service: &T, request: Request<()>) -> Answer
@@ -130,11 +115,7 @@ where
 {
     let (head, body) = service.clone().oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().aggregate_to_string();
-    Answer {
-        status: head.status,
-        headers: head.headers,
-        body,
-    }
+    Answer { status: head.status, headers: head.headers, body }
 }
 
 /// The text of a collected body.
@@ -158,10 +139,7 @@ fn of_tenant(tenant: &str) -> Request<()> {
 }
 
 fn from_peer(peer: &str) -> Request<()> {
-    with_extension(
-        request(),
-        PeerAddr((peer.parse::<std::net::IpAddr>().unwrap(), 4711).into()),
-    )
+    with_extension(request(), PeerAddr((peer.parse::<std::net::IpAddr>().unwrap(), 4711).into()))
 }
 
 fn with_extension<E: Clone + Send + Sync + 'static>(mut request: Request<()>, extension: E) -> Request<()> {

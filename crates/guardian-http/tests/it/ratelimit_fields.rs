@@ -40,9 +40,7 @@ fn examples_of_the_draft() {
     );
     assert_eq!(
         policy_text(
-            &policy("peruser", 65_535, 10)
-                .with_unit(QuotaUnit::ContentBytes)
-                .with_partition_key(key(b"u"))
+            &policy("peruser", 65_535, 10).with_unit(QuotaUnit::ContentBytes).with_partition_key(key(b"u"))
         ),
         r#""peruser";q=65535;w=10;qu="content-bytes";pk=:dQ==:"#
     );
@@ -72,10 +70,7 @@ fn several_limits() {
         ServiceLimit::new(&burst, 0).with_reset(Duration::ZERO),
         ServiceLimit::new(&daily, 7).with_reset(Duration::from_secs(3600)),
     ];
-    assert_eq!(
-        ServiceLimit::field(limits).unwrap(),
-        r#""burst";r=0;t=0, "daily";r=7;t=3600"#
-    );
+    assert_eq!(ServiceLimit::field(limits).unwrap(), r#""burst";r=0;t=0, "daily";r=7;t=3600"#);
 }
 
 #[test]
@@ -89,10 +84,7 @@ fn units() {
     let text = |unit| policy_text(&QuotaPolicy::new(name("p"), 1).with_unit(unit));
     assert_eq!(text(QuotaUnit::Requests), r#""p";q=1;qu="requests""#);
     assert_eq!(text(QuotaUnit::ContentBytes), r#""p";q=1;qu="content-bytes""#);
-    assert_eq!(
-        text(QuotaUnit::ConcurrentRequests),
-        r#""p";q=1;qu="concurrent-requests""#
-    );
+    assert_eq!(text(QuotaUnit::ConcurrentRequests), r#""p";q=1;qu="concurrent-requests""#);
 }
 
 #[test]
@@ -122,24 +114,10 @@ fn integers_stay_within_fifteen_digits() {
 
 #[test]
 fn names_are_escaped_or_refused() {
-    assert_eq!(
-        policy_text(&QuotaPolicy::new(name(r#"a"b\c, d;e=~ "#), 1)),
-        r#""a\"b\\c, d;e=~ ";q=1"#
-    );
+    assert_eq!(policy_text(&QuotaPolicy::new(name(r#"a"b\c, d;e=~ "#), 1)), r#""a\"b\\c, d;e=~ ";q=1"#);
     assert_eq!(PolicyName::new(""), Err(FieldError::EmptyName));
-    for wrong in [
-        "täglich",
-        "a\tb",
-        "a\nb",
-        "a\r\nSet-Cookie: b",
-        "\u{7f}",
-        "\0",
-        "日",
-    ] {
-        assert!(
-            matches!(PolicyName::new(wrong), Err(FieldError::NotPrintable { .. })),
-            "{wrong:?}"
-        );
+    for wrong in ["täglich", "a\tb", "a\nb", "a\r\nSet-Cookie: b", "\u{7f}", "\0", "日"] {
+        assert!(matches!(PolicyName::new(wrong), Err(FieldError::NotPrintable { .. })), "{wrong:?}");
     }
     assert_eq!(
         PolicyName::new("a\r\nb").unwrap_err().to_string(),
@@ -186,13 +164,7 @@ fn any_key() -> impl Strategy<Value = Option<Vec<u8>>> {
 }
 
 fn ceil(duration: Duration) -> u64 {
-    u64::try_from(
-        duration
-            .as_nanos()
-            .div_ceil(1_000_000_000)
-            .min(u128::from(MAX_INTEGER)),
-    )
-    .unwrap()
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000_000).min(u128::from(MAX_INTEGER))).unwrap()
 }
 
 fn integer(key: &str, value: u64) -> (String, Bare) {

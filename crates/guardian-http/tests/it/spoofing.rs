@@ -73,20 +73,10 @@ impl Line {
 }
 
 /// Name, whom the service trusts, peer, header lines, client, why the search ended.
-pub(crate) type Case = (
-    &'static str,
-    Trust,
-    &'static str,
-    &'static [Line],
-    &'static str,
-    WalkEnd,
-);
+pub(crate) type Case = (&'static str, Trust, &'static str, &'static [Line], &'static str, WalkEnd);
 
 fn is_attackers_wish(address: IpAddr) -> bool {
-    let wishes: [ipnet::IpNet; 2] = [
-        "6.6.6.6/32".parse().unwrap(),
-        "2001:db8:666::/48".parse().unwrap(),
-    ];
+    let wishes: [ipnet::IpNet; 2] = ["6.6.6.6/32".parse().unwrap(), "2001:db8:666::/48".parse().unwrap()];
     wishes.iter().any(|net| net.contains(&address))
 }
 
@@ -116,13 +106,7 @@ pub(crate) fn check(table: &[Case]) {
             failures.push(format!("{name}: the attacker chose {}", found.addr()));
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} of {} failed:\n{}",
-        failures.len(),
-        table.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), table.len(), failures.join("\n"));
 }
 
 #[test]
@@ -130,10 +114,8 @@ fn there_are_enough_cases() {
     let cases = x_forwarded_for::CASES.len() + forwarded::CASES.len() + by_count::CASES.len();
     assert!(cases >= 100, "{cases}");
     let tables = [x_forwarded_for::CASES, forwarded::CASES, by_count::CASES];
-    let names: std::collections::BTreeSet<_> = tables
-        .iter()
-        .flat_map(|table| table.iter().map(|c| c.0))
-        .collect();
+    let names: std::collections::BTreeSet<_> =
+        tables.iter().flat_map(|table| table.iter().map(|c| c.0)).collect();
     assert_eq!(names.len(), cases, "every case has a name of its own");
 }
 
@@ -142,22 +124,10 @@ fn the_source_is_told() {
     let source = |trust, lines: &[Line]| resolve(trust, "10.0.0.1", lines).source();
     let (x, f) = (Line::X("203.0.113.7"), Line::F("for=203.0.113.7"));
     assert_eq!(source(Trust::Nobody, &[x, f]), AddrSource::Peer);
-    assert_eq!(
-        source(Trust::Xff, &[x, f]),
-        AddrSource::Header(ForwardHeader::XForwardedFor)
-    );
-    assert_eq!(
-        source(Trust::Fwd, &[x, f]),
-        AddrSource::Header(ForwardHeader::Forwarded)
-    );
-    assert_eq!(
-        source(Trust::FwdHops(1), &[x, f]),
-        AddrSource::Header(ForwardHeader::Forwarded)
-    );
-    assert_eq!(
-        source(Trust::Xff, &[Line::X("203.0.113.7, nobody")]),
-        AddrSource::Peer
-    );
+    assert_eq!(source(Trust::Xff, &[x, f]), AddrSource::Header(ForwardHeader::XForwardedFor));
+    assert_eq!(source(Trust::Fwd, &[x, f]), AddrSource::Header(ForwardHeader::Forwarded));
+    assert_eq!(source(Trust::FwdHops(1), &[x, f]), AddrSource::Header(ForwardHeader::Forwarded));
+    assert_eq!(source(Trust::Xff, &[Line::X("203.0.113.7, nobody")]), AddrSource::Peer);
 }
 
 #[test]
@@ -170,10 +140,7 @@ fn elements_beyond_the_limit_are_not_read() {
 
     let hops = |count: usize| vec!["10.0.0.9"; count].join(",");
     let found = resolve(&format!("203.0.113.7,{}", hops(63)), nets());
-    assert_eq!(
-        (found.addr().to_string().as_str(), found.end()),
-        ("203.0.113.7", WalkEnd::Found)
-    );
+    assert_eq!((found.addr().to_string().as_str(), found.end()), ("203.0.113.7", WalkEnd::Found));
     let found = resolve(&format!("6.6.6.6,{}", hops(64)), nets());
     assert_eq!(
         (found.addr().to_string().as_str(), found.end()),
@@ -186,34 +153,19 @@ fn elements_beyond_the_limit_are_not_read() {
     let fits = ClientAddr::MAX_HEADER_BYTES - "203.0.113.7".len() - ",".len();
     assert_eq!(resolve(&spaces(fits), nets()).end(), WalkEnd::Found);
     let found = resolve(&spaces(fits + 1), nets());
-    assert_eq!(
-        (found.addr().to_string().as_str(), found.end()),
-        ("10.0.0.1", WalkEnd::Stopped(TooLong))
-    );
+    assert_eq!((found.addr().to_string().as_str(), found.end()), ("10.0.0.1", WalkEnd::Stopped(TooLong)));
 
     // The budget is shared by the elements of a line, and by the lines.
     let half = " ".repeat(ClientAddr::MAX_HEADER_BYTES / 2);
     let found = resolve(&format!("6.6.6.6,{half}10.0.0.3,{half}10.0.0.2"), nets());
-    assert_eq!(
-        (found.addr().to_string().as_str(), found.end()),
-        ("10.0.0.2", WalkEnd::Stopped(TooLong))
-    );
+    assert_eq!((found.addr().to_string().as_str(), found.end()), ("10.0.0.2", WalkEnd::Stopped(TooLong)));
     let long = "x".repeat(ClientAddr::MAX_HEADER_BYTES);
     let lines = [long.as_bytes(), b"10.0.0.2"];
     let found = ClientAddr::resolve_lines("10.0.0.1".parse().unwrap(), lines, &nets());
-    assert_eq!(
-        (found.addr().to_string().as_str(), found.end()),
-        ("10.0.0.2", WalkEnd::Stopped(TooLong))
-    );
+    assert_eq!((found.addr().to_string().as_str(), found.end()), ("10.0.0.2", WalkEnd::Stopped(TooLong)));
 
     // A quoted string that began beyond the budget is not believed, whatever its end looks like.
-    let line = format!(
-        "for=203.0.113.7;x=\"{}\"",
-        "y".repeat(ClientAddr::MAX_HEADER_BYTES)
-    );
+    let line = format!("for=203.0.113.7;x=\"{}\"", "y".repeat(ClientAddr::MAX_HEADER_BYTES));
     let found = resolve(&line, TrustedProxies::private(ForwardHeader::Forwarded));
-    assert_eq!(
-        (found.addr().to_string().as_str(), found.end()),
-        ("10.0.0.1", WalkEnd::Stopped(TooLong))
-    );
+    assert_eq!((found.addr().to_string().as_str(), found.end()), ("10.0.0.1", WalkEnd::Stopped(TooLong)));
 }

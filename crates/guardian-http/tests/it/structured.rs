@@ -158,19 +158,13 @@ impl Reader<'_> {
 fn the_reader_is_strict() {
     let item = |value, params: &[(&str, Bare)]| Item {
         value,
-        params: params
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), value.clone()))
-            .collect(),
+        params: params.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
     };
     let text = |text: &str| Bare::String(text.to_owned());
     assert_eq!(
         parse_list(br#""a\"\\";q=0;*x=:aGVsbG8=:, 7"#),
         Some(vec![
-            item(
-                text(r#"a"\"#),
-                &[("q", Bare::Integer(0)), ("*x", Bare::Bytes(b"hello".to_vec()))]
-            ),
+            item(text(r#"a"\"#), &[("q", Bare::Integer(0)), ("*x", Bare::Bytes(b"hello".to_vec()))]),
             item(Bare::Integer(7), &[]),
         ])
     );

@@ -9,11 +9,8 @@ fn trusts(proxies: &TrustedProxies, address: &str) -> bool {
 
 #[test]
 fn errors_name_the_input() {
-    let error = |text| {
-        TrustedProxies::parse(ForwardHeader::Forwarded, ["10.0.0.0/8", text])
-            .unwrap_err()
-            .to_string()
-    };
+    let error =
+        |text| TrustedProxies::parse(ForwardHeader::Forwarded, ["10.0.0.0/8", text]).unwrap_err().to_string();
     for text in [
         "",
         " 10.0.0.1",
@@ -24,10 +21,7 @@ fn errors_name_the_input() {
         "proxy.example",
         "2001:db8::/129",
     ] {
-        assert_eq!(
-            error(text),
-            format!("`{text}` is neither an address nor a network in CIDR notation")
-        );
+        assert_eq!(error(text), format!("`{text}` is neither an address nor a network in CIDR notation"));
     }
     assert_eq!(
         error("2001:db8::1/32"),
@@ -40,10 +34,7 @@ fn nets_from_code_lose_their_host_bits() {
     let net: IpNet = "10.1.2.3/8".parse().unwrap();
     let proxies = TrustedProxies::from_nets(ForwardHeader::Forwarded, [net]);
     assert!(trusts(&proxies, "10.255.0.1"));
-    assert_eq!(
-        proxies,
-        TrustedProxies::parse(ForwardHeader::Forwarded, ["10.0.0.0/8"]).unwrap()
-    );
+    assert_eq!(proxies, TrustedProxies::parse(ForwardHeader::Forwarded, ["10.0.0.0/8"]).unwrap());
 }
 
 #[test]
@@ -51,10 +42,7 @@ fn presets_end_where_they_should() {
     let loopback = TrustedProxies::loopback(ForwardHeader::Forwarded);
     let private = TrustedProxies::private(ForwardHeader::Forwarded);
     for address in ["127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"] {
-        assert!(
-            trusts(&loopback, address) && trusts(&private, address),
-            "{address}"
-        );
+        assert!(trusts(&loopback, address) && trusts(&private, address), "{address}");
     }
     for address in [
         "10.0.0.0",
@@ -71,10 +59,7 @@ fn presets_end_where_they_should() {
         "febf::1",
         "::ffff:10.0.0.1",
     ] {
-        assert!(
-            !trusts(&loopback, address) && trusts(&private, address),
-            "{address}"
-        );
+        assert!(!trusts(&loopback, address) && trusts(&private, address), "{address}");
     }
     for address in [
         "9.255.255.255",
@@ -99,38 +84,23 @@ fn presets_end_where_they_should() {
         "2002:a00:1::",
         "::10.0.0.1",
     ] {
-        assert!(
-            !trusts(&loopback, address) && !trusts(&private, address),
-            "{address}"
-        );
+        assert!(!trusts(&loopback, address) && !trusts(&private, address), "{address}");
     }
 }
 
 #[test]
 fn nobody_is_the_default() {
     assert_eq!(TrustedProxies::default(), TrustedProxies::none());
-    assert_eq!(
-        TrustedProxies::hops(ForwardHeader::Forwarded, 0),
-        TrustedProxies::none()
-    );
+    assert_eq!(TrustedProxies::hops(ForwardHeader::Forwarded, 0), TrustedProxies::none());
     assert!(!trusts(&TrustedProxies::none(), "127.0.0.1"));
-    assert!(!trusts(
-        &TrustedProxies::hops(ForwardHeader::Forwarded, 3),
-        "127.0.0.1"
-    ));
-    assert_eq!(
-        TrustedProxies::hops(ForwardHeader::Forwarded, 3).header(),
-        Some(ForwardHeader::Forwarded)
-    );
+    assert!(!trusts(&TrustedProxies::hops(ForwardHeader::Forwarded, 3), "127.0.0.1"));
+    assert_eq!(TrustedProxies::hops(ForwardHeader::Forwarded, 3).header(), Some(ForwardHeader::Forwarded));
 }
 
 #[test]
 fn mapped_networks_are_networks_of_ipv4() {
-    let proxies = TrustedProxies::parse(
-        ForwardHeader::Forwarded,
-        ["::ffff:192.0.2.0/120", "::ffff:10.0.0.1"],
-    )
-    .unwrap();
+    let proxies =
+        TrustedProxies::parse(ForwardHeader::Forwarded, ["::ffff:192.0.2.0/120", "::ffff:10.0.0.1"]).unwrap();
     assert!(trusts(&proxies, "192.0.2.255"));
     assert!(trusts(&proxies, "10.0.0.1"));
     assert!(!trusts(&proxies, "10.0.0.2"));

@@ -80,10 +80,7 @@ pub struct MemoryConfig {
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self {
-            max_keys: 1_000_000,
-            at_capacity: AtCapacity::Evict,
-        }
+        Self { max_keys: 1_000_000, at_capacity: AtCapacity::Evict }
     }
 }
 
@@ -209,14 +206,7 @@ impl MemoryStore {
         let key = self.secret.key(realm, item.subject);
         let mut shard = self.shards.get(self.shard_of(realm, key))?.0.lock();
         let Item { rule, slot, cost, .. } = *item;
-        let work = Work {
-            rule,
-            slot,
-            key,
-            cost,
-            now: now.as_nanos(),
-            permit: None,
-        };
+        let work = Work { rule, slot, key, cost, now: now.as_nanos(), permit: None };
         shard.check(&work, &self.capacity, true)
     }
 
@@ -314,23 +304,13 @@ type Guards<'a> = ArrayVec<(usize, Guard<'a>), { Limiter::MAX_LIMITS }>;
 
 #[inline]
 fn locked<'g>(guards: &'g mut Guards<'_>, shard: usize) -> Option<&'g mut Shard> {
-    guards
-        .iter_mut()
-        .find(|(at, _)| *at == shard)
-        .map(|(_, guard)| &mut **guard)
+    guards.iter_mut().find(|(at, _)| *at == shard).map(|(_, guard)| &mut **guard)
 }
 
 #[inline]
 fn work<'c>(call: &Call<'_>, item: &Item<'c>, key: Key) -> Work<'c> {
     let Item { rule, slot, cost, .. } = *item;
-    Work {
-        rule,
-        slot,
-        key,
-        cost,
-        now: call.now.as_nanos(),
-        permit: call.permit,
-    }
+    Work { rule, slot, key, cost, now: call.now.as_nanos(), permit: call.permit }
 }
 
 /// The answer to a call that breaks the contract by naming more limits than there may be.
@@ -366,13 +346,11 @@ impl Store for MemoryStore {
 
     async fn refund(&self, call: &Call<'_>, consumed_at: MonoTime) -> Result<(), StoreError> {
         let at = consumed_at.as_nanos();
-        self.for_each(call, |shard, work| shard.put_back(work, at))
-            .ok_or_else(misused)
+        self.for_each(call, |shard, work| shard.put_back(work, at)).ok_or_else(misused)
     }
 
     async fn reset(&self, call: &Call<'_>) -> Result<(), StoreError> {
-        self.for_each(call, |shard, work| shard.remove(work, &self.capacity))
-            .ok_or_else(misused)
+        self.for_each(call, |shard, work| shard.remove(work, &self.capacity)).ok_or_else(misused)
     }
 
     async fn release(&self, release: &Release) -> Result<(), StoreError> {

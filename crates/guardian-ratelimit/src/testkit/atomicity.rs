@@ -14,18 +14,10 @@ use crate::{Error, Limit, Limiter, Policy};
 pub fn a_denial_charges_nothing_anywhere<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let limiter = limiter(fixture);
     let tenant = TenantId::new("atomic")?;
-    let wide = [
-        "5/min burst 5",
-        "5/min sliding exact",
-        "5/min sliding strict 4",
-        "5/min fixed",
-    ];
+    let wide = ["5/min burst 5", "5/min sliding exact", "5/min sliding strict 4", "5/min fixed"];
     let mut limits = Vec::new();
     for (index, rule) in wide.into_iter().enumerate() {
-        limits.push(Limit::of(
-            limiter.define(Policy::new(&format!("wide-{index}"), rule)?)?,
-            1,
-        ));
+        limits.push(Limit::of(limiter.define(Policy::new(&format!("wide-{index}"), rule)?)?, 1));
     }
     let narrow = limiter.define(Policy::new("narrow", "1/min burst 1")?)?;
     let binding = Limit::of(narrow, "here");
@@ -34,28 +26,16 @@ pub fn a_denial_charges_nothing_anywhere<F: Fixture>(fixture: &F) -> Result<(), 
         fixture.block_on(limiter.reset(&tenant, &[binding]))?;
         let mut all = limits.clone();
         all.insert(place, binding);
-        ensure!(
-            fixture.block_on(limiter.check(&tenant, &all))?.is_allowed(),
-            "denied the first request"
-        );
+        ensure!(fixture.block_on(limiter.check(&tenant, &all))?.is_allowed(), "denied the first request");
         for _ in 0..7 {
             let decision = fixture.block_on(limiter.check(&tenant, &all))?;
-            ensure!(
-                decision.is_denied(),
-                "admitted against the limit at place {place}"
-            );
+            ensure!(decision.is_denied(), "admitted against the limit at place {place}");
             let named = decision.binding().map(crate::Outcome::policy);
-            ensure!(
-                named == Some(narrow),
-                "the binding limit is at place {place}, not {named:?}"
-            );
+            ensure!(named == Some(narrow), "the binding limit is at place {place}, not {named:?}");
         }
         for limit in &limits {
             let four = fixture.block_on(limiter.check(&tenant, &[limit.cost(4)]))?;
-            ensure!(
-                four.is_allowed(),
-                "a denial at place {place} was charged elsewhere"
-            );
+            ensure!(four.is_allowed(), "a denial at place {place} was charged elsewhere");
             let one = fixture.block_on(limiter.check(&tenant, &[*limit]))?;
             ensure!(one.is_denied(), "an allowed request was not charged");
         }
@@ -76,19 +56,9 @@ pub fn a_dry_run_never_denies<F: Fixture>(fixture: &F) -> Result<(), Violation> 
     let limits = [Limit::whole(trial), Limit::whole(real)];
     for step in 0..6 {
         let decision = fixture.block_on(limiter.check(&tenant, &limits))?;
-        let would_deny = decision
-            .outcomes()
-            .first()
-            .is_some_and(crate::Outcome::would_deny);
-        ensure!(
-            would_deny == (step >= 2),
-            "step {step}: would deny is {would_deny}"
-        );
-        ensure!(
-            decision.is_allowed() == (step < 4),
-            "step {step}: allowed is {}",
-            decision.is_allowed()
-        );
+        let would_deny = decision.outcomes().first().is_some_and(crate::Outcome::would_deny);
+        ensure!(would_deny == (step >= 2), "step {step}: would deny is {would_deny}");
+        ensure!(decision.is_allowed() == (step < 4), "step {step}: allowed is {}", decision.is_allowed());
     }
     Ok(())
 }
@@ -104,12 +74,7 @@ pub fn concurrent_checks_admit_exactly_the_capacity<F: Fixture>(fixture: &F) -> 
     const CAPACITY: u32 = 100;
     let limiter = limiter(fixture);
     let tenant = TenantId::new("race")?;
-    let rules = [
-        "100/h burst 100",
-        "100/h sliding exact",
-        "100/h sliding strict 5",
-        "100/h fixed",
-    ];
+    let rules = ["100/h burst 100", "100/h sliding exact", "100/h sliding strict 5", "100/h fixed"];
     for (index, rule) in rules.into_iter().enumerate() {
         let narrow = limiter.define(Policy::new(&format!("race-{index}"), rule)?)?;
         let wide = limiter.define(Policy::new(&format!("race-wide-{index}"), "10000/h burst 10000")?)?;
@@ -124,9 +89,7 @@ pub fn concurrent_checks_admit_exactly_the_capacity<F: Fixture>(fixture: &F) -> 
                 Ok(())
             };
             let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(run)).collect();
-            threads
-                .into_iter()
-                .try_for_each(|thread| thread.join().unwrap_or(Ok::<(), Error>(())))
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok::<(), Error>(())))
         })?;
         let admitted = admitted.into_inner();
         ensure!(admitted == CAPACITY, "`{rule}` admitted {admitted} of {CAPACITY}");

@@ -14,24 +14,14 @@ use crate::{Limit, Policy};
 pub fn a_bucket_admits_its_burst_and_no_more<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let limiter = limiter(fixture);
     let tenant = TenantId::new("burst")?;
-    for (index, rule) in ["10/min burst 3", "7/s burst 3", "1000/s burst 3"]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, rule) in ["10/min burst 3", "7/s burst 3", "1000/s burst 3"].into_iter().enumerate() {
         let policy = limiter.define(Policy::new(&format!("burst-{index}"), rule)?)?;
         let limits = [Limit::of(policy, 1)];
         for left in [2, 1, 0] {
             let decision = fixture.block_on(limiter.check(&tenant, &limits))?;
-            ensure!(
-                decision.is_allowed(),
-                "`{rule}` denied a request with {} left",
-                left + 1
-            );
+            ensure!(decision.is_allowed(), "`{rule}` denied a request with {} left", left + 1);
             let remaining = decision.outcomes().first().map(crate::Outcome::remaining);
-            ensure!(
-                remaining == Some(left),
-                "`{rule}` says that {remaining:?} remain, {left} do"
-            );
+            ensure!(remaining == Some(left), "`{rule}` says that {remaining:?} remain, {left} do");
         }
         let decision = fixture.block_on(limiter.check(&tenant, &limits))?;
         ensure!(decision.is_denied(), "`{rule}` admitted a fourth request");
@@ -46,27 +36,15 @@ pub fn a_bucket_admits_its_burst_and_no_more<F: Fixture>(fixture: &F) -> Result<
 pub fn every_window_admits_its_limit_and_no_more<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let limiter = limiter(fixture);
     let tenant = TenantId::new("windows")?;
-    let rules = [
-        "3/min sliding exact",
-        "3/min sliding strict 6",
-        "3/min sliding lenient 6",
-        "3/min fixed",
-    ];
+    let rules = ["3/min sliding exact", "3/min sliding strict 6", "3/min sliding lenient 6", "3/min fixed"];
     for (index, rule) in rules.into_iter().enumerate() {
         let policy = limiter.define(Policy::new(&format!("window-{index}"), rule)?)?;
         let limits = [Limit::of(policy, "endpoint")];
         for left in [2, 1, 0] {
             let decision = fixture.block_on(limiter.check(&tenant, &limits))?;
-            ensure!(
-                decision.is_allowed(),
-                "`{rule}` denied a request with {} left",
-                left + 1
-            );
+            ensure!(decision.is_allowed(), "`{rule}` denied a request with {} left", left + 1);
             let remaining = decision.outcomes().first().map(crate::Outcome::remaining);
-            ensure!(
-                remaining == Some(left),
-                "`{rule}` says that {remaining:?} remain, {left} do"
-            );
+            ensure!(remaining == Some(left), "`{rule}` says that {remaining:?} remain, {left} do");
         }
         let decision = fixture.block_on(limiter.check(&tenant, &limits))?;
         ensure!(decision.is_denied(), "`{rule}` admitted a fourth request");
@@ -81,27 +59,16 @@ pub fn every_window_admits_its_limit_and_no_more<F: Fixture>(fixture: &F) -> Res
 pub fn a_cost_is_charged_in_full<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let limiter = limiter(fixture);
     let tenant = TenantId::new("costs")?;
-    let rules = [
-        "10/min burst 10",
-        "10/min sliding exact",
-        "10/min sliding strict 5",
-        "10/min fixed",
-    ];
+    let rules = ["10/min burst 10", "10/min sliding exact", "10/min sliding strict 5", "10/min fixed"];
     for (index, rule) in rules.into_iter().enumerate() {
         let policy = limiter.define(Policy::new(&format!("cost-{index}"), rule)?)?;
         let check = |cost| fixture.block_on(limiter.check(&tenant, &[Limit::whole(policy).cost(cost)]));
         let never = check(11)?;
-        ensure!(
-            never.is_denied() && never.retry_after().is_none(),
-            "`{rule}` may admit a cost of 11"
-        );
+        ensure!(never.is_denied() && never.retry_after().is_none(), "`{rule}` may admit a cost of 11");
         ensure!(check(7)?.is_allowed(), "`{rule}` denied a cost of 7 with 10 left");
         ensure!(check(4)?.is_denied(), "`{rule}` admitted a cost of 4 with 3 left");
         ensure!(check(3)?.is_allowed(), "`{rule}` denied a cost of 3 with 3 left");
-        ensure!(
-            check(1)?.is_denied(),
-            "`{rule}` admitted a cost of 1 with nothing left"
-        );
+        ensure!(check(1)?.is_denied(), "`{rule}` admitted a cost of 1 with nothing left");
     }
     Ok(())
 }
@@ -113,12 +80,7 @@ pub fn a_cost_is_charged_in_full<F: Fixture>(fixture: &F) -> Result<(), Violatio
 pub fn a_peek_charges_nothing<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let limiter = limiter(fixture);
     let tenant = TenantId::new("peeks")?;
-    let rules = [
-        "2/min burst 2",
-        "2/min sliding exact",
-        "2/min sliding strict 5",
-        "2/min fixed",
-    ];
+    let rules = ["2/min burst 2", "2/min sliding exact", "2/min sliding strict 5", "2/min fixed"];
     for (index, rule) in rules.into_iter().enumerate() {
         let policy = limiter.define(Policy::new(&format!("peek-{index}"), rule)?)?;
         let limits = [Limit::of(policy, 5)];
@@ -145,12 +107,7 @@ pub fn a_peek_charges_nothing<F: Fixture>(fixture: &F) -> Result<(), Violation> 
 pub fn a_refund_gives_back_and_never_more<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let limiter = limiter(fixture);
     let tenant = TenantId::new("refunds")?;
-    let rules = [
-        "5/min burst 5",
-        "5/min sliding exact",
-        "5/min sliding strict 5",
-        "5/min fixed",
-    ];
+    let rules = ["5/min burst 5", "5/min sliding exact", "5/min sliding strict 5", "5/min fixed"];
     for (index, rule) in rules.into_iter().enumerate() {
         let policy = limiter.define(Policy::new(&format!("refund-{index}"), rule)?)?;
         let of = |cost| [Limit::of(policy, 5).cost(cost)];
@@ -173,10 +130,7 @@ pub fn a_refund_gives_back_and_never_more<F: Fixture>(fixture: &F) -> Result<(),
             fixture.block_on(limiter.check(&tenant, &of(5)))?.is_allowed(),
             "`{rule}`: not all was refunded"
         );
-        ensure!(
-            fixture.block_on(limiter.check(&tenant, &of(1)))?.is_denied(),
-            "`{rule}`: better than new"
-        );
+        ensure!(fixture.block_on(limiter.check(&tenant, &of(1)))?.is_denied(), "`{rule}`: better than new");
     }
     Ok(())
 }
@@ -188,12 +142,7 @@ pub fn a_refund_gives_back_and_never_more<F: Fixture>(fixture: &F) -> Result<(),
 pub fn a_reset_makes_as_good_as_new<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let limiter = limiter(fixture);
     let tenant = TenantId::new("resets")?;
-    let rules = [
-        "3/min burst 3",
-        "3/min sliding exact",
-        "3/min sliding strict 5",
-        "3/min fixed",
-    ];
+    let rules = ["3/min burst 3", "3/min sliding exact", "3/min sliding strict 5", "3/min fixed"];
     for (index, rule) in rules.into_iter().enumerate() {
         let policy = limiter.define(Policy::new(&format!("reset-{index}"), rule)?)?;
         let (one, other) = ([Limit::of(policy, 1).cost(3)], [Limit::of(policy, 2).cost(3)]);
@@ -231,44 +180,20 @@ pub fn a_changed_rule_keeps_what_was_taken<F: Fixture>(fixture: &F) -> Result<()
         ("10/h burst 10", "20/h burst 20", "6/h burst 6"),
         ("10/h burst 10", "33/min burst 20", "7/day burst 6"),
         ("10/h sliding exact", "20/h sliding exact", "6/h sliding exact"),
-        (
-            "10/h sliding exact",
-            "20/h sliding strict 6",
-            "6/h sliding lenient 6",
-        ),
+        ("10/h sliding exact", "20/h sliding strict 6", "6/h sliding lenient 6"),
         ("10/h fixed", "20/h fixed", "6/h fixed"),
     ];
     for (index, (rule, larger, smaller)) in rules.into_iter().enumerate() {
         let policy = limiter.define(Policy::new(&format!("change-{index}"), rule)?)?;
         let check = |cost| fixture.block_on(limiter.check(&tenant, &[Limit::of(policy, 1).cost(cost)]));
         ensure!(check(8)?.is_allowed(), "`{rule}` denied the first request");
-        limiter.set_override(
-            policy,
-            &tenant,
-            larger.parse::<crate::Rule>().map_err(crate::Error::from)?,
-        )?;
-        ensure!(
-            check(13)?.is_denied(),
-            "`{rule}` to `{larger}`: what was taken is forgotten"
-        );
-        ensure!(
-            check(12)?.is_allowed(),
-            "`{rule}` to `{larger}`: what was added is not there"
-        );
-        limiter.set_override(
-            policy,
-            &tenant,
-            smaller.parse::<crate::Rule>().map_err(crate::Error::from)?,
-        )?;
-        ensure!(
-            check(1)?.is_denied(),
-            "`{rule}` to `{smaller}`: what was taken is forgotten"
-        );
+        limiter.set_override(policy, &tenant, larger.parse::<crate::Rule>().map_err(crate::Error::from)?)?;
+        ensure!(check(13)?.is_denied(), "`{rule}` to `{larger}`: what was taken is forgotten");
+        ensure!(check(12)?.is_allowed(), "`{rule}` to `{larger}`: what was added is not there");
+        limiter.set_override(policy, &tenant, smaller.parse::<crate::Rule>().map_err(crate::Error::from)?)?;
+        ensure!(check(1)?.is_denied(), "`{rule}` to `{smaller}`: what was taken is forgotten");
         limiter.set_override(policy, &tenant, None)?;
-        ensure!(
-            check(1)?.is_denied(),
-            "`{rule}` without the override: what was taken is forgotten"
-        );
+        ensure!(check(1)?.is_denied(), "`{rule}` without the override: what was taken is forgotten");
     }
     Ok(())
 }

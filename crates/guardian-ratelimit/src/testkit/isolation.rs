@@ -16,37 +16,19 @@ pub fn tenants_do_not_meet<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     // Ids that a careless joining of names would confuse.
     let names = ["a", "b", "a:b", "a:i", "1", "a:i:1", "shared", "-", "A"];
     let tenants = names.map(TenantId::new);
-    let subjects = [
-        Subject::Whole,
-        Subject::Id(1),
-        Subject::Text("1"),
-        Subject::Text("b:1"),
-        Subject::Text(""),
-    ];
+    let subjects =
+        [Subject::Whole, Subject::Id(1), Subject::Text("1"), Subject::Text("b:1"), Subject::Text("")];
     for subject in subjects {
-        let limits = [Limit {
-            policy,
-            subject,
-            cost: 1,
-        }];
+        let limits = [Limit { policy, subject, cost: 1 }];
         for tenant in &tenants {
             let tenant = tenant.clone()?;
             let first = fixture.block_on(limiter.check(&tenant, &limits))?;
-            ensure!(
-                first.is_allowed(),
-                "{subject:?} of `{tenant}` was counted for another tenant"
-            );
+            ensure!(first.is_allowed(), "{subject:?} of `{tenant}` was counted for another tenant");
             let second = fixture.block_on(limiter.check(&tenant, &limits))?;
-            ensure!(
-                second.is_denied(),
-                "{subject:?} of `{tenant}` was not counted for it"
-            );
+            ensure!(second.is_denied(), "{subject:?} of `{tenant}` was not counted for it");
         }
         let shared = fixture.block_on(limiter.check(Realm::Shared, &limits))?;
-        ensure!(
-            shared.is_allowed(),
-            "{subject:?} of a tenant was counted in the shared realm"
-        );
+        ensure!(shared.is_allowed(), "{subject:?} of a tenant was counted in the shared realm");
     }
     // Resetting one tenant's counter leaves the other's.
     let (Ok(a), Ok(b)) = (TenantId::new("a"), TenantId::new("b")) else {
@@ -54,10 +36,7 @@ pub fn tenants_do_not_meet<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     };
     fixture.block_on(limiter.reset(&a, &[Limit::of(policy, 1)]))?;
     let other = fixture.block_on(limiter.check(&b, &[Limit::of(policy, 1)]))?;
-    ensure!(
-        other.is_denied(),
-        "resetting one tenant's counter reset another's"
-    );
+    ensure!(other.is_denied(), "resetting one tenant's counter reset another's");
     Ok(())
 }
 
@@ -75,18 +54,10 @@ pub fn subjects_do_not_meet<F: Fixture>(fixture: &F) -> Result<(), Violation> {
         "a\0", "é", "e\u{301}", "GET /x", "GET /x?", &long,
     ];
     let numbers = [0, 1, 2, 256, u64::MAX, u64::from(u32::MAX), 1 << 63].map(Subject::Id);
-    let subjects = texts
-        .iter()
-        .map(|text| Subject::Text(text))
-        .chain(numbers)
-        .chain([Subject::Whole]);
+    let subjects = texts.iter().map(|text| Subject::Text(text)).chain(numbers).chain([Subject::Whole]);
     for realm in [Realm::Tenant(&tenant), Realm::Shared] {
         for subject in subjects.clone() {
-            let limits = [Limit {
-                policy,
-                subject,
-                cost: 1,
-            }];
+            let limits = [Limit { policy, subject, cost: 1 }];
             let first = fixture.block_on(limiter.check(realm, &limits))?;
             ensure!(first.is_allowed(), "{subject:?} was counted for another subject");
             let second = fixture.block_on(limiter.check(realm, &limits))?;
@@ -106,11 +77,7 @@ pub fn policies_do_not_meet<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     for name in ["p", "p.q", "p-q", "p_q", "P", "pq"] {
         let policy = limiter.define(Policy::new(name, "1/h burst 1")?)?;
         for subject in [Subject::Id(1), Subject::Text("q"), Subject::Whole] {
-            let limits = [Limit {
-                policy,
-                subject,
-                cost: 1,
-            }];
+            let limits = [Limit { policy, subject, cost: 1 }];
             let first = fixture.block_on(limiter.check(&tenant, &limits))?;
             ensure!(first.is_allowed(), "`{name}` was counted for another policy");
         }

@@ -42,10 +42,7 @@ pub fn a_permit_ends_by_itself<F: Fixture>(fixture: &F) -> Result<(), Violation>
     ensure!(held.permit.is_some(), "denied the first permit");
     let denied = acquire()?.decision;
     ensure!(denied.is_denied(), "admitted a second permit");
-    ensure!(
-        denied.retry_after() <= Some(Duration::from_secs(10)),
-        "a permit lasts longer than its time"
-    );
+    ensure!(denied.retry_after() <= Some(Duration::from_secs(10)), "a permit lasts longer than its time");
     fixture.clock().advance(Duration::from_millis(9_999));
     ensure!(acquire()?.permit.is_none(), "a permit ended early");
     fixture.clock().advance(Duration::from_millis(2));
@@ -72,9 +69,6 @@ pub fn only_the_own_permit_is_released<F: Fixture>(fixture: &F) -> Result<(), Vi
         fixture.block_on(permit.release())?;
     }
     let next = fixture.block_on(limiter.acquire(&tenant, &limits))?.decision;
-    ensure!(
-        next.is_denied(),
-        "releasing another's permit ended the one that is held"
-    );
+    ensure!(next.is_denied(), "releasing another's permit ended the one that is held");
     Ok(())
 }

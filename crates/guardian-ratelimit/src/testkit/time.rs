@@ -19,10 +19,7 @@ pub fn a_bucket_refills_at_its_rate<F: Fixture>(fixture: &F) -> Result<(), Viola
         let policy = limiter.define(Policy::new(name, rule)?)?;
         let limits = [Limit::whole(policy)];
         let all = [Limit::whole(policy).cost(count)];
-        ensure!(
-            fixture.block_on(limiter.check(&tenant, &all))?.is_allowed(),
-            "`{rule}` denied its burst"
-        );
+        ensure!(fixture.block_on(limiter.check(&tenant, &all))?.is_allowed(), "`{rule}` denied its burst");
         // A thousand refills, one by one: an interval that is rounded drifts by more than a microsecond.
         let start = fixture.clock().monotonic();
         for refill in 1..=1000u64 {
@@ -31,16 +28,10 @@ pub fn a_bucket_refills_at_its_rate<F: Fixture>(fixture: &F) -> Result<(), Viola
             let passed = fixture.clock().monotonic().since(start);
             fixture.clock().advance(early.saturating_sub(passed));
             let decision = fixture.block_on(limiter.peek(&tenant, &limits))?;
-            ensure!(
-                decision.is_denied(),
-                "`{rule}` refilled for the {refill}th time before {due:?}"
-            );
+            ensure!(decision.is_denied(), "`{rule}` refilled for the {refill}th time before {due:?}");
             fixture.clock().advance(Duration::from_micros(3));
             let decision = fixture.block_on(limiter.check(&tenant, &limits))?;
-            ensure!(
-                decision.is_allowed(),
-                "`{rule}` did not refill for the {refill}th time after {due:?}"
-            );
+            ensure!(decision.is_allowed(), "`{rule}` did not refill for the {refill}th time after {due:?}");
         }
     }
     Ok(())
@@ -59,28 +50,14 @@ pub fn a_fixed_window_starts_at_its_multiples<F: Fixture>(fixture: &F) -> Result
     let minute = Duration::from_secs(60);
     for _ in 0..3 {
         let into = fixture.clock().monotonic().as_nanos() % 60_000_000_000;
-        fixture
-            .clock()
-            .advance(minute - Duration::from_nanos(into) + Duration::from_secs(59));
-        ensure!(
-            check()?.is_allowed() && check()?.is_allowed(),
-            "denied at the end of a window"
-        );
+        fixture.clock().advance(minute - Duration::from_nanos(into) + Duration::from_secs(59));
+        ensure!(check()?.is_allowed() && check()?.is_allowed(), "denied at the end of a window");
         let decision = check()?;
         ensure!(decision.is_denied(), "admitted a third request in a window");
-        ensure!(
-            decision.retry_after() <= Some(Duration::from_secs(1)),
-            "a window lasts beyond its multiple"
-        );
+        ensure!(decision.retry_after() <= Some(Duration::from_secs(1)), "a window lasts beyond its multiple");
         fixture.clock().advance(Duration::from_secs(1));
-        ensure!(
-            check()?.is_allowed() && check()?.is_allowed(),
-            "a window did not start at its multiple"
-        );
-        ensure!(
-            check()?.is_denied(),
-            "admitted a third request in the next window"
-        );
+        ensure!(check()?.is_allowed() && check()?.is_allowed(), "a window did not start at its multiple");
+        ensure!(check()?.is_denied(), "admitted a third request in the next window");
     }
     Ok(())
 }
@@ -109,16 +86,10 @@ pub fn a_sliding_window_never_exceeds_its_limit<F: Fixture>(fixture: &F) -> Resu
             let now = fixture.clock().monotonic();
             let counted = admitted.iter().filter(|at| now.since(**at) < window).count();
             if decision.is_allowed() {
-                ensure!(
-                    name == "lenient" || counted < 5,
-                    "`{rule}` admitted with {counted} in the window"
-                );
+                ensure!(name == "lenient" || counted < 5, "`{rule}` admitted with {counted} in the window");
                 admitted.push(now);
             } else {
-                ensure!(
-                    name == "strict" || counted >= 5,
-                    "`{rule}` denied with {counted} in the window"
-                );
+                ensure!(name == "strict" || counted >= 5, "`{rule}` denied with {counted} in the window");
             }
         }
     }
@@ -149,24 +120,16 @@ pub fn retry_after_is_enough<F: Fixture>(fixture: &F) -> Result<(), Violation> {
             if decision.is_denied() {
                 denied += 1;
                 let Some(wait) = decision.retry_after() else {
-                    return Err(Violation(format!(
-                        "`{rule}` denies for good what is within its capacity"
-                    )));
+                    return Err(Violation(format!("`{rule}` denies for good what is within its capacity")));
                 };
                 ensure!(!wait.is_zero(), "`{rule}` denies with nothing to wait for");
                 fixture.clock().advance(wait);
                 let decision = fixture.block_on(limiter.check(&tenant, &limits))?;
-                ensure!(
-                    decision.is_allowed(),
-                    "`{rule}` denied after the wait of {wait:?} that it named"
-                );
+                ensure!(decision.is_allowed(), "`{rule}` denied after the wait of {wait:?} that it named");
             }
             fixture.clock().advance(Duration::from_micros(step * 1013));
         }
-        ensure!(
-            denied > 10,
-            "`{rule}` denied only {denied} times: the law saw too little"
-        );
+        ensure!(denied > 10, "`{rule}` denied only {denied} times: the law saw too little");
     }
     Ok(())
 }

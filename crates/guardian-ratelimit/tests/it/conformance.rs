@@ -16,10 +16,7 @@ struct Kit<S> {
 
 impl<S> Kit<S> {
     fn new(store: S) -> Self {
-        Self {
-            store: Arc::new(store),
-            clock: ManualClock::new(),
-        }
+        Self { store: Arc::new(store), clock: ManualClock::new() }
     }
 }
 
@@ -68,11 +65,7 @@ enum Fault {
 
 impl Broken {
     fn call<'a>(&self, call: &Call<'a>) -> Call<'a> {
-        let realm = if self.fault == Fault::CrossTenantKey {
-            Realm::Shared
-        } else {
-            call.realm
-        };
+        let realm = if self.fault == Fault::CrossTenantKey { Realm::Shared } else { call.realm };
         Call { realm, ..*call }
     }
 }
@@ -139,10 +132,7 @@ impl Store for Broken {
 }
 
 fn broken(fault: Fault) -> Kit<Broken> {
-    Kit::new(Broken {
-        inner: MemoryStore::new(),
-        fault,
-    })
+    Kit::new(Broken { inner: MemoryStore::new(), fault })
 }
 
 #[test]
@@ -155,10 +145,7 @@ fn the_kit_catches_a_lost_update() {
 #[test]
 fn the_kit_catches_a_wrong_reset() {
     let violation = testkit::retry_after_is_enough(&broken(Fault::WrongReset)).unwrap_err();
-    assert!(
-        violation.to_string().contains("denied after the wait"),
-        "{violation}"
-    );
+    assert!(violation.to_string().contains("denied after the wait"), "{violation}");
 }
 
 #[test]

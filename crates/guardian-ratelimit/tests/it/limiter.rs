@@ -34,12 +34,8 @@ fn the_closest_rule_holds() {
     let holds = |who: &TenantId, subject| limiter.effective_rule(policy, who, subject).unwrap().to_string();
 
     limiter.set_override(policy, &acme, rule("2/min")).unwrap();
-    limiter
-        .set_subject_override(policy, &acme, 7, rule("3/min"))
-        .unwrap();
-    limiter
-        .set_subject_override(policy, &acme, "POST /x", rule("4/min"))
-        .unwrap();
+    limiter.set_subject_override(policy, &acme, 7, rule("3/min")).unwrap();
+    limiter.set_subject_override(policy, &acme, "POST /x", rule("4/min")).unwrap();
     assert_eq!(holds(&acme, Subject::Whole), "2/min burst 2");
     assert_eq!(holds(&acme, Subject::Id(7)), "3/min burst 3");
     assert_eq!(holds(&acme, Subject::Text("POST /x")), "4/min burst 4");
@@ -59,43 +55,25 @@ fn the_closest_rule_holds() {
 #[test]
 fn a_live_change_keeps_what_every_key_has_taken() {
     let limiter = limiter();
-    let policy = limiter
-        .define(Policy::new("p", "100/h burst 100").unwrap())
-        .unwrap();
+    let policy = limiter.define(Policy::new("p", "100/h burst 100").unwrap()).unwrap();
     let acme = tenant("acme");
     // Enough keys that tables have grown and keys are counted in two kinds of units.
     for key in 0..5000u64 {
         let cost = u32::try_from(key % 50 + 1).unwrap();
-        assert!(
-            limiter
-                .check_local(&acme, &[Limit::of(policy, key).cost(cost)])
-                .unwrap()
-                .is_allowed()
-        );
+        assert!(limiter.check_local(&acme, &[Limit::of(policy, key).cost(cost)]).unwrap().is_allowed());
     }
     limiter.set_rule(policy, rule("77/h burst 60")).unwrap();
     for key in 0..5000u64 {
         let left = 60 - u32::try_from(key % 50 + 1).unwrap();
-        let all = limiter
-            .check_local(&acme, &[Limit::of(policy, key).cost(left)])
-            .unwrap();
+        let all = limiter.check_local(&acme, &[Limit::of(policy, key).cost(left)]).unwrap();
         assert!(all.is_allowed(), "key {key}: {all:?}");
-        assert!(
-            limiter
-                .check_local(&acme, &[Limit::of(policy, key)])
-                .unwrap()
-                .is_denied(),
-            "key {key}"
-        );
+        assert!(limiter.check_local(&acme, &[Limit::of(policy, key)]).unwrap().is_denied(), "key {key}");
     }
     // Back again, and swept into the small form once all keys have the same units.
     limiter.set_rule(policy, None).unwrap();
     for key in 0..5000u64 {
         assert!(
-            limiter
-                .check_local(&acme, &[Limit::of(policy, key).cost(40)])
-                .unwrap()
-                .is_allowed(),
+            limiter.check_local(&acme, &[Limit::of(policy, key).cost(40)]).unwrap().is_allowed(),
             "key {key}"
         );
     }
@@ -103,13 +81,7 @@ fn a_live_change_keeps_what_every_key_has_taken() {
     limiter.store().sweep(limiter.clock().monotonic());
     assert!(limiter.store().stats().table_bytes < mixed);
     for key in 0..5000u64 {
-        assert!(
-            limiter
-                .check_local(&acme, &[Limit::of(policy, key)])
-                .unwrap()
-                .is_denied(),
-            "key {key}"
-        );
+        assert!(limiter.check_local(&acme, &[Limit::of(policy, key)]).unwrap().is_denied(), "key {key}");
     }
 }
 
@@ -122,55 +94,34 @@ fn a_rule_of_another_algorithm_is_refused_and_changes_nothing() {
         error.to_string(),
         "the policy `p` is `1/min burst 1` and cannot become `1/min fixed` while it runs: define a new policy"
     );
-    assert_eq!(
-        limiter
-            .effective_rule(policy, Realm::Shared, Subject::Whole)
-            .unwrap(),
-        rule("1/min")
-    );
+    assert_eq!(limiter.effective_rule(policy, Realm::Shared, Subject::Whole).unwrap(), rule("1/min"));
 }
 
 #[test]
 fn what_cannot_be_decided_is_refused_by_name() {
     let limiter = limiter();
     let rate = limiter.define(Policy::new("rate", "1/min").unwrap()).unwrap();
-    let work = limiter
-        .define(Policy::new("work", "1 concurrent for 1min").unwrap())
-        .unwrap();
+    let work = limiter.define(Policy::new("work", "1 concurrent for 1min").unwrap()).unwrap();
     let elsewhere = Limiter::in_memory();
     let mut foreign = elsewhere.define(Policy::new("p0", "1/min").unwrap()).unwrap();
     for i in 1..5 {
-        foreign = elsewhere
-            .define(Policy::new(&format!("p{i}"), "1/min").unwrap())
-            .unwrap();
+        foreign = elsewhere.define(Policy::new(&format!("p{i}"), "1/min").unwrap()).unwrap();
     }
     let long = "x".repeat(513);
     let cases: [(&[Limit<'_>], &str); 8] = [
         (&[], "a check names 1 to 8 limits, this one names 0"),
-        (
-            &[Limit::of(rate, 1); 9],
-            "a check names 1 to 8 limits, this one names 9",
-        ),
+        (&[Limit::of(rate, 1); 9], "a check names 1 to 8 limits, this one names 9"),
         (
             &[Limit::of(rate, 1), Limit::of(rate, 1)],
             "the limit `rate` is named twice for one subject: add the costs",
         ),
-        (
-            &[Limit::of(rate, 1).cost(0)],
-            "the limit `rate` has cost 0: leave it out, or peek",
-        ),
+        (&[Limit::of(rate, 1).cost(0)], "the limit `rate` has cost 0: leave it out, or peek"),
         (
             &[Limit::of(rate, 1), Limit::of(rate, 2).cost(0)],
             "the limit `rate` has cost 0: leave it out, or peek",
         ),
-        (
-            &[Limit::of(foreign, 1)],
-            "unknown policy `4`: define it on this limiter first",
-        ),
-        (
-            &[Limit::of(rate, &long)],
-            "the subject of `rate` has 513 bytes, the most is 512",
-        ),
+        (&[Limit::of(foreign, 1)], "unknown policy `4`: define it on this limiter first"),
+        (&[Limit::of(rate, &long)], "the subject of `rate` has 513 bytes, the most is 512"),
         (
             &[Limit::whole(work)],
             "the policy `work` limits concurrency: use `acquire`, which gives a permit to hold",
@@ -178,14 +129,8 @@ fn what_cannot_be_decided_is_refused_by_name() {
     ];
     for (limits, message) in cases {
         for realm in [Realm::Shared, Realm::Tenant(&tenant("acme"))] {
-            assert_eq!(
-                limiter.check_local(realm, limits).unwrap_err().to_string(),
-                message
-            );
-            assert_eq!(
-                block_on(limiter.check(realm, limits)).unwrap_err().to_string(),
-                message
-            );
+            assert_eq!(limiter.check_local(realm, limits).unwrap_err().to_string(), message);
+            assert_eq!(block_on(limiter.check(realm, limits)).unwrap_err().to_string(), message);
         }
     }
     let one = Limit::of(rate, 1).cost(0);
@@ -194,12 +139,7 @@ fn what_cannot_be_decided_is_refused_by_name() {
         Err(Error::ZeroCost { .. })
     ));
     // None of that was charged.
-    assert!(
-        limiter
-            .check_local(Realm::Shared, &[Limit::of(rate, 1)])
-            .unwrap()
-            .is_allowed()
-    );
+    assert!(limiter.check_local(Realm::Shared, &[Limit::of(rate, 1)]).unwrap().is_allowed());
 }
 
 #[test]
@@ -209,41 +149,22 @@ fn names_and_policies_are_checked() {
     let again = limiter.define(Policy::new("p", "2/min").unwrap()).unwrap_err();
     assert_eq!(again.to_string(), "the policy `p` is defined already");
     for name in ["", "per org", "a:b", "{x}", "ü", &"n".repeat(65)] {
-        assert!(
-            matches!(Policy::new(name, "1/min"), Err(Error::InvalidPolicyName { .. })),
-            "{name}"
-        );
+        assert!(matches!(Policy::new(name, "1/min"), Err(Error::InvalidPolicyName { .. })), "{name}");
     }
     for i in 1..Limiter::MAX_POLICIES {
-        limiter
-            .define(Policy::new(&format!("p{i}"), "1/min").unwrap())
-            .unwrap();
+        limiter.define(Policy::new(&format!("p{i}"), "1/min").unwrap()).unwrap();
     }
-    let full = limiter
-        .define(Policy::new("one-more", "1/min").unwrap())
-        .unwrap_err();
+    let full = limiter.define(Policy::new("one-more", "1/min").unwrap()).unwrap_err();
     assert_eq!(full.to_string(), "a limiter holds at most 1024 policies");
     assert_eq!(limiter.policies().count(), Limiter::MAX_POLICIES);
-    assert_eq!(
-        limiter
-            .find("p7")
-            .and_then(|id| limiter.policy(id))
-            .unwrap()
-            .name()
-            .as_str(),
-        "p7"
-    );
+    assert_eq!(limiter.find("p7").and_then(|id| limiter.policy(id)).unwrap().name().as_str(), "p7");
 }
 
 #[test]
 fn a_policy_goes_into_and_out_of_its_dry_run_while_it_runs() {
     let limiter = limiter();
     let policy = limiter.define(Policy::new("p", "1/h").unwrap()).unwrap();
-    let check = || {
-        limiter
-            .check_local(Realm::Shared, &[Limit::of(policy, 1)])
-            .unwrap()
-    };
+    let check = || limiter.check_local(Realm::Shared, &[Limit::of(policy, 1)]).unwrap();
     assert!(check().is_allowed());
     assert!(check().is_denied());
     limiter.set_mode(policy, Mode::DryRun).unwrap();
@@ -257,16 +178,11 @@ fn a_policy_goes_into_and_out_of_its_dry_run_while_it_runs() {
 fn the_local_call_and_the_future_decide_the_same_on_the_same_counters() {
     let limiter = limiter();
     let org = limiter.define(Policy::new("org", "50/h").unwrap()).unwrap();
-    let key = limiter
-        .define(Policy::new("key", "7/s burst 20").unwrap())
-        .unwrap();
+    let key = limiter.define(Policy::new("key", "7/s burst 20").unwrap()).unwrap();
     let acme = tenant("acme");
     let mut random = crate::random::Random(5);
     for step in 0..2000 {
-        let limits = [
-            Limit::whole(org),
-            Limit::of(key, random.below(3)).cost(random.below(3) as u32 + 1),
-        ];
+        let limits = [Limit::whole(org), Limit::of(key, random.below(3)).cost(random.below(3) as u32 + 1)];
         let expected = block_on(limiter.peek(&acme, &limits)).unwrap();
         let got = if step % 2 == 0 {
             limiter.check_local(&acme, &limits).unwrap()
@@ -279,24 +195,16 @@ fn the_local_call_and_the_future_decide_the_same_on_the_same_counters() {
             assert_eq!(got.retry_after(), expected.retry_after(), "step {step}");
             assert_eq!(got.reset_after(), expected.reset_after(), "step {step}");
         }
-        limiter
-            .clock()
-            .advance(Duration::from_millis(random.below(30_000)));
+        limiter.clock().advance(Duration::from_millis(random.below(30_000)));
     }
 }
 
 #[test]
 fn the_binding_limit_is_the_one_to_wait_for_or_the_nearest_to_its_end() {
     let limiter = limiter();
-    let wide = limiter
-        .define(Policy::new("wide", "100/h burst 100").unwrap())
-        .unwrap();
-    let narrow = limiter
-        .define(Policy::new("narrow", "3/min burst 3").unwrap())
-        .unwrap();
-    let slow = limiter
-        .define(Policy::new("slow", "3/day burst 3").unwrap())
-        .unwrap();
+    let wide = limiter.define(Policy::new("wide", "100/h burst 100").unwrap()).unwrap();
+    let narrow = limiter.define(Policy::new("narrow", "3/min burst 3").unwrap()).unwrap();
+    let slow = limiter.define(Policy::new("slow", "3/day burst 3").unwrap()).unwrap();
     let limits = [Limit::of(wide, 1), Limit::of(narrow, 1), Limit::of(slow, 1)];
     let first = limiter.check_local(Realm::Shared, &limits).unwrap();
     assert_eq!(first.binding().unwrap().limit(), 3);
@@ -306,11 +214,7 @@ fn the_binding_limit_is_the_one_to_wait_for_or_the_nearest_to_its_end() {
     let denied = limiter.check_local(Realm::Shared, &limits).unwrap();
     assert_eq!(denied.binding().unwrap().policy(), slow);
     assert_eq!(denied.retry_after(), Some(Duration::from_secs(8 * 3600)));
-    assert_eq!(
-        denied.outcomes()[0].remaining(),
-        96,
-        "what would have been left of the wide limit"
-    );
+    assert_eq!(denied.outcomes()[0].remaining(), 96, "what would have been left of the wide limit");
 }
 
 /// A store that can be switched off.
@@ -323,11 +227,7 @@ struct Switch {
 impl Switch {
     fn on(&self) -> Result<&MemoryStore, StoreError> {
         let off = self.off.load(Ordering::Relaxed);
-        if off {
-            Err(StoreError::new(StoreErrorKind::Unavailable, "switch"))
-        } else {
-            Ok(&self.inner)
-        }
+        if off { Err(StoreError::new(StoreErrorKind::Unavailable, "switch")) } else { Ok(&self.inner) }
     }
 }
 
@@ -367,24 +267,15 @@ impl Store for Switch {
 fn a_store_that_is_away_gives_the_declared_answer_at_once_and_recovers() {
     let store = Arc::new(Switch::default());
     let limiter = Limiter::with_clock(Arc::clone(&store), ManualClock::new());
-    let quarter = OnStoreError::Local {
-        processes: NonZeroU32::new(4).unwrap(),
-    };
+    let quarter = OnStoreError::Local { processes: NonZeroU32::new(4).unwrap() };
     let define = |name: &str, rule: &str, answer| {
-        limiter
-            .define(Policy::new(name, rule).unwrap().on_store_error(answer))
-            .unwrap()
+        limiter.define(Policy::new(name, rule).unwrap().on_store_error(answer)).unwrap()
     };
     let open = define("open", "1/h", OnStoreError::Open);
     let closed = define("closed", "8/h", OnStoreError::Closed);
     let local = define("local", "8/h burst 8", quarter);
     let trial = limiter
-        .define(
-            Policy::new("trial", "1/h")
-                .unwrap()
-                .on_store_error(OnStoreError::Closed)
-                .dry_run(),
-        )
+        .define(Policy::new("trial", "1/h").unwrap().on_store_error(OnStoreError::Closed).dry_run())
         .unwrap();
     let acme = tenant("acme");
     let check = |limits: &[Limit<'_>]| block_on(limiter.check(&acme, limits)).unwrap();
@@ -398,10 +289,7 @@ fn a_store_that_is_away_gives_the_declared_answer_at_once_and_recovers() {
     let decision = check(&[Limit::whole(open), Limit::whole(closed)]);
     assert!(decision.is_denied() && decision.retry_after().is_none());
     assert_eq!(decision.source(), DecisionSource::FailClosed);
-    assert!(
-        check(&[Limit::whole(trial)]).is_allowed(),
-        "a dry run never denies"
-    );
+    assert!(check(&[Limit::whole(trial)]).is_allowed(), "a dry run never denies");
     for left in [1, 0] {
         let decision = check(&[Limit::whole(local), Limit::whole(open)]);
         assert!(decision.is_allowed());
@@ -409,27 +297,14 @@ fn a_store_that_is_away_gives_the_declared_answer_at_once_and_recovers() {
         assert_eq!(decision.outcomes()[0].remaining(), left);
     }
     assert!(check(&[Limit::whole(local)]).is_denied(), "a quarter of 8 is 2");
-    assert!(
-        block_on(limiter.check(&tenant("globex"), &[Limit::whole(local)]))
-            .unwrap()
-            .is_allowed()
-    );
-    assert!(matches!(
-        block_on(limiter.peek(&acme, &[Limit::whole(open)])),
-        Err(Error::Store(_))
-    ));
-    assert!(matches!(
-        block_on(limiter.reset(&acme, &[Limit::whole(open)])),
-        Err(Error::Store(_))
-    ));
+    assert!(block_on(limiter.check(&tenant("globex"), &[Limit::whole(local)])).unwrap().is_allowed());
+    assert!(matches!(block_on(limiter.peek(&acme, &[Limit::whole(open)])), Err(Error::Store(_))));
+    assert!(matches!(block_on(limiter.reset(&acme, &[Limit::whole(open)])), Err(Error::Store(_))));
 
     store.off.store(false, Ordering::Relaxed);
     let decision = check(&[Limit::whole(local)]);
     assert!(decision.is_allowed());
-    assert_eq!(
-        (decision.source(), decision.outcomes()[0].remaining()),
-        (DecisionSource::Store, 7)
-    );
+    assert_eq!((decision.source(), decision.outcomes()[0].remaining()), (DecisionSource::Store, 7));
     assert!(check(&[Limit::whole(open)]).is_allowed());
     assert!(check(&[Limit::whole(open)]).is_denied());
 }
@@ -438,16 +313,9 @@ fn a_store_that_is_away_gives_the_declared_answer_at_once_and_recovers() {
 fn permits_of_the_local_share_are_given_back_there() {
     let store = Arc::new(Switch::default());
     let limiter = Limiter::with_clock(Arc::clone(&store), ManualClock::new());
-    let share = OnStoreError::Local {
-        processes: NonZeroU32::new(2).unwrap(),
-    };
-    let policy = limiter
-        .define(
-            Policy::new("w", "2 concurrent for 1h")
-                .unwrap()
-                .on_store_error(share),
-        )
-        .unwrap();
+    let share = OnStoreError::Local { processes: NonZeroU32::new(2).unwrap() };
+    let policy =
+        limiter.define(Policy::new("w", "2 concurrent for 1h").unwrap().on_store_error(share)).unwrap();
     store.off.store(true, Ordering::Relaxed);
     let acquire = || block_on(limiter.acquire(Realm::Shared, &[Limit::whole(policy)])).unwrap();
     let held = acquire();

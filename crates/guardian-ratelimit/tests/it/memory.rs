@@ -8,9 +8,7 @@ use guardian_ratelimit::{AtCapacity, Limit, Limiter, MemoryConfig, MemoryStore, 
 const START: u64 = 1_700_000_000_000_000_000;
 
 fn limiter(max_keys: usize, at_capacity: AtCapacity) -> Limiter<MemoryStore, ManualClock> {
-    let config = MemoryConfig::default()
-        .with_max_keys(max_keys)
-        .with_at_capacity(at_capacity);
+    let config = MemoryConfig::default().with_max_keys(max_keys).with_at_capacity(at_capacity);
     Limiter::with_clock(MemoryStore::with_config(config), ManualClock::new())
 }
 
@@ -24,9 +22,7 @@ fn flood(
     let (mut allowed, mut denied) = (0, 0);
     for key in keys {
         let now = MonoTime::from_nanos(START + key * 1000);
-        let outcome = limiter
-            .check_one_local_at(realm, &Limit::of(policy, key), now)
-            .unwrap();
+        let outcome = limiter.check_one_local_at(realm, &Limit::of(policy, key), now).unwrap();
         if outcome.denies() {
             denied += 1;
         } else {
@@ -42,22 +38,14 @@ fn a_flood_of_new_keys_costs_no_more_than_the_cap() {
     for realm in [Realm::Shared, Realm::Tenant(&acme)] {
         for at_capacity in [AtCapacity::Evict, AtCapacity::Deny, AtCapacity::Admit] {
             let limiter = limiter(10_000, at_capacity);
-            limiter
-                .define(Policy::new("p", "1/day burst 2").unwrap())
-                .unwrap();
+            limiter.define(Policy::new("p", "1/day burst 2").unwrap()).unwrap();
             flood(&limiter, realm, 0..100_000);
             let full = limiter.store().stats();
-            assert!(
-                full.keys <= 10_000 && full.keys > 4_900,
-                "{at_capacity:?}: {full:?}"
-            );
+            assert!(full.keys <= 10_000 && full.keys > 4_900, "{at_capacity:?}: {full:?}");
             let (allowed, denied) = flood(&limiter, realm, 100_000..500_000);
             let after = limiter.store().stats();
             assert!(after.keys <= 10_000, "{at_capacity:?}: {after:?}");
-            assert!(
-                after.table_bytes <= full.table_bytes + full.table_bytes / 2,
-                "{full:?} to {after:?}"
-            );
+            assert!(after.table_bytes <= full.table_bytes + full.table_bytes / 2, "{full:?} to {after:?}");
             match at_capacity {
                 AtCapacity::Deny => assert_eq!((allowed, denied), (0, 400_000)),
                 _ => assert_eq!((allowed, denied), (400_000, 0)),
@@ -69,27 +57,17 @@ fn a_flood_of_new_keys_costs_no_more_than_the_cap() {
 #[test]
 fn eviction_spares_the_keys_that_are_at_their_limit() {
     let limiter = limiter(10_000, AtCapacity::Evict);
-    let policy = limiter
-        .define(Policy::new("p", "100/day burst 100").unwrap())
-        .unwrap();
+    let policy = limiter.define(Policy::new("p", "100/day burst 100").unwrap()).unwrap();
     let now = MonoTime::from_nanos(START);
     for key in 0..100 {
         let all = Limit::of(policy, u64::MAX - key).cost(100);
-        assert!(
-            !limiter
-                .check_one_local_at(Realm::Shared, &all, now)
-                .unwrap()
-                .denies()
-        );
+        assert!(!limiter.check_one_local_at(Realm::Shared, &all, now).unwrap().denies());
     }
     flood(&limiter, Realm::Shared, 0..200_000);
     let now = MonoTime::from_nanos(START + 200_000_000);
     let still = (0..100).filter(|key| {
         let one = Limit::of(policy, u64::MAX - key);
-        limiter
-            .check_one_local_at(Realm::Shared, &one, now)
-            .unwrap()
-            .denies()
+        limiter.check_one_local_at(Realm::Shared, &one, now).unwrap().denies()
     });
     assert_eq!(still.count(), 100);
 }
@@ -97,9 +75,7 @@ fn eviction_spares_the_keys_that_are_at_their_limit() {
 #[test]
 fn a_tenant_with_a_flood_of_keys_does_not_crowd_out_another() {
     let limiter = limiter(20_000, AtCapacity::Deny);
-    limiter
-        .define(Policy::new("p", "1/day burst 1").unwrap())
-        .unwrap();
+    limiter.define(Policy::new("p", "1/day burst 1").unwrap()).unwrap();
     let loud = TenantId::new("loud").unwrap();
     flood(&limiter, Realm::Tenant(&loud), 0..100_000);
     let served = (0..50).filter(|n| {
@@ -117,44 +93,23 @@ fn idle_keys_make_room_for_new_ones() {
     // A thousand new keys a second, each idle a second later: never more than about two thousand are of use.
     for key in 0..200_000u64 {
         let now = MonoTime::from_nanos(START + key * 1_000_000);
-        let outcome = limiter
-            .check_one_local_at(Realm::Shared, &Limit::of(policy, key), now)
-            .unwrap();
-        assert!(
-            !outcome.denies(),
-            "key {key} was denied: {:?}",
-            limiter.store().stats()
-        );
+        let outcome = limiter.check_one_local_at(Realm::Shared, &Limit::of(policy, key), now).unwrap();
+        assert!(!outcome.denies(), "key {key} was denied: {:?}", limiter.store().stats());
     }
-    assert!(
-        limiter.store().stats().keys < 8_000,
-        "{:?}",
-        limiter.store().stats()
-    );
-    limiter
-        .store()
-        .sweep(MonoTime::from_nanos(START + 300_000_000_000));
-    assert_eq!(
-        (limiter.store().stats().keys, limiter.store().stats().table_bytes),
-        (0, 0)
-    );
+    assert!(limiter.store().stats().keys < 8_000, "{:?}", limiter.store().stats());
+    limiter.store().sweep(MonoTime::from_nanos(START + 300_000_000_000));
+    assert_eq!((limiter.store().stats().keys, limiter.store().stats().table_bytes), (0, 0));
 }
 
 #[test]
 fn two_threads_never_admit_more_than_the_contract() {
-    let rules = [
-        "1000/day burst 1000",
-        "1000/day sliding exact",
-        "1000/day sliding strict 60",
-        "1000/day fixed",
-    ];
+    let rules =
+        ["1000/day burst 1000", "1000/day sliding exact", "1000/day sliding strict 60", "1000/day fixed"];
     let tenants = [TenantId::from(1), TenantId::from(2)];
     for (round, rule) in rules.iter().cycle().take(200).enumerate() {
         let limiter = limiter(10_000, AtCapacity::Evict);
         let narrow = limiter.define(Policy::new("narrow", rule).unwrap()).unwrap();
-        let wide = limiter
-            .define(Policy::new("wide", "1000000/day").unwrap())
-            .unwrap();
+        let wide = limiter.define(Policy::new("wide", "1000000/day").unwrap()).unwrap();
         // One tenant: one shard. Two subjects in the shared realm: two shards, named in opposite order.
         let shared = round % 2 == 0;
         let admitted = AtomicU64::new(0);
@@ -162,11 +117,7 @@ fn two_threads_never_admit_more_than_the_contract() {
             for thread in 0..2 {
                 let (limiter, admitted, tenants) = (&limiter, &admitted, &tenants);
                 scope.spawn(move || {
-                    let realm = if shared {
-                        Realm::Shared
-                    } else {
-                        Realm::Tenant(&tenants[0])
-                    };
+                    let realm = if shared { Realm::Shared } else { Realm::Tenant(&tenants[0]) };
                     let mut limits = [Limit::of(narrow, 7), Limit::of(wide, 8), Limit::of(wide, 9)];
                     if thread == 1 {
                         limits.reverse();
@@ -180,14 +131,8 @@ fn two_threads_never_admit_more_than_the_contract() {
             }
         });
         assert_eq!(admitted.into_inner(), 1000, "round {round}: {rule}");
-        let realm = if shared {
-            Realm::Shared
-        } else {
-            Realm::Tenant(&tenants[0])
-        };
-        let left = limiter
-            .check_local_at(realm, &[Limit::of(wide, 9)], MonoTime::from_nanos(START))
-            .unwrap();
+        let realm = if shared { Realm::Shared } else { Realm::Tenant(&tenants[0]) };
+        let left = limiter.check_local_at(realm, &[Limit::of(wide, 9)], MonoTime::from_nanos(START)).unwrap();
         assert_eq!(
             left.outcomes()[0].remaining(),
             1_000_000 - 1001,
@@ -198,12 +143,7 @@ fn two_threads_never_admit_more_than_the_contract() {
 
 #[test]
 fn times_that_arrive_swapped_admit_no_more() {
-    for rule in [
-        "10/s burst 10",
-        "10/s sliding exact",
-        "10/s sliding strict 10",
-        "10/s fixed",
-    ] {
+    for rule in ["10/s burst 10", "10/s sliding exact", "10/s sliding strict 10", "10/s fixed"] {
         let limiter = limiter(10_000, AtCapacity::Evict);
         let policy = limiter.define(Policy::new("p", rule).unwrap()).unwrap();
         let allowed = (0..1000u64).filter(|step| {

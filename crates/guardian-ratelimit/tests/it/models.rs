@@ -42,19 +42,11 @@ struct BucketModel {
 impl BucketModel {
     fn new(rate: Rate, burst: u32) -> Self {
         let (count, window) = (u128::from(rate.count()), rate.window().as_nanos());
-        let common = (1..=count)
-            .rev()
-            .find(|d| count.is_multiple_of(*d) && window.is_multiple_of(*d))
-            .unwrap();
+        let common =
+            (1..=count).rev().find(|d| count.is_multiple_of(*d) && window.is_multiple_of(*d)).unwrap();
         let (count, window) = (count / common, window / common);
         let k = if count <= 4 { window } else { 4 * window / count };
-        Self {
-            count,
-            window,
-            k,
-            burst: u128::from(burst),
-            full_at: 0,
-        }
+        Self { count, window, k, burst: u128::from(burst), full_at: 0 }
     }
 
     fn unit(&self, now: u64) -> u128 {
@@ -73,16 +65,9 @@ impl Model for BucketModel {
         let (all, cost) = (self.burst * self.k, u128::from(cost) * self.k);
         let admits = taken + cost <= all;
         let left = all.saturating_sub(if admits { taken + cost } else { taken });
-        let retry_after = if admits {
-            Some(0)
-        } else {
-            (cost <= all).then(|| self.nanos(taken + cost - all))
-        };
-        Verdict {
-            admits,
-            remaining: (left / self.k) as u64,
-            retry_after,
-        }
+        let retry_after =
+            if admits { Some(0) } else { (cost <= all).then(|| self.nanos(taken + cost - all)) };
+        Verdict { admits, remaining: (left / self.k) as u64, retry_after }
     }
 
     fn take(&mut self, now: u64, cost: u64) {
@@ -110,9 +95,7 @@ struct HistoryModel<F> {
 
 impl<F: Fn(u64) -> u64> HistoryModel<F> {
     fn counting(&self, now: u64) -> impl Iterator<Item = &(u64, u64)> {
-        self.admitted
-            .iter()
-            .filter(move |(at, _)| (self.leaves_at)(*at) > now)
+        self.admitted.iter().filter(move |(at, _)| (self.leaves_at)(*at) > now)
     }
 }
 
@@ -120,16 +103,10 @@ impl<F: Fn(u64) -> u64> Model for HistoryModel<F> {
     fn decide(&self, now: u64, cost: u64) -> Verdict {
         let used: u64 = self.counting(now).map(|(_, cost)| cost).sum();
         if used + cost <= self.limit {
-            return Verdict {
-                admits: true,
-                remaining: self.limit - used - cost,
-                retry_after: Some(0),
-            };
+            return Verdict { admits: true, remaining: self.limit - used - cost, retry_after: Some(0) };
         }
-        let mut leaving: Vec<_> = self
-            .counting(now)
-            .map(|(at, cost)| ((self.leaves_at)(*at), *cost))
-            .collect();
+        let mut leaving: Vec<_> =
+            self.counting(now).map(|(at, cost)| ((self.leaves_at)(*at), *cost)).collect();
         leaving.sort_unstable();
         let mut left = used;
         let free = leaving.iter().find(|(_, gone)| {
@@ -137,11 +114,7 @@ impl<F: Fn(u64) -> u64> Model for HistoryModel<F> {
             left + cost <= self.limit
         });
         let retry_after = (cost <= self.limit).then(|| free.unwrap().0 - now);
-        Verdict {
-            admits: false,
-            remaining: self.limit.saturating_sub(used),
-            retry_after,
-        }
+        Verdict { admits: false, remaining: self.limit.saturating_sub(used), retry_after }
     }
 
     fn take(&mut self, now: u64, cost: u64) {
@@ -187,12 +160,7 @@ fn model_of(rule: &Rule) -> Box<dyn Model> {
                 Precision::Exact => history(rate, move |at| at + window, exact_moment, 1),
                 Precision::Strict { slices } => {
                     let slice = slice(slices);
-                    history(
-                        rate,
-                        move |at| (at / slice + 1) * slice - 1 + window,
-                        piece,
-                        slice,
-                    )
+                    history(rate, move |at| (at / slice + 1) * slice - 1 + window, piece, slice)
                 }
                 Precision::Lenient { slices } => {
                     let slice = slice(slices);
@@ -236,9 +204,7 @@ fn compare_with_model(seed: u64, mut random_rule: impl FnMut(&mut Random) -> Rul
         let limiter = Limiter::with_clock(std::sync::Arc::clone(&store), ManualClock::new());
         // A name of its own, so that the shared store starts each sequence anew.
         let name = format!("p{}", sequence % 512);
-        let policy = limiter
-            .define(Policy::with_rule(name.parse().unwrap(), rule))
-            .unwrap();
+        let policy = limiter.define(Policy::with_rule(name.parse().unwrap(), rule)).unwrap();
         let tenant = guardian_core::TenantId::from(sequence);
         let mut models: Vec<_> = (0..3).map(|_| model_of(&rule)).collect();
         let mut last_take = [None; 3];
@@ -340,23 +306,13 @@ impl StoreCalls for Limiter<std::sync::Arc<MemoryStore>, ManualClock> {
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 fn random_rate(random: &mut Random, max_count: u64) -> Rate {
     loop {
-        let window = random.pick(&[
-            1_000,
-            10_000,
-            1_000_000,
-            7_000_001,
-            60_000_000,
-            3_600_000_000,
-            86_400_000_000,
-        ]);
+        let window =
+            random.pick(&[1_000, 10_000, 1_000_000, 7_000_001, 60_000_000, 3_600_000_000, 86_400_000_000]);
         let count = random.spread(1, max_count) as u32;
         if let Ok(rate) = Rate::new(count, Duration::from_micros(window)) {
             return rate;
@@ -375,9 +331,7 @@ fn token_bucket_is_the_exact_rational_bucket() {
 
 #[test]
 fn exact_sliding_window_is_the_exact_log() {
-    compare_with_model(2, |random| {
-        Rule::sliding_window(random_rate(random, 40), Precision::Exact).unwrap()
-    });
+    compare_with_model(2, |random| Rule::sliding_window(random_rate(random, 40), Precision::Exact).unwrap());
 }
 
 #[test]
@@ -413,23 +367,16 @@ fn sliding_windows_keep_both_bounds() {
         for precision in [Precision::Strict { slices }, Precision::Lenient { slices }] {
             let limiter = Limiter::with_clock(MemoryStore::new(), ManualClock::new());
             let rule = Rule::sliding_window(rate, precision).unwrap();
-            let policy = limiter
-                .define(Policy::with_rule("p".parse().unwrap(), rule))
-                .unwrap();
+            let policy = limiter.define(Policy::with_rule("p".parse().unwrap(), rule)).unwrap();
             let mut admitted: Vec<(u64, u64)> = Vec::new();
             let mut now = 1_600_000_000_000_000_000 + random.below(window);
             for _ in 0..60 {
                 let cost = random.spread(1, limit);
                 let limits = [Limit::of(policy, Subject::Id(1)).cost(cost as u32)];
-                let decision = limiter
-                    .check_local_at(Realm::Shared, &limits, MonoTime::from_nanos(now))
-                    .unwrap();
+                let decision =
+                    limiter.check_local_at(Realm::Shared, &limits, MonoTime::from_nanos(now)).unwrap();
                 let within = |span: u64| {
-                    admitted
-                        .iter()
-                        .filter(|(at, _)| now - at < span)
-                        .map(|(_, c)| c)
-                        .sum::<u64>()
+                    admitted.iter().filter(|(at, _)| now - at < span).map(|(_, c)| c).sum::<u64>()
                 };
                 let case = format!("sequence {sequence}, {rule}, cost {cost} at {now}: {admitted:?}");
                 match (precision, decision.is_allowed()) {
@@ -464,19 +411,14 @@ fn token_buckets_keep_their_promise_over_every_span() {
             continue;
         };
         let limiter = Limiter::with_clock(MemoryStore::new(), ManualClock::new());
-        let policy = limiter
-            .define(Policy::with_rule("p".parse().unwrap(), rule))
-            .unwrap();
+        let policy = limiter.define(Policy::with_rule("p".parse().unwrap(), rule)).unwrap();
         let mut admitted: Vec<(u64, u128)> = Vec::new();
         let mut now = 1_600_000_000_000_000_000 + random.below(1 << 40);
         let pause = rate.window().as_nanos() as u64 / u64::from(rate.count());
         for _ in 0..200 {
             let cost = random.spread(1, u64::from(burst));
             let limits = [Limit::of(policy, 1).cost(cost as u32)];
-            if limiter
-                .check_local_at(Realm::Shared, &limits, MonoTime::from_nanos(now))
-                .unwrap()
-                .is_allowed()
+            if limiter.check_local_at(Realm::Shared, &limits, MonoTime::from_nanos(now)).unwrap().is_allowed()
             {
                 admitted.push((now, u128::from(cost)));
             }

@@ -12,9 +12,7 @@ fn rules() -> impl Strategy<Value = Rule> {
         (1u64..366).prop_map(|days| Duration::from_secs(days * 86_400)),
     ];
     let rate = (1u32..=1_000_000, window.clone())
-        .prop_filter_map("at most one per nanosecond", |(count, window)| {
-            Rate::new(count, window).ok()
-        });
+        .prop_filter_map("at most one per nanosecond", |(count, window)| Rate::new(count, window).ok());
     prop_oneof![
         (rate.clone(), 1u32..1_000_000)
             .prop_filter_map("fills", |(rate, burst)| Rule::token_bucket(rate, burst).ok()),
@@ -76,11 +74,7 @@ fn people_write_it_in_many_ways() {
         ("1 concurrent for 1min", "1 concurrent for 1min"),
     ];
     for (text, canonical) in same {
-        assert_eq!(
-            text.parse::<Rule>().map(|rule| rule.to_string()).as_deref(),
-            Ok(canonical),
-            "{text}"
-        );
+        assert_eq!(text.parse::<Rule>().map(|rule| rule.to_string()).as_deref(), Ok(canonical), "{text}");
     }
 }
 
@@ -96,39 +90,18 @@ fn errors_say_what_and_where() {
             "100/",
             "invalid rule `100/`: expected a unit; use `ms`, `s`, `min`, `h`, `day` or `week` at byte 4",
         ),
-        (
-            "100/m",
-            "invalid rule `100/m`: unknown unit `m` at byte 4; write `min` for minutes",
-        ),
+        ("100/m", "invalid rule `100/m`: unknown unit `m` at byte 4; write `min` for minutes"),
         (
             "100/fortnight",
             "invalid rule `100/fortnight`: unknown unit `fortnight` at byte 4; use `ms`, `s`, `min`, `h`, `day` or `week`",
         ),
         ("0/s", "invalid rule `0/s`: the count must be 1 to 1000000000"),
-        (
-            "99999999999/s",
-            "invalid rule `99999999999/s`: `99999999999` is too large at byte 0",
-        ),
-        (
-            "1__0/s",
-            "invalid rule `1__0/s`: a `_` must stand between two digits at byte 0",
-        ),
-        (
-            "100/min burst",
-            "invalid rule `100/min burst`: expected a burst at byte 13",
-        ),
-        (
-            "100/min burst 0",
-            "invalid rule `100/min burst 0`: the burst must be 1 to 1000000000",
-        ),
-        (
-            "100/min burst 5 extra",
-            "invalid rule `100/min burst 5 extra`: unexpected `extra` at byte 16",
-        ),
-        (
-            "100/min burst 5 !",
-            "invalid rule `100/min burst 5 !`: unexpected `!` at byte 16",
-        ),
+        ("99999999999/s", "invalid rule `99999999999/s`: `99999999999` is too large at byte 0"),
+        ("1__0/s", "invalid rule `1__0/s`: a `_` must stand between two digits at byte 0"),
+        ("100/min burst", "invalid rule `100/min burst`: expected a burst at byte 13"),
+        ("100/min burst 0", "invalid rule `100/min burst 0`: the burst must be 1 to 1000000000"),
+        ("100/min burst 5 extra", "invalid rule `100/min burst 5 extra`: unexpected `extra` at byte 16"),
+        ("100/min burst 5 !", "invalid rule `100/min burst 5 !`: unexpected `!` at byte 16"),
         (
             "1/day burst 1000000",
             "invalid rule `1/day burst 1000000`: an empty bucket would take more than ten years to fill",

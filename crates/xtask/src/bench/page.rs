@@ -24,12 +24,7 @@ pub(super) struct Run {
 /// `ratio NAME/CASE vs PEER VALUE`, with the bar behind it where there is one; nothing where there is no peer.
 pub(super) fn ratio_line(benchmark: &str, row: &Row) -> Option<String> {
     let peer = row.peer.as_ref()?;
-    Some(format!(
-        "ratio {benchmark}/{} vs {} {}",
-        row.case,
-        peer.name,
-        ratio(row.ours, peer)
-    ))
+    Some(format!("ratio {benchmark}/{} vs {} {}", row.case, peer.name, ratio(row.ours, peer)))
 }
 
 /// The tables of a benchmark and the line about its run.
@@ -47,10 +42,7 @@ pub(super) fn section(
         text.push_str(&match &row.peer {
             Some(peer) => {
                 let (name, theirs) = (&peer.name, duration(peer.theirs));
-                format!(
-                    "| {case} | {name} | {ours} | {theirs} | {} |\n",
-                    ratio(row.ours, peer)
-                )
+                format!("| {case} | {name} | {ours} | {theirs} | {} |\n", ratio(row.ours, peer))
             }
             None => format!("| {case} | | {ours} | | |\n"),
         });
@@ -64,23 +56,15 @@ pub(super) fn section(
     for ((case, key), (value, unit)) in measures {
         text.push_str(&format!("| {case} | {key} | {value} | {unit} |\n"));
     }
-    text.push_str(&format!(
-        "\n{}, `{}`, {}, {}\n",
-        run.date, run.command, run.processor, run.compiler
-    ));
+    text.push_str(&format!("\n{}, `{}`, {}, {}\n", run.date, run.command, run.processor, run.compiler));
     text
 }
 
 /// The page with this section between the benchmark's markers, which are added at the end where they are missing.
 pub(super) fn rewrite(page: &str, benchmark: &str, section: &str) -> String {
-    let (start, end) = (
-        format!("<!-- bench:{benchmark} -->"),
-        format!("<!-- /bench:{benchmark} -->"),
-    );
+    let (start, end) = (format!("<!-- bench:{benchmark} -->"), format!("<!-- /bench:{benchmark} -->"));
     let marked = format!("{start}\n{section}{end}");
-    let parts = page
-        .split_once(&start)
-        .and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let parts = page.split_once(&start).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
     match parts {
         Some((before, after)) => format!("{before}{marked}{after}"),
         None => format!("{}\n\n## {benchmark}\n\n{marked}\n", page.trim_end()),
@@ -92,10 +76,7 @@ fn ratio(ours: f64, peer: &Peer) -> String {
     let ratio = ours / peer.theirs;
     match peer.bar {
         None => format!("{ratio:.3}"),
-        Some(bar) => format!(
-            "{ratio:.3} (bar {bar:.3}, {})",
-            if ratio <= bar { "ok" } else { "over" }
-        ),
+        Some(bar) => format!("{ratio:.3} (bar {bar:.3}, {})", if ratio <= bar { "ok" } else { "over" }),
     }
 }
 
@@ -120,35 +101,16 @@ mod tests {
     use super::*;
 
     fn row(peer: Option<(&str, f64, Option<f64>)>) -> Row {
-        let peer = peer.map(|(name, theirs, bar)| Peer {
-            name: name.to_owned(),
-            theirs,
-            bar,
-        });
-        Row {
-            case: "hot:boxed".to_owned(),
-            ours: 1500.0,
-            peer,
-        }
+        let peer = peer.map(|(name, theirs, bar)| Peer { name: name.to_owned(), theirs, bar });
+        Row { case: "hot:boxed".to_owned(), ours: 1500.0, peer }
     }
 
     #[test]
     fn a_ratio_has_three_decimals_and_its_bar() {
         let line = |peer| ratio_line("rl", &row(peer));
-        assert_eq!(
-            line(Some(("x", 3000.0, None))).unwrap(),
-            "ratio rl/hot:boxed vs x 0.500"
-        );
-        assert!(
-            line(Some(("x", 3000.0, Some(0.5))))
-                .unwrap()
-                .ends_with("0.500 (bar 0.500, ok)")
-        );
-        assert!(
-            line(Some(("x", 1000.0, Some(1.2))))
-                .unwrap()
-                .ends_with("1.500 (bar 1.200, over)")
-        );
+        assert_eq!(line(Some(("x", 3000.0, None))).unwrap(), "ratio rl/hot:boxed vs x 0.500");
+        assert!(line(Some(("x", 3000.0, Some(0.5)))).unwrap().ends_with("0.500 (bar 0.500, ok)"));
+        assert!(line(Some(("x", 1000.0, Some(1.2)))).unwrap().ends_with("1.500 (bar 1.200, over)"));
         assert_eq!(line(None), None);
     }
 
@@ -158,18 +120,13 @@ mod tests {
             [1.2345, 12.345, 123.45].map(duration),
             ["1.234 ns", "12.35 ns", "123.5 ns"].map(str::to_owned)
         );
-        assert_eq!(
-            [1.5e3, 2.5e7, 3e9].map(duration),
-            ["1.500 µs", "25.00 ms", "3.000 s"].map(str::to_owned)
-        );
+        assert_eq!([1.5e3, 2.5e7, 3e9].map(duration), ["1.500 µs", "25.00 ms", "3.000 s"].map(str::to_owned));
     }
 
     #[test]
     fn a_section_has_both_tables_and_its_origin() {
-        let measures = BTreeMap::from([(
-            ("hot".to_owned(), "size".to_owned()),
-            ("24".to_owned(), "bytes".to_owned()),
-        )]);
+        let measures =
+            BTreeMap::from([(("hot".to_owned(), "size".to_owned()), ("24".to_owned(), "bytes".to_owned()))]);
         let run = Run {
             command: "cargo xtask bench rl".to_owned(),
             date: "2026-01-02".to_owned(),

@@ -54,8 +54,7 @@ impl Reports {
         match line.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["measure", place, key, value, unit @ ..] => {
                 if let (Some(case), Ok(_)) = (case(place), value.parse::<f64>()) {
-                    self.measures
-                        .insert((case, (*key).to_owned()), ((*value).to_owned(), unit.join(" ")));
+                    self.measures.insert((case, (*key).to_owned()), ((*value).to_owned(), unit.join(" ")));
                 }
             }
             ["bar", place, "vs", peer, maximum] => {
@@ -73,12 +72,7 @@ pub(super) fn timings(home: &Path) -> Result<Vec<Timing>> {
     let mut found = Vec::new();
     let mut folders = vec![home.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(&folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-        {
+        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
             if path.is_dir() && path.file_name().is_some_and(|name| name == "new") {
                 found.push(
                     timing(&read(&path, "benchmark.json")?, &read(&path, "estimates.json")?).ok_or_else(
@@ -112,11 +106,7 @@ fn timing(benchmark: &Value, estimates: &Value) -> Option<Timing> {
     let case = text("value_str").map_or_else(|| group.to_owned(), |value| format!("{group}/{value}"));
     let nanoseconds = estimates.pointer("/median/point_estimate")?.as_f64()?;
     // A benchmark outside any group has no function.
-    Some(Timing {
-        case,
-        function: text("function_id").unwrap_or_default().to_owned(),
-        nanoseconds,
-    })
+    Some(Timing { case, function: text("function_id").unwrap_or_default().to_owned(), nanoseconds })
 }
 
 /// Every variant of ours beside every peer of the same case.
@@ -131,30 +121,15 @@ pub(super) fn compare(timings: &[Timing], reports: &Reports) -> Vec<Row> {
             continue;
         }
         let case = format!("{}{variant}", ours.case);
-        let peers = timings
-            .iter()
-            .filter(|timing| timing.case == ours.case)
-            .filter_map(|timing| {
-                let name = timing.function.strip_prefix("vs/")?.to_owned();
-                let bar = |case: &String| reports.bars.get(&(case.clone(), name.clone())).copied();
-                Some(Peer {
-                    bar: bar(&case).or_else(|| bar(&ours.case)),
-                    theirs: timing.nanoseconds,
-                    name,
-                })
-            });
+        let peers = timings.iter().filter(|timing| timing.case == ours.case).filter_map(|timing| {
+            let name = timing.function.strip_prefix("vs/")?.to_owned();
+            let bar = |case: &String| reports.bars.get(&(case.clone(), name.clone())).copied();
+            Some(Peer { bar: bar(&case).or_else(|| bar(&ours.case)), theirs: timing.nanoseconds, name })
+        });
         let before = rows.len();
-        rows.extend(peers.map(|peer| Row {
-            case: case.clone(),
-            ours: ours.nanoseconds,
-            peer: Some(peer),
-        }));
+        rows.extend(peers.map(|peer| Row { case: case.clone(), ours: ours.nanoseconds, peer: Some(peer) }));
         if rows.len() == before {
-            rows.push(Row {
-                case,
-                ours: ours.nanoseconds,
-                peer: None,
-            });
+            rows.push(Row { case, ours: ours.nanoseconds, peer: None });
         }
     }
     rows
@@ -166,13 +141,9 @@ pub(super) fn left_out(timings: &[Timing]) -> impl Iterator<Item = String> {
         let ours = |id: &str| id == "guardian" || id.starts_with("guardian:");
         if !ours(function) && !function.starts_with("vs/") {
             let known = "`guardian`, `guardian:VARIANT` or `vs/PEER`";
-            return Some(format!(
-                "left out `{function}` of `{case}`, its id is not {known}"
-            ));
+            return Some(format!("left out `{function}` of `{case}`, its id is not {known}"));
         }
-        let met = timings
-            .iter()
-            .any(|timing| timing.case == *case && ours(&timing.function));
+        let met = timings.iter().any(|timing| timing.case == *case && ours(&timing.function));
         (!met).then(|| format!("left out `{function}` of `{case}`, there is nothing of ours in this case"))
     })
 }
@@ -182,8 +153,7 @@ pub(super) fn unused_bars<'a>(rows: &'a [Row], reports: &'a Reports) -> impl Ite
     let met = |case: &str, name: &str| {
         let matches =
             |row: &Row| row.case == case || row.case.strip_prefix(case).is_some_and(|r| r.starts_with(':'));
-        rows.iter()
-            .any(|row| matches(row) && row.peer.as_ref().is_some_and(|peer| peer.name == name))
+        rows.iter().any(|row| matches(row) && row.peer.as_ref().is_some_and(|peer| peer.name == name))
     };
     let unused = reports.bars.keys().filter(move |(case, name)| !met(case, name));
     unused.map(|(case, name)| format!("nothing was measured for the bar of `{case}` vs `{name}`"))
@@ -220,17 +190,9 @@ mod tests {
         fs::create_dir_all(home.path().join("hot_key/vs_governor/report")).unwrap();
         fs::write(folder.join("benchmark.json"), BENCHMARK).unwrap();
         fs::write(folder.join("estimates.json"), ESTIMATES).unwrap();
-        assert_eq!(
-            timings(home.path()).unwrap(),
-            timings_of(&[("hot_key", "vs/governor", 21.75)])
-        );
+        assert_eq!(timings(home.path()).unwrap(), timings_of(&[("hot_key", "vs/governor", 21.75)]));
         fs::write(folder.join("estimates.json"), "{}").unwrap();
-        assert!(
-            timings(home.path())
-                .unwrap_err()
-                .to_string()
-                .contains("lack an expected field")
-        );
+        assert!(timings(home.path()).unwrap_err().to_string().contains("lack an expected field"));
     }
 
     #[test]
@@ -255,22 +217,11 @@ mod tests {
         let rows = compare(&timings, &Reports::default());
         let pairs: Vec<_> = rows
             .iter()
-            .map(|row| {
-                (
-                    row.case.as_str(),
-                    row.peer.as_ref().map(|peer| peer.name.as_str()),
-                )
-            })
+            .map(|row| (row.case.as_str(), row.peer.as_ref().map(|peer| peer.name.as_str())))
             .collect();
         assert_eq!(
             pairs,
-            [
-                ("a:boxed", Some("x")),
-                ("a:boxed", Some("y")),
-                ("a", Some("x")),
-                ("a", Some("y")),
-                ("b", None)
-            ]
+            [("a:boxed", Some("x")), ("a:boxed", Some("y")), ("a", Some("x")), ("a", Some("y")), ("b", None)]
         );
         let left_out: Vec<_> = left_out(&timings).collect();
         assert_eq!(left_out.len(), 2, "{left_out:?}");
@@ -296,10 +247,7 @@ mod tests {
         let measures: Vec<_> = reports.measures.iter().collect();
         let key = ("a".to_owned(), "bytes".to_owned());
         assert_eq!(measures, [(&key, &("16".to_owned(), "bytes per key".to_owned()))]);
-        let rows = compare(
-            &timings_of(&[("a", "guardian:v", 1.0), ("a", "vs/x", 2.0)]),
-            &reports,
-        );
+        let rows = compare(&timings_of(&[("a", "guardian:v", 1.0), ("a", "vs/x", 2.0)]), &reports);
         assert_eq!(rows[0].peer.as_ref().unwrap().bar, Some(0.9));
         let unused: Vec<_> = unused_bars(&rows, &reports).collect();
         assert_eq!(unused, ["nothing was measured for the bar of `gone` vs `x`"]);

@@ -53,10 +53,9 @@ pub(super) fn programs(needs_postgres: bool, needs_redis: bool) -> Result<Progra
     let found = look();
     match missing(&found, needs_postgres, needs_redis).as_slice() {
         [] => Ok(found),
-        still => Err(Error::failed(format!(
-            "installed but not found on the search path: {}",
-            still.join(" ")
-        ))),
+        still => {
+            Err(Error::failed(format!("installed but not found on the search path: {}", still.join(" "))))
+        }
     }
 }
 
@@ -72,25 +71,12 @@ fn find_postgres() -> Option<PathBuf> {
     // The search path may hold links to some of the programs only; all of them are where the links lead.
     let on_path = process::find("initdb").and_then(|program| fs::canonicalize(program).ok());
     let on_path = on_path.and_then(|program| Some(program.parent()?.to_path_buf()));
-    let debian = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut debian: Vec<_> = debian.map(|entry| entry.path()).collect();
-    debian.sort_by_key(|folder| {
-        folder
-            .file_name()
-            .and_then(|name| name.to_str()?.parse::<u32>().ok())
-    });
-    let complete = |bin: &PathBuf| {
-        ["initdb", "postgres", "pg_isready"]
-            .iter()
-            .all(|name| bin.join(name).is_file())
-    };
-    on_path
-        .into_iter()
-        .chain(debian.into_iter().rev().map(|folder| folder.join("bin")))
-        .find(complete)
+    debian.sort_by_key(|folder| folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
+    let complete =
+        |bin: &PathBuf| ["initdb", "postgres", "pg_isready"].iter().all(|name| bin.join(name).is_file());
+    on_path.into_iter().chain(debian.into_iter().rev().map(|folder| folder.join("bin"))).find(complete)
 }
 
 /// Installs packages if we may, else says in one line what to install.
@@ -111,10 +97,7 @@ fn install(packages: &[&str]) -> Result<()> {
         sudo.args(["-n", "/bin/sh"]);
         sudo
     };
-    command
-        .current_dir(env::temp_dir())
-        .args(["-c", INSTALL, "install"])
-        .args(packages);
+    command.current_dir(env::temp_dir()).args(["-c", INSTALL, "install"]).args(packages);
     // A package manager that is stopped halfway leaves the system broken, so Ctrl-C waits until it is done.
     let status = command.stdin(Stdio::null()).process_group(0).status();
     interrupt::check()?;
@@ -134,10 +117,7 @@ mod tests {
         assert_eq!(missing(&nothing, true, true), ["postgresql", "redis-server"]);
         assert_eq!(missing(&nothing, false, true), ["redis-server"]);
         assert!(missing(&nothing, false, false).is_empty());
-        let redis = Programs {
-            redis: Some("/bin/redis-server".into()),
-            postgres: None,
-        };
+        let redis = Programs { redis: Some("/bin/redis-server".into()), postgres: None };
         assert_eq!(missing(&redis, true, true), ["postgresql"]);
     }
 }

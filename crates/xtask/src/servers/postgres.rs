@@ -32,29 +32,14 @@ pub(super) fn start(bin: &Path, folder: &Path) -> Result<(Server, String)> {
     initdb
         .arg("--pgdata")
         .arg(&data)
-        .args([
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-sync",
-            "--no-instructions",
-        ])
-        .arg(if cfg!(target_os = "macos") {
-            "--locale=en_US.UTF-8"
-        } else {
-            "--locale=C.UTF-8"
-        });
+        .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions"])
+        .arg(if cfg!(target_os = "macos") { "--locale=en_US.UTF-8" } else { "--locale=C.UTF-8" });
     process::output(&mut initdb)?;
     set_up(owner.command(Command::new(bin.join("postgres")), &home), &data)?;
 
     let spawn = |port: u16| {
         let mut command = owner.command(bound_to_us(&bin.join("postgres"), "QUIT"), &home);
-        command
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(&home)
-            .args(["-p", &port.to_string()]);
+        command.arg("-D").arg(&data).arg("-k").arg(&home).args(["-p", &port.to_string()]);
         for setting in [
             "listen_addresses=127.0.0.1",
             "fsync=off",
@@ -73,12 +58,7 @@ pub(super) fn start(bin: &Path, folder: &Path) -> Result<(Server, String)> {
     };
     let ready = |port: u16| {
         let mut probe = Command::new(bin.join("pg_isready"));
-        probe.args([
-            "--quiet",
-            "--host=127.0.0.1",
-            "--timeout=1",
-            &format!("--port={port}"),
-        ]);
+        probe.args(["--quiet", "--host=127.0.0.1", "--timeout=1", &format!("--port={port}")]);
         process::output(&mut probe).is_ok()
     };
     let server = start_on_free_port(spawn, ready)?;
@@ -103,19 +83,13 @@ fn set_up(mut postgres: Command, data: &Path) -> Result<()> {
         // A server that refuses its input tells why on its standard error.
         let _ = input.write_all(text.as_bytes());
     }
-    let output = child
-        .wait_with_output()
-        .map_err(Error::on("cannot wait for `postgres --single`"))?;
+    let output = child.wait_with_output().map_err(Error::on("cannot wait for `postgres --single`"))?;
     let errors = String::from_utf8_lossy(&output.stderr);
     // A failed statement leaves the exit status at success.
     if output.status.success() && !errors.contains("ERROR") && !errors.contains("FATAL") {
         return Ok(());
     }
-    Err(Error::failed(format!(
-        "cannot set up the database: {}\n{}",
-        output.status,
-        errors.trim_end()
-    )))
+    Err(Error::failed(format!("cannot set up the database: {}\n{}", output.status, errors.trim_end())))
 }
 
 /// Who Postgres runs as: it refuses the superuser of the system.
@@ -124,18 +98,14 @@ struct Owner(Option<(u32, u32)>);
 impl Owner {
     /// Ourselves, or an unprivileged user when we are root. The folder is ours, so its owner is who we are.
     fn choose(folder: &Path) -> Result<Self> {
-        let us = fs::metadata(folder)
-            .map_err(Error::on("cannot read the temporary folder"))?
-            .uid();
+        let us = fs::metadata(folder).map_err(Error::on("cannot read the temporary folder"))?.uid();
         if us != 0 {
             return Ok(Self(None));
         }
         let users = fs::read_to_string("/etc/passwd").map_err(Error::on("cannot read `/etc/passwd`"))?;
         let found = ["postgres", "nobody"].iter().find_map(|name| user(&users, name));
         let missing = "postgres does not run as root, and there is no user `postgres` or `nobody`; add one";
-        found
-            .map(|ids| Self(Some(ids)))
-            .ok_or_else(|| Error::failed(missing))
+        found.map(|ids| Self(Some(ids))).ok_or_else(|| Error::failed(missing))
     }
 
     /// Makes the folder theirs.
@@ -152,10 +122,7 @@ impl Owner {
         if let Self(Some((user, group))) = self {
             command.uid(*user).gid(*group);
         }
-        command
-            .current_dir(home)
-            .env("LC_ALL", "C")
-            .env_remove("PGOPTIONS");
+        command.current_dir(home).env("LC_ALL", "C").env_remove("PGOPTIONS");
         command
     }
 }

@@ -12,10 +12,14 @@ use crate::error::Result;
 pub(super) fn start(program: &Path, folder: &Path) -> Result<(Server, String)> {
     let spawn = |port: u16| {
         let mut command = bound_to_us(program, "TERM");
-        command
-            .current_dir(folder)
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.current_dir(folder).args(["--port", &port.to_string(), "--bind", "127.0.0.1"]).args([
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+        ]);
         Server::spawn("redis", command, port, "TERM", folder.join("redis.log"))
     };
     let server = start_on_free_port(spawn, |port| ping(port).unwrap_or(false))?;

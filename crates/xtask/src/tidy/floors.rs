@@ -63,15 +63,8 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for member in workspace.members() {
         if floor(&member.name).is_none() && !is_outside(&member.name) {
-            let remedy = format!(
-                "give `{}` a floor in crates/xtask/src/tidy/floors.rs",
-                member.name
-            );
-            violations.push(Violation::new(
-                RULE,
-                member.folder.as_deref().unwrap_or_default(),
-                remedy,
-            ));
+            let remedy = format!("give `{}` a floor in crates/xtask/src/tidy/floors.rs", member.name);
+            violations.push(Violation::new(RULE, member.folder.as_deref().unwrap_or_default(), remedy));
         }
         for dependency in &member.dependencies {
             if let Some(remedy) = fault(&member.name, &dependency.name, dependency.dev) {
@@ -106,9 +99,9 @@ fn fault(from: &str, to: &str, dev: bool) -> Option<String> {
         Ordering::Equal if own == DOMAINS => {
             Some("let the two domains meet through events or a port".to_owned())
         }
-        Ordering::Equal | Ordering::Less => Some(format!(
-            "floor {own} may only use floors below it, not floor {used}"
-        )),
+        Ordering::Equal | Ordering::Less => {
+            Some(format!("floor {own} may only use floors below it, not floor {used}"))
+        }
     }
 }
 
@@ -135,15 +128,8 @@ mod tests {
             ..Package::default()
         };
         let packages = edges.iter().map(package).collect();
-        let workspace = Workspace {
-            root: PathBuf::new(),
-            target: PathBuf::new(),
-            packages,
-        };
-        check(&workspace)
-            .into_iter()
-            .map(|violation| violation.place)
-            .collect()
+        let workspace = Workspace { root: PathBuf::new(), target: PathBuf::new(), packages };
+        check(&workspace).into_iter().map(|violation| violation.place).collect()
     }
 
     #[test]
@@ -182,9 +168,6 @@ mod tests {
 
     #[test]
     fn a_crate_without_a_floor_is_a_violation() {
-        assert_eq!(
-            violations(&[("guardian-novel", "serde")]),
-            ["crates/guardian-novel"]
-        );
+        assert_eq!(violations(&[("guardian-novel", "serde")]), ["crates/guardian-novel"]);
     }
 }

@@ -26,14 +26,8 @@ const TOOLING: [&str; 1] = ["MPL-2.0"];
 
 /// Packages that stay out, whatever their licence.
 const BANNED: [(&str, &str); 2] = [
-    (
-        "openidconnect",
-        "its cryptography is a generation old; verify tokens with the crates already here",
-    ),
-    (
-        "standardwebhooks",
-        "guardian-webhook signs by the same specification",
-    ),
+    ("openidconnect", "its cryptography is a generation old; verify tokens with the crates already here"),
+    ("standardwebhooks", "guardian-webhook signs by the same specification"),
 ];
 
 /// The last version of evalexpr with a permissive licence.
@@ -79,20 +73,12 @@ fn ban(package: &Package) -> Option<String> {
 /// The ids of the packages that a user of a library crate compiles or runs.
 fn shipped(workspace: &Workspace) -> BTreeSet<&str> {
     let by_id: BTreeMap<&str, &Package> = workspace.packages.iter().map(|p| (p.id.as_str(), p)).collect();
-    let libraries = workspace
-        .members()
-        .filter(|member| !floors::is_outside(&member.name));
+    let libraries = workspace.members().filter(|member| !floors::is_outside(&member.name));
     let mut pending: Vec<&str> = libraries.map(|member| member.id.as_str()).collect();
     let mut reached = BTreeSet::new();
     while let Some(id) = pending.pop() {
         if let Some(package) = by_id.get(id).filter(|_| reached.insert(id)) {
-            pending.extend(
-                package
-                    .edges
-                    .iter()
-                    .filter(|(_, shipped)| *shipped)
-                    .map(|(to, _)| to.as_str()),
-            );
+            pending.extend(package.edges.iter().filter(|(_, shipped)| *shipped).map(|(to, _)| to.as_str()));
         }
     }
     reached
@@ -111,20 +97,13 @@ mod tests {
             version: version.to_owned(),
             licence: licence.map(str::to_owned),
             folder: name.starts_with("guardian").then(|| format!("crates/{name}")),
-            edges: edges
-                .iter()
-                .map(|(to, shipped)| ((*to).to_owned(), *shipped))
-                .collect(),
+            edges: edges.iter().map(|(to, shipped)| ((*to).to_owned(), *shipped)).collect(),
             ..Package::default()
         }
     }
 
     fn places(packages: Vec<Package>) -> Vec<String> {
-        let workspace = Workspace {
-            root: PathBuf::new(),
-            target: PathBuf::new(),
-            packages,
-        };
+        let workspace = Workspace { root: PathBuf::new(), target: PathBuf::new(), packages };
         check(&workspace)
             .into_iter()
             .map(|violation| format!("{}: {}", violation.rule, violation.place))

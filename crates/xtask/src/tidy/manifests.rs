@@ -25,23 +25,14 @@ pub(super) fn check(folder: &str, name: &str, manifest: &str, readme: &str) -> V
     // Members outside `crates/` have no users to read a table; there the comment is enough.
     let readme = folder.starts_with("crates/").then_some(readme);
     remedies.extend(features(&table, manifest, readme));
-    remedies
-        .into_iter()
-        .map(|remedy| Violation::new(RULE, &path, remedy))
-        .collect()
+    remedies.into_iter().map(|remedy| Violation::new(RULE, &path, remedy)).collect()
 }
 
 fn inheritance(manifest: &Table) -> Vec<String> {
-    let inherits = |key: &str| {
-        manifest
-            .get("package")
-            .and_then(|package| package.get(key))
-            .is_some_and(is_inherited)
-    };
+    let inherits =
+        |key: &str| manifest.get("package").and_then(|package| package.get(key)).is_some_and(is_inherited);
     let missing = INHERITED.iter().filter(|key| !inherits(key));
-    let mut remedies: Vec<_> = missing
-        .map(|key| format!("take `{key}` from the workspace"))
-        .collect();
+    let mut remedies: Vec<_> = missing.map(|key| format!("take `{key}` from the workspace")).collect();
     if manifest.get("lints").is_none_or(|lints| !is_inherited(lints)) {
         remedies.push("take `lints` from the workspace".to_owned());
     }
@@ -50,29 +41,19 @@ fn inheritance(manifest: &Table) -> Vec<String> {
 
 /// Every dependency comes from the workspace, but for the crate itself, which tests name to turn their kit on.
 fn dependencies(manifest: &Table, name: &str) -> Vec<String> {
-    let targets = manifest
-        .get("target")
-        .and_then(Value::as_table)
-        .into_iter()
-        .flat_map(Table::values);
+    let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let tables = targets.filter_map(Value::as_table).chain([manifest]);
     let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
     let named = tables
         .flat_map(|table| kinds.iter().filter_map(|kind| table.get(*kind)?.as_table()))
         .flat_map(Table::iter)
         .filter(|(dependency, value)| !(is_inherited(value) || (*dependency == name && is_own_path(value))));
-    named
-        .map(|(dependency, _)| format!("take the version of `{dependency}` from the workspace"))
-        .collect()
+    named.map(|(dependency, _)| format!("take the version of `{dependency}` from the workspace")).collect()
 }
 
 /// Every feature has a comment right above it and, where there is a README to check, a row in a table of it.
 fn features(manifest: &Table, text: &str, readme: Option<&str>) -> Vec<String> {
-    let names = manifest
-        .get("features")
-        .and_then(Value::as_table)
-        .into_iter()
-        .flat_map(Table::keys);
+    let names = manifest.get("features").and_then(Value::as_table).into_iter().flat_map(Table::keys);
     let mut remedies = Vec::new();
     for feature in names.filter(|name| *name != "default") {
         if !is_commented(feature, text) {
@@ -81,9 +62,7 @@ fn features(manifest: &Table, text: &str, readme: Option<&str>) -> Vec<String> {
         let quoted = format!("`{feature}`");
         let is_row = |line: &str| line.trim_start().starts_with('|') && line.contains(&quoted);
         if !readme.is_none_or(|readme| readme.lines().any(is_row)) {
-            remedies.push(format!(
-                "give the feature {quoted} a row in the feature table of README.md"
-            ));
+            remedies.push(format!("give the feature {quoted} a row in the feature table of README.md"));
         }
     }
     remedies
@@ -91,19 +70,10 @@ fn features(manifest: &Table, text: &str, readme: Option<&str>) -> Vec<String> {
 
 /// Whether a comment stands right above the feature's line in the section of the features.
 fn is_commented(feature: &str, text: &str) -> bool {
-    let section = text
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| *line != "[features]")
-        .skip(1);
+    let section = text.lines().map(str::trim).skip_while(|line| *line != "[features]").skip(1);
     let mut above = "";
     for line in section.take_while(|line| !line.starts_with("[") || line.starts_with("[\"")) {
-        let key = line
-            .split('=')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .trim_matches('"');
+        let key = line.split('=').next().unwrap_or_default().trim().trim_matches('"');
         if key == feature && line.contains('=') {
             return above.starts_with('#');
         }
@@ -161,16 +131,8 @@ workspace = true
     #[test]
     fn what_is_not_inherited_is_a_violation() {
         for (from, to, remedy) in [
-            (
-                "edition.workspace = true",
-                "edition = \"2024\"",
-                "take `edition` from the workspace",
-            ),
-            (
-                "license.workspace = true",
-                "",
-                "take `license` from the workspace",
-            ),
+            ("edition.workspace = true", "edition = \"2024\"", "take `edition` from the workspace"),
+            ("license.workspace = true", "", "take `license` from the workspace"),
             ("[lints]\nworkspace = true", "", "take `lints` from the workspace"),
             (
                 "{ workspace = true, optional = true }",
@@ -198,14 +160,8 @@ workspace = true
         let row = "give the feature `redis` a row in the feature table of README.md";
         assert_eq!(remedies(GOOD, "The feature `redis` in prose."), [row]);
         let comment = "write a comment right above the feature `redis`";
-        assert_eq!(
-            remedies(&GOOD.replace("# Keeps state in Redis.\n", ""), README),
-            [comment]
-        );
-        assert_eq!(
-            remedies(&GOOD.replace("in Redis.\n", "in Redis.\n\n"), README),
-            [comment]
-        );
+        assert_eq!(remedies(&GOOD.replace("# Keeps state in Redis.\n", ""), README), [comment]);
+        assert_eq!(remedies(&GOOD.replace("in Redis.\n", "in Redis.\n\n"), README), [comment]);
     }
 
     #[test]

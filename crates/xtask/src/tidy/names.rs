@@ -5,15 +5,8 @@ use std::collections::BTreeSet;
 use super::{File, Violation};
 
 /// Names under `crates/` that say nothing about what is inside.
-const VAGUE: [&str; 7] = [
-    "mod.rs",
-    "util.rs",
-    "utils.rs",
-    "helpers.rs",
-    "common.rs",
-    "misc.rs",
-    "prelude.rs",
-];
+const VAGUE: [&str; 7] =
+    ["mod.rs", "util.rs", "utils.rs", "helpers.rs", "common.rs", "misc.rs", "prelude.rs"];
 
 /// Everything that may be at the top level.
 const TOP_LEVEL: [&str; 17] = [
@@ -51,18 +44,11 @@ pub(super) fn check(files: &[File]) -> Vec<Violation> {
                 "name the file for its folder, beside the folder",
             ));
         } else if VAGUE.contains(&name) {
-            violations.push(Violation::new(
-                "names",
-                *path,
-                "name the file for the concept inside",
-            ));
+            violations.push(Violation::new("names", *path, "name the file for the concept inside"));
         }
     }
     let top: BTreeSet<&str> = paths.iter().filter_map(|path| path.split('/').next()).collect();
-    for entry in top
-        .into_iter()
-        .filter(|entry| !TOP_LEVEL.contains(entry) && *entry != FUZZ)
-    {
+    for entry in top.into_iter().filter(|entry| !TOP_LEVEL.contains(entry) && *entry != FUZZ) {
         violations.push(Violation::new(
             "top-level",
             entry,
@@ -79,19 +65,12 @@ mod tests {
 
     fn places(paths: &[&str]) -> Vec<String> {
         let files: Vec<_> = paths.iter().map(|path| file(path, "")).collect();
-        check(&files)
-            .into_iter()
-            .map(|violation| violation.place)
-            .collect()
+        check(&files).into_iter().map(|violation| violation.place).collect()
     }
 
     #[test]
     fn vague_names_are_violations() {
-        let bad = [
-            "crates/a/src/store/mod.rs",
-            "crates/a/src/utils.rs",
-            "crates/a/tests/it/common.rs",
-        ];
+        let bad = ["crates/a/src/store/mod.rs", "crates/a/src/utils.rs", "crates/a/tests/it/common.rs"];
         assert_eq!(places(&bad), bad);
         assert!(places(&["crates/a/src/store.rs", "crates/a/src/model.rs", "docs/common.rs"]).is_empty());
     }

@@ -6,12 +6,7 @@ const RULE: &str = "pages";
 
 /// Checks the pages; `libraries` are the folders of the library crates.
 pub(super) fn check(files: &[File], libraries: &[String]) -> Vec<Violation> {
-    let text = |path: &str| {
-        files
-            .iter()
-            .find(|file| file.path == path)
-            .map(|file| file.text.as_str())
-    };
+    let text = |path: &str| files.iter().find(|file| file.path == path).map(|file| file.text.as_str());
     let mut violations = Vec::new();
     for library in libraries {
         let readme = format!("{library}/README.md");
@@ -26,11 +21,7 @@ pub(super) fn check(files: &[File], libraries: &[String]) -> Vec<Violation> {
     }
     let first = text("CHANGELOG.md").and_then(|page| page.lines().find(|line| line.starts_with("## ")));
     if !first.is_some_and(|heading| heading.contains("Unreleased")) {
-        violations.push(Violation::new(
-            RULE,
-            "CHANGELOG.md",
-            "begin with a heading `## [Unreleased]`",
-        ));
+        violations.push(Violation::new(RULE, "CHANGELOG.md", "begin with a heading `## [Unreleased]`"));
     }
     let summary = text("docs/SUMMARY.md").unwrap_or_default();
     let pages = files.iter().filter_map(|file| file.path.strip_prefix("docs/"));
@@ -52,14 +43,8 @@ mod tests {
         vec![
             file("CHANGELOG.md", "# Changes\n\n## [Unreleased]\n\n## 0.1.0\n"),
             file("crates/guardian-a/README.md", "# guardian-a\n"),
-            file(
-                "crates/guardian-a/src/lib.rs",
-                "#![doc = include_str!(\"../README.md\")]\n",
-            ),
-            file(
-                "docs/SUMMARY.md",
-                "- [Architecture](architecture.md)\n- [Audit](./guides/audit.md)\n",
-            ),
+            file("crates/guardian-a/src/lib.rs", "#![doc = include_str!(\"../README.md\")]\n"),
+            file("docs/SUMMARY.md", "- [Architecture](architecture.md)\n- [Audit](./guides/audit.md)\n"),
             file("docs/architecture.md", ""),
             file("docs/guides/audit.md", ""),
         ]
@@ -77,11 +62,7 @@ mod tests {
 
     #[test]
     fn each_missing_page_is_a_violation() {
-        for path in [
-            "CHANGELOG.md",
-            "crates/guardian-a/README.md",
-            "crates/guardian-a/src/lib.rs",
-        ] {
+        for path in ["CHANGELOG.md", "crates/guardian-a/README.md", "crates/guardian-a/src/lib.rs"] {
             let mut files = good();
             files.retain(|file| file.path != path);
             assert_eq!(places(&files), [path]);

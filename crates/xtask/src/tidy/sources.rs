@@ -11,14 +11,8 @@ const LARGEST_CORE: usize = 1100;
 
 /// Attributes that may not start a line under `crates/`, and what to do instead.
 const SILENCERS: [(&str, &str); 3] = [
-    (
-        "#[allow(",
-        "write `#[expect(..., reason = \"...\")]`, which ends with its cause",
-    ),
-    (
-        "#![allow(",
-        "write `#![expect(..., reason = \"...\")]`, which ends with its cause",
-    ),
+    ("#[allow(", "write `#[expect(..., reason = \"...\")]`, which ends with its cause"),
+    ("#![allow(", "write `#![expect(..., reason = \"...\")]`, which ends with its cause"),
     ("#[ignore", "let the test run, or fail and say what it lacks"),
 ];
 
@@ -27,9 +21,7 @@ pub(super) fn check(files: &[File], libraries: &[String]) -> Vec<Violation> {
     let mut violations = Vec::new();
     let sources = |folder: &str| {
         let folder = format!("{folder}/");
-        files
-            .iter()
-            .filter(move |file| file.path.starts_with(&folder) && file.path.ends_with(".rs"))
+        files.iter().filter(move |file| file.path.starts_with(&folder) && file.path.ends_with(".rs"))
     };
     for file in ["crates", "examples", "benches"].into_iter().flat_map(sources) {
         let lines = file.text.lines().count();
@@ -40,10 +32,7 @@ pub(super) fn check(files: &[File], libraries: &[String]) -> Vec<Violation> {
     }
     for library in libraries {
         let root = format!("{library}/src/lib.rs");
-        let lines = files
-            .iter()
-            .find(|file| file.path == root)
-            .map_or(0, |file| file.text.lines().count());
+        let lines = files.iter().find(|file| file.path == root).map_or(0, |file| file.text.lines().count());
         if lines > LONGEST_ROOT {
             let remedy = format!("move logic into modules, it has {lines} lines of at most {LONGEST_ROOT}");
             violations.push(Violation::new("sizes", root, remedy));
@@ -64,11 +53,7 @@ pub(super) fn check(files: &[File], libraries: &[String]) -> Vec<Violation> {
 /// module may name them.
 fn silencers(file: &File) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for (number, line) in file
-        .text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.trim_start().starts_with('#'))
+    for (number, line) in file.text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with('#'))
     {
         for (attribute, remedy) in SILENCERS {
             if line.contains(attribute) {
@@ -90,30 +75,18 @@ mod tests {
 
     fn places(files: &[File]) -> Vec<String> {
         let found = check(files, &["crates/guardian-a".to_owned()]);
-        found
-            .into_iter()
-            .map(|violation| format!("{} {}", violation.rule, violation.place))
-            .collect()
+        found.into_iter().map(|violation| format!("{} {}", violation.rule, violation.place)).collect()
     }
 
     #[test]
     fn long_files_are_violations() {
         let lines = |count| "\n".repeat(count);
         assert!(
-            places(&[
-                file("crates/a/src/b.rs", &lines(800)),
-                file("docs/long.md", &lines(9000))
-            ])
-            .is_empty()
+            places(&[file("crates/a/src/b.rs", &lines(800)), file("docs/long.md", &lines(9000))]).is_empty()
         );
-        assert_eq!(
-            places(&[file("benches/x.rs", &lines(801))]),
-            ["sizes benches/x.rs"]
-        );
-        let roots = [
-            file("crates/guardian-a/src/lib.rs", &lines(121)),
-            file("crates/xtask/src/lib.rs", &lines(121)),
-        ];
+        assert_eq!(places(&[file("benches/x.rs", &lines(801))]), ["sizes benches/x.rs"]);
+        let roots =
+            [file("crates/guardian-a/src/lib.rs", &lines(121)), file("crates/xtask/src/lib.rs", &lines(121))];
         assert_eq!(places(&roots), ["sizes crates/guardian-a/src/lib.rs"]);
         let core = ["a", "b"].map(|name| file(&format!("crates/guardian-core/src/{name}.rs"), &lines(600)));
         assert_eq!(places(&core), ["sizes crates/guardian-core/src"]);
@@ -124,10 +97,7 @@ mod tests {
         let source = "#![allow(dead_code)]\n    #[allow(unused)]\n#[test] #[ignore = \"slow\"]\n#[expect(a)]\n\
                       // not #[allow(x)]\nlet text = \"#[allow(\";\n";
         let found = places(&[file("crates/a/src/b.rs", source)]);
-        assert_eq!(
-            found,
-            [1, 2, 3].map(|line| format!("attributes crates/a/src/b.rs:{line}"))
-        );
+        assert_eq!(found, [1, 2, 3].map(|line| format!("attributes crates/a/src/b.rs:{line}")));
         assert!(places(&[file("fuzz/a.rs", source)]).is_empty());
     }
 }

@@ -4,10 +4,7 @@
 ///
 /// `AND` binds tighter than `OR`; `X WITH Y` is one licence. SPDX specification 2.3, annex D.
 pub(super) fn satisfied(expression: &str, accepts: &dyn Fn(&str) -> bool) -> Option<bool> {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let mut words: Vec<&str> = spaced.split_whitespace().rev().collect();
     let result = either(&mut words, accepts)?;
     words.is_empty().then_some(result)
@@ -43,9 +40,7 @@ fn one(words: &mut Vec<&str>, accepts: &dyn Fn(&str) -> bool) -> Option<bool> {
         ")" | "AND" | "OR" | "WITH" => None,
         licence if words.last() == Some(&"WITH") => {
             words.pop();
-            let exception = words
-                .pop()
-                .filter(|word| !matches!(*word, "(" | ")" | "AND" | "OR" | "WITH"))?;
+            let exception = words.pop().filter(|word| !matches!(*word, "(" | ")" | "AND" | "OR" | "WITH"))?;
             Some(accepts(&format!("{licence} WITH {exception}")))
         }
         licence => Some(accepts(licence)),
@@ -57,9 +52,7 @@ mod tests {
     use super::*;
 
     fn check(expression: &str) -> Option<bool> {
-        satisfied(expression, &|licence| {
-            matches!(licence, "MIT" | "ISC" | "Apache-2.0 WITH LLVM-exception")
-        })
+        satisfied(expression, &|licence| matches!(licence, "MIT" | "ISC" | "Apache-2.0 WITH LLVM-exception"))
     }
 
     #[test]
@@ -76,30 +69,17 @@ mod tests {
         ] {
             assert_eq!(check(good), Some(true), "{good}");
         }
-        for bad in [
-            "GPL-3.0",
-            "MIT AND GPL-3.0",
-            "(MIT OR ISC) AND GPL-3.0",
-            "Apache-2.0",
-            "MIT WITH GPL-exception",
-        ] {
+        for bad in
+            ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-3.0", "Apache-2.0", "MIT WITH GPL-exception"]
+        {
             assert_eq!(check(bad), Some(false), "{bad}");
         }
     }
 
     #[test]
     fn nonsense_is_told_apart() {
-        for nonsense in [
-            "",
-            "MIT OR",
-            "OR MIT",
-            "(MIT",
-            "MIT)",
-            "MIT ISC",
-            "MIT WITH",
-            "AND",
-            "MIT WITH OR",
-        ] {
+        for nonsense in ["", "MIT OR", "OR MIT", "(MIT", "MIT)", "MIT ISC", "MIT WITH", "AND", "MIT WITH OR"]
+        {
             assert_eq!(check(nonsense), None, "{nonsense}");
         }
     }

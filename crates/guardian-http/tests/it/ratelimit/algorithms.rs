@@ -12,15 +12,9 @@ async fn token_bucket() {
 
     // 100 a minute are one every 0.6 s, so three tokens take 1.8 s.
     let policies = r#""bucket";q=3;w=2"#;
-    ask(&service, request())
-        .await
-        .expect(200, policies, r#""bucket";r=2;t=1"#, "");
-    ask(&service, request())
-        .await
-        .expect(200, policies, r#""bucket";r=1;t=2"#, "");
-    ask(&service, request())
-        .await
-        .expect(200, policies, r#""bucket";r=0;t=2"#, "");
+    ask(&service, request()).await.expect(200, policies, r#""bucket";r=2;t=1"#, "");
+    ask(&service, request()).await.expect(200, policies, r#""bucket";r=1;t=2"#, "");
+    ask(&service, request()).await.expect(200, policies, r#""bucket";r=0;t=2"#, "");
     let denied = ask(&service, request()).await;
     denied.expect(429, policies, r#""bucket";r=0;t=1"#, "1");
     assert_eq!(
@@ -43,9 +37,7 @@ async fn a_plain_rate_is_told_as_it_is_written() {
     let fixture = Fixture::new();
     let policy = fixture.define("plain", "1000/h");
     let service = service(RateLimitLayer::shared(&fixture.limiter).whole(policy));
-    ask(&service, request())
-        .await
-        .expect(200, r#""plain";q=1000;w=3600"#, r#""plain";r=999;t=4"#, "");
+    ask(&service, request()).await.expect(200, r#""plain";q=1000;w=3600"#, r#""plain";r=999;t=4"#, "");
 }
 
 #[tokio::test]
@@ -54,13 +46,9 @@ async fn exact_sliding_window() {
     let policy = fixture.define("window", "2/min sliding");
     let service = service(RateLimitLayer::shared(&fixture.limiter).whole(policy));
     let policies = r#""window";q=2;w=60"#;
-    ask(&service, request())
-        .await
-        .expect(200, policies, r#""window";r=1;t=60"#, "");
+    ask(&service, request()).await.expect(200, policies, r#""window";r=1;t=60"#, "");
     fixture.advance_millis(20_500);
-    ask(&service, request())
-        .await
-        .expect(200, policies, r#""window";r=0;t=60"#, "");
+    ask(&service, request()).await.expect(200, policies, r#""window";r=0;t=60"#, "");
     let denied = ask(&service, request()).await;
     denied.expect(429, policies, r#""window";r=0;t=40"#, "40");
     assert_eq!(
@@ -97,9 +85,7 @@ async fn fixed_window() {
     let service = service(RateLimitLayer::shared(&fixture.limiter).whole(policy));
     fixture.advance_millis(86_400_000 - 1500);
     let policies = r#""daily";q=1;w=86400"#;
-    ask(&service, request())
-        .await
-        .expect(200, policies, r#""daily";r=0;t=2"#, "");
+    ask(&service, request()).await.expect(200, policies, r#""daily";r=0;t=2"#, "");
     let denied = ask(&service, request()).await;
     denied.expect(429, policies, r#""daily";r=0;t=2"#, "2");
     assert_eq!(
@@ -115,7 +101,5 @@ async fn the_shortest_wait_is_a_second() {
     let policy = fixture.define("fast", "1000/s burst 1");
     let service = service(RateLimitLayer::shared(&fixture.limiter).whole(policy));
     ask(&service, request()).await;
-    ask(&service, request())
-        .await
-        .expect(429, r#""fast";q=1;w=1"#, r#""fast";r=0;t=1"#, "1");
+    ask(&service, request()).await.expect(429, r#""fast";q=1;w=1"#, r#""fast";r=0;t=1"#, "1");
 }

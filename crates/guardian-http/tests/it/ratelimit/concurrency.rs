@@ -38,9 +38,7 @@ async fn a_denied_request_holds_nothing() {
     let fixture = Fixture::new();
     let exports = fixture.define("exports", "5 concurrent for 10min");
     let rate = fixture.define("rate", "1/min");
-    let builder = RateLimitLayer::shared(&fixture.limiter)
-        .whole(exports)
-        .whole(rate);
+    let builder = RateLimitLayer::shared(&fixture.limiter).whole(exports).whole(rate);
     let service = service(builder.cost(|_| 1));
     let held = service.clone().oneshot(request()).await.unwrap();
     for _ in 0..10 {

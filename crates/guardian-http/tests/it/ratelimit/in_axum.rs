@@ -18,18 +18,10 @@ async fn ask(router: &Router, method: &str, path: &str) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     let peer: SocketAddr = ([192, 0, 2, 7], 4711).into();
     request.extensions_mut().unwrap().insert(ConnectInfo(peer));
-    let response = router
-        .clone()
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
+    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer {
-        status: head.status,
-        headers: head.headers,
-        body: String::from_utf8(body.to_vec()).unwrap(),
-    }
+    Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
 #[tokio::test]
@@ -55,12 +47,7 @@ async fn addresses_before_authentication_and_routes_behind() {
 
     let policies = r#""per-endpoint";q=2;w=60, "per-address";q=100;w=60"#;
     let first = ask(&router, "GET", "/contacts/1").await;
-    first.expect(
-        200,
-        policies,
-        r#""per-endpoint";r=1;t=30, "per-address";r=99;t=1"#,
-        "",
-    );
+    first.expect(200, policies, r#""per-endpoint";r=1;t=30, "per-address";r=99;t=1"#, "");
     assert_eq!(first.body, "contact");
     // Another contact is the same endpoint, and so is a HEAD.
     let head = ask(&router, "HEAD", "/contacts/2").await;
@@ -88,9 +75,7 @@ async fn a_server_that_does_not_tell_addresses_is_told_so() {
         By::client_addr(TrustedProxies::none()),
         refuse,
     );
-    let router = Router::new()
-        .route("/", get(|| async {}))
-        .layer(layer.build().unwrap());
+    let router = Router::new().route("/", get(|| async {})).layer(layer.build().unwrap());
     let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
     assert_eq!(response.status(), 503);
 }

@@ -22,10 +22,7 @@ async fn admitted(by: By, requests: Vec<Request<()>>) -> usize {
 }
 
 fn with_header(mut request: Request<()>, name: &'static str, value: &str) -> Request<()> {
-    request.headers_mut().append(
-        HeaderName::from_static(name),
-        HeaderValue::from_str(value).unwrap(),
-    );
+    request.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     request
 }
 
@@ -46,10 +43,7 @@ async fn an_invented_header_is_no_fresh_allowance() {
     assert_eq!(admitted(By::client_addr(proxies()), behind.collect()).await, 1);
     // Nobody is believed unless the host says so.
     let unknown = (0..20).map(|n| forwarded("10.0.0.2", &format!("198.51.100.{n}")));
-    assert_eq!(
-        admitted(By::client_addr(TrustedProxies::none()), unknown.collect()).await,
-        1
-    );
+    assert_eq!(admitted(By::client_addr(TrustedProxies::none()), unknown.collect()).await, 1);
 }
 
 #[tokio::test]
@@ -76,10 +70,7 @@ async fn actors_are_counted_by_kind_and_id() {
     let key = || of(Actor::api_key("7").unwrap());
     assert_eq!(admitted(By::actor(), vec![user(), key(), user(), key()]).await, 2);
     // The key has no user, so it is one of those without: together.
-    assert_eq!(
-        admitted(By::user(), vec![user(), user(), key(), request()]).await,
-        2
-    );
+    assert_eq!(admitted(By::user(), vec![user(), user(), key(), request()]).await, 2);
     assert_eq!(admitted(By::api_key(), vec![user(), key(), key()]).await, 2);
 }
 
@@ -98,16 +89,10 @@ async fn secrets_are_counted_by_digest() {
     assert_eq!(admitted(By::bearer(), requests).await, 3);
 
     // The first 128 bits of SHA-256 of `abc` (FIPS 180-4's own example).
-    assert_eq!(
-        Key::digest_of(b"abc"),
-        Key::from("sha256:ba7816bf8f01cfea414140de5dae2223")
-    );
+    assert_eq!(Key::digest_of(b"abc"), Key::from("sha256:ba7816bf8f01cfea414140de5dae2223"));
     let named = |value: &str| with_header(request(), "x-api-key", value);
     let by = || By::header(HeaderName::from_static("x-api-key"));
-    assert_eq!(
-        admitted(by(), vec![named("a"), named("a"), named("b"), named("")]).await,
-        3
-    );
+    assert_eq!(admitted(by(), vec![named("a"), named("a"), named("b"), named("")]).await, 3);
     let seen = Arc::new(Mutex::new(String::new()));
     let debug = Arc::clone(&seen);
     let fixture = Fixture::new();
@@ -124,11 +109,7 @@ async fn secrets_are_counted_by_digest() {
 /// A text that is too long for a limiter is neither an error nor cut: two texts stay two.
 #[tokio::test]
 async fn long_keys_are_digested() {
-    let by = || {
-        By::with("name", |request| {
-            Some(Key::from(request.headers.get("x-name")?.to_str().ok()?))
-        })
-    };
+    let by = || By::with("name", |request| Some(Key::from(request.headers.get("x-name")?.to_str().ok()?)));
     let long = |end: &str| with_header(request(), "x-name", &format!("{}{end}", "x".repeat(600)));
     assert_eq!(admitted(by(), vec![long("a"), long("b"), long("a")]).await, 2);
 }
@@ -136,27 +117,15 @@ async fn long_keys_are_digested() {
 #[tokio::test]
 async fn a_subject_may_have_a_rule_of_its_own() {
     let fixture = Fixture::new();
-    let policy = fixture
-        .limiter
-        .define(Policy::new("per-name", "1/min").unwrap())
-        .unwrap();
+    let policy = fixture.limiter.define(Policy::new("per-name", "1/min").unwrap()).unwrap();
     let more: guardian_ratelimit::Rule = "9/min".parse().unwrap();
     let shared = guardian_ratelimit::Realm::Shared;
-    fixture
-        .limiter
-        .set_subject_override(policy, shared, 7, more)
-        .unwrap();
+    fixture.limiter.set_subject_override(policy, shared, 7, more).unwrap();
     let by = By::with("number", |request| {
-        Some(Key::from(
-            request.headers.get("x-n")?.to_str().ok()?.parse::<u64>().ok()?,
-        ))
+        Some(Key::from(request.headers.get("x-n")?.to_str().ok()?.parse::<u64>().ok()?))
     });
     let service = service(RateLimitLayer::shared(&fixture.limiter).limit(policy, by, OnMissing::Skip));
     let numbered = |n| with_header(request(), "x-n", n);
-    ask(&service, numbered("7"))
-        .await
-        .expect(200, r#""per-name";q=9;w=60"#, r#""per-name";r=8;t=7"#, "");
-    ask(&service, numbered("8"))
-        .await
-        .expect(200, r#""per-name";q=1;w=60"#, r#""per-name";r=0;t=60"#, "");
+    ask(&service, numbered("7")).await.expect(200, r#""per-name";q=9;w=60"#, r#""per-name";r=8;t=7"#, "");
+    ask(&service, numbered("8")).await.expect(200, r#""per-name";q=1;w=60"#, r#""per-name";r=0;t=60"#, "");
 }

@@ -23,10 +23,7 @@ async fn a_key_can_be_missing() {
     let refusing = layer(OnMissing::Refuse(StatusCode::SERVICE_UNAVAILABLE));
     let refused = ask(&refusing, request()).await;
     refused.expect(503, "", "", "");
-    assert_eq!(
-        refused.detail(),
-        "this request has no client address, by which requests are counted here"
-    );
+    assert_eq!(refused.detail(), "this request has no client address, by which requests are counted here");
 
     let together = layer(OnMissing::Together);
     assert_eq!(ask(&together, request()).await.status, 200);
@@ -41,15 +38,9 @@ async fn a_limit_that_is_skipped_leaves_the_others() {
     let per_org = fixture.define("per-org", "10/min");
     let per_key = fixture.define("per-key", "1/min");
     let layer = RateLimitLayer::per_tenant(&fixture.limiter, OnMissing::Skip);
-    let service = service(
-        layer
-            .whole(per_org)
-            .limit(per_key, By::api_key(), OnMissing::Skip),
-    );
+    let service = service(layer.whole(per_org).limit(per_key, By::api_key(), OnMissing::Skip));
     let request = with_extension(request(), TenantId::from(1));
-    ask(&service, request)
-        .await
-        .expect(200, r#""per-org";q=10;w=60"#, r#""per-org";r=9;t=6"#, "");
+    ask(&service, request).await.expect(200, r#""per-org";q=10;w=60"#, r#""per-org";r=9;t=6"#, "");
 }
 
 #[tokio::test]
@@ -58,9 +49,7 @@ async fn the_tenant_can_be_missing() {
     let policy = fixture.define("per-org", "1/h");
     let layer = |answer| service(RateLimitLayer::per_tenant(&fixture.limiter, answer).whole(policy));
 
-    ask(&layer(OnMissing::Skip), request())
-        .await
-        .expect(200, "", "", "");
+    ask(&layer(OnMissing::Skip), request()).await.expect(200, "", "", "");
     let refused = ask(&layer(OnMissing::Refuse(StatusCode::UNAUTHORIZED)), request()).await;
     refused.expect(401, "", "", "");
     assert_eq!(

@@ -61,18 +61,14 @@ async fn open_lets_pass_and_tells_only_the_policy() {
     let (limiter, ids) = limiter(&[("open", "1/min", OnStoreError::Open)]);
     let service = service(RateLimitLayer::shared(&limiter).whole(ids[0]));
     for _ in 0..3 {
-        ask(&service, request())
-            .await
-            .expect(200, r#""open";q=1;w=60"#, "", "");
+        ask(&service, request()).await.expect(200, r#""open";q=1;w=60"#, "", "");
     }
 }
 
 #[tokio::test]
 async fn closed_is_a_503_that_names_who_closed() {
-    let (limiter, ids) = limiter(&[
-        ("open", "5/min", OnStoreError::Open),
-        ("closed", "1/min", OnStoreError::Closed),
-    ]);
+    let (limiter, ids) =
+        limiter(&[("open", "5/min", OnStoreError::Open), ("closed", "1/min", OnStoreError::Closed)]);
     let builder = RateLimitLayer::shared(&limiter).whole(ids[0]).whole(ids[1]);
     let answer = ask(&service(builder), request()).await;
     answer.expect(503, r#""open";q=5;w=60, "closed";q=1;w=60"#, "", "5");
@@ -87,10 +83,7 @@ async fn closed_is_a_503_that_names_who_closed() {
     );
     let builder = RateLimitLayer::shared(&limiter).whole(ids[1]);
     let builder = builder.outage_retry(Duration::from_millis(100));
-    assert_eq!(
-        ask(&service(builder), request()).await.headers["retry-after"],
-        "1"
-    );
+    assert_eq!(ask(&service(builder), request()).await.headers["retry-after"], "1");
 }
 
 #[tokio::test]
@@ -99,11 +92,7 @@ async fn local_decides_by_this_process_share() {
     let (limiter, ids) = limiter(&[("local", "8/min", OnStoreError::Local { processes })]);
     let service = service(RateLimitLayer::shared(&limiter).whole(ids[0]));
     let policies = r#""local";q=8;w=60"#;
-    ask(&service, request())
-        .await
-        .expect(200, policies, r#""local";r=1;t=30"#, "");
+    ask(&service, request()).await.expect(200, policies, r#""local";r=1;t=30"#, "");
     ask(&service, request()).await;
-    ask(&service, request())
-        .await
-        .expect(429, policies, r#""local";r=0;t=30"#, "30");
+    ask(&service, request()).await.expect(429, policies, r#""local";r=0;t=30"#, "30");
 }

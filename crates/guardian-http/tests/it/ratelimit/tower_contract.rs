@@ -22,10 +22,7 @@ struct Strict {
 impl Clone for Strict {
     /// A clone has not been polled, whatever the original has.
     fn clone(&self) -> Self {
-        Self {
-            ready: false,
-            polled: Arc::clone(&self.polled),
-        }
+        Self { ready: false, polled: Arc::clone(&self.polled) }
     }
 }
 
@@ -50,10 +47,7 @@ impl Service<Request<()>> for Strict {
 async fn readiness_is_not_lost() {
     let fixture = Fixture::new();
     let policy = fixture.define("two", "2/min");
-    let layer = RateLimitLayer::shared(&fixture.limiter)
-        .whole(policy)
-        .build()
-        .unwrap();
+    let layer = RateLimitLayer::shared(&fixture.limiter).whole(policy).build().unwrap();
     let strict = Strict::default();
     let polled = Arc::clone(&strict.polled);
     let mut service = layer.layer(strict);
@@ -69,10 +63,7 @@ async fn readiness_is_not_lost() {
 async fn calls_may_overlap() {
     let fixture = Fixture::new();
     let policy = fixture.define("many", "10/min");
-    let layer = RateLimitLayer::shared(&fixture.limiter)
-        .whole(policy)
-        .build()
-        .unwrap();
+    let layer = RateLimitLayer::shared(&fixture.limiter).whole(policy).build().unwrap();
     let mut service = layer.layer(Strict::default());
     let first = service.ready().await.unwrap().call(request());
     let second = service.ready().await.unwrap().call(request());

@@ -53,25 +53,13 @@ fn more_hops_than_elements_are_read() {
 #[test]
 fn trust_has_its_price() {
     let resolve = |peer: &str, line: &str, proxies: &TrustedProxies| {
-        ClientAddr::resolve_lines(peer.parse().unwrap(), [line.as_bytes()], proxies)
-            .addr()
-            .to_string()
+        ClientAddr::resolve_lines(peer.parse().unwrap(), [line.as_bytes()], proxies).addr().to_string()
     };
     let header = ForwardHeader::XForwardedFor;
     // A client that reaches the last of two proxies directly has one element of its own counted.
-    assert_eq!(
-        resolve(
-            "192.0.2.1",
-            "6.6.6.6, 203.0.113.7",
-            &TrustedProxies::hops(header, 2)
-        ),
-        "6.6.6.6"
-    );
+    assert_eq!(resolve("192.0.2.1", "6.6.6.6, 203.0.113.7", &TrustedProxies::hops(header, 2)), "6.6.6.6");
     // A client inside a trusted network is taken for a proxy.
-    assert_eq!(
-        resolve("10.0.0.1", "6.6.6.6, 10.9.9.9", &TrustedProxies::private(header)),
-        "6.6.6.6"
-    );
+    assert_eq!(resolve("10.0.0.1", "6.6.6.6, 10.9.9.9", &TrustedProxies::private(header)), "6.6.6.6");
     // Everybody is a proxy.
     let everybody = TrustedProxies::parse(header, ["0.0.0.0/0"]).unwrap();
     assert_eq!(resolve("10.0.0.1", "6.6.6.6, 203.0.113.7", &everybody), "6.6.6.6");

@@ -82,12 +82,7 @@ impl BucketLane {
         self.follow(bucket);
         match self {
             Self::Uniform(_, lane) => {
-                lane.insert_at(
-                    bucket,
-                    bucket.ticks(work.now),
-                    bucket.ticks(work.long_ago()),
-                    work,
-                );
+                lane.insert_at(bucket, bucket.ticks(work.now), bucket.ticks(work.long_ago()), work);
             }
             Self::Mixed(lane) => lane.insert(bucket, work),
         }

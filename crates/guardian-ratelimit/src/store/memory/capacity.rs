@@ -19,12 +19,7 @@ impl Capacity {
     pub(super) fn new(config: MemoryConfig, shards: usize) -> Self {
         let share = (config.max_keys / 2 / shards).max(1);
         let pool_size = config.max_keys.saturating_sub(share * shards);
-        Self {
-            share,
-            pool: AtomicUsize::new(0),
-            pool_size,
-            at_capacity: config.at_capacity,
-        }
+        Self { share, pool: AtomicUsize::new(0), pool_size, at_capacity: config.at_capacity }
     }
 
     /// Takes a place for one more key of a shard that holds `keys`.
@@ -33,9 +28,7 @@ impl Capacity {
             return true;
         }
         let one_more = |used: usize| (used < self.pool_size).then_some(used + 1);
-        self.pool
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .is_ok()
+        self.pool.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     /// Whether `reserve` would succeed now.
@@ -46,7 +39,6 @@ impl Capacity {
     /// Gives back the places of a shard that held `before` keys and holds `after`.
     pub(super) fn give_back(&self, before: usize, after: usize) {
         let beyond = |keys: usize| keys.saturating_sub(self.share);
-        self.pool
-            .fetch_sub(beyond(before) - beyond(after), Ordering::Relaxed);
+        self.pool.fetch_sub(beyond(before) - beyond(after), Ordering::Relaxed);
     }
 }

@@ -143,9 +143,7 @@ fn visit<K: HotKey<N>, const N: usize>(
     decision: &mut Decision,
 ) -> Option<()> {
     let (reading, charge) = charge(shard, item, key, now)?;
-    let twice = charges
-        .iter()
-        .any(|other| other.policy == charge.policy && other.at == charge.at);
+    let twice = charges.iter().any(|other| other.policy == charge.policy && other.at == charge.at);
     let kept = charges.try_push(charge);
     decision.push(Outcome::from_reading(item.policy, item.mode, reading));
     (kept.is_ok() && !twice).then_some(())
@@ -162,14 +160,8 @@ fn charge<K: HotKey<N>, const N: usize>(
     let table = K::table(shard.bucket_lane(item.slot)?, item.bucket)?;
     let at = table.find(key, key.spread())?;
     let state = table.state_mut(at)?;
-    let mut charge = Charge {
-        policy: item.slot,
-        at,
-        before: Tat::default(),
-    };
-    let (reading, tat) = item
-        .bucket
-        .decide(state.ticks(), item.bucket.ticks(now.as_nanos()), item.cost);
+    let mut charge = Charge { policy: item.slot, at, before: Tat::default() };
+    let (reading, tat) = item.bucket.decide(state.ticks(), item.bucket.ticks(now.as_nanos()), item.cost);
     if let Some(tat) = tat {
         charge.before = std::mem::replace(state, Tat::at(tat));
     }
@@ -180,9 +172,7 @@ fn charge<K: HotKey<N>, const N: usize>(
 #[cold]
 fn take_back<K: HotKey<N>, const N: usize>(shard: &mut Shard, charges: &Charges) {
     for charge in charges.iter().rev().filter(|charge| !charge.before.is_vacant()) {
-        let lane = shard
-            .bucket_lane(charge.policy)
-            .and_then(BucketLane::any_uniform_mut);
+        let lane = shard.bucket_lane(charge.policy).and_then(BucketLane::any_uniform_mut);
         if let Some(state) = lane.and_then(|lane| K::of(lane).state_mut(charge.at)) {
             *state = charge.before;
         }

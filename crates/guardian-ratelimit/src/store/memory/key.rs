@@ -75,12 +75,7 @@ impl Secret {
             let _ = getrandom::fill(word);
         }
         let [mask, first, second, k0, k1] = words.map(u64::from_le_bytes);
-        Self {
-            mask,
-            first: first | 1,
-            second: second | 1,
-            sip: SipHasher13::new_with_keys(k0, k1),
-        }
+        Self { mask, first: first | 1, second: second | 1, sip: SipHasher13::new_with_keys(k0, k1) }
     }
 
     /// The key of a counter.
@@ -144,9 +139,7 @@ mod tests {
         let secret = Secret::random();
         let strides = [1u64, 64, 1 << 20, 1 << 32, 1 << 48, 0x9e37_79b9_7f4a_7c15];
         for stride in strides {
-            let keys: Vec<_> = (0..1u64 << 14)
-                .map(|i| secret.permute(i.wrapping_mul(stride)))
-                .collect();
+            let keys: Vec<_> = (0..1u64 << 14).map(|i| secret.permute(i.wrapping_mul(stride))).collect();
             let shards = keys.iter().fold([0u32; 64], |mut shards, key| {
                 shards[(key >> 58) as usize] += 1;
                 shards

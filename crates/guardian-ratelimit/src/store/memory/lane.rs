@@ -44,10 +44,7 @@ pub(super) struct Lane<S, const N: usize, const W: usize> {
 
 impl<S: State, const N: usize, const W: usize> Lane<S, N, W> {
     pub(super) fn new() -> Self {
-        Self {
-            narrow: Table::new(),
-            wide: Table::new(),
-        }
+        Self { narrow: Table::new(), wide: Table::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -226,8 +223,7 @@ impl Counter for Option<Box<WindowLog>> {
     }
 
     fn take(&mut self, spec: &WindowSpec, now: u64, cost: u32, _permit: Option<PermitId>) {
-        self.get_or_insert_with(|| Box::new(WindowLog::new(spec)))
-            .take(spec, now, cost);
+        self.get_or_insert_with(|| Box::new(WindowLog::new(spec))).take(spec, now, cost);
     }
 
     fn put_back(&mut self, spec: &WindowSpec, at: u64, now: u64, cost: u32) {

@@ -59,15 +59,8 @@ impl Shard {
     /// Decides, and charges the counter if asked to and the answer is yes. `None` for a slot that no store gave.
     #[inline]
     pub(super) fn check(&mut self, work: &Work<'_>, capacity: &Capacity, charge: bool) -> Option<Reading> {
-        let known = self
-            .policies
-            .get_mut(work.slot as usize)
-            .and_then(|lanes| lanes.check(work, charge));
-        if known.is_some() {
-            known
-        } else {
-            self.check_new(work, capacity, charge)
-        }
+        let known = self.policies.get_mut(work.slot as usize).and_then(|lanes| lanes.check(work, charge));
+        if known.is_some() { known } else { self.check_new(work, capacity, charge) }
     }
 
     /// A policy's token buckets, if it has any here.
@@ -90,12 +83,7 @@ impl Shard {
         if !capacity.has_room(self.keys) {
             self.sweep_some(work, capacity);
         }
-        let full = Reading {
-            admits: false,
-            room: 0,
-            wait: reading.reset,
-            ..reading
-        };
+        let full = Reading { admits: false, room: 0, wait: reading.reset, ..reading };
         let (evict, admit) = match capacity.at_capacity {
             AtCapacity::Evict => (evictable, false),
             AtCapacity::Admit => (false, evictable),
@@ -133,14 +121,8 @@ impl Shard {
 
     /// Evicts a key of the policy that has the most of those whose counters may be forgotten.
     fn evict_one(&mut self) -> bool {
-        let evictable = self
-            .policies
-            .iter_mut()
-            .filter(|lanes| lanes.is_evictable() && lanes.len() > 0);
-        evictable
-            .max_by_key(|lanes| lanes.len())
-            .map(Lanes::evict_one)
-            .is_some()
+        let evictable = self.policies.iter_mut().filter(|lanes| lanes.is_evictable() && lanes.len() > 0);
+        evictable.max_by_key(|lanes| lanes.len()).map(Lanes::evict_one).is_some()
     }
 
     fn forget(&mut self, removed: usize, capacity: &Capacity) {

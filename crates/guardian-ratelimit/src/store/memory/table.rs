@@ -38,10 +38,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Removed<S> {
     /// Read by tests; everybody else only drops it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "kept for the tests' comparison with a model")
-    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "kept for the tests' comparison with a model"))]
     pub(super) state: S,
     pulled_around: bool,
 }
@@ -53,11 +50,7 @@ const ENOUGH_FREED: usize = 70;
 
 impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     pub(super) const fn new() -> Self {
-        Self {
-            buckets: Vec::new(),
-            len: 0,
-            cursor: 0,
-        }
+        Self { buckets: Vec::new(), len: 0, cursor: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -111,11 +104,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
         let mut bucket = self.home(spread);
         for _ in 0..self.buckets.len() {
             if let Some(found) = self.buckets.get_mut(bucket) {
-                let free = found
-                    .keys
-                    .iter_mut()
-                    .zip(&mut found.states)
-                    .find(|(_, state)| state.is_vacant());
+                let free = found.keys.iter_mut().zip(&mut found.states).find(|(_, state)| state.is_vacant());
                 if let Some((k, s)) = free {
                     (*k, *s) = (key, state);
                     self.len += 1;
@@ -186,11 +175,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     /// Looks through the next bucket and removes what is idle: the amortised part of eviction.
     pub(super) fn sweep_one(&mut self, idle: impl FnMut(&S) -> bool) {
         let bucket = self.cursor;
-        self.cursor = if bucket + 1 >= self.buckets.len() {
-            0
-        } else {
-            bucket + 1
-        };
+        self.cursor = if bucket + 1 >= self.buckets.len() { 0 } else { bucket + 1 };
         self.sweep_bucket(bucket, idle);
     }
 
@@ -215,9 +200,8 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
         while let Some(state) = self.buckets.get(bucket).and_then(|b| b.states.get(place)) {
             if !state.is_vacant() && idle(state) {
                 // What moved into the hole, if anything, is looked at next.
-                pulled_around |= self
-                    .remove(Slot { bucket, place })
-                    .is_some_and(|removed| removed.pulled_around);
+                pulled_around |=
+                    self.remove(Slot { bucket, place }).is_some_and(|removed| removed.pulled_around);
                 let refilled = self.buckets.get(bucket).and_then(|b| b.states.get(place));
                 if refilled.is_some_and(|state| !state.is_vacant()) {
                     continue;
@@ -240,11 +224,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
             if seen >= SAMPLE {
                 break;
             }
-            let states = self
-                .buckets
-                .get(at)
-                .into_iter()
-                .flat_map(|bucket| bucket.states.iter());
+            let states = self.buckets.get(at).into_iter().flat_map(|bucket| bucket.states.iter());
             for (place, state) in states.enumerate().filter(|(_, state)| !state.is_vacant()) {
                 seen += 1;
                 let score = score(state);
@@ -265,10 +245,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     /// INVARIANT: between a key's home bucket and the bucket it lies in, every bucket is full.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Removed<S>> {
         let (mut hole, mut was_full) = (slot, self.is_full(slot.bucket));
-        let mut removed = Removed {
-            state: self.take(slot)?,
-            pulled_around: false,
-        };
+        let mut removed = Removed { state: self.take(slot)?, pulled_around: false };
         self.len -= 1;
         let mut bucket = self.next(slot.bucket);
         // At most once around: a bucket with a free slot ends the run.
@@ -301,9 +278,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     }
 
     fn is_full(&self, bucket: usize) -> bool {
-        self.buckets
-            .get(bucket)
-            .is_some_and(|bucket| !bucket.states.iter().any(State::is_vacant))
+        self.buckets.get(bucket).is_some_and(|bucket| !bucket.states.iter().any(State::is_vacant))
     }
 
     fn take(&mut self, slot: Slot) -> Option<S> {
@@ -330,10 +305,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     /// All states with their keys, leaving the table empty.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (K, S)> + use<K, S, N> {
         let old = std::mem::replace(self, Self::new());
-        let pairs = old
-            .buckets
-            .into_iter()
-            .flat_map(|bucket| bucket.keys.into_iter().zip(bucket.states));
+        let pairs = old.buckets.into_iter().flat_map(|bucket| bucket.keys.into_iter().zip(bucket.states));
         pairs.filter(|(_, state)| !state.is_vacant())
     }
 
@@ -347,10 +319,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     #[inline(always)]
     fn home(&self, spread: u64) -> usize {
         let bucket = crate::grid::high_half(spread << super::SHARD_BITS, self.buckets.len() as u64);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "it is less than the number of buckets"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "it is less than the number of buckets")]
         {
             bucket as usize
         }
@@ -358,29 +327,18 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
 
     #[inline(always)]
     fn next(&self, bucket: usize) -> usize {
-        if bucket + 1 == self.buckets.len() {
-            0
-        } else {
-            bucket + 1
-        }
+        if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
     }
 
     /// How many steps forward from one bucket to another.
     fn distance(&self, from: usize, to: usize) -> usize {
-        if to >= from {
-            to - from
-        } else {
-            to + self.buckets.len() - from
-        }
+        if to >= from { to - from } else { to + self.buckets.len() - from }
     }
 }
 
 impl<K: TableKey, S: State, const N: usize> Default for Bucket<K, S, N> {
     fn default() -> Self {
-        Self {
-            keys: [K::default(); N],
-            states: std::array::from_fn(|_| S::default()),
-        }
+        Self { keys: [K::default(); N], states: std::array::from_fn(|_| S::default()) }
     }
 }
 
