@@ -78,11 +78,7 @@ impl fmt::Display for Actor {
     }
 }
 
-/// The sorts of [`Actor`].
-///
-/// ```
-/// assert_eq!(guardian_core::ActorKind::ApiKey.to_string(), "api_key");
-/// ```
+/// The sorts of [`Actor`]; as text `user`, `api_key`, `service` and `system`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -165,13 +165,8 @@ impl ManualClock {
     /// Moves the time forward; it saturates in the year 2554.
     pub fn advance(&self, span: Duration) {
         let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let before = self.nanos.load(Ordering::Acquire);
-        let mut seen = before;
-        while let Err(other) =
-            self.nanos.compare_exchange(seen, seen.saturating_add(span), Ordering::AcqRel, Ordering::Acquire)
-        {
-            seen = other;
-        }
+        let later = |nanos: u64| Some(nanos.saturating_add(span));
+        let _ = self.nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
     }
 }
 

@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -84,57 +83,16 @@ impl<S: EventSink + ?Sized> EventSink for Arc<S> {
 }
 
 /// A sink that forgets every event: the default where a host wires nothing.
+///
+/// ```
+/// let nobody_listens: std::sync::Arc<dyn guardian_core::EventSink> = std::sync::Arc::new(guardian_core::NullSink);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NullSink;
 
 #[async_trait]
 impl EventSink for NullSink {
     async fn emit(&self, _event: Event) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-/// A sink that keeps the newest events in memory, for tests and demos.
-///
-/// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// use guardian_core::{Clock, Event, EventSink, IdSource, ManualClock, MemorySink, Scope, SeededIds, TenantId};
-///
-/// let sink = MemorySink::new(100);
-/// let (ids, now) = (SeededIds::new(1), ManualClock::new().now());
-/// let scope = Scope::system(TenantId::from(1));
-/// sink.emit(Event::new(ids.next_id(now), now, &scope, "quota.exceeded")).await?;
-/// assert_eq!(sink.events().len(), 1);
-/// # Ok::<(), guardian_core::StoreError>(()) }).unwrap();
-/// ```
-#[derive(Debug)]
-pub struct MemorySink {
-    capacity: usize,
-    events: Mutex<std::collections::VecDeque<Event>>,
-}
-
-impl MemorySink {
-    /// A sink that keeps the newest `capacity` events.
-    #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity, events: Mutex::default() }
-    }
-
-    /// The events kept, oldest first.
-    #[must_use]
-    pub fn events(&self) -> Vec<Event> {
-        self.events.lock().iter().cloned().collect()
-    }
-}
-
-#[async_trait]
-impl EventSink for MemorySink {
-    async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        let mut events = self.events.lock();
-        events.push_back(event);
-        while events.len() > self.capacity {
-            events.pop_front();
-        }
         Ok(())
     }
 }

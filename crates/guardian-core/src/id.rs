@@ -29,9 +29,7 @@ impl<S: IdSource + ?Sized> IdSource for Arc<S> {
     }
 }
 
-/// Ids from the operating system's randomness.
-///
-/// Where that fails (it does not on a running Linux), the ids stay ordered and unique within the process.
+/// Ids from the operating system's randomness; should that fail, they stay ordered and unique within the process.
 ///
 /// ```
 /// use guardian_core::{Clock, IdSource, SystemClock, SystemIds};

@@ -12,7 +12,7 @@ mod tenant;
 
 pub use actor::{Actor, ActorId, ActorKind, InvalidActor};
 pub use clock::{Clock, ManualClock, MonoTime, SystemClock, Timestamp};
-pub use event::{Event, EventSink, MemorySink, NullSink};
+pub use event::{Event, EventSink, NullSink};
 pub use id::{IdSource, SeededIds, SystemIds};
 pub use page::{Cursor, InvalidCursor, InvalidPageSize, Page, PageRequest};
 pub use scope::Scope;

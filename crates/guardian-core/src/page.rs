@@ -11,7 +11,7 @@ use crate::tenant::shorten;
 /// use guardian_core::{Cursor, Page};
 ///
 /// let page = Page::new(vec!["b", "c"], Some(Cursor::from_bytes(b"c")));
-/// assert!(page.has_more());
+/// assert!(page.next.is_some());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -27,12 +27,6 @@ impl<T> Page<T> {
     #[must_use]
     pub fn new(items: Vec<T>, next: Option<Cursor>) -> Self {
         Self { items, next }
-    }
-
-    /// Whether another page follows.
-    #[must_use]
-    pub fn has_more(&self) -> bool {
-        self.next.is_some()
     }
 }
 

@@ -127,12 +127,6 @@ impl From<TenantId> for String {
     }
 }
 
-impl AsRef<str> for TenantId {
-    fn as_ref(&self) -> &str {
-        &self.text
-    }
-}
-
 impl fmt::Display for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
