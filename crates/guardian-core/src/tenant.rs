@@ -1,6 +1,5 @@
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 /// assert_eq!(error.to_string(), "invalid tenant id `acme corp`: the character ` ` at byte 4 is not one of `A-Z a-z 0-9 . _ : -`");
 /// # Ok::<(), guardian_core::InvalidTenantId>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TenantId {
     text: Arc<str>,
@@ -64,32 +63,6 @@ impl TenantId {
     #[must_use]
     pub fn digest(&self) -> u128 {
         self.digest
-    }
-}
-
-impl PartialEq for TenantId {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for TenantId {}
-
-impl PartialOrd for TenantId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for TenantId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.text.cmp(&other.text)
-    }
-}
-
-impl Hash for TenantId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
     }
 }
 
