@@ -33,3 +33,5 @@ pub use rate::Rate;
 pub use rule::{Algorithm, Precision, Rule};
 pub use store::AnyStore;
 pub use store::memory::{AtCapacity, MemoryConfig, MemoryStats, MemoryStore};
+#[cfg(feature = "redis")]
+pub use store::redis::{RedisConfig, RedisStore};

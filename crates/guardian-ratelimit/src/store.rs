@@ -11,8 +11,8 @@ use crate::{Decision, Mode, PermitId, PolicyId, PolicyName, Realm, Rule, Subject
 
 //mod leased;
 pub mod memory;
-//#[cfg(feature = "redis")]
-//pub mod redis;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 //pub use leased::{LeaseConfig, LeasedStore};
 
