@@ -106,7 +106,8 @@ impl RedisStore {
     pub fn lazy(server: impl IntoConnectionInfo, config: RedisConfig) -> Result<Self, StoreError> {
         // The cause is left out: it might quote the URL with its password.
         let client = Client::open(server).map_err(|_error| {
-            StoreError::new(StoreErrorKind::Unsupported, "redis").with_source("the address is not a Redis URL")
+            StoreError::new(StoreErrorKind::Unsupported, "redis")
+                .with_source("the address is not a Redis URL")
         })?;
         Ok(Self::with_client(client, &config))
     }

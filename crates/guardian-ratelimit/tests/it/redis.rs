@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use guardian_core::{Clock, ManualClock, StoreErrorKind, TenantId};
-use guardian_ratelimit::{Limit, Limiter, Mode, Policy, Realm, RedisConfig, RedisStore, Subject};
+use guardian_ratelimit::{Limit, Limiter, Policy, Realm, RedisConfig, RedisStore, Subject};
 
 /// The server that the tests share.
-#[expect(clippy::disallowed_methods, reason = "tests are told of their servers in the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told of their servers in the environment"
+)]
 pub(crate) fn url() -> String {
     std::env::var("GUARDIAN_TEST_REDIS_URL")
         .expect("GUARDIAN_TEST_REDIS_URL is not set: run `cargo xtask test`, or start a Redis and set it")
@@ -19,7 +22,11 @@ pub(crate) fn config() -> RedisConfig {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut random = [0; 8];
     getrandom::fill(&mut random).unwrap();
-    let prefix = format!("t{}-{:x}:", NEXT.fetch_add(1, Ordering::Relaxed), u64::from_le_bytes(random));
+    let prefix = format!(
+        "t{}-{:x}:",
+        NEXT.fetch_add(1, Ordering::Relaxed),
+        u64::from_le_bytes(random)
+    );
     RedisConfig::default()
         .with_prefix(prefix)
         .with_response_timeout(Duration::from_secs(10))
@@ -52,7 +59,9 @@ async fn eight_connections_racing_on_three_limits_admit_exactly_the_limit() {
         let ids = [
             limiter.define(policy("org", "40/h fixed")).unwrap(),
             limiter.define(policy("key", "60/h burst 30")).unwrap(),
-            limiter.define(policy("endpoint", "35/h sliding strict 60")).unwrap(),
+            limiter
+                .define(policy("endpoint", "35/h sliding strict 60"))
+                .unwrap(),
         ];
         racers.push((limiter, ids));
     }
@@ -65,7 +74,11 @@ async fn eight_connections_racing_on_three_limits_admit_exactly_the_limit() {
             let (org, key, endpoint) = (*org, *key, *endpoint);
             tasks.push(tokio::spawn(async move {
                 for _ in 0..12 {
-                    let limits = [Limit::whole(org), Limit::of(key, 1), Limit::of(endpoint, "POST /deals")];
+                    let limits = [
+                        Limit::whole(org),
+                        Limit::of(key, 1),
+                        Limit::of(endpoint, "POST /deals"),
+                    ];
                     if limiter.check(&tenant, &limits).await.unwrap().is_allowed() {
                         admitted.fetch_add(1, Ordering::Relaxed);
                     }
@@ -80,7 +93,10 @@ async fn eight_connections_racing_on_three_limits_admit_exactly_the_limit() {
         assert_eq!(admitted, 30, "round {round}");
         let (limiter, [org, _, endpoint]) = &racers[0];
         let decision = limiter
-            .peek(&tenant, &[Limit::whole(*org), Limit::of(*endpoint, "POST /deals")])
+            .peek(
+                &tenant,
+                &[Limit::whole(*org), Limit::of(*endpoint, "POST /deals")],
+            )
             .await
             .unwrap();
         assert_eq!(decision.outcomes()[0].remaining(), 40 - 30 - 1);
@@ -98,9 +114,7 @@ async fn a_denial_at_one_limit_charges_none() {
         .map(|(at, rule)| limiter.define(policy(&format!("wide-{at}"), rule)).unwrap())
         .collect();
     let narrow = limiter.define(policy("narrow", "1/h")).unwrap();
-    let trial = limiter
-        .define(policy("trial", "1/h fixed").with_mode(Mode::DryRun))
-        .unwrap();
+    let trial = limiter.define(policy("trial", "1/h fixed").dry_run()).unwrap();
     let mut limits: Vec<_> = wide.iter().map(|id| Limit::whole(*id)).collect();
     limits.push(Limit::whole(narrow));
     limits.push(Limit::whole(trial));
@@ -130,15 +144,27 @@ async fn a_server_that_forgot_its_scripts_is_told_again() {
     let tenant = TenantId::from(1);
     let mut raw = raw().await;
     for left in [2, 1, 0] {
-        let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut raw).await.unwrap();
+        let () = redis::cmd("SCRIPT")
+            .arg("FLUSH")
+            .query_async(&mut raw)
+            .await
+            .unwrap();
         let decision = limiter.check(&tenant, &[Limit::whole(id)]).await.unwrap();
         assert_eq!(decision.binding().unwrap().remaining(), left);
     }
-    let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut raw).await.unwrap();
+    let () = redis::cmd("SCRIPT")
+        .arg("FLUSH")
+        .query_async(&mut raw)
+        .await
+        .unwrap();
     let at = limiter.clock().monotonic();
     limiter.refund(&tenant, &[Limit::whole(id)], at).await.unwrap();
     let permit = limiter.acquire(&tenant, &[Limit::whole(permits)]).await.unwrap();
-    let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut raw).await.unwrap();
+    let () = redis::cmd("SCRIPT")
+        .arg("FLUSH")
+        .query_async(&mut raw)
+        .await
+        .unwrap();
     permit.permit.unwrap().release().await.unwrap();
     let decision = limiter
         .peek(&tenant, &[Limit::whole(id), Limit::whole(permits)])
@@ -156,22 +182,42 @@ async fn hostile_subjects_have_counters_of_their_own() {
     let long = "x".repeat(Subject::MAX_LEN);
     let braces = "{".repeat(Subject::MAX_LEN);
     let texts = [
-        "", "7", ":7", "i:7", "w", "{1}", "}{", "%7B1%7D", "{1}:p:w", "a\nb", "a\r\nDEL x\r\n", "\0", "a\0b", "ü", &long,
+        "",
+        "7",
+        ":7",
+        "i:7",
+        "w",
+        "{1}",
+        "}{",
+        "%7B1%7D",
+        "{1}:p:w",
+        "a\nb",
+        "a\r\nDEL x\r\n",
+        "\0",
+        "a\0b",
+        "ü",
+        &long,
         &braces,
     ];
-    let subjects = texts.map(Subject::Text).into_iter().chain([
-        Subject::Whole,
-        Subject::Id(7),
-        Subject::Id(u64::MAX),
-    ]);
+    let subjects =
+        texts
+            .map(Subject::Text)
+            .into_iter()
+            .chain([Subject::Whole, Subject::Id(7), Subject::Id(u64::MAX)]);
     let subjects: Vec<_> = subjects.collect();
     let (one, two) = (TenantId::from(1), TenantId::new("1:p").unwrap());
     for realm in [Realm::Tenant(&one), Realm::Tenant(&two), Realm::Shared] {
         for id in [id, other] {
             for subject in &subjects {
                 let limit = [Limit::of(id, *subject)];
-                assert!(limiter.check(realm, &limit).await.unwrap().is_allowed(), "{realm:?} {subject:?}");
-                assert!(limiter.check(realm, &limit).await.unwrap().is_denied(), "{realm:?} {subject:?}");
+                assert!(
+                    limiter.check(realm, &limit).await.unwrap().is_allowed(),
+                    "{realm:?} {subject:?}"
+                );
+                assert!(
+                    limiter.check(realm, &limit).await.unwrap().is_denied(),
+                    "{realm:?} {subject:?}"
+                );
             }
         }
     }
@@ -185,19 +231,46 @@ async fn permits_are_held_released_and_expire() {
     let id = limiter.define(policy("exports", "3 concurrent for 10s")).unwrap();
     let tenant = TenantId::from(1);
     let one = [Limit::whole(id)];
-    let first = limiter.acquire(&tenant, &[Limit::whole(id).cost(2)]).await.unwrap();
+    let first = limiter
+        .acquire(&tenant, &[Limit::whole(id).cost(2)])
+        .await
+        .unwrap();
     clock.advance(Duration::from_secs(4));
     let second = limiter.acquire(&tenant, &one).await.unwrap();
     let third = limiter.acquire(&tenant, &one).await.unwrap();
     assert!(third.decision.is_denied());
     assert_eq!(third.decision.retry_after(), Some(Duration::from_secs(6)));
-    assert_eq!(third.decision.binding().unwrap().reset_after(), Duration::from_secs(10));
+    assert_eq!(
+        third.decision.binding().unwrap().reset_after(),
+        Duration::from_secs(10)
+    );
     second.permit.unwrap().release().await.unwrap();
-    assert_eq!(limiter.peek(&tenant, &one).await.unwrap().binding().unwrap().remaining(), 0);
+    assert_eq!(
+        limiter
+            .peek(&tenant, &one)
+            .await
+            .unwrap()
+            .binding()
+            .unwrap()
+            .remaining(),
+        0
+    );
     clock.advance(Duration::from_secs(6));
-    assert_eq!(limiter.peek(&tenant, &one).await.unwrap().binding().unwrap().remaining(), 2);
+    assert_eq!(
+        limiter
+            .peek(&tenant, &one)
+            .await
+            .unwrap()
+            .binding()
+            .unwrap()
+            .remaining(),
+        2
+    );
     // What has expired is nothing to end, and ends nothing else.
-    let fourth = limiter.acquire(&tenant, &[Limit::whole(id).cost(3)]).await.unwrap();
+    let fourth = limiter
+        .acquire(&tenant, &[Limit::whole(id).cost(3)])
+        .await
+        .unwrap();
     first.permit.unwrap().release().await.unwrap();
     assert!(limiter.peek(&tenant, &one).await.unwrap().is_denied());
     // Dropping it tells the server in the background.
@@ -212,20 +285,45 @@ async fn ten_thousand_permits_at_once() {
     let limiter = Limiter::new(store().await);
     let id = limiter.define(policy("p", "10000 concurrent for 1h")).unwrap();
     let tenant = TenantId::from(1);
-    let all = limiter.acquire(&tenant, &[Limit::whole(id).cost(10_000)]).await.unwrap();
-    assert!(limiter.acquire(&tenant, &[Limit::whole(id)]).await.unwrap().decision.is_denied());
+    let all = limiter
+        .acquire(&tenant, &[Limit::whole(id).cost(10_000)])
+        .await
+        .unwrap();
+    assert!(
+        limiter
+            .acquire(&tenant, &[Limit::whole(id)])
+            .await
+            .unwrap()
+            .decision
+            .is_denied()
+    );
     all.permit.unwrap().release().await.unwrap();
-    assert!(limiter.acquire(&tenant, &[Limit::whole(id)]).await.unwrap().decision.is_allowed());
+    assert!(
+        limiter
+            .acquire(&tenant, &[Limit::whole(id)])
+            .await
+            .unwrap()
+            .decision
+            .is_allowed()
+    );
 }
 
 #[tokio::test]
 async fn every_key_vanishes_by_itself() {
     let config = config();
     let limiter = Limiter::new(RedisStore::connect(url(), config.clone()).await.unwrap());
-    let rules = ["1/s burst 2", "2/s sliding", "2/s sliding strict 4", "2/s sliding lenient 4", "2/s fixed"];
+    let rules = [
+        "1/s burst 2",
+        "2/s sliding",
+        "2/s sliding strict 4",
+        "2/s sliding lenient 4",
+        "2/s fixed",
+    ];
     let mut limits = Vec::new();
     for (at, rule) in rules.iter().enumerate() {
-        limits.push(Limit::whole(limiter.define(policy(&format!("p{at}"), rule)).unwrap()));
+        limits.push(Limit::whole(
+            limiter.define(policy(&format!("p{at}"), rule)).unwrap(),
+        ));
     }
     let permits = limiter.define(policy("c", "2 concurrent for 1s")).unwrap();
     limits.push(Limit::whole(permits));
@@ -253,7 +351,14 @@ async fn reset_makes_all_as_good_as_new() {
         let admission = limiter.acquire(&tenant, &limits).await.unwrap();
         assert!(admission.decision.is_allowed());
         std::mem::forget(admission);
-        assert!(limiter.acquire(&tenant, &limits).await.unwrap().decision.is_denied());
+        assert!(
+            limiter
+                .acquire(&tenant, &limits)
+                .await
+                .unwrap()
+                .decision
+                .is_denied()
+        );
         limiter.reset(&tenant, &limits).await.unwrap();
     }
 }
@@ -261,7 +366,12 @@ async fn reset_makes_all_as_good_as_new() {
 #[tokio::test]
 async fn by_the_servers_own_clock_the_stated_wait_is_enough_and_a_refund_finds_its_charge() {
     let limiter = Limiter::new(store().await);
-    let rules = ["7/100ms burst 1", "1/30ms sliding", "2/30ms sliding strict 3", "2/30ms sliding lenient 3"];
+    let rules = [
+        "7/100ms burst 1",
+        "1/30ms sliding",
+        "2/30ms sliding strict 3",
+        "2/30ms sliding lenient 3",
+    ];
     let tenant = TenantId::from(1);
     for (at, rule) in rules.iter().enumerate() {
         let id = limiter.define(policy(&format!("p{at}"), rule)).unwrap();
@@ -272,11 +382,22 @@ async fn by_the_servers_own_clock_the_stated_wait_is_enough_and_a_refund_finds_i
                 decision = limiter.check(&tenant, &limits).await.unwrap();
             }
             tokio::time::sleep(decision.retry_after().unwrap()).await;
-            assert!(limiter.check(&tenant, &limits).await.unwrap().is_allowed(), "{rule}");
+            assert!(
+                limiter.check(&tenant, &limits).await.unwrap().is_allowed(),
+                "{rule}"
+            );
         }
     }
-    for rule in ["5/h", "5/h sliding", "5/h sliding strict 7", "5/h sliding lenient 7", "5/day fixed"] {
-        let id = limiter.define(policy(&format!("r{}", rule.replace(['/', ' '], ".")), rule)).unwrap();
+    for rule in [
+        "5/h",
+        "5/h sliding",
+        "5/h sliding strict 7",
+        "5/h sliding lenient 7",
+        "5/day fixed",
+    ] {
+        let id = limiter
+            .define(policy(&format!("r{}", rule.replace(['/', ' '], ".")), rule))
+            .unwrap();
         let limits = [Limit::whole(id)];
         let decision = limiter.check(&tenant, &limits).await.unwrap();
         limiter.refund(&tenant, &limits, decision.at()).await.unwrap();
@@ -302,20 +423,58 @@ async fn a_state_that_cannot_be_read_is_an_error_and_another_algorithms_is_none(
     let mut raw = raw().await;
     for (name, id) in names.iter().zip(ids) {
         let key = format!("{}{{1}}:{name}:w", config.prefix);
-        for other in ["b5:x", "wx", "f5", "b99999999999999:0:1:1", "f99999999999999999:1"] {
-            let () = redis::cmd("SET").arg(&key).arg(other).query_async(&mut raw).await.unwrap();
+        for other in [
+            "b5:x",
+            "wx",
+            "f5",
+            "b99999999999999:0:1:1",
+            "f99999999999999999:1",
+        ] {
+            let () = redis::cmd("SET")
+                .arg(&key)
+                .arg(other)
+                .query_async(&mut raw)
+                .await
+                .unwrap();
             let answer = limiter.peek(&TenantId::from(1), &[Limit::whole(id)]).await;
             match answer {
                 Ok(_) => {}
-                Err(guardian_ratelimit::Error::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Corrupt),
+                Err(guardian_ratelimit::Error::Store(error)) => {
+                    assert_eq!(error.kind(), StoreErrorKind::Corrupt)
+                }
                 Err(error) => panic!("{error}"),
             }
         }
-        let () = redis::cmd("SET").arg(&key).arg("b1:0:1:1").query_async(&mut raw).await.unwrap();
-        assert!(limiter.acquire(&TenantId::from(1), &[Limit::whole(id)]).await.unwrap().decision.is_allowed());
+        let () = redis::cmd("SET")
+            .arg(&key)
+            .arg("b1:0:1:1")
+            .query_async(&mut raw)
+            .await
+            .unwrap();
+        assert!(
+            limiter
+                .acquire(&TenantId::from(1), &[Limit::whole(id)])
+                .await
+                .unwrap()
+                .decision
+                .is_allowed()
+        );
         let () = redis::cmd("DEL").arg(&key).query_async(&mut raw).await.unwrap();
-        let () = redis::cmd("ZADD").arg(&key).arg(1).arg("m").query_async(&mut raw).await.unwrap();
-        assert!(limiter.acquire(&TenantId::from(1), &[Limit::whole(id)]).await.unwrap().decision.is_allowed());
+        let () = redis::cmd("ZADD")
+            .arg(&key)
+            .arg(1)
+            .arg("m")
+            .query_async(&mut raw)
+            .await
+            .unwrap();
+        assert!(
+            limiter
+                .acquire(&TenantId::from(1), &[Limit::whole(id)])
+                .await
+                .unwrap()
+                .decision
+                .is_allowed()
+        );
     }
 }
 
@@ -323,16 +482,34 @@ async fn a_state_that_cannot_be_read_is_an_error_and_another_algorithms_is_none(
 async fn a_peek_writes_nothing() {
     let config = config();
     let limiter = Limiter::new(RedisStore::connect(url(), config.clone()).await.unwrap());
-    let rules = ["1/s burst 2", "2/s sliding", "2/s sliding strict 4", "2/s fixed", "2 concurrent for 1s"];
+    let rules = [
+        "1/s burst 2",
+        "2/s sliding",
+        "2/s sliding strict 4",
+        "2/s fixed",
+        "2 concurrent for 1s",
+    ];
     let mut limits = Vec::new();
     for (at, rule) in rules.iter().enumerate() {
-        limits.push(Limit::whole(limiter.define(policy(&format!("p{at}"), rule)).unwrap()));
+        limits.push(Limit::whole(
+            limiter.define(policy(&format!("p{at}"), rule)).unwrap(),
+        ));
     }
     for _ in 0..3 {
-        assert!(limiter.peek(&TenantId::from(1), &limits).await.unwrap().is_allowed());
+        assert!(
+            limiter
+                .peek(&TenantId::from(1), &limits)
+                .await
+                .unwrap()
+                .is_allowed()
+        );
     }
     let pattern = format!("{}*", config.prefix);
-    let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut raw().await).await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg(pattern)
+        .query_async(&mut raw().await)
+        .await
+        .unwrap();
     assert_eq!(keys, Vec::<String>::new());
 }
 
@@ -341,10 +518,14 @@ async fn secrets_stay_secret() {
     let secret = "hunter2";
     let wrong = format!("redis://user:{secret}@127.0.0.1:1/0");
     let store = RedisStore::lazy(wrong.as_str(), RedisConfig::default()).unwrap();
-    let error = RedisStore::connect(wrong.as_str(), RedisConfig::default()).await.unwrap_err();
+    let error = RedisStore::connect(wrong.as_str(), RedisConfig::default())
+        .await
+        .unwrap_err();
     let unreadable = RedisStore::lazy(format!("redis:/{secret}@[x"), RedisConfig::default()).unwrap_err();
     let refused = url().replacen("redis://", &format!("redis://user:{secret}@"), 1);
-    let refused = RedisStore::connect(refused, RedisConfig::default()).await.unwrap_err();
+    let refused = RedisStore::connect(refused, RedisConfig::default())
+        .await
+        .unwrap_err();
     for shown in [
         format!("{store:?} {error} {error:?}"),
         format!("{unreadable} {unreadable:?} {refused} {refused:?}"),

@@ -73,7 +73,10 @@ mod tests {
         let (acme, name) = (TenantId::new("acme").unwrap(), "per-org".parse().unwrap());
         let of = |realm, subject| key("gr:", realm, &name, subject);
         assert_eq!(of(Realm::Tenant(&acme), Subject::Whole), "gr:{acme}:per-org:w");
-        assert_eq!(of(Realm::Tenant(&acme), Subject::Id(42)), "gr:{acme}:per-org:i:42");
+        assert_eq!(
+            of(Realm::Tenant(&acme), Subject::Id(42)),
+            "gr:{acme}:per-org:i:42"
+        );
         assert_eq!(
             of(Realm::Tenant(&acme), Subject::Text("POST /deals/{id}")),
             "gr:{acme}:per-org:t:POST /deals/%7Bid%7D"

@@ -118,7 +118,9 @@ impl Link {
                 done: false,
             }
         };
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&self.settings);
+        let connecting = self
+            .client
+            .get_multiplexed_async_connection_with_config(&self.settings);
         match timeout(self.connect_timeout, connecting).await {
             Ok(Ok(connection)) => Ok(attempt.succeeded(connection)),
             Ok(Err(error)) => {

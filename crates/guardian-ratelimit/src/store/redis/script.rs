@@ -6,9 +6,9 @@ use guardian_core::{MonoTime, StoreErrorKind};
 use redis::{Cmd, Value};
 
 use super::link::{Fault, Link};
-use crate::store::{Call, Item};
 use crate::reading::Reading;
 use crate::rule::Engine;
+use crate::store::{Call, Item};
 use crate::{Algorithm, Mode, Outcome, Precision, Rate, Rule};
 
 /// A script and the name that the server gives it.
@@ -245,14 +245,17 @@ fn bucket_reading(token: &Token, admits: bool, burst: u32, cost: u32, debt: (u64
     let (per, unit) = (u128::from(token.per.max(1)), u128::from(token.micros.max(1)));
     let debt = u128::from(debt.0) * per + u128::from(debt.1);
     let (most, after) = (u128::from(burst) * unit, debt + u128::from(cost) * unit);
-    let nanos =
-        |units: u128| u64::try_from(units.div_ceil(per) * 1000).unwrap_or(Reading::NEVER - 1);
+    let nanos = |units: u128| u64::try_from(units.div_ceil(per) * 1000).unwrap_or(Reading::NEVER - 1);
     let (left, wait, reset) = if admits {
         (most.saturating_sub(after), 0, nanos(after))
     } else if cost > burst {
         (most.saturating_sub(debt), Reading::NEVER, nanos(debt))
     } else {
-        (most.saturating_sub(debt), nanos(after.saturating_sub(most)), nanos(debt))
+        (
+            most.saturating_sub(debt),
+            nanos(after.saturating_sub(most)),
+            nanos(debt),
+        )
     };
     let remaining = u64::try_from(left / unit).unwrap_or(u64::MAX);
     Reading::new(admits, burst, remaining, wait, reset)
