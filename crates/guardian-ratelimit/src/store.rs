@@ -9,12 +9,12 @@ use guardian_core::{MonoTime, StoreError, TenantId};
 
 use crate::{Decision, Mode, PermitId, PolicyId, PolicyName, Realm, Rule, Subject};
 
-//mod leased;
+mod leased;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
 
-//pub use leased::{LeaseConfig, LeasedStore};
+pub use leased::{LeaseConfig, LeasedStore};
 
 /// One limit as a store sees it: everything that it needs to decide, as data.
 #[derive(Debug, Clone, Copy)]

@@ -72,7 +72,8 @@ pub struct RedisStore {
 struct Inner {
     link: Link,
     scripts: Scripts,
-    prefix: String,
+    /// Its prefix is escaped already.
+    config: RedisConfig,
     /// For tests only: decides instead of the server's clock.
     time: Option<Arc<dyn Clock>>,
 }
@@ -81,7 +82,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("address", &self.inner.link.address())
-            .field("prefix", &self.inner.prefix)
+            .field("prefix", &self.inner.config.prefix)
             .field("connected", &self.inner.link.is_up())
             .finish_non_exhaustive()
     }
@@ -109,17 +110,22 @@ impl RedisStore {
             StoreError::new(StoreErrorKind::Unsupported, "redis")
                 .with_source("the address is not a Redis URL")
         })?;
-        Ok(Self::with_client(client, &config))
+        Ok(Self::with_client(client, config))
     }
 
     /// The same with a client that was made elsewhere, with TLS or other settings.
     #[must_use]
-    pub fn with_client(client: Client, config: &RedisConfig) -> Self {
+    pub fn with_client(client: Client, mut config: RedisConfig) -> Self {
+        config.prefix = key::escaped(&config.prefix);
+        Self::of(Link::new(client, &config), config, None)
+    }
+
+    fn of(link: Link, config: RedisConfig, time: Option<Arc<dyn Clock>>) -> Self {
         let inner = Inner {
-            link: Link::new(client, config),
+            link,
             scripts: Scripts::new(),
-            prefix: key::escaped(&config.prefix),
-            time: None,
+            config,
+            time,
         };
         Self {
             inner: Arc::new(inner),
@@ -131,19 +137,13 @@ impl RedisStore {
     #[cfg(any(test, feature = "testkit"))]
     #[must_use]
     pub fn with_time_source(self, clock: Arc<dyn Clock>) -> Self {
-        let inner = Inner {
-            link: self.inner.link.renewed(),
-            scripts: Scripts::new(),
-            prefix: self.inner.prefix.clone(),
-            time: Some(clock),
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+        let config = self.inner.config.clone();
+        Self::of(Link::new(self.inner.link.client(), &config), config, Some(clock))
     }
 
     fn keys(&self, call: &Call<'_>) -> Vec<String> {
-        let key = |item: &super::Item<'_>| key::key(&self.inner.prefix, call.realm, item.name, item.subject);
+        let key =
+            |item: &super::Item<'_>| key::key(&self.inner.config.prefix, call.realm, item.name, item.subject);
         call.items.iter().map(key).collect()
     }
 
@@ -209,7 +209,7 @@ impl Store for RedisStore {
         }
         let key = |counter: &super::ReleaseCounter| {
             key::key(
-                &self.inner.prefix,
+                &self.inner.config.prefix,
                 release.realm(),
                 &counter.name,
                 counter.subject.as_subject(),

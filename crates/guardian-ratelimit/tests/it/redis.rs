@@ -440,7 +440,7 @@ async fn a_state_that_cannot_be_read_is_an_error_and_another_algorithms_is_none(
             match answer {
                 Ok(_) => {}
                 Err(guardian_ratelimit::Error::Store(error)) => {
-                    assert_eq!(error.kind(), StoreErrorKind::Corrupt)
+                    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
                 }
                 Err(error) => panic!("{error}"),
             }

@@ -362,7 +362,7 @@ fn a_refund_of_what_no_longer_counts_takes_nothing_from_others() {
     {
         let id = pair
             .remote
-            .define(Policy::new(&format!("q{at}"), *rule).unwrap())
+            .define(Policy::new(&format!("q{at}"), rule).unwrap())
             .unwrap();
         let limits = [Limit::whole(id)];
         let first = pair

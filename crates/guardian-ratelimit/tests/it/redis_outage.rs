@@ -42,10 +42,6 @@ impl Server {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests are told of their servers in the environment"
-    )]
     async fn start(&mut self) {
         let program = std::env::var_os("GUARDIAN_TEST_REDIS_SERVER").expect(
             "GUARDIAN_TEST_REDIS_SERVER is not set: run `cargo xtask test`, or set it to a redis-server",

@@ -55,21 +55,10 @@ impl Link {
         }
     }
 
-    /// A link to the same server that has no connection yet.
+    /// What makes its connections.
     #[cfg(any(test, feature = "testkit"))]
-    pub(super) fn renewed(&self) -> Self {
-        let down = State::Down {
-            retry_at: None,
-            failures: 0,
-        };
-        Self {
-            client: self.client.clone(),
-            settings: self.settings.clone(),
-            connect_timeout: self.connect_timeout,
-            response_timeout: self.response_timeout,
-            backoff: self.backoff,
-            state: Mutex::new((down, 0)),
-        }
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// The server's address, without user and password.
@@ -238,9 +227,10 @@ impl From<RedisError> for Fault {
         let unreadable = |error: &RedisError| error.to_string().contains("GUARDIAN unreadable");
         let (kind, is_fatal) = match error.kind() {
             _ if error.is_timeout() => (StoreErrorKind::Timeout, true),
-            ErrorKind::Io | ErrorKind::Parse => (StoreErrorKind::Unavailable, true),
-            // A replica that was a primary: its successor is behind the same name, on a new connection.
-            ErrorKind::Server(ServerErrorKind::ReadOnly) => (StoreErrorKind::Unavailable, true),
+            // A read-only server was the primary: its successor is behind the same name, on a new connection.
+            ErrorKind::Io | ErrorKind::Parse | ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+                (StoreErrorKind::Unavailable, true)
+            }
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::ClusterDown
