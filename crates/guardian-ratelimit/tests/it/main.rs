@@ -11,3 +11,6 @@ mod redis_differential;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod redis_outage;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod redis_states;
