@@ -140,7 +140,7 @@ async fn a_state_that_cannot_be_read_is_an_error_and_another_algorithms_is_none(
             "b5:x",
             "wx",
             "f5",
-            "b99999999999999:0:1:1",
+            "b1:1:99999999999999:0",
             "f99999999999999999:1",
         ] {
             let () = redis::cmd("SET")
@@ -160,7 +160,7 @@ async fn a_state_that_cannot_be_read_is_an_error_and_another_algorithms_is_none(
         }
         let () = redis::cmd("SET")
             .arg(&key)
-            .arg("b1:0:1:1")
+            .arg("b1:1:1:0")
             .query_async(&mut raw)
             .await
             .unwrap();

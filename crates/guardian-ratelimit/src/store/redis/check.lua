@@ -11,19 +11,15 @@ for i = 1, #KEYS do
   local admits, a, b, c
   if kind == 'b' then
     local n, units = tonumber(ARGV[at + 2]), ARGV[at + 4]
-    local u, f, moved = debt_of(i, v, n, tonumber(ARGV[at + 3]), units)
+    local u, f, moved = debt_of(i, v, n, ARGV[at + 3], units)
     local cost, most = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 7])
     a, b, c, admits = u, f, 0, false
-    local plan = { kind, u, f, units, moved }
     if cost >= 0 then
       u, f = u + cost, f + tonumber(ARGV[at + 6])
       if f >= n then u, f = u + 1, f - n end
-      if u < most or (u == most and f <= tonumber(ARGV[at + 8])) then
-        admits, plan[2], plan[3] = true, u, f
-      end
+      admits = u < most or (u == most and f <= tonumber(ARGV[at + 8]))
     end
-    plan[6], plan[7] = a, b
-    plans[i] = plan
+    plans[i] = { kind, u, f, units, moved, a, b }
     at = at + 9
   elseif kind == 'w' then
     local cost, limit = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])

@@ -8,7 +8,7 @@ for i = 1, #KEYS do
   local key, kind, v = KEYS[i], ARGV[at], states[i]
   if kind == 'b' then
     local n, units = tonumber(ARGV[at + 1]), ARGV[at + 3]
-    local u, f = debt_of(i, v, n, tonumber(ARGV[at + 2]), units)
+    local u, f = debt_of(i, v, n, ARGV[at + 2], units)
     if u > 0 or f > 0 then
       u, f = u - tonumber(ARGV[at + 4]), f - tonumber(ARGV[at + 5])
       if f < 0 then u, f = u - 1, f + n end

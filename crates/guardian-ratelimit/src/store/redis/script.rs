@@ -138,7 +138,9 @@ impl Arguments {
 
     fn token(&mut self, token: &Token) -> &mut Self {
         let Token { per, micros } = token;
-        self.number(*per).number(*micros).text(format!("{per}:{micros}"))
+        self.number(*per)
+            .number(*micros)
+            .text(format!("b{per}:{micros}:"))
     }
 
     fn window(&mut self, rule: &Rule, precision: Precision) -> &mut Self {

@@ -1,11 +1,12 @@
 -- What the scripts share: reading, converting and keeping states. Every number is a whole one below 2^53.
 --
---   b<u>:<f>:<n>:<w>   token bucket: full again at u + f/n microseconds; one token takes w/n
+--   b<n>:<w>:<u>:<f>   token bucket: one token takes w/n microseconds; full again at u + f/n
 --   f<end>:<count>     fixed window
 --   w<msgpack>         sliding window: {precision, window, slice, stamp, count, stamp, count, ...}, oldest first
 --   (sorted set)       concurrency: one member for each permit held, scored with its end
 local call, fmt, floor, ceil = redis.call, string.format, math.floor, math.ceil
 local byte, match, sub = string.byte, string.match, string.sub
+local tonumber, KEYS, ARGV = tonumber, KEYS, ARGV
 local EXACT, STRICT, LENIENT = 0, 1, 2
 -- Up to here a quotient's floor is exact.
 local SAFE = 2 ^ 52
@@ -38,9 +39,7 @@ end
 
 -- The debt in a new rule's units that stands for the same tokens, rounded up by less than 1/n. Exact while the
 -- numbers are below 2^52; beyond, in doubles and rounded up by one to two microseconds.
-local function converted(u, f, units, n, w)
-  local old_n, old_w = match(units, '^(%d+):(%d+)$')
-  old_n, old_w = tonumber(old_n), tonumber(old_w)
+local function converted(u, f, old_n, old_w, n, w)
   local common = gcd(w, old_w)
   local a, b = w / common, old_w / common
   local debt = u * old_n + f
@@ -57,20 +56,27 @@ local function converted(u, f, units, n, w)
 end
 
 -- How far a bucket's theoretical arrival time lies ahead, as whole microseconds and a numerator over n; and
--- whether that was converted from another rule's units.
+-- whether that was converted from another rule's units. `units` is how a state in this rule's units begins.
 local function debt_of(i, v, n, w, units)
   if not v or byte(v) ~= 98 then return 0, 0, false end
-  local u, f, kept = match(v, '^b(%d+):(%d+):(%d+:%d+)$')
+  local size = #units
+  if sub(v, 1, size) == units then
+    local u, f = match(v, '^(%d+):(%d+)$', size + 1)
+    if not u then unreadable(i) end
+    u = u - now
+    if u < 0 then return 0, 0, false end
+    return u, tonumber(f), false
+  end
+  local old_n, old_w, u, f = match(v, '^b(%d+):(%d+):(%d+):(%d+)$')
   if not u then unreadable(i) end
-  u, f = u - now, tonumber(f)
+  u = u - now
   if u < 0 then return 0, 0, false end
-  if kept == units then return u, f, false end
-  u, f = converted(u, f, kept, n, w)
+  u, f = converted(u, tonumber(f), tonumber(old_n), tonumber(old_w), n, tonumber(w))
   return u, f, true
 end
 
 local function keep_bucket(key, u, f, units)
-  keep(key, fmt('b%.0f:%.0f:', now + u, f) .. units, u + 1)
+  keep(key, units .. fmt('%.0f:%.0f', now + u, f), u + 1)
 end
 
 -- The fixed window that runs now, and its count. One that runs under an earlier rule ends no later than a window
