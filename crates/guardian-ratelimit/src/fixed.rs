@@ -71,7 +71,9 @@ impl FixedCount {
 
     /// Takes back what was consumed at `at`, if its window still runs.
     pub(crate) fn put_back(&mut self, spec: &FixedSpec, at: u64, now: u64, cost: u32) {
-        if self.end > now && spec.window_end(at) >= self.end {
+        let still_runs = self.end > now && at >= self.end.saturating_sub(self.window);
+        *self = self.current(spec, now);
+        if still_runs {
             self.count = self.count.saturating_sub(cost);
         }
     }

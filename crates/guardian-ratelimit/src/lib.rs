@@ -33,5 +33,7 @@ pub use permit::{Admission, Permit, PermitId};
 pub use policy::{Mode, OnStoreError, Policy, PolicyId, PolicyName};
 pub use rate::Rate;
 pub use rule::{Algorithm, Precision, Rule};
-pub use store::AnyStore;
 pub use store::memory::{AtCapacity, MemoryConfig, MemoryStats, MemoryStore};
+#[cfg(feature = "redis")]
+pub use store::redis::{RedisConfig, RedisStore};
+pub use store::{AnyStore, LeaseConfig, LeasedStore};

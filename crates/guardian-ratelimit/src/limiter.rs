@@ -5,7 +5,7 @@ use guardian_core::{Clock, MonoTime, StoreError};
 
 use crate::decision::{Decision, DecisionSource, Outcome};
 use crate::registry::{Entry, Registry, RuleRef, Target};
-use crate::store::memory::{HotItem, MemoryStore};
+use crate::store::memory::MemoryStore;
 use crate::store::{AnyStore, Call, Item, Release, ReleaseCounter, Store};
 use crate::{
     Admission, Error, FastClock, Limit, Mode, OnStoreError, Permit, PermitId, Policy, PolicyId, Realm, Rule,
@@ -157,19 +157,41 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         limits: &[Limit<'_>],
         now: MonoTime,
     ) -> Result<Decision, Error> {
-        if let [limit] = limits {
-            let (entry, rule, mode) = self.prepare(realm, limit, false)?;
-            let items = [item(entry, limit, &rule, mode)];
-            let call = Call { realm, now, items: &items, permit: None };
-            let decided = self.inner.store.check(&call).await;
-            return Ok(decided.unwrap_or_else(|error| self.decide_without_store(&call, &error)));
+        let mut decision = Decision::empty(now);
+        if self.decide_at_once(realm, limits, &mut decision).is_none() {
+            decision = self.ask_store(realm, limits, now).await?;
         }
+        Ok(decision)
+    }
+
+    async fn ask_store(
+        &self,
+        realm: Realm<'_>,
+        limits: &[Limit<'_>],
+        now: MonoTime,
+    ) -> Result<Decision, Error> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, false, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
         let call = Call { realm, now, items: &items, permit: None };
         let decided = self.inner.store.check(&call).await;
         Ok(decided.unwrap_or_else(|error| self.decide_without_store(&call, &error)))
+    }
+
+    /// The hot path: limits of policies as they were defined, with nothing to complain about, on a store that can
+    /// decide them without waiting.
+    fn decide_at_once(&self, realm: Realm<'_>, limits: &[Limit<'_>], decision: &mut Decision) -> Option<()> {
+        let items = limits.iter().map(|limit| self.plain_item(limit));
+        self.inner.store.check_at_once(realm, items, decision.at(), decision)
+    }
+
+    #[inline(always)]
+    fn plain_item<'i>(&'i self, limit: &Limit<'i>) -> Option<Item<'i>> {
+        let entry = self.inner.registry.get(limit.policy)?;
+        let rule = entry.rule_as_defined()?;
+        let too_long = matches!(limit.subject, Subject::Text(text) if text.len() > Subject::MAX_LEN);
+        let plain = limit.cost != 0 && !too_long;
+        plain.then(|| item(entry, limit, rule, entry.policy.mode()))
     }
 
     /// Decides the same and charges nothing. Concurrency limits may be peeked at too.
@@ -433,25 +455,10 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     ) -> Result<Decision, Error> {
         // The decision is made where the caller keeps it: it is too large to be handed around for nothing.
         let mut decision = Decision::empty(now);
-        self.decide_local(realm, limits, &mut decision)?;
-        Ok(decision)
-    }
-
-    fn decide_local(
-        &self,
-        realm: Realm<'_>,
-        limits: &[Limit<'_>],
-        decision: &mut Decision,
-    ) -> Result<(), Error> {
-        let now = decision.at();
-        let hot = match limits {
-            [limit] => self.hot_outcome(realm, limit, now).map(|outcome| decision.push(outcome)),
-            _ => {
-                let items = limits.iter().map(|limit| self.hot_item(limit));
-                self.inner.store.check_all_hot(realm, items, now, decision)
-            }
-        };
-        if hot.is_some() { Ok(()) } else { self.decide_general(realm, limits, decision) }
+        match self.decide_at_once(realm, limits, &mut decision) {
+            Some(()) => Ok(decision),
+            None => self.decide_general(realm, limits, now),
+        }
     }
 
     /// One limit, one outcome: the shortest way to a decision, for hosts that count its nanoseconds. The request
@@ -466,7 +473,8 @@ impl<C: Clock> Limiter<MemoryStore, C> {
         limit: &Limit<'_>,
         now: MonoTime,
     ) -> Result<Outcome, Error> {
-        match self.hot_outcome(realm, limit, now) {
+        let hot = self.plain_item(limit).and_then(|item| self.inner.store.check_hot_one(realm, &item, now));
+        match hot {
             Some(outcome) => Ok(outcome),
             None => self.check_one_local(realm, limit, now),
         }
@@ -480,39 +488,22 @@ impl<C: Clock> Limiter<MemoryStore, C> {
         Ok(Outcome::from_reading(limit.policy, mode, reading))
     }
 
-    #[inline(always)]
-    fn hot_outcome(&self, realm: Realm<'_>, limit: &Limit<'_>, now: MonoTime) -> Option<Outcome> {
-        self.inner.store.check_hot(realm, &self.hot_item(limit)?, now)
-    }
-
-    /// A token bucket as it was defined, with nothing to complain about.
-    #[inline(always)]
-    fn hot_item<'i>(&'i self, limit: &Limit<'i>) -> Option<HotItem<'i>> {
-        let Limit { policy, subject, cost } = *limit;
-        let entry = self.inner.registry.get(policy)?;
-        let bucket = entry.bucket_as_defined()?;
-        let too_long = matches!(subject, Subject::Text(text) if text.len() > Subject::MAX_LEN);
-        if cost == 0 || too_long {
-            return None;
-        }
-        Some(HotItem { policy, mode: entry.policy.mode(), slot: entry.slot, bucket, subject, cost })
-    }
-
     #[inline(never)]
     fn decide_general(
         &self,
         realm: Realm<'_>,
         limits: &[Limit<'_>],
-        decision: &mut Decision,
-    ) -> Result<(), Error> {
-        let now = decision.at();
-        *decision = Decision::empty(now);
+        now: MonoTime,
+    ) -> Result<Decision, Error> {
+        let mut decision = Decision::empty(now);
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, false, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
         let call = Call { realm, now, items: &items, permit: None };
-        let decided = self.inner.store.check_all(&call, true, decision);
-        decided.ok_or(Error::LimitCount { given: limits.len(), max: Limiter::MAX_LIMITS })
+        match self.inner.store.check_all(&call, true, &mut decision) {
+            Some(()) => Ok(decision),
+            None => Err(Error::LimitCount { given: limits.len(), max: Limiter::MAX_LIMITS }),
+        }
     }
 }
 

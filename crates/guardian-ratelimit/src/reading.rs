@@ -20,9 +20,4 @@ impl Reading {
     pub(crate) fn new(admits: bool, limit: u32, room: u64, wait: u64, reset: u64) -> Self {
         Self { admits, limit, room, unit: 1, wait, reset }
     }
-
-    /// How many requests of cost 1 are left; never more than the limit.
-    pub(crate) fn remaining(&self) -> u32 {
-        u32::try_from(self.room / self.unit.max(1)).unwrap_or(self.limit)
-    }
 }

@@ -8,8 +8,6 @@ use foldhash::HashMap;
 use guardian_core::TenantId;
 use parking_lot::{Mutex, RwLock};
 
-use crate::bucket::Bucket;
-use crate::rule::Engine;
 use crate::store::OwnedSubject;
 use crate::{Error, Limiter, Mode, Policy, PolicyId, Realm, Rule, Subject};
 
@@ -123,13 +121,10 @@ impl Entry {
         }
     }
 
-    /// The token bucket, if it is one and nothing was changed.
+    /// The policy's rule, if nothing was changed.
     #[inline(always)]
-    pub(crate) fn bucket_as_defined(&self) -> Option<&Bucket> {
-        match &self.policy.rule().engine {
-            Engine::Bucket(bucket) if !self.changed.load(Ordering::Acquire) => Some(bucket),
-            _ => None,
-        }
+    pub(crate) fn rule_as_defined(&self) -> Option<&Rule> {
+        (!self.changed.load(Ordering::Acquire)).then(|| self.policy.rule())
     }
 
     #[cold]

@@ -9,12 +9,12 @@ use guardian_core::{MonoTime, StoreError, TenantId};
 
 use crate::{Decision, Mode, PermitId, PolicyId, PolicyName, Realm, Rule, Subject};
 
-//mod leased;
+mod leased;
 pub mod memory;
-//#[cfg(feature = "redis")]
-//pub mod redis;
+#[cfg(feature = "redis")]
+pub mod redis;
 
-//pub use leased::{LeaseConfig, LeasedStore};
+pub use leased::{LeaseConfig, LeasedStore};
 
 /// One limit as a store sees it: everything that it needs to decide, as data.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +132,23 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// for the same name. A store that needs none returns 0.
     fn register(&self, name: &PolicyName) -> u32;
 
+    /// Decides what [`check`](Self::check) would, right here, if the store can do so without waiting. An optional
+    /// power, for stores in memory: the default declines.
+    ///
+    /// `decision` is empty at `now` when it comes in. `None` declines, with nothing charged and `decision` left in any
+    /// state; then `check` is called. An item that is `None` is one that the limiter wants decided by `check`.
+    #[inline]
+    fn check_at_once<'i>(
+        &self,
+        realm: Realm<'_>,
+        items: impl Iterator<Item = Option<Item<'i>>>,
+        now: MonoTime,
+        decision: &mut Decision,
+    ) -> Option<()> {
+        let _ = (realm, items, now, decision);
+        None
+    }
+
     /// Decides and, if every enforced item admits, charges every item that admits; otherwise charges none.
     fn check(&self, call: &Call<'_>) -> impl Future<Output = Result<Decision, StoreError>> + Send;
 
@@ -160,6 +177,17 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 impl<S: Store> Store for Arc<S> {
     fn register(&self, name: &PolicyName) -> u32 {
         (**self).register(name)
+    }
+
+    #[inline(always)]
+    fn check_at_once<'i>(
+        &self,
+        realm: Realm<'_>,
+        items: impl Iterator<Item = Option<Item<'i>>>,
+        now: MonoTime,
+        decision: &mut Decision,
+    ) -> Option<()> {
+        (**self).check_at_once(realm, items, now, decision)
     }
 
     fn check(&self, call: &Call<'_>) -> impl Future<Output = Result<Decision, StoreError>> + Send {

@@ -58,8 +58,8 @@ pub use atomicity::{
 };
 pub use consumption::{
     a_bucket_admits_its_burst_and_no_more, a_changed_rule_keeps_what_was_taken, a_cost_is_charged_in_full,
-    a_peek_charges_nothing, a_refund_gives_back_and_never_more, a_reset_makes_as_good_as_new,
-    every_window_admits_its_limit_and_no_more,
+    a_late_refund_gives_nothing_back, a_peek_charges_nothing, a_refund_gives_back_and_never_more,
+    a_reset_makes_as_good_as_new, every_window_admits_its_limit_and_no_more,
 };
 pub use isolation::{policies_do_not_meet, subjects_do_not_meet, tenants_do_not_meet};
 pub use permits::{
@@ -140,6 +140,7 @@ macro_rules! store_conformance {
             a_cost_is_charged_in_full
             a_peek_charges_nothing
             a_refund_gives_back_and_never_more
+            a_late_refund_gives_nothing_back
             a_reset_makes_as_good_as_new
             a_changed_rule_keeps_what_was_taken
             a_denial_charges_nothing_anywhere

@@ -131,12 +131,12 @@ impl WindowLog {
         }
     }
 
-    /// Takes back what was consumed at `at`, as far as it still counts.
+    /// Takes back what was consumed at `at`, as far as it still counts: what has left the window is not taken from
+    /// what came later.
     pub(crate) fn put_back(&mut self, spec: &WindowSpec, at: u64, now: u64, cost: u32) {
         self.settle(spec, now);
         let stamp = self.keeping.stamp(at);
-        // Swapped arrivals were counted at a later stamp: the first one at or after is theirs.
-        let place = self.entries.partition_point(|(s, _)| *s < stamp);
+        let Ok(place) = self.entries.binary_search_by_key(&stamp, |(stamp, _)| *stamp) else { return };
         if let Some((_, count)) = self.entries.get_mut(place) {
             let back = cost.min(*count);
             *count -= back;

@@ -23,7 +23,6 @@ mod shard;
 mod table;
 
 use capacity::Capacity;
-pub(crate) use hot::HotItem;
 use key::{Key, Secret};
 use shard::{Shard, Work};
 
@@ -326,7 +325,17 @@ impl Store for MemoryStore {
         *names.entry(name.clone()).or_insert(next)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn check_at_once<'i>(
+        &self,
+        realm: Realm<'_>,
+        items: impl Iterator<Item = Option<Item<'i>>>,
+        now: MonoTime,
+        decision: &mut Decision,
+    ) -> Option<()> {
+        self.check_hot(realm, items, now, decision)
+    }
+
     async fn check(&self, call: &Call<'_>) -> Result<Decision, StoreError> {
         let mut decision = Decision::empty(call.now);
         if let ([item], None) = (call.items, call.permit) {

@@ -135,6 +135,27 @@ pub fn a_refund_gives_back_and_never_more<F: Fixture>(fixture: &F) -> Result<(),
     Ok(())
 }
 
+/// A refund of what has left its window takes nothing from what came later.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn a_late_refund_gives_nothing_back<F: Fixture>(fixture: &F) -> Result<(), Violation> {
+    let limiter = limiter(fixture);
+    let tenant = TenantId::new("late")?;
+    let rules = ["2/10s sliding exact", "2/10s sliding strict 10", "2/10s sliding lenient 10", "2/10s fixed"];
+    for (index, rule) in rules.into_iter().enumerate() {
+        let policy = limiter.define(Policy::new(&format!("late-{index}"), rule)?)?;
+        let limits = [Limit::of(policy, 1)];
+        let check = || fixture.block_on(limiter.check(&tenant, &limits));
+        let old = check()?;
+        fixture.clock().advance(Duration::from_secs(25));
+        ensure!(check()?.is_allowed() && check()?.is_allowed(), "`{rule}`: the past counts for too long");
+        fixture.block_on(limiter.refund(&tenant, &limits, old.at()))?;
+        ensure!(check()?.is_denied(), "`{rule}`: a refund of the past was taken from the present");
+    }
+    Ok(())
+}
+
 /// After a reset a counter admits its whole capacity, and other counters are as they were.
 ///
 /// # Errors

@@ -46,6 +46,47 @@ mod erased {
     guardian_ratelimit::store_conformance!(Kit::new(AnyStore::new(MemoryStore::new())));
 }
 
+#[cfg(feature = "redis")]
+mod redis {
+    use super::*;
+    use guardian_ratelimit::RedisStore;
+
+    /// One runtime serves the fixture's connection and every thread of a law.
+    struct OnRedis {
+        store: RedisStore,
+        clock: ManualClock,
+        runtime: tokio::runtime::Runtime,
+    }
+
+    impl OnRedis {
+        fn new() -> Self {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let clock = ManualClock::new();
+            let store = runtime.block_on(crate::redis::store()).with_time_source(Arc::new(clock.clone()));
+            Self { store, clock, runtime }
+        }
+    }
+
+    impl Fixture for OnRedis {
+        type Store = RedisStore;
+
+        fn store(&self) -> RedisStore {
+            self.store.clone()
+        }
+
+        fn clock(&self) -> &ManualClock {
+            &self.clock
+        }
+
+        fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+            self.runtime.handle().block_on(future)
+        }
+    }
+
+    guardian_ratelimit::store_conformance!(OnRedis::new());
+}
+
 /// A store that is right but for one fault.
 #[derive(Debug)]
 struct Broken {

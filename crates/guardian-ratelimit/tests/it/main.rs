@@ -1,15 +1,33 @@
-//! Rate limits against exact models, laws and broken stores.
+//! Rate limits against exact models, laws, broken stores, and a real Redis that is killed now and then.
 #![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::unreachable,
     clippy::cast_possible_truncation,
-    reason = "a test that meets the unexpected fails, and its numbers are its own"
+    clippy::unreachable,
+    reason = "a test's numbers are its own, and one that meets the unexpected fails"
 )]
 
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod leased;
+#[cfg(test)]
 mod limiter;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
 mod models;
+#[cfg(test)]
 mod random;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod redis_differential;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod redis_outage;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod redis_states;
+#[cfg(test)]
 mod syntax;

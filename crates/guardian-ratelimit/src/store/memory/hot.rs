@@ -15,18 +15,9 @@ use super::{Guard, MemoryStore};
 use crate::bucket::Bucket;
 use crate::decision::{Decision, Outcome};
 use crate::reading::Reading;
-use crate::{Limiter, Mode, PolicyId, Realm, Subject};
-
-/// A token bucket to decide.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HotItem<'a> {
-    pub(crate) policy: PolicyId,
-    pub(crate) mode: Mode,
-    pub(crate) slot: u32,
-    pub(crate) bucket: &'a Bucket,
-    pub(crate) subject: Subject<'a>,
-    pub(crate) cost: u32,
-}
+use crate::rule::Engine;
+use crate::store::Item;
+use crate::{Limiter, Realm};
 
 /// A counter that was charged, and what it was before: 0 if it was not charged.
 #[derive(Debug, Clone, Copy)]
@@ -61,9 +52,9 @@ impl HotKey<5> for u128 {
 }
 
 impl MemoryStore {
-    /// Decides one limit. `None`, with nothing charged, if it is not plain.
+    /// One token bucket that has a counter.
     #[inline(always)]
-    pub(crate) fn check_hot(&self, realm: Realm<'_>, item: &HotItem<'_>, now: MonoTime) -> Option<Outcome> {
+    pub(crate) fn check_hot_one(&self, realm: Realm<'_>, item: &Item<'_>, now: MonoTime) -> Option<Outcome> {
         let key = self.secret.key(realm, item.subject);
         let mut shard = self.shards.get(self.shard_of(realm, key))?.0.lock();
         let (reading, _) = match key {
@@ -73,13 +64,12 @@ impl MemoryStore {
         Some(Outcome::from_reading(item.policy, item.mode, reading))
     }
 
-    /// Decides several limits. `None`, with nothing charged, if one is not plain, lies in another shard, is named
-    /// twice, or has no item.
+    /// [`Store::check_at_once`](crate::store::Store::check_at_once): token buckets that have counters, in one shard.
     #[inline(always)]
-    pub(crate) fn check_all_hot<'i>(
+    pub(super) fn check_hot<'i>(
         &self,
         realm: Realm<'_>,
-        mut items: impl Iterator<Item = Option<HotItem<'i>>>,
+        mut items: impl Iterator<Item = Option<Item<'i>>>,
         now: MonoTime,
         decision: &mut Decision,
     ) -> Option<()> {
@@ -89,19 +79,19 @@ impl MemoryStore {
         let shard = self.shards.get(place)?.0.lock();
         match key {
             Key::Narrow(key) => {
-                let key_of = |item: &HotItem<'_>| match self.secret.key(realm, item.subject) {
+                let key_of = |item: &Item<'_>| match self.secret.key(realm, item.subject) {
                     Key::Narrow(key) if self.shard_of(realm, Key::Narrow(key)) == place => Some(key),
                     _ => None,
                 };
-                run::<u64, 4>(shard, first, key, items, key_of, now, decision)
+                run::<u64, 4>(shard, &first, key, items, key_of, now, decision)
             }
             Key::Wide(key) => {
                 // All keys of a tenant share the shard.
-                let key_of = |item: &HotItem<'_>| match self.secret.key(realm, item.subject) {
+                let key_of = |item: &Item<'_>| match self.secret.key(realm, item.subject) {
                     Key::Wide(key) if realm != Realm::Shared => Some(key),
                     _ => None,
                 };
-                run::<u128, 5>(shard, first, key, items, key_of, now, decision)
+                run::<u128, 5>(shard, &first, key, items, key_of, now, decision)
             }
         }
     }
@@ -113,15 +103,15 @@ type Charges = ArrayVec<Charge, { Limiter::MAX_LIMITS }>;
 #[inline(always)]
 fn run<'i, K: HotKey<N>, const N: usize>(
     mut shard: Guard<'_>,
-    first: HotItem<'i>,
+    first: &Item<'_>,
     first_key: K,
-    mut rest: impl Iterator<Item = Option<HotItem<'i>>>,
-    key_of: impl Fn(&HotItem<'_>) -> Option<K>,
+    mut rest: impl Iterator<Item = Option<Item<'i>>>,
+    key_of: impl Fn(&Item<'_>) -> Option<K>,
     now: MonoTime,
     decision: &mut Decision,
 ) -> Option<()> {
     let mut charges = Charges::new();
-    let mut plain = visit(&mut shard, &first, first_key, now, &mut charges, decision);
+    let mut plain = visit(&mut shard, first, first_key, now, &mut charges, decision);
     while plain.is_some() {
         let Some(item) = rest.next() else { break };
         plain = item.and_then(|item| visit(&mut shard, &item, key_of(&item)?, now, &mut charges, decision));
@@ -136,7 +126,7 @@ fn run<'i, K: HotKey<N>, const N: usize>(
 #[inline(always)]
 fn visit<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
-    item: &HotItem<'_>,
+    item: &Item<'_>,
     key: K,
     now: MonoTime,
     charges: &mut Charges,
@@ -153,15 +143,16 @@ fn visit<K: HotKey<N>, const N: usize>(
 #[inline(always)]
 fn charge<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
-    item: &HotItem<'_>,
+    item: &Item<'_>,
     key: K,
     now: MonoTime,
 ) -> Option<(Reading, Charge)> {
-    let table = K::table(shard.bucket_lane(item.slot)?, item.bucket)?;
+    let Engine::Bucket(bucket) = &item.rule.engine else { return None };
+    let table = K::table(shard.bucket_lane(item.slot)?, bucket)?;
     let at = table.find(key, key.spread())?;
     let state = table.state_mut(at)?;
     let mut charge = Charge { policy: item.slot, at, before: Tat::default() };
-    let (reading, tat) = item.bucket.decide(state.ticks(), item.bucket.ticks(now.as_nanos()), item.cost);
+    let (reading, tat) = bucket.decide(state.ticks(), bucket.ticks(now.as_nanos()), item.cost);
     if let Some(tat) = tat {
         charge.before = std::mem::replace(state, Tat::at(tat));
     }
