@@ -16,8 +16,11 @@ pub struct Suite {
     /// What it judges.
     pub description: &'static str,
     /// Judges the data at the path.
-    pub run: fn(&Path, &ProgressBar) -> Result<Report, Box<dyn Error>>,
+    pub run: Run,
 }
+
+/// The work of a suite: the path of its data, and a bar to show how far it is.
+pub type Run = fn(&Path, &ProgressBar) -> Result<Report, Box<dyn Error>>;
 
 /// Every suite.
 pub const SUITES: &[Suite] = &[Suite {
