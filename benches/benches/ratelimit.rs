@@ -9,9 +9,9 @@
 //!   own clock too.
 //! - Both walk the same keys in the same order by the same loop, every outcome is counted, the tables are filled
 //!   before the time begins, and the counts prove that both admitted (or denied) the same.
-//! - Within a case the functions alternate: ours, the peer, ours, the peer.
+//! - Within a case all take turns of some milliseconds, so a slow moment of the machine strikes them alike.
+//!   A turn finds the caches as another contestant left them, which with a million keys is as good as cold for all.
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::Criterion;
@@ -26,7 +26,7 @@ mod lap;
 mod programs;
 
 use contestants::{Denying, Single, Stacked};
-use lap::Lap;
+use lap::Case;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -62,97 +62,89 @@ fn bars() {
 /// 10,000 keys, which fit the processor's caches; the request's time is given.
 fn one_check_10k(criterion: &mut Criterion) {
     let single = Single::new(10_000);
-    let mut lap = Lap::new(&single.keys);
-    let mut group = criterion.benchmark_group("one_check_10k");
-    group.bench_function("guardian:one_limit", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| single.ours_one(now, key)));
-    });
-    group.bench_function("vs/governor_foldhash", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| single.peer_foldhash(key)));
-    });
-    group.bench_function("guardian:slice_of_one", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| single.ours_slice(now, key)));
-    });
-    group.bench_function("vs/governor_given_time", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| single.peer_given_time(now, key)));
-    });
-    group.bench_function("vs/governor_default", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| single.peer_default(key)));
-    });
-    group.finish();
-    lap.expect_all_admitted();
+    let keys = single.keys.as_slice();
+    Case::new("one_check_10k")
+        .with("guardian:one_limit", keys, true, |now, key| {
+            single.ours_one(now, key)
+        })
+        .with("vs/governor_foldhash", keys, true, |_, key| {
+            single.peer_foldhash(key)
+        })
+        .with("guardian:slice_of_one", keys, true, |now, key| {
+            single.ours_slice(now, key)
+        })
+        .with("vs/governor_given_time", keys, true, |now, key| {
+            single.peer_given_time(now, key)
+        })
+        .with("vs/governor_default", keys, true, |_, key| {
+            single.peer_default(key)
+        })
+        .run(criterion);
 }
 
 /// The same with our clock read in every check.
 fn one_check_10k_with_clock(criterion: &mut Criterion) {
     let single = Single::new(10_000);
-    let mut lap = Lap::new(&single.keys);
-    let mut group = criterion.benchmark_group("one_check_10k_with_clock");
-    group.bench_function("guardian", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| single.ours_with_clock(key)));
-    });
-    group.bench_function("vs/governor_foldhash", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| single.peer_foldhash(key)));
-    });
-    group.finish();
-    lap.expect_all_admitted();
+    let keys = single.keys.as_slice();
+    Case::new("one_check_10k_with_clock")
+        .with("guardian", keys, true, |_, key| single.ours_with_clock(key))
+        .with("vs/governor_foldhash", keys, true, |_, key| {
+            single.peer_foldhash(key)
+        })
+        .run(criterion);
 }
 
 /// Organisation, integration and endpoint: one call of ours beside three of the peer, which does not undo the first
 /// when the last denies.
 fn three_stacked_10k(criterion: &mut Criterion) {
     let stacked = Stacked::new(10_000);
-    let mut lap = Lap::new(&stacked.keys);
-    let mut group = criterion.benchmark_group("three_stacked_10k");
-    group.bench_function("guardian:tenant", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| stacked.ours_in_tenant(now, key)));
-    });
-    group.bench_function("vs/governor_foldhash", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| stacked.peer_foldhash(key)));
-    });
-    group.bench_function("guardian:shared", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| stacked.ours_in_shared(now, key)));
-    });
-    group.bench_function("vs/governor_given_time", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| stacked.peer_given_time(now, key)));
-    });
-    group.finish();
-    lap.expect_all_admitted();
+    let keys = stacked.keys.as_slice();
+    Case::new("three_stacked_10k")
+        .with("guardian:tenant", keys, true, |now, key| {
+            stacked.ours_in_tenant(now, key)
+        })
+        .with("vs/governor_foldhash", keys, true, |_, key| {
+            stacked.peer_foldhash(key)
+        })
+        .with("guardian:shared", keys, true, |now, key| {
+            stacked.ours_in_shared(now, key)
+        })
+        .with("vs/governor_given_time", keys, true, |now, key| {
+            stacked.peer_given_time(now, key)
+        })
+        .run(criterion);
 }
 
 /// A million keys, which do not fit: what is measured is mostly memory.
 fn one_check_1m(criterion: &mut Criterion) {
     let single = Single::new(1_000_000);
-    let mut lap = Lap::new(&single.keys);
-    let mut group = criterion.benchmark_group("one_check_1m");
-    group.bench_function("guardian:one_limit", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| single.ours_one(now, key)));
-    });
-    group.bench_function("vs/governor_foldhash", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| single.peer_foldhash(key)));
-    });
-    group.bench_function("vs/governor_given_time", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| single.peer_given_time(now, key)));
-    });
-    group.finish();
-    lap.expect_all_admitted();
+    let keys = single.keys.as_slice();
+    Case::new("one_check_1m")
+        .with("guardian:one_limit", keys, true, |now, key| {
+            single.ours_one(now, key)
+        })
+        .with("vs/governor_foldhash", keys, true, |_, key| {
+            single.peer_foldhash(key)
+        })
+        .with("vs/governor_given_time", keys, true, |now, key| {
+            single.peer_given_time(now, key)
+        })
+        .run(criterion);
 }
 
 /// Clients that are over their limit and go on: texts in one tenant beside the peer's texts without a tenant.
 fn one_check_denied(criterion: &mut Criterion) {
     let denying = Denying::new(10_000);
-    let mut lap = Lap::new(&denying.keys);
-    let mut group = criterion.benchmark_group("one_check_denied");
-    group.bench_function("guardian:one_limit", |b| {
-        b.iter_custom(|n| lap.run(n, |now, key| denying.ours_one(now, key)));
-    });
-    group.bench_function("vs/governor_foldhash", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| denying.peer_foldhash(key)));
-    });
-    group.bench_function("guardian:with_clock", |b| {
-        b.iter_custom(|n| lap.run(n, |_, key| denying.ours_with_clock(key)));
-    });
-    group.finish();
-    black_box(&denying);
-    lap.expect_all_denied();
+    let keys = denying.keys.as_slice();
+    Case::new("one_check_denied")
+        .with("guardian:one_limit", keys, false, |now, key| {
+            denying.ours_one(now, key)
+        })
+        .with("vs/governor_foldhash", keys, false, |_, key| {
+            denying.peer_foldhash(key)
+        })
+        .with("guardian:with_clock", keys, false, |_, key| {
+            denying.ours_with_clock(key)
+        })
+        .run(criterion);
 }

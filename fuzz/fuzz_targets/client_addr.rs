@@ -14,7 +14,47 @@ struct Input {
     mapped: bool,
     forwarded: bool,
     trust: Trust,
-    lines: Vec<Vec<u8>>,
+    lines: Vec<Vec<Piece>>,
+}
+
+/// What lines are made of, as bytes alone would hardly ever spell an address.
+#[derive(Arbitrary, Debug)]
+enum Piece {
+    V4([u8; 4]),
+    V6([u8; 16]),
+    For,
+    Proto,
+    Quote,
+    Open,
+    Close,
+    Port(u16),
+    Comma,
+    Semicolon,
+    Backslash,
+    Space,
+    Unknown,
+    Raw(Vec<u8>),
+}
+
+impl Piece {
+    fn write(&self, line: &mut Vec<u8>) {
+        match self {
+            Self::V4(bytes) => line.extend(IpAddr::from(*bytes).to_string().bytes()),
+            Self::V6(bytes) => line.extend(IpAddr::from(*bytes).to_string().bytes()),
+            Self::Port(port) => line.extend(format!(":{port}").bytes()),
+            Self::For => line.extend(b"for="),
+            Self::Proto => line.extend(b"proto=https"),
+            Self::Quote => line.push(b'"'),
+            Self::Open => line.push(b'['),
+            Self::Close => line.push(b']'),
+            Self::Comma => line.push(b','),
+            Self::Semicolon => line.push(b';'),
+            Self::Backslash => line.push(b'\\'),
+            Self::Space => line.push(b' '),
+            Self::Unknown => line.extend(b"unknown"),
+            Self::Raw(bytes) => line.extend(bytes),
+        }
+    }
 }
 
 #[derive(Arbitrary, Debug)]
@@ -43,7 +83,16 @@ fuzz_target!(|input: Input| {
         Trust::Everybody => TrustedProxies::parse(header, ["0.0.0.0/0", "::/0"]).expect("networks"),
         Trust::Hops(count) => TrustedProxies::hops(header, count),
     };
-    let lines = || input.lines.iter().map(Vec::as_slice);
+    let lines: Vec<Vec<u8>> = input
+        .lines
+        .iter()
+        .map(|pieces| {
+            let mut line = Vec::new();
+            pieces.iter().for_each(|piece| piece.write(&mut line));
+            line
+        })
+        .collect();
+    let lines = || lines.iter().map(Vec::as_slice);
     let client = ClientAddr::resolve_lines(peer, lines(), &proxies);
     assert_eq!(client.addr(), client.addr().to_canonical());
     match client.source() {

@@ -8,7 +8,7 @@ use criterion::Criterion;
 use guardian_core::MonoTime;
 
 use super::contestants::Single;
-use super::lap::Lap;
+use super::lap::{Case, HALF_TURN, Lap};
 
 /// Each thread has half of the keys for itself.
 pub(crate) fn distinct_keys(criterion: &mut Criterion) {
@@ -24,32 +24,30 @@ pub(crate) fn one_hot_key(criterion: &mut Criterion) {
     compare(criterion, "two_threads_one_hot_key", &single, [&hot, &hot]);
 }
 
-fn compare(criterion: &mut Criterion, case: &str, single: &Single, keys: [&[u64]; 2]) {
-    let mut group = criterion.benchmark_group(case);
-    group.bench_function("guardian:one_limit", |b| {
-        b.iter_custom(|n| together(keys, n, |now, key| single.ours_one(now, key)));
-    });
-    group.bench_function("vs/governor_foldhash", |b| {
-        b.iter_custom(|n| together(keys, n, |_, key| single.peer_foldhash(key)));
-    });
-    group.bench_function("guardian:with_clock", |b| {
-        b.iter_custom(|n| together(keys, n, |_, key| single.ours_with_clock(key)));
-    });
-    group.finish();
+fn compare(criterion: &mut Criterion, case: &'static str, single: &Single, keys: [&[u64]; 2]) {
+    Case::new(case)
+        .with_turn("guardian:one_limit", || {
+            together(keys, |now, key| single.ours_one(now, key))
+        })
+        .with_turn("vs/governor_foldhash", || {
+            together(keys, |_, key| single.peer_foldhash(key))
+        })
+        .with_turn("guardian:with_clock", || {
+            together(keys, |_, key| single.ours_with_clock(key))
+        })
+        .run(criterion);
 }
 
-/// So many checks, one half on each thread.
-fn together(keys: [&[u64]; 2], checks: u64, check: impl Fn(MonoTime, &u64) -> bool + Sync) -> Duration {
+/// A turn, one half on each thread.
+fn together(keys: [&[u64]; 2], check: impl Fn(MonoTime, &u64) -> bool + Sync) -> Duration {
     let barrier = Barrier::new(keys.len());
     let run = |keys: &[u64]| {
         let mut lap = Lap::new(keys);
         barrier.wait();
-        let elapsed = lap.run(checks.div_ceil(2), &check);
-        lap.expect_all_admitted();
-        elapsed
+        lap.run(HALF_TURN, true, &check)
     };
     thread::scope(|scope| {
-        let running = keys.map(|keys| scope.spawn(move || run(keys)));
+        let running = keys.map(|keys| scope.spawn(|| run(keys)));
         let times = running.map(|thread| thread.join().unwrap_or(Duration::MAX));
         times.into_iter().max().unwrap_or_default()
     })
