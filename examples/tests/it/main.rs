@@ -1,5 +1,6 @@
 //! The examples, run as the programs that they are.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed assumption is a failed test")]
 
+mod access_log;
 mod client;
 mod crm;

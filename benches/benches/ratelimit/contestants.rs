@@ -1,0 +1,252 @@
+//! Ours and governor with the same promise, the same keys and full tables.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use governor::clock::{Clock as PeerClock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::{DashMapStateStore, DefaultKeyedStateStore};
+use governor::{Quota, RateLimiter};
+use guardian_benches::keys;
+use guardian_core::{Clock, MonoTime, TenantId};
+use guardian_ratelimit::{Limit, Limiter, MemoryConfig, MemoryStore, Outcome, Policy, PolicyId, Realm};
+
+type Foldhash<K> = RateLimiter<
+    K,
+    DashMapStateStore<K, RandomState>,
+    DefaultClock,
+    NoOpMiddleware<<DefaultClock as PeerClock>::Instant>,
+>;
+type GivenTime = RateLimiter<u64, DashMapStateStore<u64, RandomState>, GivenClock, NoOpMiddleware<Nanos>>;
+type Default64 = RateLimiter<u64, DefaultKeyedStateStore<u64>, DefaultClock>;
+
+/// A bucket that no run empties and that never fills up again either, so that no key is as good as new and a store
+/// has to keep them all.
+const ROOMY: &str = "1000/s burst 1000000000";
+
+fn roomy() -> Quota {
+    Quota::per_second(number(1000)).allow_burst(number(1_000_000_000))
+}
+
+fn number(value: u32) -> NonZeroU32 {
+    NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN)
+}
+
+/// A clock for the peer that costs one load, as it has no way to be told the time.
+#[derive(Debug, Default)]
+pub(crate) struct GivenClock(AtomicU64);
+
+impl PeerClock for GivenClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(self.0.load(Ordering::Relaxed))
+    }
+}
+
+fn store() -> MemoryStore {
+    // Room for the keys of every case: nothing is evicted, as governor never does.
+    MemoryStore::with_config(MemoryConfig::default().with_max_keys(4_000_000))
+}
+
+#[expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+fn define(limiter: &Limiter<MemoryStore>, name: &str, rule: &str) -> PolicyId {
+    let policy = Policy::new(name, rule).expect("a valid policy");
+    limiter.define(policy).expect("a new policy")
+}
+
+/// An error counts as a denial, which ends the benchmark: no case has a request that is not understood.
+fn admits(outcome: Result<Outcome, guardian_ratelimit::Error>) -> bool {
+    outcome.is_ok_and(|outcome| outcome.admits())
+}
+
+/// One limit for each request, by number.
+pub(crate) struct Single {
+    pub(crate) keys: Vec<u64>,
+    limiter: Limiter<MemoryStore>,
+    policy: PolicyId,
+    foldhash: Foldhash<u64>,
+    given_time: GivenTime,
+    default: Default64,
+}
+
+impl Single {
+    pub(crate) fn new(count: u64) -> Self {
+        let limiter = Limiter::new(store());
+        let single = Self {
+            keys: keys::shuffled_ids(count),
+            policy: define(&limiter, "per-key", ROOMY),
+            limiter,
+            foldhash: RateLimiter::dashmap_with_hasher(roomy(), RandomState::default()),
+            given_time: RateLimiter::dashmap_with_clock_and_hasher(
+                roomy(),
+                GivenClock::default(),
+                RandomState::default(),
+            ),
+            default: RateLimiter::dashmap(roomy()),
+        };
+        let now = single.now();
+        for key in &single.keys {
+            assert!(single.ours_one(now, key) && single.peer_foldhash(key));
+            assert!(single.peer_given_time(now, key) && single.peer_default(key));
+        }
+        assert_eq!(single.limiter.store().stats().keys, single.foldhash.len());
+        single
+    }
+
+    pub(crate) fn now(&self) -> MonoTime {
+        self.limiter.clock().monotonic()
+    }
+
+    #[inline]
+    pub(crate) fn ours_one(&self, now: MonoTime, key: &u64) -> bool {
+        admits(self.limiter.check_one_local_at(Realm::Shared, &Limit::of(self.policy, *key), now))
+    }
+
+    #[inline]
+    pub(crate) fn ours_slice(&self, now: MonoTime, key: &u64) -> bool {
+        let decision = self.limiter.check_local_at(Realm::Shared, &[Limit::of(self.policy, *key)], now);
+        decision.is_ok_and(|decision| decision.is_allowed())
+    }
+
+    #[inline]
+    pub(crate) fn ours_with_clock(&self, key: &u64) -> bool {
+        let decision = self.limiter.check_local(Realm::Shared, &[Limit::of(self.policy, *key)]);
+        decision.is_ok_and(|decision| decision.is_allowed())
+    }
+
+    #[inline]
+    pub(crate) fn peer_foldhash(&self, key: &u64) -> bool {
+        self.foldhash.check_key(key).is_ok()
+    }
+
+    #[inline]
+    pub(crate) fn peer_given_time(&self, now: MonoTime, key: &u64) -> bool {
+        self.given_time.clock().0.store(now.as_nanos(), Ordering::Relaxed);
+        self.given_time.check_key(key).is_ok()
+    }
+
+    #[inline]
+    pub(crate) fn peer_default(&self, key: &u64) -> bool {
+        self.default.check_key(key).is_ok()
+    }
+}
+
+/// Three limits for each request: the organisation's, one of eight integrations', the endpoint's.
+pub(crate) struct Stacked {
+    pub(crate) keys: Vec<u64>,
+    tenant: TenantId,
+    limiter: Limiter<MemoryStore>,
+    policies: [PolicyId; 3],
+    foldhash: [Foldhash<u64>; 3],
+    given_time: [GivenTime; 3],
+}
+
+impl Stacked {
+    const ORGANISATION: u64 = 7;
+
+    pub(crate) fn new(count: u64) -> Self {
+        let limiter = Limiter::new(store());
+        let given = || {
+            RateLimiter::dashmap_with_clock_and_hasher(roomy(), GivenClock::default(), RandomState::default())
+        };
+        let stacked = Self {
+            keys: keys::shuffled_ids(count),
+            tenant: TenantId::from(Self::ORGANISATION),
+            policies: ["organisation", "integration", "endpoint"].map(|name| define(&limiter, name, ROOMY)),
+            limiter,
+            foldhash: [(); 3].map(|()| RateLimiter::dashmap_with_hasher(roomy(), RandomState::default())),
+            given_time: [(); 3].map(|()| given()),
+        };
+        let now = stacked.limiter.clock().monotonic();
+        for key in &stacked.keys {
+            assert!(stacked.ours_in_tenant(now, key) && stacked.ours_in_shared(now, key));
+            assert!(stacked.peer_foldhash(key) && stacked.peer_given_time(now, key));
+        }
+        stacked
+    }
+
+    #[inline]
+    pub(crate) fn ours_in_tenant(&self, now: MonoTime, key: &u64) -> bool {
+        let [organisation, integration, endpoint] = self.policies;
+        let limits =
+            [Limit::whole(organisation), Limit::of(integration, *key % 8), Limit::of(endpoint, *key)];
+        let decision = self.limiter.check_local_at(Realm::Tenant(&self.tenant), &limits, now);
+        decision.is_ok_and(|decision| decision.is_allowed())
+    }
+
+    /// Three policies for one subject, such as one for each second, minute and day.
+    #[inline]
+    pub(crate) fn ours_in_shared(&self, now: MonoTime, key: &u64) -> bool {
+        let limits = self.policies.map(|policy| Limit::of(policy, *key));
+        let decision = self.limiter.check_local_at(Realm::Shared, &limits, now);
+        decision.is_ok_and(|decision| decision.is_allowed())
+    }
+
+    #[inline]
+    pub(crate) fn peer_foldhash(&self, key: &u64) -> bool {
+        let [organisation, integration, endpoint] = &self.foldhash;
+        organisation.check_key(&Self::ORGANISATION).is_ok()
+            && integration.check_key(&(*key % 8)).is_ok()
+            && endpoint.check_key(key).is_ok()
+    }
+
+    #[inline]
+    pub(crate) fn peer_given_time(&self, now: MonoTime, key: &u64) -> bool {
+        let [organisation, integration, endpoint] = &self.given_time;
+        for limiter in &self.given_time {
+            limiter.clock().0.store(now.as_nanos(), Ordering::Relaxed);
+        }
+        organisation.check_key(&Self::ORGANISATION).is_ok()
+            && integration.check_key(&(*key % 8)).is_ok()
+            && endpoint.check_key(key).is_ok()
+    }
+}
+
+/// One limit for each request, by text, used up already.
+pub(crate) struct Denying {
+    pub(crate) keys: Vec<String>,
+    tenant: TenantId,
+    limiter: Limiter<MemoryStore>,
+    policy: PolicyId,
+    foldhash: Foldhash<String>,
+}
+
+impl Denying {
+    pub(crate) fn new(count: u64) -> Self {
+        let limiter = Limiter::new(store());
+        let hour = Quota::with_period(Duration::from_secs(3600)).unwrap_or_else(roomy);
+        let denying = Self {
+            keys: (0..count).map(keys::text).collect(),
+            tenant: TenantId::from(7),
+            policy: define(&limiter, "per-key", "1/h"),
+            limiter,
+            foldhash: RateLimiter::dashmap_with_hasher(hour, RandomState::default()),
+        };
+        let now = denying.limiter.clock().monotonic();
+        for key in &denying.keys {
+            assert!(denying.ours_one(now, key) && denying.peer_foldhash(key));
+        }
+        denying
+    }
+
+    #[inline]
+    pub(crate) fn ours_one(&self, now: MonoTime, key: &String) -> bool {
+        let limit = Limit::of(self.policy, key);
+        admits(self.limiter.check_one_local_at(Realm::Tenant(&self.tenant), &limit, now))
+    }
+
+    #[inline]
+    pub(crate) fn ours_with_clock(&self, key: &String) -> bool {
+        let decision = self.limiter.check_local(&self.tenant, &[Limit::of(self.policy, key)]);
+        decision.is_ok_and(|decision| decision.is_allowed())
+    }
+
+    #[inline]
+    pub(crate) fn peer_foldhash(&self, key: &String) -> bool {
+        self.foldhash.check_key(key).is_ok()
+    }
+}

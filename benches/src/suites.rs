@@ -1,0 +1,52 @@
+//! The quality suites: each reads data that is not part of the project and judges what Guardian makes of it.
+
+mod access_log;
+
+use std::error::Error;
+use std::path::Path;
+
+use indicatif::ProgressBar;
+
+/// A suite that `eval` can run.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Suite {
+    /// How it is called.
+    pub name: &'static str,
+    /// What it judges.
+    pub description: &'static str,
+    /// Judges the data at the path.
+    pub run: Run,
+}
+
+/// The work of a suite: the path of its data, and a bar to show how far it is.
+pub type Run = fn(&Path, &ProgressBar) -> Result<Report, Box<dyn Error>>;
+
+/// Every suite.
+pub const SUITES: &[Suite] = &[Suite {
+    name: "access-log",
+    description: "every line of a web server's log is read, and on its traffic every algorithm keeps its promise",
+    run: access_log::run,
+}];
+
+/// What a suite found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many cases passed.
+    pub passed: u64,
+    /// A line for each case that failed.
+    pub failed: Vec<String>,
+    /// The suite's bar, where it was missed.
+    pub missed: Vec<String>,
+}
+
+impl Report {
+    /// Counts a case, which failed if there is something to say.
+    pub fn case(&mut self, failure: Option<String>) {
+        match failure {
+            Some(line) => self.failed.push(line),
+            None => self.passed += 1,
+        }
+    }
+}
