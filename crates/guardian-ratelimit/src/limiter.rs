@@ -180,18 +180,10 @@ impl<S: Store, C: Clock> Limiter<S, C> {
 
     /// The hot path: limits of policies as they were defined, with nothing to complain about, on a store that can
     /// decide them without waiting.
-    fn decide_at_once(&self, realm: Realm<'_>, limits: &[Limit<'_>], decision: &mut Decision) -> Option<()> {
-        let items = limits.iter().map(|limit| self.plain_item(limit));
-        self.inner.store.check_at_once(realm, items, decision.at(), decision)
-    }
-
     #[inline(always)]
-    fn plain_item<'i>(&'i self, limit: &Limit<'i>) -> Option<Item<'i>> {
-        let entry = self.inner.registry.get(limit.policy)?;
-        let rule = entry.rule_as_defined()?;
-        let too_long = matches!(limit.subject, Subject::Text(text) if text.len() > Subject::MAX_LEN);
-        let plain = limit.cost != 0 && !too_long;
-        plain.then(|| item(entry, limit, rule, entry.policy.mode()))
+    fn decide_at_once(&self, realm: Realm<'_>, limits: &[Limit<'_>], decision: &mut Decision) -> Option<()> {
+        let items = PlainItems { registry: &self.inner.registry, limits: limits.iter() };
+        self.inner.store.check_at_once(realm, items, decision.at(), decision)
     }
 
     /// Decides the same and charges nothing. Concurrency limits may be peeked at too.
@@ -466,18 +458,19 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    #[inline]
+    #[inline(always)]
     pub fn check_one_local_at(
         &self,
         realm: Realm<'_>,
         limit: &Limit<'_>,
         now: MonoTime,
     ) -> Result<Outcome, Error> {
-        let hot = self.plain_item(limit).and_then(|item| self.inner.store.check_hot_one(realm, &item, now));
-        match hot {
-            Some(outcome) => Ok(outcome),
-            None => self.check_one_local(realm, limit, now),
+        if let Some(item) = plain_item(&self.inner.registry, limit)
+            && let Some(outcome) = self.inner.store.check_hot_one(realm, &item, now)
+        {
+            return Ok(outcome);
         }
+        self.check_one_local(realm, limit, now)
     }
 
     #[inline(never)]
@@ -507,10 +500,37 @@ impl<C: Clock> Limiter<MemoryStore, C> {
     }
 }
 
+/// Limits that need no second look: of policies as they were defined, with nothing to complain about. Others are
+/// `None`.
+struct PlainItems<'i> {
+    registry: &'i Registry,
+    limits: std::slice::Iter<'i, Limit<'i>>,
+}
+
+impl<'i> Iterator for PlainItems<'i> {
+    type Item = Option<Item<'i>>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.limits.next() {
+            Some(limit) => Some(plain_item(self.registry, limit)),
+            None => None,
+        }
+    }
+}
+
+#[inline(always)]
+fn plain_item<'i>(registry: &'i Registry, limit: &Limit<'i>) -> Option<Item<'i>> {
+    let entry = registry.get(limit.policy)?;
+    let rule = entry.rule_as_defined()?;
+    let too_long = matches!(limit.subject, Subject::Text(text) if text.len() > Subject::MAX_LEN);
+    if limit.cost == 0 || too_long { None } else { Some(item(entry, limit, rule, entry.policy.mode())) }
+}
+
 type Prepared<'a> = ArrayVec<(&'a Entry, RuleRef<'a>, Mode), { Limiter::MAX_LIMITS }>;
 type Items<'a> = ArrayVec<Item<'a>, { Limiter::MAX_LIMITS }>;
 
-#[inline]
+#[inline(always)]
 fn item<'i>(entry: &'i Entry, limit: &Limit<'i>, rule: &'i Rule, mode: Mode) -> Item<'i> {
     Item {
         policy: limit.policy,
@@ -518,7 +538,12 @@ fn item<'i>(entry: &'i Entry, limit: &Limit<'i>, rule: &'i Rule, mode: Mode) -> 
         name: entry.policy.name(),
         rule,
         mode,
-        subject: limit.subject,
+        // Part by part: copied as a whole, right after it was written in parts, it would stall the processor.
+        subject: match limit.subject {
+            Subject::Whole => Subject::Whole,
+            Subject::Id(id) => Subject::Id(id),
+            Subject::Text(text) => Subject::Text(text),
+        },
         cost: limit.cost,
     }
 }

@@ -124,7 +124,7 @@ impl Entry {
     /// The policy's rule, if nothing was changed.
     #[inline(always)]
     pub(crate) fn rule_as_defined(&self) -> Option<&Rule> {
-        (!self.changed.load(Ordering::Acquire)).then(|| self.policy.rule())
+        if self.changed.load(Ordering::Acquire) { None } else { Some(self.policy.rule()) }
     }
 
     #[cold]

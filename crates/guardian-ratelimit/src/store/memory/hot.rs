@@ -31,6 +31,9 @@ struct Charge {
 trait HotKey<const N: usize>: TableKey {
     fn of(lane: &mut UniformLane) -> &mut Table<Self, Tat, N>;
 
+    /// The key as one of this kind, if it lies in the shard.
+    fn in_shard(key: Key, shard: usize, store: &MemoryStore, realm: Realm<'_>) -> Option<Self>;
+
     #[inline(always)]
     fn table<'a>(lane: &'a mut BucketLane, bucket: &Bucket) -> Option<&'a mut Table<Self, Tat, N>> {
         lane.uniform_mut(bucket).map(Self::of)
@@ -39,12 +42,30 @@ trait HotKey<const N: usize>: TableKey {
 
 impl HotKey<4> for u64 {
     #[inline(always)]
+    fn in_shard(key: Key, shard: usize, store: &MemoryStore, realm: Realm<'_>) -> Option<Self> {
+        match key {
+            Key::Narrow(narrow) if store.shard_of(realm, key) == shard => Some(narrow),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
     fn of(lane: &mut UniformLane) -> &mut Table<Self, Tat, 4> {
         &mut lane.narrow
     }
 }
 
 impl HotKey<5> for u128 {
+    /// All keys of a tenant share the shard.
+    #[inline(always)]
+    fn in_shard(key: Key, shard: usize, store: &MemoryStore, realm: Realm<'_>) -> Option<Self> {
+        match (key, realm) {
+            (Key::Wide(wide), Realm::Tenant(_)) => Some(wide),
+            (Key::Wide(wide), Realm::Shared) if store.shard_of(realm, key) == shard => Some(wide),
+            _ => None,
+        }
+    }
+
     #[inline(always)]
     fn of(lane: &mut UniformLane) -> &mut Table<Self, Tat, 5> {
         &mut lane.wide
@@ -78,21 +99,8 @@ impl MemoryStore {
         let place = self.shard_of(realm, key);
         let shard = self.shards.get(place)?.0.lock();
         match key {
-            Key::Narrow(key) => {
-                let key_of = |item: &Item<'_>| match self.secret.key(realm, item.subject) {
-                    Key::Narrow(key) if self.shard_of(realm, Key::Narrow(key)) == place => Some(key),
-                    _ => None,
-                };
-                run::<u64, 4>(shard, &first, key, items, key_of, now, decision)
-            }
-            Key::Wide(key) => {
-                // All keys of a tenant share the shard.
-                let key_of = |item: &Item<'_>| match self.secret.key(realm, item.subject) {
-                    Key::Wide(key) if realm != Realm::Shared => Some(key),
-                    _ => None,
-                };
-                run::<u128, 5>(shard, &first, key, items, key_of, now, decision)
-            }
+            Key::Narrow(key) => run::<u64, 4>(self, realm, place, shard, first, key, items, now, decision),
+            Key::Wide(key) => run::<u128, 5>(self, realm, place, shard, first, key, items, now, decision),
         }
     }
 }
@@ -101,25 +109,40 @@ type Charges = ArrayVec<Charge, { Limiter::MAX_LIMITS }>;
 
 /// Charges one limit after the other, and takes it all back if one that is enforced denies, or is not plain.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "bundled, they would be written to memory and read back")]
 fn run<'i, K: HotKey<N>, const N: usize>(
+    store: &MemoryStore,
+    realm: Realm<'_>,
+    place: usize,
     mut shard: Guard<'_>,
-    first: &Item<'_>,
-    first_key: K,
+    mut item: Item<'i>,
+    mut key: K,
     mut rest: impl Iterator<Item = Option<Item<'i>>>,
-    key_of: impl Fn(&Item<'_>) -> Option<K>,
     now: MonoTime,
     decision: &mut Decision,
 ) -> Option<()> {
     let mut charges = Charges::new();
-    let mut plain = visit(&mut shard, first, first_key, now, &mut charges, decision);
-    while plain.is_some() {
-        let Some(item) = rest.next() else { break };
-        plain = item.and_then(|item| visit(&mut shard, &item, key_of(&item)?, now, &mut charges, decision));
+    loop {
+        if visit(&mut shard, &item, key, now, &mut charges, decision).is_none() {
+            break;
+        }
+        item = match rest.next() {
+            Some(Some(next)) => next,
+            Some(None) => break,
+            None => {
+                if decision.is_denied() {
+                    take_back::<K, N>(&mut shard, &charges);
+                }
+                return Some(());
+            }
+        };
+        key = match K::in_shard(store.secret.key(realm, item.subject), place, store, realm) {
+            Some(key) => key,
+            None => break,
+        };
     }
-    if plain.is_none() || decision.is_denied() {
-        take_back::<K, N>(&mut shard, &charges);
-    }
-    plain
+    take_back::<K, N>(&mut shard, &charges);
+    None
 }
 
 /// Charges one limit of several.
@@ -149,14 +172,28 @@ fn charge<K: HotKey<N>, const N: usize>(
 ) -> Option<(Reading, Charge)> {
     let Engine::Bucket(bucket) = &item.rule.engine else { return None };
     let table = K::table(shard.bucket_lane(item.slot)?, bucket)?;
-    let at = table.find(key, key.spread())?;
-    let state = table.state_mut(at)?;
+    let ticks = bucket.ticks(now.as_nanos());
+    if let Some((at, state)) = table.at_home(key, key.spread()) {
+        return Some(charge_state(state, at, bucket, ticks, item));
+    }
+    let (at, state) = table.anywhere(key, key.spread())?;
+    Some(charge_state(state, at, bucket, ticks, item))
+}
+
+#[inline(always)]
+fn charge_state(
+    state: &mut Tat,
+    at: Slot,
+    bucket: &Bucket,
+    ticks: u64,
+    item: &Item<'_>,
+) -> (Reading, Charge) {
     let mut charge = Charge { policy: item.slot, at, before: Tat::default() };
-    let (reading, tat) = bucket.decide(state.ticks(), bucket.ticks(now.as_nanos()), item.cost);
+    let (reading, tat) = bucket.decide(state.ticks(), ticks, item.cost);
     if let Some(tat) = tat {
         charge.before = std::mem::replace(state, Tat::at(tat));
     }
-    Some((reading, charge))
+    (reading, charge)
 }
 
 /// Undoes charges, the last first. Nothing else has happened to the shard in between.

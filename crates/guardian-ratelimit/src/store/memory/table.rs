@@ -68,11 +68,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
         let mut bucket = self.home(spread);
         for _ in 0..self.buckets.len() {
             let Bucket { keys, states } = self.buckets.get(bucket)?;
-            // Comparing all keys without a branch, by 64 bits of each; usually one of them is it.
-            let mut place = N;
-            for (i, k) in keys.iter().enumerate() {
-                place = if k.spread() == spread { i } else { place };
-            }
+            let place = place_in(keys, spread);
             if let (Some(k), Some(state)) = (keys.get(place), states.get(place)) {
                 if *k == key && !state.is_vacant() {
                     return Some(Slot { bucket, place });
@@ -89,6 +85,23 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
             bucket = self.next(bucket);
         }
         None
+    }
+
+    /// The state of a key that lies in its home bucket, as nearly every one does, with the bounds checked once.
+    #[inline(always)]
+    pub(super) fn at_home(&mut self, key: K, spread: u64) -> Option<(Slot, &mut S)> {
+        let bucket = self.home(spread);
+        let Bucket { keys, states } = self.buckets.get_mut(bucket)?;
+        let place = place_in(keys, spread);
+        let (k, state) = (keys.get(place)?, states.get_mut(place)?);
+        if *k == key && !state.is_vacant() { Some((Slot { bucket, place }, state)) } else { None }
+    }
+
+    /// The state of a key that lies anywhere.
+    #[cold]
+    pub(super) fn anywhere(&mut self, key: K, spread: u64) -> Option<(Slot, &mut S)> {
+        let slot = self.find(key, spread)?;
+        Some((slot, self.state_mut(slot)?))
     }
 
     #[inline(always)]
@@ -334,6 +347,16 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     fn distance(&self, from: usize, to: usize) -> usize {
         if to >= from { to - from } else { to + self.buckets.len() - from }
     }
+}
+
+/// Where a key with these bits may be, or `N`. All are compared without a branch; usually one of them is it.
+#[inline(always)]
+fn place_in<K: TableKey, const N: usize>(keys: &[K; N], spread: u64) -> usize {
+    let mut place = N;
+    for (i, k) in keys.iter().enumerate() {
+        place = if k.spread() == spread { i } else { place };
+    }
+    place
 }
 
 impl<K: TableKey, S: State, const N: usize> Default for Bucket<K, S, N> {
