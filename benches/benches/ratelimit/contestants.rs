@@ -109,13 +109,14 @@ impl Single {
     #[inline]
     pub(crate) fn ours_slice(&self, now: MonoTime, key: &u64) -> bool {
         let decision = self.limiter.check_local_at(Realm::Shared, &[Limit::of(self.policy, *key)], now);
-        decision.is_ok_and(|decision| decision.is_allowed())
+        matches!(&decision, Ok(decision) if decision.is_allowed())
     }
 
     #[inline]
     pub(crate) fn ours_with_clock(&self, key: &u64) -> bool {
-        let decision = self.limiter.check_local(Realm::Shared, &[Limit::of(self.policy, *key)]);
-        decision.is_ok_and(|decision| decision.is_allowed())
+        let now = self.limiter.clock().monotonic();
+        let outcome = self.limiter.check_one_local_at(Realm::Shared, &Limit::of(self.policy, *key), now);
+        outcome.is_ok_and(|outcome| !outcome.denies())
     }
 
     #[inline]
@@ -175,7 +176,7 @@ impl Stacked {
         let limits =
             [Limit::whole(organisation), Limit::of(integration, *key % 8), Limit::of(endpoint, *key)];
         let decision = self.limiter.check_local_at(Realm::Tenant(&self.tenant), &limits, now);
-        decision.is_ok_and(|decision| decision.is_allowed())
+        matches!(&decision, Ok(decision) if decision.is_allowed())
     }
 
     /// Three policies for one subject, such as one for each second, minute and day.
@@ -183,7 +184,7 @@ impl Stacked {
     pub(crate) fn ours_in_shared(&self, now: MonoTime, key: &u64) -> bool {
         let limits = self.policies.map(|policy| Limit::of(policy, *key));
         let decision = self.limiter.check_local_at(Realm::Shared, &limits, now);
-        decision.is_ok_and(|decision| decision.is_allowed())
+        matches!(&decision, Ok(decision) if decision.is_allowed())
     }
 
     #[inline]
@@ -242,7 +243,7 @@ impl Denying {
     #[inline]
     pub(crate) fn ours_with_clock(&self, key: &String) -> bool {
         let decision = self.limiter.check_local(&self.tenant, &[Limit::of(self.policy, key)]);
-        decision.is_ok_and(|decision| decision.is_allowed())
+        matches!(&decision, Ok(decision) if decision.is_allowed())
     }
 
     #[inline]

@@ -157,11 +157,14 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         limits: &[Limit<'_>],
         now: MonoTime,
     ) -> Result<Decision, Error> {
-        let mut decision = Decision::empty(now);
-        if self.decide_at_once(realm, limits, &mut decision).is_none() {
-            decision = self.ask_store(realm, limits, now).await?;
+        {
+            // Gone before anything is awaited, so that it need not be kept in the future.
+            let mut decision = Decision::empty(now);
+            if self.decide_at_once(realm, limits, &mut decision).is_some() {
+                return Ok(decision);
+            }
         }
-        Ok(decision)
+        self.ask_store(realm, limits, now).await
     }
 
     async fn ask_store(
