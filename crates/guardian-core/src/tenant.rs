@@ -8,7 +8,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// The customer that owns a piece of data: an organisation, a workspace, an account.
 ///
-/// A tenant id is 1 to 64 characters of `A-Z a-z 0-9 . _ : -`, compared byte for byte. That set needs no
+/// A tenant id is 1 to 64 characters of `A-Z a-z 0-9 . _ : -` but not `.` or `..`, compared byte for byte. That set needs no
 /// escaping in a URL segment, a log line, a Redis key or a Postgres setting, so an id that parses is safe in
 /// all of them. UUIDs and numbers convert without a check. Cloning costs one reference count.
 ///
@@ -124,6 +124,9 @@ pub struct InvalidTenantId {
 pub(crate) fn check_id_text(text: &str, max_len: usize) -> Result<(), String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
+    }
+    if matches!(text, "." | "..") {
+        return Err("it means a folder in a path".to_owned());
     }
     if text.len() > max_len {
         return Err(format!("it has {} bytes, the most is {max_len}", text.len()));

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -169,7 +170,7 @@ pub enum DecisionSource {
 /// assert_eq!(outcome.reset_after(), Duration::from_secs(4));
 /// # Ok::<(), guardian_ratelimit::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Outcome {
     // What a `Reading` holds, laid out flat: 40 bytes, of which a decision keeps up to eight.
     policy: PolicyId,
@@ -267,5 +268,20 @@ impl Outcome {
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         Duration::from_nanos(self.reset)
+    }
+}
+
+/// What the accessors say, rather than the numbers that they say it from.
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcome")
+            .field("policy", &self.policy)
+            .field("mode", &self.mode)
+            .field("admits", &self.admits())
+            .field("limit", &self.limit())
+            .field("remaining", &self.remaining())
+            .field("retry_after", &self.retry_after())
+            .field("reset_after", &self.reset_after())
+            .finish()
     }
 }

@@ -18,7 +18,7 @@ pub enum Error {
         why: &'static str,
     },
     /// Two policies of one limiter have the same name.
-    #[error("the policy `{name}` is defined already")]
+    #[error("the policy `{name}` is defined already: keep its id, or `find` it; `set_rule` changes it")]
     DuplicatePolicy {
         /// The name.
         name: PolicyName,
@@ -30,7 +30,7 @@ pub enum Error {
         max: usize,
     },
     /// The policy belongs to another limiter, or to none.
-    #[error("unknown policy `{policy}`: define it on this limiter first")]
+    #[error("unknown policy `{policy}`: its id is of another limiter; define it on this one")]
     UnknownPolicy {
         /// The name, or the number of an id.
         policy: String,

@@ -570,7 +570,7 @@ fn check_limit(entry: &Entry, rule: &Rule, limit: &Limit<'_>, permits_welcome: b
 
 #[cold]
 fn unknown(id: PolicyId) -> Error {
-    Error::UnknownPolicy { policy: id.0.to_string() }
+    Error::UnknownPolicy { policy: id.number().to_string() }
 }
 
 /// 128 bits of the system's randomness: two permits never share an id.

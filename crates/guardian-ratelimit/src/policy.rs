@@ -176,5 +176,31 @@ impl fmt::Debug for PolicyName {
 
 /// A policy of one limiter: small, `Copy`, and what a [`Limit`](crate::Limit) names. Made by
 /// [`Limiter::define`](crate::Limiter::define).
+///
+/// Another limiter refuses it: an id carries six bits of its limiter's number, so that a mix-up among any 64 limiters
+/// made in a row is always found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PolicyId(pub(crate) u16);
+pub struct PolicyId(u16);
+
+impl PolicyId {
+    /// Enough for [`Limiter::MAX_POLICIES`](crate::Limiter::MAX_POLICIES).
+    const INDEX_BITS: u32 = 10;
+
+    pub(crate) fn new(limiter: u16, index: u16) -> Self {
+        Self(limiter << Self::INDEX_BITS | index)
+    }
+
+    /// The policy's place, if this is the limiter that the id is of.
+    #[inline(always)]
+    pub(crate) fn index_in(self, limiter: u16) -> Option<usize> {
+        if self.0 >> Self::INDEX_BITS == limiter & 0x3f {
+            Some(usize::from(self.0 & ((1 << Self::INDEX_BITS) - 1)))
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn number(self) -> u16 {
+        self.0 & ((1 << Self::INDEX_BITS) - 1)
+    }
+}

@@ -1,7 +1,7 @@
 //! The policies of a limiter, and the rules that were changed while it runs.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::HashMap;
@@ -14,6 +14,8 @@ use crate::{Error, Limiter, Mode, Policy, PolicyId, Realm, Rule, Subject};
 /// The policies, readable without a lock: an id is an index, and an entry never moves.
 #[derive(Debug)]
 pub(crate) struct Registry {
+    /// Tells this limiter's ids from another's.
+    limiter: u16,
     entries: Box<[OnceLock<Box<Entry>>]>,
     names: Mutex<HashMap<String, PolicyId>>,
 }
@@ -74,8 +76,9 @@ pub(crate) enum Target<'a> {
 
 impl Registry {
     pub(crate) fn new() -> Self {
+        static LIMITERS: AtomicU16 = AtomicU16::new(0);
         let entries = std::iter::repeat_with(OnceLock::new).take(Limiter::MAX_POLICIES).collect();
-        Self { entries, names: Mutex::default() }
+        Self { limiter: LIMITERS.fetch_add(1, Ordering::Relaxed), entries, names: Mutex::default() }
     }
 
     pub(crate) fn add(&self, policy: Policy, slot: u32) -> Result<PolicyId, Error> {
@@ -84,8 +87,9 @@ impl Registry {
             return Err(Error::DuplicatePolicy { name: policy.name().clone() });
         }
         let full = || Error::TooManyPolicies { max: Limiter::MAX_POLICIES };
-        let id = PolicyId(u16::try_from(names.len()).map_err(|_| full())?);
-        let entry = self.entries.get(usize::from(id.0)).ok_or_else(full)?;
+        let index = u16::try_from(names.len()).map_err(|_| full())?;
+        let entry = self.entries.get(usize::from(index)).ok_or_else(full)?;
+        let id = PolicyId::new(self.limiter, index);
         names.insert(policy.name().as_str().to_owned(), id);
         let _ = entry.set(Box::new(Entry {
             policy,
@@ -98,7 +102,7 @@ impl Registry {
 
     #[inline(always)]
     pub(crate) fn get(&self, id: PolicyId) -> Option<&Entry> {
-        self.entries.get(usize::from(id.0))?.get().map(Box::as_ref)
+        self.entries.get(id.index_in(self.limiter)?)?.get().map(Box::as_ref)
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<PolicyId> {
@@ -106,7 +110,7 @@ impl Registry {
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = PolicyId> {
-        (0..).map(PolicyId).take(self.names.lock().len())
+        (0..).map(|index| PolicyId::new(self.limiter, index)).take(self.names.lock().len())
     }
 }
 

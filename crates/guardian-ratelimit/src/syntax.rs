@@ -60,7 +60,7 @@ impl<'a> Parser<'a> {
         let before = self.at;
         let rule = match self.word() {
             "" => Rule::token_bucket(rate, count),
-            "burst" => Rule::token_bucket(rate, self.number("a burst")?),
+            "burst" => Rule::token_bucket(rate, self.number("a number after `burst`, as in `burst 20`")?),
             "fixed" => Ok(Rule::fixed_window(rate)),
             "sliding" => self.sliding(rate)?,
             word => {
@@ -93,7 +93,7 @@ impl<'a> Parser<'a> {
         if !self.rest().trim_start().starts_with(|c: char| c.is_ascii_digit()) {
             return Ok(Rule::DEFAULT_SLICES);
         }
-        let slices = self.number("slices")?;
+        let slices = self.number("a number of slices")?;
         u16::try_from(slices).map_err(|_| self.error(format!("the slices must be 2 to {}", Rule::MAX_SLICES)))
     }
 

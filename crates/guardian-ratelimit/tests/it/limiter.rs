@@ -103,10 +103,7 @@ fn what_cannot_be_decided_is_refused_by_name() {
     let rate = limiter.define(Policy::new("rate", "1/min").unwrap()).unwrap();
     let work = limiter.define(Policy::new("work", "1 concurrent for 1min").unwrap()).unwrap();
     let elsewhere = Limiter::in_memory();
-    let mut foreign = elsewhere.define(Policy::new("p0", "1/min").unwrap()).unwrap();
-    for i in 1..5 {
-        foreign = elsewhere.define(Policy::new(&format!("p{i}"), "1/min").unwrap()).unwrap();
-    }
+    let foreign = elsewhere.define(Policy::new("rate", "1000/s").unwrap()).unwrap();
     let long = "x".repeat(513);
     let cases: [(&[Limit<'_>], &str); 8] = [
         (&[], "a check names 1 to 8 limits, this one names 0"),
@@ -120,7 +117,7 @@ fn what_cannot_be_decided_is_refused_by_name() {
             &[Limit::of(rate, 1), Limit::of(rate, 2).cost(0)],
             "the limit `rate` has cost 0: leave it out, or peek",
         ),
-        (&[Limit::of(foreign, 1)], "unknown policy `4`: define it on this limiter first"),
+        (&[Limit::of(foreign, 1)], "unknown policy `0`: its id is of another limiter; define it on this one"),
         (&[Limit::of(rate, &long)], "the subject of `rate` has 513 bytes, the most is 512"),
         (
             &[Limit::whole(work)],
@@ -147,7 +144,10 @@ fn names_and_policies_are_checked() {
     let limiter = limiter();
     limiter.define(Policy::new("p", "1/min").unwrap()).unwrap();
     let again = limiter.define(Policy::new("p", "2/min").unwrap()).unwrap_err();
-    assert_eq!(again.to_string(), "the policy `p` is defined already");
+    assert_eq!(
+        again.to_string(),
+        "the policy `p` is defined already: keep its id, or `find` it; `set_rule` changes it"
+    );
     for name in ["", "per org", "a:b", "{x}", "ü", &"n".repeat(65)] {
         assert!(matches!(Policy::new(name, "1/min"), Err(Error::InvalidPolicyName { .. })), "{name}");
     }

@@ -98,7 +98,10 @@ fn errors_say_what_and_where() {
         ("0/s", "invalid rule `0/s`: the count must be 1 to 1000000000"),
         ("99999999999/s", "invalid rule `99999999999/s`: `99999999999` is too large at byte 0"),
         ("1__0/s", "invalid rule `1__0/s`: a `_` must stand between two digits at byte 0"),
-        ("100/min burst", "invalid rule `100/min burst`: expected a burst at byte 13"),
+        (
+            "100/min burst",
+            "invalid rule `100/min burst`: expected a number after `burst`, as in `burst 20` at byte 13",
+        ),
         ("100/min burst 0", "invalid rule `100/min burst 0`: the burst must be 1 to 1000000000"),
         ("100/min burst 5 extra", "invalid rule `100/min burst 5 extra`: unexpected `extra` at byte 16"),
         ("100/min burst 5 !", "invalid rule `100/min burst 5 !`: unexpected `!` at byte 16"),
