@@ -72,10 +72,12 @@ impl Bucket {
         Reading { admits, limit, room, unit, wait, reset: self.grid.nanos_for(debt) }
     }
 
-    /// The TAT after `cost` tokens are put back. A bucket never holds more than its burst: a TAT in the past is
-    /// a full bucket, not a fuller one.
-    pub(crate) fn put_back(&self, tat: u64, cost: u32) -> u64 {
-        tat.saturating_sub(self.per_token.saturating_mul(u64::from(cost)))
+    /// The TAT after what was charged at `at` is put back, as far as it has not refilled since (nanoseconds): a token
+    /// given back twice, by time and by a refund, would admit more than the bucket's promise.
+    pub(crate) fn put_back(&self, tat: u64, at: u64, now: u64, cost: u32) -> u64 {
+        let charged = self.per_token.saturating_mul(u64::from(cost));
+        let refilled = self.ticks(now).saturating_sub(self.ticks(at));
+        tat.saturating_sub(charged.saturating_sub(refilled))
     }
 }
 

@@ -34,6 +34,10 @@ impl FixedCount {
         self.end == 0
     }
 
+    pub(crate) fn counted(&self) -> u64 {
+        u64::from(self.count)
+    }
+
     pub(crate) fn idle_at(&self) -> u64 {
         self.end
     }

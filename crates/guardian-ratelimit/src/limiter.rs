@@ -232,24 +232,32 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         let (mut prepared, mut items) = (Prepared::new(), Items::new());
         self.prepare_all(realm, limits, true, &mut prepared)?;
         Self::items(&prepared, limits, &mut items);
-        let permit = new_permit_id();
-        let call = Call { realm, now, items: &items, permit: Some(permit) };
-        let decided = self.inner.store.check(&call).await;
-        let decision = decided.unwrap_or_else(|error| self.decide_without_store(&call, &error));
-        let permit = decision.is_allowed().then(|| {
-            let counters = items.iter().filter(|item| item.rule.holds_permits()).map(|item| ReleaseCounter {
-                slot: item.slot,
-                name: item.name.clone(),
-                subject: item.subject.into(),
-            });
-            let release = Release { tenant: realm.tenant().cloned(), counters: counters.collect(), permit };
-            Permit::new(self.clone(), release)
+        let id = new_permit_id();
+        let call = Call { realm, now, items: &items, permit: Some(id) };
+        let counters = items.iter().filter(|item| item.rule.holds_permits()).map(|item| ReleaseCounter {
+            slot: item.slot,
+            name: item.name.clone(),
+            subject: item.subject.into(),
         });
+        let release = Release { tenant: realm.tenant().cloned(), counters: counters.collect(), permit: id };
+        // Made before the store is asked: if the caller goes away meanwhile, or the answer is lost, the store may
+        // hold a permit that nobody else would end.
+        let permit = Permit::new(self.clone(), release);
+        let decision = match self.inner.store.check(&call).await {
+            Ok(decision) if decision.is_denied() => {
+                permit.forget();
+                return Ok(Admission { decision, permit: None });
+            }
+            Ok(decision) => decision,
+            Err(error) => self.decide_without_store(&call, &error),
+        };
+        let permit = decision.is_allowed().then_some(permit);
         Ok(Admission { decision, permit })
     }
 
     /// Puts back what an allowed check consumed, as far as it still counts: for work that failed through no fault
-    /// of the caller. `consumed_at` is that decision's [`at`](Decision::at). A counter is never better than new.
+    /// of the caller. `consumed_at` is that decision's [`at`](Decision::at). A counter is never better than new, and what a
+    /// bucket has refilled since then is not given a second time.
     ///
     /// # Errors
     /// As [`check`](Self::check), and when the store fails.
@@ -328,17 +336,24 @@ impl<S: Store, C: Clock> Limiter<S, C> {
     }
 
     pub(crate) async fn release(&self, release: Release) -> Result<(), Error> {
-        if let Some(local) = self.inner.local.get() {
-            local.release_detached(release.clone());
-        }
+        self.release_local(&release);
         Ok(self.inner.store.release(&release).await?)
     }
 
     pub(crate) fn release_detached(&self, release: Release) {
-        if let Some(local) = self.inner.local.get() {
-            local.release_detached(release.clone());
-        }
+        self.release_local(&release);
         self.inner.store.release_detached(release);
+    }
+
+    /// Ends the part of a permit that this process's own share holds, which knows the policies by other slots.
+    fn release_local(&self, release: &Release) {
+        if let Some(local) = self.inner.local.get() {
+            let mut release = release.clone();
+            for counter in &mut release.counters {
+                counter.slot = local.register(&counter.name);
+            }
+            local.release_detached(release);
+        }
     }
 
     fn entry(&self, id: PolicyId) -> Result<&Entry, Error> {

@@ -94,6 +94,11 @@ impl<S: Store, C: Clock> Permit<S, C> {
         self.release.as_ref().and_then(|release| release.tenant.as_ref())
     }
 
+    /// Lets go of a permit that the store has not given.
+    pub(crate) fn forget(mut self) {
+        self.release = None;
+    }
+
     /// Ends the permit and waits until the store knows.
     ///
     /// # Errors

@@ -103,14 +103,14 @@ pub enum Algorithm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Precision {
-    /// A log of every request in the window: 8 bytes for each, limits up to [`Rule::MAX_EXACT`].
+    /// A log of every request in the window: 16 bytes for each moment, limits up to [`Rule::MAX_EXACT`].
     Exact,
-    /// Never admits more than L in any window; counts up to one slice too many. 4 bytes a slice.
+    /// Never admits more than L in any window; counts up to one slice too many. 16 bytes for each slice in use.
     Strict {
         /// How many slices; 2 to [`Rule::MAX_SLICES`].
         slices: u16,
     },
-    /// Never denies what an exact log would admit; counts up to one slice too few. 4 bytes a slice.
+    /// Never denies what an exact log would admit; counts up to one slice too few. 16 bytes for each slice in use.
     Lenient {
         /// How many slices; 2 to [`Rule::MAX_SLICES`].
         slices: u16,

@@ -74,6 +74,11 @@ impl WindowLog {
         Self { keeping: spec.keeping, total: 0, entries: VecDeque::new() }
     }
 
+    /// What was counted when it was last looked at.
+    pub(crate) fn counted(&self) -> u64 {
+        self.total
+    }
+
     /// When the last of it stops counting.
     pub(crate) fn idle_at(&self) -> u64 {
         self.entries.back().map_or(0, |(stamp, _)| self.keeping.leaves_at(*stamp))
@@ -136,7 +141,11 @@ impl WindowLog {
     pub(crate) fn put_back(&mut self, spec: &WindowSpec, at: u64, now: u64, cost: u32) {
         self.settle(spec, now);
         let stamp = self.keeping.stamp(at);
-        let Ok(place) = self.entries.binary_search_by_key(&stamp, |(stamp, _)| *stamp) else { return };
+        if self.keeping.leaves_at(stamp) <= now {
+            return;
+        }
+        // A late arrival was counted at a later stamp: the first one at or after its own.
+        let place = self.entries.partition_point(|(s, _)| *s < stamp);
         if let Some((_, count)) = self.entries.get_mut(place) {
             let back = cost.min(*count);
             *count -= back;

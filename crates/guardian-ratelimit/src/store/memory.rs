@@ -100,7 +100,8 @@ impl MemoryConfig {
 }
 
 /// What a [`MemoryStore`] does with a new key when it holds as many as it may. Keys that are there already are
-/// decided exactly in any case; a concurrency limit, whose counters stand for work in progress, always denies.
+/// decided exactly in any case. The counters of concurrency limits stand for work in progress: they are never
+/// evicted nor left uncounted, but may take the place of others.
 ///
 /// ```
 /// use guardian_ratelimit::AtCapacity;
@@ -110,8 +111,9 @@ impl MemoryConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AtCapacity {
-    /// Forget the key nearest to being as good as new among a sample of 16. A flood of keys that come
-    /// once pushes out its own keys rather than those at their limit.
+    /// Forget the key that has counted least, or is nearest to being as good as new, among a sample of 16. A flood of
+    /// keys that come once pushes out its own keys rather than those at their limit; where the limit is 1, all
+    /// keys are at it, and the oldest goes.
     Evict,
     /// Deny the new key.
     Deny,
@@ -139,7 +141,8 @@ pub struct MemoryStats {
 #[repr(align(128))]
 struct Padded(Lock);
 
-/// A lock whose release is a plain store. It is held for some ten nanoseconds, or while a shard's table grows, and
+/// A lock whose release is a plain store. It is held for some ten nanoseconds, some more
+/// for long logs and many permits, or while a shard's table grows, and
 /// an uncontended check costs one locked instruction instead of a mutex's two, which is a third of its time.
 type Lock = SpinMutex<Shard, SpinThenYield>;
 type Guard<'a> = SpinMutexGuard<'a, Shard>;
@@ -315,7 +318,8 @@ fn work<'c>(call: &Call<'_>, item: &Item<'c>, key: Key) -> Work<'c> {
 /// The answer to a call that breaks the contract by naming more limits than there may be.
 #[cold]
 fn misused() -> StoreError {
-    StoreError::new(StoreErrorKind::Internal, "memory").with_source("the call names too many limits")
+    StoreError::new(StoreErrorKind::Internal, "memory")
+        .with_source("the call names too many limits, or a policy that has another algorithm here")
 }
 
 impl Store for MemoryStore {

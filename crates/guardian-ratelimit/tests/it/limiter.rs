@@ -310,13 +310,65 @@ fn a_store_that_is_away_gives_the_declared_answer_at_once_and_recovers() {
 }
 
 #[test]
+fn a_permit_whose_caller_went_away_is_given_back() {
+    /// Answers a check only at the second poll, after it has happened.
+    #[derive(Debug, Default)]
+    struct Slow(MemoryStore);
+
+    impl Store for Slow {
+        fn register(&self, name: &PolicyName) -> u32 {
+            self.0.register(name)
+        }
+
+        async fn check(&self, call: &Call<'_>) -> Result<Decision, StoreError> {
+            let decision = self.0.check(call).await;
+            tokio::task::yield_now().await;
+            decision
+        }
+
+        async fn peek(&self, call: &Call<'_>) -> Result<Decision, StoreError> {
+            self.0.peek(call).await
+        }
+
+        async fn refund(&self, call: &Call<'_>, consumed_at: MonoTime) -> Result<(), StoreError> {
+            self.0.refund(call, consumed_at).await
+        }
+
+        async fn reset(&self, call: &Call<'_>) -> Result<(), StoreError> {
+            self.0.reset(call).await
+        }
+
+        async fn release(&self, release: &Release) -> Result<(), StoreError> {
+            self.0.release(release).await
+        }
+
+        fn release_detached(&self, release: Release) {
+            self.0.release_detached(release);
+        }
+    }
+
+    let limiter = Limiter::with_clock(Slow::default(), ManualClock::new());
+    let work = limiter.define(Policy::new("work", "1 concurrent for 1h").unwrap()).unwrap();
+    let limits = [Limit::whole(work)];
+    for _ in 0..3 {
+        let mut acquiring = Box::pin(limiter.acquire(Realm::Shared, &limits));
+        let waker = std::task::Waker::noop();
+        assert!(acquiring.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+        drop(acquiring);
+    }
+    assert!(block_on(limiter.acquire(Realm::Shared, &limits)).unwrap().permit.is_some());
+}
+
+#[test]
 fn permits_of_the_local_share_are_given_back_there() {
     let store = Arc::new(Switch::default());
     let limiter = Limiter::with_clock(Arc::clone(&store), ManualClock::new());
     let share = OnStoreError::Local { processes: NonZeroU32::new(2).unwrap() };
     let policy =
         limiter.define(Policy::new("w", "2 concurrent for 1h").unwrap().on_store_error(share)).unwrap();
+    let other = limiter.define(Policy::new("rate", "10/h").unwrap().on_store_error(share)).unwrap();
     store.off.store(true, Ordering::Relaxed);
+    assert!(block_on(limiter.check(Realm::Shared, &[Limit::whole(other)])).unwrap().is_allowed());
     let acquire = || block_on(limiter.acquire(Realm::Shared, &[Limit::whole(policy)])).unwrap();
     let held = acquire();
     assert!(held.permit.is_some());

@@ -73,6 +73,58 @@ fn eviction_spares_the_keys_that_are_at_their_limit() {
 }
 
 #[test]
+fn a_flood_of_keys_frees_nobody_who_is_at_a_window_s_limit() {
+    for rule in ["10/h fixed", "10/h sliding", "1000/h sliding strict 60", "10/h burst 10"] {
+        let limiter = limiter(20_000, AtCapacity::Evict);
+        let policy = limiter.define(Policy::new("p", rule).unwrap()).unwrap();
+        let full = limiter.policy(policy).unwrap().rule().capacity();
+        let now = MonoTime::from_nanos(START);
+        for key in 0..200 {
+            let all = Limit::of(policy, u64::MAX - key).cost(full);
+            assert!(!limiter.check_one_local_at(Realm::Shared, &all, now).unwrap().denies());
+        }
+        flood(&limiter, Realm::Shared, 0..60_000);
+        let now = MonoTime::from_nanos(START + 60_000_000);
+        let still = (0..200).filter(|key| {
+            let one = Limit::of(policy, u64::MAX - key);
+            limiter.check_one_local_at(Realm::Shared, &one, now).unwrap().denies()
+        });
+        assert_eq!(still.count(), 200, "{rule}");
+    }
+}
+
+#[test]
+fn a_flood_of_keys_leaves_room_for_permits() {
+    let limiter = limiter(10_000, AtCapacity::Evict);
+    limiter.define(Policy::new("p", "1/day burst 2").unwrap()).unwrap();
+    let work = limiter.define(Policy::new("work", "1 concurrent for 1h").unwrap()).unwrap();
+    flood(&limiter, Realm::Shared, 0..50_000);
+    let held: Vec<_> = (0..1000)
+        .map(|n| {
+            let tenant = TenantId::from(n);
+            crate::models::block_on(limiter.acquire(&tenant, &[Limit::whole(work)])).unwrap().permit
+        })
+        .collect();
+    assert!(held.iter().all(Option::is_some));
+}
+
+#[test]
+fn nine_limits_are_refused_and_none_is_charged() {
+    let limiter = limiter(10_000, AtCapacity::Evict);
+    let policy = limiter.define(Policy::new("p", "10/h").unwrap()).unwrap();
+    let limits: Vec<_> = (0..9).map(|key| Limit::of(policy, key)).collect();
+    let tenant = TenantId::from(1);
+    for limit in &limits {
+        assert!(limiter.check_local(&tenant, &[*limit]).unwrap().is_allowed());
+    }
+    for _ in 0..5 {
+        assert!(limiter.check_local(&tenant, &limits).is_err());
+    }
+    let last = limiter.check_local(&tenant, &limits[8..]).unwrap();
+    assert_eq!(last.outcomes()[0].remaining(), 8);
+}
+
+#[test]
 fn a_tenant_with_a_flood_of_keys_does_not_crowd_out_another() {
     let limiter = limiter(20_000, AtCapacity::Deny);
     limiter.define(Policy::new("p", "1/day burst 1").unwrap()).unwrap();

@@ -74,8 +74,9 @@ impl Model for BucketModel {
         self.full_at = self.full_at.max(self.unit(now)) + u128::from(cost) * self.k;
     }
 
-    fn refund(&mut self, _at: u64, _now: u64, cost: u64) {
-        self.full_at = self.full_at.saturating_sub(u128::from(cost) * self.k);
+    fn refund(&mut self, at: u64, now: u64, cost: u64) {
+        let refilled = self.unit(now) - self.unit(at);
+        self.full_at = self.full_at.saturating_sub((u128::from(cost) * self.k).saturating_sub(refilled));
     }
 
     fn reset(&mut self) {

@@ -48,6 +48,9 @@ struct Pair {
     remote: Remote,
 }
 
+/// One policy, as the local and the remote limiter know it.
+type Ids = (PolicyId, PolicyId);
+
 impl Pair {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -62,13 +65,12 @@ impl Pair {
         }
     }
 
-    fn define(&self, rules: impl Iterator<Item = &'static str>) -> Vec<PolicyId> {
+    fn define(&self, rules: impl Iterator<Item = &'static str>) -> Vec<Ids> {
         rules
             .enumerate()
             .map(|(at, rule)| {
                 let policy = || Policy::new(&format!("p{at}"), rule).unwrap();
-                assert_eq!(self.local.define(policy()).unwrap(), self.remote.define(policy()).unwrap());
-                self.local.find(&format!("p{at}")).unwrap()
+                (self.local.define(policy()).unwrap(), self.remote.define(policy()).unwrap())
             })
             .collect()
     }
@@ -101,21 +103,16 @@ fn assert_same(local: &Decision, remote: &Decision) {
 type Held<L> = Option<Permit<L, ManualClock>>;
 
 /// One sequence of calls; `a` and `b` choose what each is about.
-fn replay(
-    pair: &Pair,
-    tenant: &TenantId,
-    ids: &[PolicyId],
-    changes: &[(&str, &str)],
-    ops: &[(u8, u32, u32)],
-) {
+fn replay(pair: &Pair, tenant: &TenantId, ids: &[Ids], changes: &[(&str, &str)], ops: &[(u8, u32, u32)]) {
     let Pair { clock, local, remote, .. } = pair;
     let subjects = [Subject::Whole, Subject::Id(3), Subject::Text("3")];
-    let mut refundable: Vec<(Vec<Limit<'_>>, MonoTime, Duration)> = Vec::new();
+    let mut refundable: Vec<([Vec<Limit<'_>>; 2], MonoTime, Duration)> = Vec::new();
     let mut held: Vec<(Held<MemoryStore>, Held<RedisStore>)> = Vec::new();
     let mut pending = ids.iter().zip(changes);
     let mut hint = Duration::from_micros(1);
     for (kind, a, b) in ops.iter().copied() {
-        let limits = limits_of(ids, &subjects, a, b);
+        let limits = limits_of(ids, |ids| ids.0, &subjects, a, b);
+        let theirs = limits_of(ids, |ids| ids.1, &subjects, a, b);
         let (holds, counts_for) = facts(pair, ids, a, b);
         match kind {
             // Time passes: not at all, a bit, or exactly or nearly until the last answer says that it matters.
@@ -129,13 +126,13 @@ fn replay(
             4..12 => {
                 let at = clock.monotonic();
                 let l: Admission<_, _> = pair.runtime.block_on(local.acquire(tenant, &limits)).unwrap();
-                let r = pair.runtime.block_on(remote.acquire(tenant, &limits)).unwrap();
+                let r = pair.runtime.block_on(remote.acquire(tenant, &theirs)).unwrap();
                 assert_same(&l.decision, &r.decision);
                 let longest = l.decision.binding().map(|o| o.retry_after().unwrap_or(o.reset_after()));
                 hint = longest
                     .map_or(hint, |span| Duration::from_micros(u64::try_from(round_up(span)).unwrap()));
                 if l.decision.is_allowed() && !holds {
-                    refundable.push((limits.clone(), at, counts_for));
+                    refundable.push(([limits.clone(), theirs.clone()], at, counts_for));
                 }
                 if holds {
                     held.push((l.permit, r.permit));
@@ -143,30 +140,32 @@ fn replay(
             }
             12 => {
                 let l = pair.runtime.block_on(local.peek(tenant, &limits)).unwrap();
-                let r = pair.runtime.block_on(remote.peek(tenant, &limits)).unwrap();
+                let r = pair.runtime.block_on(remote.peek(tenant, &theirs)).unwrap();
                 assert_same(&l, &r);
             }
             13 if !refundable.is_empty() => {
-                let (limits, at, counts_for) = refundable.swap_remove(a as usize % refundable.len());
+                let ([limits, theirs], at, counts_for) =
+                    refundable.swap_remove(a as usize % refundable.len());
                 if clock.monotonic().since(at) < counts_for {
                     pair.runtime.block_on(local.refund(tenant, &limits, at)).unwrap();
-                    pair.runtime.block_on(remote.refund(tenant, &limits, at)).unwrap();
+                    pair.runtime.block_on(remote.refund(tenant, &theirs, at)).unwrap();
                 }
             }
             14 if b % 4 == 0 => {
                 pair.runtime.block_on(local.reset(tenant, &limits)).unwrap();
-                pair.runtime.block_on(remote.reset(tenant, &limits)).unwrap();
+                pair.runtime.block_on(remote.reset(tenant, &theirs)).unwrap();
                 refundable.clear();
             }
             15 if b % 2 == 0 => {
-                if let Some((id, (_, rule))) = pending.next() {
+                if let Some(((id, their_id), (_, rule))) = pending.next() {
                     let rule: Rule = rule.parse().unwrap();
                     local.set_rule(*id, rule).unwrap();
-                    remote.set_rule(*id, rule).unwrap();
+                    remote.set_rule(*their_id, rule).unwrap();
                     for subject in subjects {
                         let limits = [Limit::of(*id, subject)];
                         let l = pair.runtime.block_on(local.acquire(tenant, &limits)).unwrap();
-                        let r = pair.runtime.block_on(remote.acquire(tenant, &limits)).unwrap();
+                        let theirs = [Limit::of(*their_id, subject)];
+                        let r = pair.runtime.block_on(remote.acquire(tenant, &theirs)).unwrap();
                         assert_same(&l.decision, &r.decision);
                         held.push((l.permit, r.permit));
                     }
@@ -189,25 +188,31 @@ fn replay(
 }
 
 /// Of the same limits: whether they hold permits, and for how long a charge counts in each of them at least.
-fn facts(pair: &Pair, ids: &[PolicyId], a: u32, b: u32) -> (bool, Duration) {
-    let rules =
-        (0..chosen(ids, b)).map(|at| *pair.local.policy(ids[(a as usize + at) % ids.len()]).unwrap().rule());
+fn facts(pair: &Pair, ids: &[Ids], a: u32, b: u32) -> (bool, Duration) {
+    let rules = (0..chosen(ids, b))
+        .map(|at| *pair.local.policy(ids[(a as usize + at) % ids.len()].0).unwrap().rule());
     rules.fold((false, Duration::MAX), |(holds, shortest), rule| {
         let counts_for = (rule.window() / 2).saturating_sub(Duration::from_micros(2));
         (holds || rule.holds_permits(), shortest.min(counts_for))
     })
 }
 
-fn chosen(ids: &[PolicyId], b: u32) -> usize {
+fn chosen(ids: &[Ids], b: u32) -> usize {
     (1 + (b as usize >> 3) % 4).min(ids.len())
 }
 
 /// One to four limits, no two for one counter, at costs that mostly fit.
-fn limits_of<'a>(ids: &[PolicyId], subjects: &[Subject<'a>], a: u32, b: u32) -> Vec<Limit<'a>> {
+fn limits_of<'a>(
+    ids: &[Ids],
+    side: fn(&Ids) -> PolicyId,
+    subjects: &[Subject<'a>],
+    a: u32,
+    b: u32,
+) -> Vec<Limit<'a>> {
     let costs = [1, 1, 1, 2, 3, 1, 5, 20];
     (0..chosen(ids, b))
         .map(|at| {
-            let id = ids[(a as usize + at) % ids.len()];
+            let id = side(&ids[(a as usize + at) % ids.len()]);
             let subject = subjects[(a as usize >> 8) % subjects.len()];
             Limit::of(id, subject).cost(costs[((b >> (8 + 3 * at)) % 8) as usize])
         })
@@ -227,9 +232,9 @@ fn every_decision_is_the_memory_stores_while_rules_change() {
     let ids = pair.define(CHANGES.iter().map(|(before, _)| *before));
     run(&pair, 1_000, |tenant, ops| {
         replay(&pair, tenant, &ids, CHANGES, ops);
-        for id in &ids {
+        for (id, their_id) in &ids {
             pair.local.set_rule(*id, None).unwrap();
-            pair.remote.set_rule(*id, None).unwrap();
+            pair.remote.set_rule(*their_id, None).unwrap();
         }
     });
 }

@@ -128,6 +128,19 @@ impl Part<'_> {
         // the lease still covers.
         let held = if said.admits() { self.take - self.need } else { self.spent };
         let room = said.remaining().saturating_add(held).min(limit);
-        Outcome::new(policy, mode, said.admits(), limit, room, said.retry_after(), said.reset_after())
+        let wait = if said.admits() {
+            said.retry_after()
+        } else {
+            said.retry_after().map(|wait| wait + self.refill())
+        };
+        Outcome::new(policy, mode, said.admits(), limit, room, wait, said.reset_after())
+    }
+
+    /// How long a bucket takes to refill what the lease covers. The lease may have expired by the next try, and what
+    /// goes back then is only what has not refilled since it was taken.
+    fn refill(&self) -> Duration {
+        let Algorithm::TokenBucket { rate, .. } = self.item.rule.algorithm() else { return Duration::ZERO };
+        let nanos = rate.window().as_nanos() * u128::from(self.spent) / u128::from(rate.count().max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 2))
     }
 }

@@ -113,6 +113,9 @@ impl BucketLane {
     /// Makes the lane able to hold this bucket's units.
     #[inline]
     fn follow(&mut self, bucket: &Bucket) {
+        if matches!(self, Self::Mixed(lane) if lane.len() == 0) {
+            *self = Self::new(bucket);
+        }
         if let Self::Uniform(units, lane) = self
             && !bucket.counts_in(units)
         {
@@ -213,9 +216,10 @@ impl Counter for Tat {
         reading
     }
 
-    fn put_back(&mut self, bucket: &Bucket, _at: u64, _now: u64, cost: u32) {
+    /// Here times are in nanoseconds, as the bucket wants them.
+    fn put_back(&mut self, bucket: &Bucket, at: u64, now: u64, cost: u32) {
         // A state of 0 would be vacant; 1 lies in the past just as well.
-        self.0 = bucket.put_back(self.0, cost).max(1);
+        self.0 = bucket.put_back(self.0, at, now, cost).max(1);
     }
 
     fn idle_at(&self) -> u64 {
@@ -245,9 +249,9 @@ impl Counter for MixedTat {
         }
     }
 
-    fn put_back(&mut self, bucket: &Bucket, _at: u64, now: u64, cost: u32) {
+    fn put_back(&mut self, bucket: &Bucket, at: u64, now: u64, cost: u32) {
         self.settle(bucket, now);
-        self.tat = bucket.put_back(self.tat, cost).max(1);
+        self.tat = bucket.put_back(self.tat, at, now, cost).max(1);
     }
 
     /// A nanosecond late at most, as the way back from ticks rounds up.

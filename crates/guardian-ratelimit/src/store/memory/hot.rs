@@ -155,11 +155,14 @@ fn visit<K: HotKey<N>, const N: usize>(
     charges: &mut Charges,
     decision: &mut Decision,
 ) -> Option<()> {
+    if charges.is_full() {
+        return None;
+    }
     let (reading, charge) = charge(shard, item, key, now)?;
     let twice = charges.iter().any(|other| other.policy == charge.policy && other.at == charge.at);
-    let kept = charges.try_push(charge);
+    let _ = charges.try_push(charge);
     decision.push(Outcome::from_reading(item.policy, item.mode, reading));
-    (kept.is_ok() && !twice).then_some(())
+    if twice { None } else { Some(()) }
 }
 
 /// Charges one limit, if it admits.

@@ -33,6 +33,12 @@ pub(super) trait Counter: State {
 
     /// From when on the counter is as good as new.
     fn idle_at(&self) -> u64;
+
+    /// How much would be lost by forgetting the counter: what it has counted, and then for how long. A bucket's
+    /// time says both.
+    fn worth(&self) -> u64 {
+        self.idle_at()
+    }
 }
 
 /// Two tables, for numbers and for fingerprints. `N` and `W` fill their buckets to whole cache lines.
@@ -173,11 +179,17 @@ impl<S: Counter, const N: usize, const W: usize> Lane<S, N, W> {
     /// Removes the key among a sample that is the nearest to being as good as new.
     pub(super) fn evict_one(&mut self) {
         if self.narrow.len() >= self.wide.len() {
-            self.narrow.evict_one(S::idle_at);
+            self.narrow.evict_one(S::worth);
         } else {
-            self.wide.evict_one(S::idle_at);
+            self.wide.evict_one(S::worth);
         }
     }
+}
+
+/// A count in the upper bits and a time in the lower ones, which are 16 milliseconds each.
+fn worth(counted: u64, idle_at: u64) -> u64 {
+    const COUNT_BITS: u32 = 24;
+    counted.min((1 << COUNT_BITS) - 1) << (u64::BITS - COUNT_BITS) | idle_at >> COUNT_BITS
 }
 
 impl State for FixedCount {
@@ -203,6 +215,10 @@ impl Counter for FixedCount {
 
     fn idle_at(&self) -> u64 {
         Self::idle_at(self)
+    }
+
+    fn worth(&self) -> u64 {
+        worth(self.counted(), Self::idle_at(self))
     }
 }
 
@@ -234,6 +250,10 @@ impl Counter for Option<Box<WindowLog>> {
 
     fn idle_at(&self) -> u64 {
         self.as_ref().map_or(0, |log| log.idle_at())
+    }
+
+    fn worth(&self) -> u64 {
+        self.as_ref().map_or(0, |log| worth(log.counted(), log.idle_at()))
     }
 }
 

@@ -85,7 +85,8 @@ impl Shard {
         }
         let full = Reading { admits: false, room: 0, wait: reading.reset, ..reading };
         let (evict, admit) = match capacity.at_capacity {
-            AtCapacity::Evict => (evictable, false),
+            // A permit too may take the place of a counter that can be forgotten.
+            AtCapacity::Evict => (true, false),
             AtCapacity::Admit => (false, evictable),
             AtCapacity::Deny => (false, false),
         };
@@ -132,8 +133,8 @@ impl Shard {
         }
     }
 
-    /// The policy's lanes, made for its rule. Lanes of another algorithm are replaced: a limiter allows no such
-    /// change.
+    /// The policy's lanes, made for its rule. `None` if they are of another algorithm: a limiter allows no such
+    /// change, but two that share a store may disagree.
     fn lanes(&mut self, work: &Work<'_>) -> Option<&mut Lanes> {
         let slot = work.slot as usize;
         if slot >= MAX_SLOTS {
@@ -143,10 +144,10 @@ impl Shard {
             self.policies.resize_with(slot + 1, Lanes::default);
         }
         let lanes = self.policies.get_mut(slot)?;
-        if !lanes.fits(work.rule) {
+        if matches!(lanes, Lanes::Unused) {
             *lanes = Lanes::for_rule(work.rule);
         }
-        Some(lanes)
+        lanes.fits(work.rule).then_some(lanes)
     }
 
     pub(super) fn put_back(&mut self, work: &Work<'_>, at: u64) {

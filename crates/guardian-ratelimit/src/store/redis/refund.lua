@@ -9,8 +9,10 @@ for i = 1, #KEYS do
   if kind == 'b' then
     local n, units = tonumber(ARGV[at + 1]), ARGV[at + 3]
     local u, f = debt_of(i, v, n, ARGV[at + 2], units)
-    if u > 0 or f > 0 then
-      u, f = u - tonumber(ARGV[at + 4]), f - tonumber(ARGV[at + 5])
+    -- What has refilled since the charge is not given back a second time.
+    local back = tonumber(ARGV[at + 4]) - math.max(now - charged_at, 0)
+    if back >= 0 and (u > 0 or f > 0) then
+      u, f = u - back, f - tonumber(ARGV[at + 5])
       if f < 0 then u, f = u - 1, f + n end
       if u < 0 or (u == 0 and f == 0) then call('DEL', key) else keep_bucket(key, u, f, units) end
     end
