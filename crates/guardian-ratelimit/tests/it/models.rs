@@ -440,3 +440,58 @@ fn token_buckets_keep_their_promise_over_every_span() {
         }
     }
 }
+
+/// Permits against a list of who holds how many until when.
+#[test]
+fn concurrency_is_the_list_of_who_holds_what() {
+    let mut cases = 0;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for sequence in 0.. {
+        if cases >= CASES {
+            return;
+        }
+        let mut random = Random(6 ^ (sequence << 20));
+        let (permits, ttl) =
+            (random.spread(1, 20) as u32, Duration::from_micros(random.spread(1000, 5_000_000)));
+        let clock = ManualClock::new();
+        let limiter = Limiter::with_clock(MemoryStore::new(), clock.clone());
+        let rule = Rule::concurrency(permits, ttl).unwrap();
+        let policy = limiter.define(Policy::with_rule("p".parse().unwrap(), rule)).unwrap();
+        let mut held = Vec::new();
+        for step in 0..500 {
+            let now = clock.monotonic();
+            held.retain(|(until, _, _): &(MonoTime, u32, _)| *until > now);
+            if random.below(3) == 0 && !held.is_empty() {
+                let (_, _, permit) = held.swap_remove(random.below(held.len() as u64) as usize);
+                drop(permit);
+            }
+            let cost = random.spread(1, u64::from(permits) + 1) as u32;
+            let used: u32 = held.iter().map(|(_, count, _)| count).sum();
+            let admits = used + cost <= permits;
+            let limits = [Limit::of(policy, 1).cost(cost)];
+            let got = runtime.block_on(limiter.acquire(Realm::Shared, &limits)).unwrap();
+            let outcome = got.decision.outcomes()[0];
+            let case = format!("sequence {sequence}, step {step}: {rule}, cost {cost}, {used} held");
+            assert_eq!(got.decision.is_allowed(), admits, "{case}");
+            assert_eq!(outcome.remaining(), permits - used - if admits { cost } else { 0 }, "{case}");
+            if let Some(permit) = got.permit {
+                held.push((now + ttl, cost, permit));
+            } else if let Some(wait) = outcome.retry_after() {
+                let mut ends: Vec<_> = held.iter().map(|(until, count, _)| (*until, *count)).collect();
+                ends.sort_unstable();
+                let mut left = used;
+                let free = ends.iter().find(|(_, count)| {
+                    left -= count;
+                    left + cost <= permits
+                });
+                assert_eq!(wait, free.unwrap().0.since(now), "{case}");
+            }
+            cases += 1;
+            clock.advance(match random.below(4) {
+                0 => Duration::ZERO,
+                1 => outcome.retry_after().unwrap_or_default(),
+                _ => Duration::from_nanos(random.below(ttl.as_nanos() as u64)),
+            });
+        }
+    }
+}
