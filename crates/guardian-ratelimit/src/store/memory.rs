@@ -220,14 +220,14 @@ impl MemoryStore {
         let (_, first) = *keys.first()?;
         if keys.iter().all(|(_, shard)| *shard == first) {
             let mut shard = self.shards.get(first)?.0.lock();
-            return decide_all(call, &keys, charge, decision, |work, _, charge| {
-                shard.check(work, &self.capacity, charge)
+            return decide_all(call, &keys, charge, decision, |work, _, step| {
+                step.take(&mut shard, work, &self.capacity)
             });
         }
         let mut guards = Guards::new();
         self.lock_all(&keys, &mut guards)?;
-        decide_all(call, &keys, charge, decision, |work, shard, charge| {
-            locked(&mut guards, shard)?.check(work, &self.capacity, charge)
+        decide_all(call, &keys, charge, decision, |work, shard, step| {
+            step.take(locked(&mut guards, shard)?, work, &self.capacity)
         })
     }
 
@@ -271,6 +271,32 @@ impl MemoryStore {
     }
 }
 
+/// What is done to one limit of several.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Probe,
+    Charge,
+    /// Takes back a charge of the same call.
+    Undo,
+}
+
+impl Step {
+    #[inline]
+    fn take(self, shard: &mut Shard, work: &Work<'_>, capacity: &Capacity) -> Option<Reading> {
+        match self {
+            Self::Probe => shard.check(work, capacity, false),
+            Self::Charge => shard.check(work, capacity, true),
+            Self::Undo => {
+                shard.put_back(work, work.now);
+                if let Some(permit) = work.permit {
+                    shard.release(work.slot, work.key, permit);
+                }
+                shard.check(work, capacity, false)
+            }
+        }
+    }
+}
+
 /// Reads every limit, and charges them in a second round if the decision is to.
 #[inline]
 fn decide_all(
@@ -278,20 +304,39 @@ fn decide_all(
     keys: &Keys,
     charge: bool,
     decision: &mut Decision,
-    mut probe: impl FnMut(&Work<'_>, usize, bool) -> Option<Reading>,
+    mut probe: impl FnMut(&Work<'_>, usize, Step) -> Option<Reading>,
 ) -> Option<()> {
     for (item, (key, shard)) in call.items.iter().zip(keys) {
-        let reading = probe(&work(call, item, *key), *shard, false)?;
+        let reading = probe(&work(call, item, *key), *shard, Step::Probe)?;
         decision.push(Outcome::from_reading(item.policy, item.mode, reading));
     }
-    if charge && decision.is_allowed() {
-        for ((item, (key, shard)), outcome) in call.items.iter().zip(keys).zip(decision.outcomes()) {
-            // A dry run that would deny is not charged.
-            if outcome.admits() {
-                probe(&work(call, item, *key), *shard, true)?;
-            }
+    if !charge || decision.is_denied() {
+        return Some(());
+    }
+    let mut full = None;
+    for (place, (item, (key, shard))) in call.items.iter().zip(keys).enumerate() {
+        // A dry run that would deny is not charged.
+        if !decision.outcomes().get(place)?.admits() {
+            continue;
+        }
+        // New keys that each found room may not find it together.
+        let reading = probe(&work(call, item, *key), *shard, Step::Charge)?;
+        if !reading.admits {
+            full = Some((place, Outcome::from_reading(item.policy, item.mode, reading)));
+            break;
         }
     }
+    let Some((place, outcome)) = full else { return Some(()) };
+    for (index, (item, (key, shard))) in call.items.iter().zip(keys).enumerate().take(place) {
+        if decision.outcomes().get(index)?.admits() {
+            probe(&work(call, item, *key), *shard, Step::Undo)?;
+        }
+    }
+    let outcomes = decision.outcomes().iter().copied().enumerate();
+    *decision = Decision::from_outcomes(
+        call.now,
+        outcomes.map(|(at, said)| if at == place { outcome } else { said }),
+    );
     Some(())
 }
 

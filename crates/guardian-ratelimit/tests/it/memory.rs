@@ -209,3 +209,22 @@ fn times_that_arrive_swapped_admit_no_more() {
         assert_eq!(allowed.count(), 10, "{rule}");
     }
 }
+
+#[test]
+fn two_new_keys_that_find_one_place_are_denied_together() {
+    for rule in ["5/day burst 5", "5/day sliding", "5/day fixed"] {
+        let limiter = limiter(256, AtCapacity::Deny);
+        let policy = limiter.define(Policy::new("p", rule).unwrap()).unwrap();
+        let now = MonoTime::from_nanos(START);
+        let acme = TenantId::from(1);
+        let check = |limits: &[Limit<'_>]| limiter.check_local_at(Realm::Tenant(&acme), limits, now).unwrap();
+        for key in 0..255 {
+            assert!(check(&[Limit::of(policy, key)]).is_allowed());
+        }
+        let two = check(&[Limit::of(policy, 1000), Limit::of(policy, 1001)]);
+        assert!(two.is_denied(), "{rule}");
+        let first = check(&[Limit::of(policy, 1000)]);
+        assert!(first.is_allowed());
+        assert_eq!(first.outcomes()[0].remaining(), 4, "{rule}: the denied check was charged");
+    }
+}
