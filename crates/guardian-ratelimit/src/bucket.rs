@@ -34,8 +34,8 @@ impl Bucket {
 
     /// Whether a TAT in these units means the same to this bucket.
     #[inline(always)]
-    pub(crate) fn counts_in(&self, units: &Units) -> bool {
-        self.per_token == units.per_token && self.grid.ratio() == units.grid.ratio()
+    pub(crate) fn counts_in(&self, units: &PackedUnits) -> bool {
+        self.per_token == units.per_token && self.grid.ratio() == (units.num, units.den)
     }
 
     #[inline]
@@ -48,28 +48,43 @@ impl Bucket {
         self.grid.ticks(nanos)
     }
 
+    /// Whether a tick is a nanosecond, as it is for most rates that people write.
+    #[inline(always)]
+    pub(crate) fn is_in_nanos(&self) -> bool {
+        self.grid.is_plain()
+    }
+
     /// Whether a request of `cost` passes at tick `now`, and the TAT if it does.
     #[inline(always)]
     pub(crate) fn decide(&self, tat: u64, now: u64, cost: u32) -> (Reading, Option<u64>) {
-        let debt = tat.saturating_sub(now);
-        if cost > self.burst {
-            return (self.reading(false, debt, Reading::NEVER), None);
-        }
-        // The invariant keeps cost · per_token below 2⁶², and a debt is no more than some rule's whole bucket.
-        let after = debt.saturating_add(self.per_token * u64::from(cost));
+        let (debt, after) = self.debts(tat, now, cost);
         if after <= self.tolerance {
-            (self.reading(true, after, 0), Some(now.saturating_add(after)))
-        } else {
-            let wait = self.grid.nanos_for(after.saturating_sub(self.tolerance));
-            (self.reading(false, debt, wait), None)
+            let reset = self.grid.nanos_for(after);
+            return (self.reading(true, after, 0, reset), Some(now.saturating_add(after)));
         }
+        let never = cost > self.burst;
+        let wait = if never { Reading::NEVER } else { self.grid.nanos_for(after - self.tolerance) };
+        (self.reading(false, debt, wait, self.grid.nanos_for(debt)), None)
+    }
+
+    /// The burst, the ticks of a token and of the whole bucket.
+    pub(crate) fn numbers(&self) -> (u32, u64, u64) {
+        (self.burst, self.per_token, self.tolerance)
+    }
+
+    /// What the bucket lacks, and what it would lack after a request of `cost`.
+    #[inline(always)]
+    fn debts(&self, tat: u64, now: u64, cost: u32) -> (u64, u64) {
+        let debt = tat.saturating_sub(now);
+        // The invariant keeps the price of what the bucket can hold below 2⁶²; whatever costs more saturates, which is
+        // more than the bucket too. A debt is no more than some rule's whole bucket.
+        (debt, debt.saturating_add(self.per_token.saturating_mul(u64::from(cost))))
     }
 
     #[inline(always)]
-    fn reading(&self, admits: bool, debt: u64, wait: u64) -> Reading {
+    fn reading(&self, admits: bool, debt: u64, wait: u64, reset: u64) -> Reading {
         let (limit, unit) = (self.burst, self.per_token);
-        let room = self.tolerance.saturating_sub(debt);
-        Reading { admits, limit, room, unit, wait, reset: self.grid.nanos_for(debt) }
+        Reading { admits, limit, room: self.tolerance.saturating_sub(debt), unit, wait, reset }
     }
 
     /// The TAT after what was charged at `at` is put back, as far as it has not refilled since (nanoseconds): a token

@@ -19,7 +19,8 @@ use guardian_core::{Clock, MonoTime, SystemClock, Timestamp};
 pub struct FastClock {
     system: SystemClock,
     counter: Arc<quanta::Clock>,
-    origin: quanta::Instant,
+    /// What the counter said at `origin_nanos`.
+    origin: u64,
     origin_nanos: u64,
 }
 
@@ -28,7 +29,7 @@ impl FastClock {
     #[must_use]
     pub fn new() -> Self {
         let (system, counter) = (SystemClock::new(), quanta::Clock::new());
-        let (origin, origin_nanos) = (counter.now(), system.monotonic().as_nanos());
+        let (origin, origin_nanos) = (counter.raw(), system.monotonic().as_nanos());
         Self { system, counter: Arc::new(counter), origin, origin_nanos }
     }
 }
@@ -46,7 +47,7 @@ impl Clock for FastClock {
 
     #[inline]
     fn monotonic(&self) -> MonoTime {
-        let elapsed = self.counter.now().saturating_duration_since(self.origin);
-        MonoTime::from_nanos(self.origin_nanos) + elapsed
+        let elapsed = self.counter.delta_as_nanos(self.origin, self.counter.raw());
+        MonoTime::from_nanos(self.origin_nanos.saturating_add(elapsed))
     }
 }

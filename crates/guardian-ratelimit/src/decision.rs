@@ -56,9 +56,22 @@ impl Decision {
         Self { allowed: true, source: DecisionSource::Store, at, outcomes: ArrayVec::new() }
     }
 
+    /// Makes it empty again, for another request.
+    #[inline(always)]
+    pub(crate) fn clear(&mut self, at: MonoTime) {
+        (self.allowed, self.source, self.at) = (true, DecisionSource::Store, at);
+        self.outcomes.clear();
+    }
+
     #[inline(always)]
     pub(crate) fn push(&mut self, outcome: Outcome) {
         self.allowed &= !outcome.denies();
+        let _ = self.outcomes.try_push(outcome);
+    }
+
+    /// [`push`](Self::push) for an outcome that admits.
+    #[inline(always)]
+    pub(crate) fn push_admitted(&mut self, outcome: Outcome) {
         let _ = self.outcomes.try_push(outcome);
     }
 
@@ -95,7 +108,7 @@ impl Decision {
             let denying = self.outcomes.iter().filter(|outcome| outcome.denies());
             return denying.max_by_key(|outcome| outcome.wait);
         }
-        let enforced = self.outcomes.iter().filter(|outcome| outcome.mode == Mode::Enforce);
+        let enforced = self.outcomes.iter().filter(|outcome| outcome.mode() == Mode::Enforce);
         // a/b < c/d is a·d < c·b, which needs no division.
         enforced.min_by(|a, b| {
             let left = |x: &Outcome, y: &Outcome| u64::from(x.remaining()) * u64::from(y.limit());
@@ -173,9 +186,7 @@ pub enum DecisionSource {
 #[derive(Clone, Copy)]
 pub struct Outcome {
     // What a `Reading` holds, laid out flat: 40 bytes, of which a decision keeps up to eight.
-    policy: PolicyId,
-    mode: Mode,
-    admits: bool,
+    head: OutcomeHead,
     limit: u32,
     room: u64,
     unit: u64,
@@ -207,40 +218,45 @@ impl Outcome {
 
     #[inline(always)]
     pub(crate) fn from_reading(policy: PolicyId, mode: Mode, reading: Reading) -> Self {
+        Self::from_head(OutcomeHead::new(policy, mode), reading)
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_head(head: OutcomeHead, reading: Reading) -> Self {
         let Reading { admits, limit, room, unit, wait, reset } = reading;
-        Self { policy, mode, admits, limit, room, unit, wait, reset }
+        Self { head: head.admitting(admits), limit, room, unit, wait, reset }
     }
 
     /// The policy.
     #[must_use]
     pub fn policy(&self) -> PolicyId {
-        self.policy
+        self.head.policy()
     }
 
     /// Whether the policy was enforced or on trial at the time.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.mode
+        if self.head.is_enforced() { Mode::Enforce } else { Mode::DryRun }
     }
 
     /// Whether this limit, taken alone, admits the request.
     #[must_use]
     #[inline(always)]
     pub fn admits(&self) -> bool {
-        self.admits
+        self.head.admits()
     }
 
     /// Whether this limit denies the request: it is enforced and does not admit it.
     #[must_use]
     #[inline(always)]
     pub fn denies(&self) -> bool {
-        !self.admits && self.mode == Mode::Enforce
+        self.head.denies()
     }
 
     /// Whether this limit would have denied the request but is only on trial.
     #[must_use]
     pub fn would_deny(&self) -> bool {
-        !self.admits && self.mode == Mode::DryRun
+        !self.admits() && !self.denies()
     }
 
     /// The most that can be admitted at once: the burst, the limit or the permits.
@@ -271,12 +287,59 @@ impl Outcome {
     }
 }
 
+/// An outcome's policy, mode and answer in one word: a policy has its own ready, and a check sets one bit of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutcomeHead(u32);
+
+impl OutcomeHead {
+    const ADMITS: u32 = 1 << 16;
+    const ENFORCED: u32 = 1 << 17;
+
+    pub(crate) fn new(policy: PolicyId, mode: Mode) -> Self {
+        let enforced = if mode == Mode::Enforce { Self::ENFORCED } else { 0 };
+        Self(u32::from(policy.bits()) | enforced)
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn admitting(self, admits: bool) -> Self {
+        Self(self.0 | if admits { Self::ADMITS } else { 0 })
+    }
+
+    #[inline(always)]
+    fn admits(self) -> bool {
+        self.0 & Self::ADMITS != 0
+    }
+
+    #[inline(always)]
+    fn is_enforced(self) -> bool {
+        self.0 & Self::ENFORCED != 0
+    }
+
+    #[inline(always)]
+    fn denies(self) -> bool {
+        self.is_enforced() && !self.admits()
+    }
+
+    fn policy(self) -> PolicyId {
+        PolicyId::from_bits((self.0 & 0xffff) as u16)
+    }
+}
+
 /// What the accessors say, rather than the numbers that they say it from.
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outcome")
-            .field("policy", &self.policy)
-            .field("mode", &self.mode)
+            .field("policy", &self.policy())
+            .field("mode", &self.mode())
             .field("admits", &self.admits())
             .field("limit", &self.limit())
             .field("remaining", &self.remaining())

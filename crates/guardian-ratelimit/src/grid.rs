@@ -40,6 +40,9 @@ impl Grid {
     }
 
     pub(crate) fn new(num: u64, den: u64) -> Self {
+        if den == 1 {
+            return Self { num, den, whole: num, fraction: 0 };
+        }
         let rest = u128::from(num % den) << 64;
         let fraction = u64::try_from(rest / u128::from(den)).unwrap_or(u64::MAX);
         Self { num, den, whole: num / den, fraction }
@@ -69,7 +72,7 @@ impl Grid {
 
     /// Whether a tick is a nanosecond, as it is for most rates that people write.
     #[inline(always)]
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.num == self.den
     }
 
@@ -90,6 +93,13 @@ pub(crate) fn nanos_for(ticks: u64, num: u64, den: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn high_half(a: u64, b: u64) -> u64 {
     high_word(u128::from(a) * u128::from(b))
+}
+
+/// The lower 64 of 128 bits.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "that is the point")]
+pub(crate) fn low_word(wide: u128) -> u64 {
+    wide as u64
 }
 
 /// The upper 64 of 128 bits.

@@ -74,6 +74,10 @@ pub enum Subject<'a> {
 impl Subject<'_> {
     /// The longest text, in bytes.
     pub const MAX_LEN: usize = 512;
+
+    pub(crate) fn is_too_long(&self) -> bool {
+        matches!(self, Self::Text(text) if text.len() > Self::MAX_LEN)
+    }
 }
 
 impl From<u64> for Subject<'_> {

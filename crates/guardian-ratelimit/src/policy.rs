@@ -190,14 +190,20 @@ impl PolicyId {
         Self(limiter << Self::INDEX_BITS | index)
     }
 
-    /// The policy's place, if this is the limiter that the id is of.
+    /// The policy's place in this limiter; none that there is if the id is of another limiter.
     #[inline(always)]
-    pub(crate) fn index_in(self, limiter: u16) -> Option<usize> {
-        if self.0 >> Self::INDEX_BITS == limiter & 0x3f {
-            Some(usize::from(self.0 & ((1 << Self::INDEX_BITS) - 1)))
-        } else {
-            None
-        }
+    pub(crate) fn place_in(self, limiter: u16) -> usize {
+        usize::from(self.0 ^ (limiter << Self::INDEX_BITS))
+    }
+
+    #[inline(always)]
+    pub(crate) fn bits(self) -> u16 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_bits(bits: u16) -> Self {
+        Self(bits)
     }
 
     pub(crate) fn number(self) -> u16 {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use guardian_core::{MonoTime, StoreError, TenantId};
 
-use crate::{Decision, Mode, PermitId, PolicyId, PolicyName, Realm, Rule, Subject};
+use crate::registry::Registry;
+use crate::{Decision, Limit, Mode, PermitId, PolicyId, PolicyName, Realm, Rule, Subject};
 
 mod leased;
 pub mod memory;
@@ -49,6 +50,30 @@ pub struct Call<'a> {
     pub items: &'a [Item<'a>],
     /// The permit to record; present if any rule [holds permits](Rule::holds_permits).
     pub permit: Option<PermitId>,
+}
+
+/// A request whose policies were not looked up yet, for stores that can [decide at once](Store::check_at_once).
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    pub(crate) realm: Realm<'a>,
+    pub(crate) limits: &'a [Limit<'a>],
+    pub(crate) registry: &'a Registry,
+}
+
+impl<'a> Request<'a> {
+    /// Whose counters.
+    #[must_use]
+    pub fn realm(&self) -> Realm<'a> {
+        self.realm
+    }
+
+    /// The limits as a store sees them, in their order; `None` for one that the limiter wants decided by
+    /// [`Store::check`]: its policy was changed while it runs, or there is something to complain about. Whether two
+    /// are for the same counter was not looked at.
+    pub fn items(&self) -> impl Iterator<Item = Option<Item<'a>>> {
+        let Self { limits, registry, .. } = *self;
+        limits.iter().map(move |limit| registry.item_as_defined(limit))
+    }
 }
 
 /// The counters to take a permit from, owned, because it happens later.
@@ -135,17 +160,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Decides what [`check`](Self::check) would, right here, if the store can do so without waiting. An optional
     /// power, for stores in memory: the default declines.
     ///
-    /// `decision` is empty at `now` when it comes in. `None` declines, with nothing charged and `decision` left in any
-    /// state; then `check` is called. An item that is `None` is one that the limiter wants decided by `check`.
+    /// `decision` is empty when it comes in, and knows the time. `None` declines, with nothing charged and `decision`
+    /// left in any state; then `check` is called.
     #[inline]
-    fn check_at_once<'i>(
-        &self,
-        realm: Realm<'_>,
-        items: impl Iterator<Item = Option<Item<'i>>>,
-        now: MonoTime,
-        decision: &mut Decision,
-    ) -> Option<()> {
-        let _ = (realm, items, now, decision);
+    fn check_at_once(&self, request: &Request<'_>, decision: &mut Decision) -> Option<()> {
+        let _ = (request, decision);
         None
     }
 
@@ -180,14 +199,8 @@ impl<S: Store> Store for Arc<S> {
     }
 
     #[inline(always)]
-    fn check_at_once<'i>(
-        &self,
-        realm: Realm<'_>,
-        items: impl Iterator<Item = Option<Item<'i>>>,
-        now: MonoTime,
-        decision: &mut Decision,
-    ) -> Option<()> {
-        (**self).check_at_once(realm, items, now, decision)
+    fn check_at_once(&self, request: &Request<'_>, decision: &mut Decision) -> Option<()> {
+        (**self).check_at_once(request, decision)
     }
 
     fn check(&self, call: &Call<'_>) -> impl Future<Output = Result<Decision, StoreError>> + Send {

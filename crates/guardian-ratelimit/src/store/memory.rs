@@ -1,15 +1,16 @@
 //! Counters in this process's memory.
 
 use std::hint;
+use std::num::NonZeroUsize;
 use std::thread;
 
 use arrayvec::ArrayVec;
 use foldhash::HashMap;
-use guardian_core::{MonoTime, StoreError, StoreErrorKind};
+use guardian_core::{MonoTime, StoreError, StoreErrorKind, TenantId};
 use parking_lot::Mutex;
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-use super::{Call, Item, Release, Store};
+use super::{Call, Item, Release, Request, Store};
 use crate::decision::{Decision, Outcome};
 use crate::reading::Reading;
 use crate::{Limiter, PolicyName, Realm};
@@ -29,12 +30,13 @@ use shard::{Shard, Work};
 /// The most shards: 2 to this power. Tables take their bits from below.
 const SHARD_BITS: u32 = 6;
 const MAX_SHARDS: usize = 1 << SHARD_BITS;
+const SHARDS_PER_PROCESSOR: usize = 8;
 /// A store with a small cap has fewer shards, so that each holds at least this many keys.
 const MIN_KEYS_PER_SHARD: usize = 256;
 
 /// Counters in this process's memory: exact, fast, and bounded.
 ///
-/// The counters are spread over up to 64 shards with a lock each. All counters of a tenant share a shard, so
+/// The counters are spread over eight shards for each processor, at most 64, with a lock each. All counters of a tenant share a shard, so
 /// a check of all its limits takes one lock; counters in the shared realm are spread by subject, and a check that
 /// names several locks their shards in a fixed order. Numbers are compared as they are, within their tenant or the
 /// shared realm; texts by a 128-bit keyed hash.
@@ -55,6 +57,8 @@ const MIN_KEYS_PER_SHARD: usize = 256;
 pub struct MemoryStore {
     secret: Secret,
     shards: Box<[Padded]>,
+    /// One less than the number of shards, which is a power of two.
+    shard_mask: u64,
     capacity: Capacity,
     names: Mutex<HashMap<PolicyName, u32>>,
 }
@@ -152,6 +156,8 @@ type Guard<'a> = SpinMutexGuard<'a, Shard>;
 struct SpinThenYield;
 
 impl spin::RelaxStrategy for SpinThenYield {
+    #[cold]
+    #[inline(never)]
     fn relax() {
         for _ in 0..32 {
             hint::spin_loop();
@@ -170,13 +176,17 @@ impl MemoryStore {
     /// A store with these bounds.
     #[must_use]
     pub fn with_config(config: MemoryConfig) -> Self {
-        let wanted = (config.max_keys / MIN_KEYS_PER_SHARD).clamp(1, MAX_SHARDS);
+        // Some for each processor, so that two threads seldom meet; no more, as all of them want to stay in the cache.
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let enough = processors.saturating_mul(SHARDS_PER_PROCESSOR).min(MAX_SHARDS);
+        let wanted = (config.max_keys / MIN_KEYS_PER_SHARD).clamp(1, enough);
         // A power of two, so that a mask chooses.
         let shards = 1 << wanted.ilog2();
         let padded = || Padded(SpinMutex::new(Shard::default()));
         Self {
             secret: Secret::random(),
             shards: std::iter::repeat_with(padded).take(shards).collect(),
+            shard_mask: shards as u64 - 1,
             capacity: Capacity::new(config, shards),
             names: Mutex::default(),
         }
@@ -205,7 +215,7 @@ impl MemoryStore {
     /// Decides one limit: the hot path.
     #[inline]
     pub(crate) fn check_one(&self, realm: Realm<'_>, item: &Item<'_>, now: MonoTime) -> Option<Reading> {
-        let key = self.secret.key(realm, item.subject);
+        let key = self.secret.key(realm, item.subject)?;
         let mut shard = self.shards.get(self.shard_of(realm, key))?.0.lock();
         let Item { rule, slot, cost, .. } = *item;
         let work = Work { rule, slot, key, cost, now: now.as_nanos(), permit: None };
@@ -235,7 +245,7 @@ impl MemoryStore {
     #[inline]
     fn keys(&self, call: &Call<'_>, keys: &mut Keys) -> Option<()> {
         for item in call.items {
-            let key = self.secret.key(call.realm, item.subject);
+            let key = self.secret.key(call.realm, item.subject)?;
             keys.try_push((key, self.shard_of(call.realm, key))).ok()?;
         }
         Some(())
@@ -265,9 +275,24 @@ impl MemoryStore {
         Some(())
     }
 
+    /// The shard of a key. All keys of a tenant share one; in the shared realm the key itself chooses.
     #[inline(always)]
     fn shard_of(&self, realm: Realm<'_>, key: Key) -> usize {
-        (self.secret.place(realm, key) >> (u64::BITS - SHARD_BITS)) as usize & (self.shards.len() - 1)
+        match realm {
+            Realm::Tenant(tenant) => self.shard_of_tenant(tenant),
+            Realm::Shared => self.shard_at(key.spread()),
+        }
+    }
+
+    #[inline(always)]
+    fn shard_of_tenant(&self, tenant: &TenantId) -> usize {
+        self.shard_at(self.secret.place_of(tenant))
+    }
+
+    #[inline(always)]
+    fn shard_at(&self, spread: u64) -> usize {
+        // A rotation, as a shift by all bits is none.
+        (spread.rotate_left(SHARD_BITS) & self.shard_mask) as usize
     }
 }
 
@@ -375,14 +400,8 @@ impl Store for MemoryStore {
     }
 
     #[inline(always)]
-    fn check_at_once<'i>(
-        &self,
-        realm: Realm<'_>,
-        items: impl Iterator<Item = Option<Item<'i>>>,
-        now: MonoTime,
-        decision: &mut Decision,
-    ) -> Option<()> {
-        self.check_hot(realm, items, now, decision)
+    fn check_at_once(&self, request: &Request<'_>, decision: &mut Decision) -> Option<()> {
+        self.check_hot(request, decision)
     }
 
     async fn check(&self, call: &Call<'_>) -> Result<Decision, StoreError> {
@@ -424,7 +443,7 @@ impl Store for MemoryStore {
 impl MemoryStore {
     fn release_now(&self, release: &Release) {
         for counter in &release.counters {
-            let key = self.secret.key(release.realm(), counter.subject.as_subject());
+            let Some(key) = self.secret.key(release.realm(), counter.subject.as_subject()) else { continue };
             if let Some(shard) = self.shards.get(self.shard_of(release.realm(), key)) {
                 shard.0.lock().release(counter.slot, key, release.permit);
             }

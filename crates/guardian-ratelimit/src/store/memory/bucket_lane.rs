@@ -5,19 +5,28 @@ use super::lane::{Counter, Lane};
 use super::shard::Work;
 use super::table::State;
 use crate::PermitId;
-use crate::bucket::{Bucket, PackedUnits, Units};
+use crate::bucket::{Bucket, PackedUnits};
 use crate::reading::Reading;
 
 /// The token buckets of a policy.
 ///
 /// A TAT means something only in the units of its rule. While every key of the shard has had the same rule, the
 /// units are kept once; from the first override or live change on, each key carries its own (24 bytes more).
+///
+/// In this order, what a check needs first lies in one cache line.
 #[derive(Debug)]
-pub(super) enum BucketLane {
-    Uniform(Units, UniformLane),
-    Mixed(Lane<MixedTat, 3, 4>),
+#[repr(C)]
+pub(super) struct BucketLane {
+    /// The serial number of the policy that was last found to count in the units of the uniform lane: seldom does
+    /// more than one ask. 0 is none, and so it is while the states are mixed.
+    known: u64,
+    uniform: UniformLane,
+    /// All of the states, when they have different units. Then the uniform lane is empty.
+    mixed: Option<Box<MixedLane>>,
+    units: PackedUnits,
 }
 
+type MixedLane = Lane<MixedTat, 3, 4>;
 pub(super) type UniformLane = Lane<Tat, 4, 5>;
 
 /// A theoretical arrival time in ticks. It is never 0 when anything was consumed, so 0 is vacant.
@@ -45,33 +54,43 @@ impl Tat {
 
 impl BucketLane {
     pub(super) fn new(bucket: &Bucket) -> Self {
-        Self::Uniform(bucket.units(), Lane::new())
+        Self { known: 0, uniform: Lane::new(), mixed: None, units: bucket.units().packed() }
     }
 
     #[inline]
     pub(super) fn check(&mut self, bucket: &Bucket, work: &Work<'_>, charge: bool) -> Option<Reading> {
         self.follow(bucket);
-        match self {
-            Self::Uniform(_, lane) => lane.check_at(bucket, bucket.ticks(work.now), work, charge),
-            Self::Mixed(lane) => lane.check(bucket, work, charge),
+        match &mut self.mixed {
+            None => self.uniform.check_at(bucket, bucket.ticks(work.now), work, charge),
+            Some(mixed) => mixed.check(bucket, work, charge),
         }
     }
 
-    /// The buckets, if all are counted in this bucket's units.
+    /// The serial number of the policy that was last [remembered](Self::remember).
     #[inline(always)]
-    pub(super) fn uniform_mut(&mut self, bucket: &Bucket) -> Option<&mut UniformLane> {
-        match self {
-            Self::Uniform(units, lane) if bucket.counts_in(units) => Some(lane),
-            _ => None,
-        }
+    pub(super) fn known(&self) -> u64 {
+        self.known
+    }
+
+    /// Remembers a policy whose units all states are counted in.
+    pub(super) fn remember(&mut self, serial: u64) {
+        self.known = serial;
+    }
+
+    /// Whether all states are counted in the units of this bucket.
+    pub(super) fn counts_in_units_of(&self, bucket: &Bucket) -> bool {
+        self.mixed.is_none() && bucket.counts_in(&self.units)
+    }
+
+    /// The states, as long as they have the same units.
+    #[inline(always)]
+    pub(super) fn uniform_mut(&mut self) -> &mut UniformLane {
+        &mut self.uniform
     }
 
     /// The buckets, if all are counted in the same units.
     pub(super) fn any_uniform_mut(&mut self) -> Option<&mut UniformLane> {
-        match self {
-            Self::Uniform(_, lane) => Some(lane),
-            Self::Mixed(_) => None,
-        }
+        self.mixed.is_none().then_some(&mut self.uniform)
     }
 
     pub(super) fn probe_new(&mut self, bucket: &Bucket, work: &Work<'_>) -> Reading {
@@ -80,47 +99,46 @@ impl BucketLane {
 
     pub(super) fn insert(&mut self, bucket: &Bucket, work: &Work<'_>) {
         self.follow(bucket);
-        match self {
-            Self::Uniform(_, lane) => {
-                lane.insert_at(bucket, bucket.ticks(work.now), bucket.ticks(work.long_ago()), work);
+        match &mut self.mixed {
+            None => {
+                let (now, long_ago) = (bucket.ticks(work.now), bucket.ticks(work.long_ago()));
+                self.uniform.insert_at(bucket, now, long_ago, work);
             }
-            Self::Mixed(lane) => lane.insert(bucket, work),
+            Some(mixed) => mixed.insert(bucket, work),
         }
     }
 
     pub(super) fn put_back(&mut self, bucket: &Bucket, work: &Work<'_>, at: u64) {
         self.follow(bucket);
-        match self {
-            Self::Uniform(_, lane) => lane.put_back(bucket, work, at),
-            Self::Mixed(lane) => lane.put_back(bucket, work, at),
+        match &mut self.mixed {
+            None => self.uniform.put_back(bucket, work, at),
+            Some(mixed) => mixed.put_back(bucket, work, at),
         }
     }
 
     pub(super) fn sweep_some(&mut self, near: Key, now: u64) {
-        match self {
-            Self::Uniform(units, lane) => lane.sweep_some(near, units.ticks(now)),
-            Self::Mixed(lane) => lane.sweep_some(near, now),
+        match &mut self.mixed {
+            None => self.uniform.sweep_some(near, self.units.unpacked().ticks(now)),
+            Some(mixed) => mixed.sweep_some(near, now),
         }
     }
 
     pub(super) fn evict_one(&mut self) {
-        match self {
-            Self::Uniform(_, lane) => lane.evict_one(),
-            Self::Mixed(lane) => lane.evict_one(),
+        match &mut self.mixed {
+            None => self.uniform.evict_one(),
+            Some(mixed) => mixed.evict_one(),
         }
     }
 
     /// Makes the lane able to hold this bucket's units.
     #[inline]
     fn follow(&mut self, bucket: &Bucket) {
-        if matches!(self, Self::Mixed(lane) if lane.len() == 0) {
+        if self.mixed.as_ref().is_some_and(|mixed| mixed.len() == 0) {
             *self = Self::new(bucket);
         }
-        if let Self::Uniform(units, lane) = self
-            && !bucket.counts_in(units)
-        {
-            if lane.len() == 0 {
-                *units = bucket.units();
+        if self.mixed.is_none() && !bucket.counts_in(&self.units) {
+            if self.uniform.len() == 0 {
+                (self.known, self.units) = (0, bucket.units().packed());
             } else {
                 self.become_mixed();
             }
@@ -129,19 +147,17 @@ impl BucketLane {
 
     #[cold]
     fn become_mixed(&mut self) {
-        if let Self::Uniform(units, lane) = self {
-            let packed = units.packed();
-            let mut mixed = Lane::new();
-            lane.move_into(&mut mixed, |Tat(tat)| MixedTat { tat, units: packed });
-            *self = Self::Mixed(mixed);
-        }
+        let packed = self.units;
+        let mut mixed = Lane::new();
+        self.uniform.move_into(&mut mixed, |Tat(tat)| MixedTat { tat, units: packed });
+        (self.known, self.mixed) = (0, Some(Box::new(mixed)));
     }
 
     pub(super) fn sweep(&mut self, now: u64) {
-        match self {
-            Self::Uniform(units, lane) => lane.sweep(units.ticks(now)),
-            Self::Mixed(lane) => {
-                lane.sweep(now);
+        match &mut self.mixed {
+            None => self.uniform.sweep(self.units.unpacked().ticks(now)),
+            Some(mixed) => {
+                mixed.sweep(now);
                 self.become_uniform();
             }
         }
@@ -149,37 +165,30 @@ impl BucketLane {
 
     /// Goes back to the small states once all keys have the same units again.
     fn become_uniform(&mut self) {
-        let Self::Mixed(lane) = self else { return };
-        let mut states = lane.states_mut();
+        let Some(mixed) = &mut self.mixed else { return };
+        let mut states = mixed.states_mut();
         let Some(packed) = states.next().map(|state| state.units) else {
             return;
         };
         if states.all(|state| state.units == packed) {
             drop(states);
-            let mut uniform = Lane::new();
-            lane.move_into(&mut uniform, |state| Tat(state.tat));
-            *self = Self::Uniform(packed.unpacked(), uniform);
+            mixed.move_into(&mut self.uniform, |state| Tat(state.tat));
+            (self.units, self.mixed) = (packed, None);
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Uniform(_, lane) => lane.len(),
-            Self::Mixed(lane) => lane.len(),
-        }
+        self.mixed.as_ref().map_or(self.uniform.len(), |mixed| mixed.len())
     }
 
     pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Uniform(_, lane) => lane.bytes(),
-            Self::Mixed(lane) => lane.bytes(),
-        }
+        self.uniform.bytes() + self.mixed.as_ref().map_or(0, |mixed| mixed.bytes())
     }
 
     pub(super) fn remove(&mut self, key: Key) {
-        match self {
-            Self::Uniform(_, lane) => lane.remove(key),
-            Self::Mixed(lane) => lane.remove(key),
+        match &mut self.mixed {
+            None => self.uniform.remove(key),
+            Some(mixed) => mixed.remove(key),
         }
     }
 }

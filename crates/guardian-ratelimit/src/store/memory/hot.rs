@@ -1,211 +1,264 @@
 //! The hot path: token buckets that have counters already, in plain units, in one shard.
 //!
-//! Everything here is inlined by force and written for one kind of key at a time: handed from call to call, the dozen
-//! numbers of a limit would cost more than deciding it. Whatever is not plain is left, untouched, to the general
-//! path, which decides the same.
+//! A check is bound by its longest chain of loads and by its instructions in about equal parts, so everything here is
+//! inlined by force and written for one kind of key at a time: handed from call to call, the dozen numbers of a limit
+//! would cost more than deciding it. Whatever is not plain is left, untouched, to the general path, which decides the
+//! same.
 
-use arrayvec::ArrayVec;
-use guardian_core::MonoTime;
+use guardian_core::{MonoTime, TenantId};
 
 use super::bucket_lane::{BucketLane, Tat, UniformLane};
-use super::key::{Key, TableKey};
+use super::key::TableKey;
 use super::shard::Shard;
-use super::table::{Slot, State, Table};
+use super::table::{State, Table};
 use super::{Guard, MemoryStore};
-use crate::bucket::Bucket;
 use crate::decision::{Decision, Outcome};
 use crate::reading::Reading;
-use crate::rule::Engine;
-use crate::store::Item;
-use crate::{Limiter, Realm};
-
-/// A counter that was charged, and what it was before: 0 if it was not charged.
-#[derive(Debug, Clone, Copy)]
-struct Charge {
-    policy: u32,
-    at: Slot,
-    before: Tat,
-}
+use crate::registry::{Hot, Registry};
+use crate::store::Request;
+use crate::{Limit, Limiter, Realm, Subject};
 
 /// The table of one kind of key.
 trait HotKey<const N: usize>: TableKey {
-    fn of(lane: &mut UniformLane) -> &mut Table<Self, Tat, N>;
-
-    /// The key as one of this kind, if it lies in the shard.
-    fn in_shard(key: Key, shard: usize, store: &MemoryStore, realm: Realm<'_>) -> Option<Self>;
-
-    #[inline(always)]
-    fn table<'a>(lane: &'a mut BucketLane, bucket: &Bucket) -> Option<&'a mut Table<Self, Tat, N>> {
-        lane.uniform_mut(bucket).map(Self::of)
-    }
+    fn table(lane: &mut UniformLane) -> &mut Table<Self, Tat, N>;
 }
 
 impl HotKey<4> for u64 {
     #[inline(always)]
-    fn in_shard(key: Key, shard: usize, store: &MemoryStore, realm: Realm<'_>) -> Option<Self> {
-        match key {
-            Key::Narrow(narrow) if store.shard_of(realm, key) == shard => Some(narrow),
-            _ => None,
-        }
-    }
-
-    #[inline(always)]
-    fn of(lane: &mut UniformLane) -> &mut Table<Self, Tat, 4> {
+    fn table(lane: &mut UniformLane) -> &mut Table<Self, Tat, 4> {
         &mut lane.narrow
     }
 }
 
 impl HotKey<5> for u128 {
-    /// All keys of a tenant share the shard.
     #[inline(always)]
-    fn in_shard(key: Key, shard: usize, store: &MemoryStore, realm: Realm<'_>) -> Option<Self> {
-        match (key, realm) {
-            (Key::Wide(wide), Realm::Tenant(_)) => Some(wide),
-            (Key::Wide(wide), Realm::Shared) if store.shard_of(realm, key) == shard => Some(wide),
+    fn table(lane: &mut UniformLane) -> &mut Table<Self, Tat, 5> {
+        &mut lane.wide
+    }
+}
+
+/// How the subjects of one check become keys of one kind in one shard.
+trait Keys<K> {
+    /// The shard of all keys, chosen by the first.
+    fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize>;
+
+    /// The subject's key, if it is of this kind and lies in the shard.
+    fn key(&self, store: &MemoryStore, subject: Subject<'_>, shard: usize) -> Option<K>;
+}
+
+/// Numbers in the shared realm.
+struct SharedNumbers;
+
+impl Keys<u64> for SharedNumbers {
+    #[inline(always)]
+    fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize> {
+        match first {
+            Subject::Id(id) => Some(store.shard_at(store.secret.number(id))),
             _ => None,
         }
     }
 
     #[inline(always)]
-    fn of(lane: &mut UniformLane) -> &mut Table<Self, Tat, 5> {
-        &mut lane.wide
+    fn key(&self, store: &MemoryStore, subject: Subject<'_>, shard: usize) -> Option<u64> {
+        let Subject::Id(id) = subject else { return None };
+        let key = store.secret.number(id);
+        (store.shard_at(key) == shard).then_some(key)
+    }
+}
+
+/// Texts in the shared realm, and the realm as a whole.
+struct SharedTexts;
+
+impl Keys<u128> for SharedTexts {
+    #[inline(always)]
+    fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize> {
+        Some(store.shard_at(store.secret.wide(None, first)?.spread()))
+    }
+
+    #[inline(always)]
+    fn key(&self, store: &MemoryStore, subject: Subject<'_>, shard: usize) -> Option<u128> {
+        let key = store.secret.wide(None, subject)?;
+        (!matches!(subject, Subject::Id(_)) && store.shard_at(key.spread()) == shard).then_some(key)
+    }
+}
+
+/// The subjects of a tenant, all of whose keys share a shard.
+struct OfTenant<'t>(&'t TenantId);
+
+impl Keys<u128> for OfTenant<'_> {
+    #[inline(always)]
+    fn shard(&self, store: &MemoryStore, _first: Subject<'_>) -> Option<usize> {
+        Some(store.shard_of_tenant(self.0))
+    }
+
+    #[inline(always)]
+    fn key(&self, store: &MemoryStore, subject: Subject<'_>, _shard: usize) -> Option<u128> {
+        store.secret.wide(Some(self.0), subject)
     }
 }
 
 impl MemoryStore {
     /// One token bucket that has a counter.
     #[inline(always)]
-    pub(crate) fn check_hot_one(&self, realm: Realm<'_>, item: &Item<'_>, now: MonoTime) -> Option<Outcome> {
-        let key = self.secret.key(realm, item.subject);
-        let mut shard = self.shards.get(self.shard_of(realm, key))?.0.lock();
-        let (reading, _) = match key {
-            Key::Narrow(key) => charge(&mut shard, item, key, now)?,
-            Key::Wide(key) => charge(&mut shard, item, key, now)?,
-        };
-        Some(Outcome::from_reading(item.policy, item.mode, reading))
+    pub(crate) fn check_hot_one(
+        &self,
+        registry: &Registry,
+        realm: Realm<'_>,
+        limit: &Limit<'_>,
+        now: MonoTime,
+    ) -> Option<Outcome> {
+        match (realm, limit.subject) {
+            (Realm::Tenant(tenant), _) => self.charge_one(&OfTenant(tenant), registry, limit, now),
+            (Realm::Shared, Subject::Id(_)) => self.charge_one(&SharedNumbers, registry, limit, now),
+            (Realm::Shared, _) => self.charge_one(&SharedTexts, registry, limit, now),
+        }
+    }
+
+    #[inline(always)]
+    fn charge_one<K: HotKey<N>, const N: usize>(
+        &self,
+        keys: &impl Keys<K>,
+        registry: &Registry,
+        limit: &Limit<'_>,
+        now: MonoTime,
+    ) -> Option<Outcome> {
+        let hot = registry.hot(limit.policy)?;
+        let place = keys.shard(self, limit.subject)?;
+        let key = keys.key(self, limit.subject, place)?;
+        let mut shard = self.shards.get(place)?.0.lock();
+        let (reading, _) = charge(&mut shard, registry, hot, limit, key, now)?;
+        Some(Outcome::from_head(hot.head(), reading))
     }
 
     /// [`Store::check_at_once`](crate::store::Store::check_at_once): token buckets that have counters, in one shard.
     #[inline(always)]
-    pub(super) fn check_hot<'i>(
+    pub(super) fn check_hot(&self, request: &Request<'_>, decision: &mut Decision) -> Option<()> {
+        let first = request.limits.first()?;
+        match (request.realm, first.subject) {
+            (Realm::Tenant(tenant), _) => self.charge_all(&OfTenant(tenant), request, first, decision),
+            (Realm::Shared, Subject::Id(_)) => self.charge_all(&SharedNumbers, request, first, decision),
+            (Realm::Shared, _) => self.charge_all(&SharedTexts, request, first, decision),
+        }
+    }
+
+    /// Charges one limit after the other, and takes it all back if one that is enforced denies, or is not plain.
+    #[inline(always)]
+    fn charge_all<K: HotKey<N>, const N: usize>(
         &self,
-        realm: Realm<'_>,
-        mut items: impl Iterator<Item = Option<Item<'i>>>,
-        now: MonoTime,
+        keys: &impl Keys<K>,
+        request: &Request<'_>,
+        first: &Limit<'_>,
         decision: &mut Decision,
     ) -> Option<()> {
-        let first = items.next()??;
-        let key = self.secret.key(realm, first.subject);
-        let place = self.shard_of(realm, key);
-        let shard = self.shards.get(place)?.0.lock();
-        match key {
-            Key::Narrow(key) => run::<u64, 4>(self, realm, place, shard, first, key, items, now, decision),
-            Key::Wide(key) => run::<u128, 5>(self, realm, place, shard, first, key, items, now, decision),
-        }
-    }
-}
-
-type Charges = ArrayVec<Charge, { Limiter::MAX_LIMITS }>;
-
-/// Charges one limit after the other, and takes it all back if one that is enforced denies, or is not plain.
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "bundled, they would be written to memory and read back")]
-fn run<'i, K: HotKey<N>, const N: usize>(
-    store: &MemoryStore,
-    realm: Realm<'_>,
-    place: usize,
-    mut shard: Guard<'_>,
-    mut item: Item<'i>,
-    mut key: K,
-    mut rest: impl Iterator<Item = Option<Item<'i>>>,
-    now: MonoTime,
-    decision: &mut Decision,
-) -> Option<()> {
-    let mut charges = Charges::new();
-    loop {
-        if visit(&mut shard, &item, key, now, &mut charges, decision).is_none() {
-            break;
-        }
-        item = match rest.next() {
-            Some(Some(next)) => next,
-            Some(None) => break,
-            None => {
-                if decision.is_denied() {
-                    take_back::<K, N>(&mut shard, &charges);
-                }
-                return Some(());
+        let place = keys.shard(self, first.subject)?;
+        let mut shard = self.shards.get(place)?.0.lock();
+        // What the counters were before; vacant for one that was not charged.
+        let mut before = [Tat::default(); Limiter::MAX_LIMITS];
+        let (mut visited, mut seen, now) = (0, 0, decision.at());
+        for (limit, before) in request.limits.iter().zip(&mut before) {
+            let Some(hot) = request.registry.hot(limit.policy) else { break };
+            if seen & hot.bit() != 0 && is_twice(request.limits, visited) {
+                break;
             }
-        };
-        key = match K::in_shard(store.secret.key(realm, item.subject), place, store, realm) {
-            Some(key) => key,
-            None => break,
-        };
+            seen |= hot.bit();
+            let Some(key) = keys.key(self, limit.subject, place) else { break };
+            match charge(&mut shard, request.registry, hot, limit, key, now) {
+                Some((reading, Some(was))) => {
+                    decision.push_admitted(Outcome::from_head(hot.head(), reading));
+                    *before = was;
+                }
+                Some((reading, None)) => decision.push(Outcome::from_head(hot.head(), reading)),
+                None => break,
+            }
+            visited += 1;
+        }
+        let complete = visited == request.limits.len();
+        if !complete || (decision.is_denied() && visited > 1) {
+            // Copies, so that the originals need not be in memory for the sake of this line.
+            let (request, before) = (*request, before);
+            take_back(self, keys, &request, &before, place, shard);
+        }
+        complete.then_some(())
     }
-    take_back::<K, N>(&mut shard, &charges);
-    None
 }
 
-/// Charges one limit of several.
-#[inline(always)]
-fn visit<K: HotKey<N>, const N: usize>(
-    shard: &mut Shard,
-    item: &Item<'_>,
-    key: K,
-    now: MonoTime,
-    charges: &mut Charges,
-    decision: &mut Decision,
-) -> Option<()> {
-    if charges.is_full() {
-        return None;
-    }
-    let (reading, charge) = charge(shard, item, key, now)?;
-    let twice = charges.iter().any(|other| other.policy == charge.policy && other.at == charge.at);
-    let _ = charges.try_push(charge);
-    decision.push(Outcome::from_reading(item.policy, item.mode, reading));
-    if twice { None } else { Some(()) }
+/// Whether the limit at this place is of the same policy as one before it: two subjects, or the same counter twice. The
+/// general path tells.
+#[cold]
+#[inline(never)]
+fn is_twice(limits: &[Limit<'_>], at: usize) -> bool {
+    limits.get(at).is_some_and(|limit| limits.iter().take(at).any(|other| other.policy == limit.policy))
 }
 
-/// Charges one limit, if it admits.
+/// Charges one limit, if it admits: then it says what the counter was before.
+///
+/// The straight way first: the policy known to the lane, the key in its home bucket, tokens left. All else is done by
+/// one call that begins anew, so that nothing need be kept across it.
 #[inline(always)]
 fn charge<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
-    item: &Item<'_>,
+    registry: &Registry,
+    hot: &Hot,
+    limit: &Limit<'_>,
     key: K,
     now: MonoTime,
-) -> Option<(Reading, Charge)> {
-    let Engine::Bucket(bucket) = &item.rule.engine else { return None };
-    let table = K::table(shard.bucket_lane(item.slot)?, bucket)?;
-    let ticks = bucket.ticks(now.as_nanos());
-    if let Some((at, state)) = table.at_home(key, key.spread()) {
-        return Some(charge_state(state, at, bucket, ticks, item));
+) -> Option<(Reading, Option<Tat>)> {
+    if limit.cost != 0
+        && let Some(lane) = shard.bucket_lane(hot.slot())
+        && lane.known() == hot.serial()
+        && let Some(state) = K::table(lane.uniform_mut()).at_home(key, key.spread())
+        && let Some((reading, tat)) = hot.admit_in_nanos(state.ticks(), now.as_nanos(), limit.cost)
+    {
+        return Some((reading, Some(std::mem::replace(state, Tat::at(tat)))));
     }
-    let (at, state) = table.anywhere(key, key.spread())?;
-    Some(charge_state(state, at, bucket, ticks, item))
+    // A copy, so that the original need not be in memory for the sake of this line.
+    let limit = *limit;
+    charge_anyhow(shard, registry, &limit, key, now)
 }
 
-#[inline(always)]
-fn charge_state(
-    state: &mut Tat,
-    at: Slot,
-    bucket: &Bucket,
-    ticks: u64,
-    item: &Item<'_>,
-) -> (Reading, Charge) {
-    let mut charge = Charge { policy: item.slot, at, before: Tat::default() };
-    let (reading, tat) = bucket.decide(state.ticks(), ticks, item.cost);
-    if let Some(tat) = tat {
-        charge.before = std::mem::replace(state, Tat::at(tat));
+#[inline(never)]
+fn charge_anyhow<K: HotKey<N>, const N: usize>(
+    shard: &mut Shard,
+    registry: &Registry,
+    limit: &Limit<'_>,
+    key: K,
+    now: MonoTime,
+) -> Option<(Reading, Option<Tat>)> {
+    if limit.cost == 0 {
+        return None;
     }
-    (reading, charge)
+    let (hot, bucket) = (registry.hot(limit.policy)?, registry.bucket(limit.policy)?);
+    let lane = shard.bucket_lane(hot.slot())?;
+    if !lane.counts_in_units_of(bucket) {
+        return None;
+    }
+    if hot.is_in_nanos() {
+        lane.remember(hot.serial());
+    }
+    let state = K::table(lane.uniform_mut()).elsewhere(key, key.spread())?;
+    let (reading, tat) = bucket.decide(state.ticks(), bucket.ticks(now.as_nanos()), limit.cost);
+    Some((reading, tat.map(|tat| std::mem::replace(state, Tat::at(tat)))))
 }
 
-/// Undoes charges, the last first. Nothing else has happened to the shard in between.
+/// Undoes charges. Nothing else has happened to the shard in between, so every key is where it was.
 #[cold]
-fn take_back<K: HotKey<N>, const N: usize>(shard: &mut Shard, charges: &Charges) {
-    for charge in charges.iter().rev().filter(|charge| !charge.before.is_vacant()) {
-        let lane = shard.bucket_lane(charge.policy).and_then(BucketLane::any_uniform_mut);
-        if let Some(state) = lane.and_then(|lane| K::of(lane).state_mut(charge.at)) {
-            *state = charge.before;
+#[inline(never)]
+fn take_back<K: HotKey<N>, const N: usize>(
+    store: &MemoryStore,
+    keys: &impl Keys<K>,
+    request: &Request<'_>,
+    before: &[Tat],
+    place: usize,
+    mut shard: Guard<'_>,
+) {
+    for (limit, was) in request.limits.iter().zip(before).filter(|(_, was)| !was.is_vacant()) {
+        let slot = request.registry.get(limit.policy).map(|entry| entry.slot);
+        let lane = slot.and_then(|slot| shard.bucket_lane(slot)).and_then(BucketLane::any_uniform_mut);
+        let key = keys.key(store, limit.subject, place);
+        if let (Some(lane), Some(key)) = (lane, key)
+            && let Some(state) = K::table(lane).get_mut(key)
+        {
+            *state = *was;
         }
     }
 }

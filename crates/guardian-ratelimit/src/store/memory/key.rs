@@ -5,11 +5,14 @@ use std::hash::Hasher;
 use guardian_core::TenantId;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::grid::high_word;
+use crate::grid::{high_word, low_word};
 use crate::{Realm, Subject};
 
 /// A key as it lies in a table, already mixed with the store's secret.
 pub(super) trait TableKey: Copy + Eq + Default {
+    /// Whether a key with the same spread is the same key.
+    fn has_rest_of(self, other: Self) -> bool;
+
     /// The bits that choose shard and bucket, the top ones first.
     fn spread(self) -> u64;
 }
@@ -35,12 +38,22 @@ impl Key {
 
 impl TableKey for u64 {
     #[inline(always)]
+    fn has_rest_of(self, _other: Self) -> bool {
+        true
+    }
+
+    #[inline(always)]
     fn spread(self) -> u64 {
         self
     }
 }
 
 impl TableKey for u128 {
+    #[inline(always)]
+    fn has_rest_of(self, other: Self) -> bool {
+        low_word(self) == low_word(other)
+    }
+
     #[inline(always)]
     fn spread(self) -> u64 {
         high_word(self)
@@ -81,29 +94,43 @@ impl Secret {
     /// The key of a counter.
     ///
     /// A number in the shared realm stays exact. A tenant's number lies in the table as the tenant's digest with
-    /// the number mixed into one half, which is exact within the tenant; a text as a keyed 128-bit hash.
+    /// the number mixed into one half, which is exact within the tenant; a text as a keyed 128-bit hash. `None` for a
+    /// text that is too long.
     #[inline(always)]
-    pub(super) fn key(&self, realm: Realm<'_>, subject: Subject<'_>) -> Key {
+    pub(super) fn key(&self, realm: Realm<'_>, subject: Subject<'_>) -> Option<Key> {
         match (realm, subject) {
-            (Realm::Shared, Subject::Id(id)) => Key::Narrow(self.permute(id)),
-            (Realm::Tenant(tenant), Subject::Id(id)) => Key::Wide(self.mix(tenant.digest(), id, ID)),
-            (Realm::Tenant(tenant), Subject::Whole) => Key::Wide(self.mix(tenant.digest(), 0, WHOLE)),
-            (Realm::Shared, Subject::Whole) => Key::Wide(self.mix(0, 0, WHOLE)),
-            (_, Subject::Text(text)) => Key::Wide(self.fingerprint(realm, text)),
+            (Realm::Shared, Subject::Id(id)) => Some(Key::Narrow(self.number(id))),
+            _ => self.wide(realm.tenant(), subject).map(Key::Wide),
         }
     }
 
-    /// A number that chooses the shard: of the whole tenant, so that one lock holds all limits of a check, or of
-    /// the key where there is no tenant.
+    /// The key of a number in the shared realm: a secret permutation, exact, since no two numbers share an image, and
+    /// spread evenly.
     #[inline(always)]
-    pub(super) fn place(&self, realm: Realm<'_>, key: Key) -> u64 {
-        match realm {
-            Realm::Tenant(tenant) => self.permute(high_word(tenant.digest())),
-            Realm::Shared => key.spread(),
+    pub(super) fn number(&self, id: u64) -> u64 {
+        self.permute(id)
+    }
+
+    /// The key of any subject among a tenant's, or of any but numbers in the shared realm.
+    #[inline(always)]
+    pub(super) fn wide(&self, tenant: Option<&TenantId>, subject: Subject<'_>) -> Option<u128> {
+        let digest = match tenant {
+            Some(tenant) => tenant.digest(),
+            None => 0,
+        };
+        match subject {
+            Subject::Id(id) => Some(self.mix(digest, id, ID)),
+            Subject::Whole => Some(self.mix(digest, 0, WHOLE)),
+            Subject::Text(text) => self.fingerprint(digest, text),
         }
     }
 
-    /// A secret permutation of the numbers: exact, since no two numbers share an image, and spread evenly.
+    /// A number that chooses the shard of a whole tenant, so that one lock holds all limits of a check.
+    #[inline(always)]
+    pub(super) fn place_of(&self, tenant: &TenantId) -> u64 {
+        self.permute(high_word(tenant.digest()))
+    }
+
     #[inline(always)]
     fn permute(&self, id: u64) -> u64 {
         let mixed = (id ^ self.mask).wrapping_mul(self.first);
@@ -118,12 +145,15 @@ impl Secret {
     /// SipHash-1-3 with 128 bits (Aumasson, Bernstein: "`SipHash`: a fast short-input PRF", 2012). Without the secret
     /// nobody finds two texts with one fingerprint, and the chance that any two of a billion keys meet by accident
     /// is below 10⁻²⁰.
-    fn fingerprint(&self, realm: Realm<'_>, text: &str) -> u128 {
+    #[inline(never)]
+    fn fingerprint(&self, digest: u128, text: &str) -> Option<u128> {
+        if text.len() > Subject::MAX_LEN {
+            return None;
+        }
         let mut hasher = self.sip;
-        let digest = realm.tenant().map_or(0, TenantId::digest);
         hasher.write_u128(digest);
         hasher.write(text.as_bytes());
-        hasher.finish128().as_u128()
+        Some(hasher.finish128().as_u128())
     }
 }
 
@@ -167,7 +197,7 @@ mod tests {
                 for realm in [Realm::Tenant(&tenant_id), Realm::Shared] {
                     for subject in subjects {
                         let name = (realm.tenant().cloned(), OwnedSubject::from(subject));
-                        let key = match secret.key(realm, subject) {
+                        let key = match secret.key(realm, subject).unwrap() {
                             Key::Narrow(key) => (true, u128::from(key)),
                             Key::Wide(key) => (false, key),
                         };

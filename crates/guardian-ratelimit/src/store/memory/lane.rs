@@ -43,6 +43,7 @@ pub(super) trait Counter: State {
 
 /// Two tables, for numbers and for fingerprints. `N` and `W` fill their buckets to whole cache lines.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Lane<S, const N: usize, const W: usize> {
     pub(super) narrow: Table<u64, S, N>,
     pub(super) wide: Table<u128, S, W>,

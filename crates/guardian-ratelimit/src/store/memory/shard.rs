@@ -20,7 +20,10 @@ pub(super) struct Shard {
 }
 
 /// The counters of a policy in a shard. A policy keeps its algorithm, so it has one kind of counter.
+///
+/// Aligned so that a shift finds the one at a slot.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 enum Lanes {
     #[default]
     Unused,

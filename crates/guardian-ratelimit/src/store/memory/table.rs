@@ -5,6 +5,8 @@
 //! that overflow spill into the next one. Capacity is not a power of two: the table grows by half, so it is
 //! never less than 55 % full after it has grown once.
 
+use std::hint::select_unpredictable;
+
 use super::key::TableKey;
 
 /// A state that can lie in a table; the default one is vacant and stands for no key.
@@ -89,19 +91,30 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
 
     /// The state of a key that lies in its home bucket, as nearly every one does, with the bounds checked once.
     #[inline(always)]
-    pub(super) fn at_home(&mut self, key: K, spread: u64) -> Option<(Slot, &mut S)> {
+    pub(super) fn at_home(&mut self, key: K, spread: u64) -> Option<&mut S> {
         let bucket = self.home(spread);
         let Bucket { keys, states } = self.buckets.get_mut(bucket)?;
         let place = place_in(keys, spread);
-        let (k, state) = (keys.get(place)?, states.get_mut(place)?);
-        if *k == key && !state.is_vacant() { Some((Slot { bucket, place }, state)) } else { None }
+        let state = states.get_mut(place)?;
+        let found = keys.get(place)?.has_rest_of(key) && !state.is_vacant();
+        found.then_some(state)
     }
 
-    /// The state of a key that lies anywhere.
-    #[cold]
-    pub(super) fn anywhere(&mut self, key: K, spread: u64) -> Option<(Slot, &mut S)> {
-        let slot = self.find(key, spread)?;
-        Some((slot, self.state_mut(slot)?))
+    /// The state of a key that is not where [`at_home`](Self::at_home) looks: nearly always it lies in the next bucket.
+    #[inline(always)]
+    pub(super) fn elsewhere(&mut self, key: K, spread: u64) -> Option<&mut S> {
+        let next = self.next(self.home(spread));
+        let Bucket { keys, states } = self.buckets.get(next)?;
+        let place = place_in(keys, spread);
+        let here = keys.get(place).is_some_and(|k| k.has_rest_of(key))
+            && states.get(place).is_some_and(|state| !state.is_vacant());
+        let slot = if here { Slot { bucket: next, place } } else { self.find(key, spread)? };
+        self.state_mut(slot)
+    }
+
+    /// The state of a key. O(1) expected.
+    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut S> {
+        self.find(key, key.spread()).and_then(|slot| self.state_mut(slot))
     }
 
     #[inline(always)]
@@ -354,7 +367,7 @@ impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
 fn place_in<K: TableKey, const N: usize>(keys: &[K; N], spread: u64) -> usize {
     let mut place = N;
     for (i, k) in keys.iter().enumerate() {
-        place = if k.spread() == spread { i } else { place };
+        place = select_unpredictable(k.spread() == spread, i, place);
     }
     place
 }
@@ -411,6 +424,10 @@ mod tests {
     struct Plain(u64);
 
     impl TableKey for Plain {
+        fn has_rest_of(self, other: Self) -> bool {
+            self == other
+        }
+
         fn spread(self) -> u64 {
             self.0
         }
