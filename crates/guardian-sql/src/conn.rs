@@ -24,7 +24,7 @@ pub(crate) enum Link {
     #[cfg(feature = "sqlite")]
     Sqlite(crate::sqlite::SqliteLink),
     #[cfg(feature = "postgres")]
-    Postgres(Box<sqlx::PgConnection>),
+    Postgres(crate::postgres::PostgresLink),
 }
 
 /// A statement's answer as it comes in.
@@ -54,18 +54,17 @@ impl Link {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(link) => link.conn.execute(sql).await.map(drop),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => conn.execute(sql).await.map(drop),
+            Self::Postgres(link) => link.conn.execute(sql).await.map(drop),
         };
         done.map_err(|error| fault::from_driver(error, dialect))
     }
 
     /// Runs one statement; `kept` says whether its preparation is worth keeping.
     pub(crate) fn run(&mut self, sql: &Sql, params: &[Param<'_>], kept: bool) -> Result<Parts<'_>, StoreError> {
-        let sql = sql.to_driver();
         Ok(match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(link) => {
-                let query = sqlx::query_with(sql, encode::sqlite(params)?).persistent(kept);
+                let query = sqlx::query_with(sql.to_driver(), encode::sqlite(params)?).persistent(kept);
                 let parts = link.conn.fetch_many(query);
                 parts.map(|part| part.map(|part| match part {
                     Either::Left(done) => Part::Done(done.rows_affected()),
@@ -73,9 +72,10 @@ impl Link {
                 })).boxed()
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => {
+            Self::Postgres(link) => {
+                let sql = link.typed(sql, params).to_driver();
                 let query = sqlx::query_with(sql, encode::postgres(params)?).persistent(kept);
-                let parts = conn.fetch_many(query);
+                let parts = link.conn.fetch_many(query);
                 parts.map(|part| part.map(|part| match part {
                     Either::Left(done) => Part::Done(done.rows_affected()),
                     Either::Right(row) => Part::Row(Row(Driver::Postgres(row))),
@@ -102,6 +102,26 @@ impl Link {
             Self::Sqlite(link) => link.resume(),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => {}
+        }
+    }
+
+    /// Whether the server can end the statement of a client that went away.
+    pub(crate) fn watches(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(link) => link.watches,
+        }
+    }
+
+    /// Whether the connection has done its service.
+    pub(crate) fn is_worn(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(link) => link.is_worn(),
         }
     }
 

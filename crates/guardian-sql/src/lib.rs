@@ -26,8 +26,10 @@ with_a_database! {
     mod database;
     mod encode;
     mod field;
+    mod lease;
     mod migrate;
     mod pool;
+    mod retry;
     mod row;
     mod session;
     mod stream;
@@ -36,6 +38,8 @@ with_a_database! {
     pub use batch::Insert;
     pub use database::Database;
     pub use field::{Field, FromField, Mismatch};
+    pub use lease::{Lease, Leases};
+    pub use retry::{MayConflict, Retry, retry};
     pub use row::{ColumnRef, Row};
     pub use stream::RowStream;
     pub use tx::{Savepoint, TenantTx, Tx, UnscopedTx};

@@ -140,7 +140,7 @@ impl Pool {
 
     fn push(&self, conn: Conn) {
         let since = self.clock.monotonic();
-        if !self.permits.is_closed() {
+        if !self.permits.is_closed() && !conn.link.is_worn() {
             self.idle.lock().push(Idle { conn, since });
         }
     }

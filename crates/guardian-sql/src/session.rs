@@ -101,10 +101,8 @@ impl Session {
         if let Some(depth) = self.undo.take() {
             self.roll_back_to(depth).await?;
         }
-        if self.in_flight {
-            self.in_flight = false;
-            self.failed = true;
-        }
+        // What was abandoned still counts as on its way when the transaction is cleaned up.
+        self.failed |= self.in_flight;
         if self.failed {
             let message = "a statement of this transaction failed or was abandoned: roll back, or to a savepoint";
             return Err(fault::own(StoreErrorKind::Internal, self.dialect, message));
@@ -118,6 +116,11 @@ impl Session {
         sql.number(depth.into()).push("; RELEASE SAVEPOINT guardian_").number(depth.into());
         // Set again when the future is dropped on its way: then nothing was healed.
         self.undo = Some(depth);
+        if self.in_flight
+            && let Some(link) = self.lease.as_mut().and_then(Lease::link)
+        {
+            link.interrupt();
+        }
         self.control(&sql.finish()).await?;
         self.undo = None;
         if let Some(link) = self.lease.as_mut().and_then(Lease::link) {
@@ -203,6 +206,11 @@ impl Session {
             Some(link) => Ok(Steps { parts: link.run(sql, params, true)?, failed, in_flight }),
             None => Err(fault::own(StoreErrorKind::Internal, *dialect, "the transaction has ended")),
         }
+    }
+
+    /// Lets nothing of this transaction be kept.
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
     }
 
     pub(crate) fn limit(&self) -> Duration {

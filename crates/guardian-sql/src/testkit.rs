@@ -216,7 +216,7 @@ mod server {
     }
 
     async fn connect(address: &PostgresAddress) -> Result<Box<PgConnection>, sqlx::Error> {
-        PostgresConnector::new(address, &DatabaseConfig::default()).connect().await
+        PostgresConnector::new(address, &DatabaseConfig::default()).connect().await.map(|link| link.conn)
     }
 
     async fn run(conn: &mut PgConnection, sql: &Sql) -> Result<(), sqlx::Error> {
