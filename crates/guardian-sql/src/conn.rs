@@ -1,5 +1,6 @@
 //! One connection to either database.
 
+#[cfg(feature = "postgres")]
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
@@ -11,7 +12,8 @@ use crate::row::{Driver, Row};
 use crate::{Dialect, Param, Sql, encode, fault};
 
 /// How long the end of an abandoned transaction may take before its connection is given up.
-pub(crate) const CLEANUP_LIMIT: Duration = Duration::from_secs(5);
+#[cfg(feature = "postgres")]
+const CLEANUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// A connection, and when it was made.
 pub(crate) struct Conn {
@@ -128,13 +130,16 @@ impl Link {
     /// Leaves no transaction open; says whether the connection may be used again. It is not when a statement was
     /// abandoned on PostgreSQL: what the server still sends would have to be waited for.
     pub(crate) async fn reset(&mut self, abandoned: bool) -> bool {
+        let _only_a_server_cares = abandoned;
         match self {
+            // Its commands come one after the other, so what was abandoned is over first.
             #[cfg(feature = "sqlite")]
             Self::Sqlite(link) => link.reset().await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) if abandoned => false,
-            #[cfg(feature = "postgres")]
             Self::Postgres(_) => {
+                if abandoned {
+                    return false;
+                }
                 let done = tokio::time::timeout(CLEANUP_LIMIT, self.batch(&"ROLLBACK".into())).await;
                 matches!(done, Ok(Ok(())))
             }

@@ -5,11 +5,16 @@ mod config;
 mod dialect;
 mod error;
 mod fault;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "without a database only migrations are read")
+)]
 mod lexer;
 mod migration;
 mod param;
 mod sql;
 mod unscoped;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "testkit"))]
 mod url;
 
 /// What needs a database to talk to.
@@ -51,6 +56,10 @@ mod sqlite;
 
 #[cfg(all(feature = "testkit", any(feature = "sqlite", feature = "postgres")))]
 pub mod testkit;
+
+#[cfg(feature = "testkit")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use config::{DatabaseConfig, Durability};
 pub use dialect::Dialect;

@@ -26,8 +26,6 @@
 
 use std::fmt;
 
-use guardian_core::{IdSource, SystemIds};
-
 use crate::{Database, DatabaseConfig, Error, Migrations};
 
 /// The sorts of database that a store must work on.
@@ -112,7 +110,6 @@ pub struct Fresh {
     ground: Ground,
 }
 
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "the variants of one database"))]
 enum Ground {
     #[cfg(feature = "sqlite")]
     Memory,
@@ -180,14 +177,14 @@ impl fmt::Debug for Fresh {
 
 #[cfg(feature = "postgres")]
 mod server {
+    use guardian_core::{Clock, IdSource, SystemClock, SystemIds};
     use sqlx::postgres::PgConnection;
     use sqlx::{Connection, Executor};
 
-    use super::{Database, DatabaseConfig, Fresh, Ground, IdSource, SystemIds};
+    use super::{Database, DatabaseConfig, Fresh, Ground};
     use crate::Sql;
     use crate::postgres::PostgresConnector;
     use crate::url::{Address, PostgresAddress};
-    use guardian_core::{Clock, SystemClock};
 
     type Failure = Box<dyn std::error::Error + Send + Sync>;
 

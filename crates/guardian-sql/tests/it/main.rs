@@ -1,6 +1,5 @@
 //! The SQL layer on real databases: SQLite in memory and in a file, and a real PostgreSQL.
 #![cfg(all(feature = "sqlite", feature = "postgres"))]
-#![expect(clippy::unreachable, reason = "a test that meets the unexpected fails")]
 
 #[cfg(test)]
 mod basics;
@@ -16,6 +15,8 @@ mod load;
 mod migrations;
 #[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod parsers;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn documents() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        prop::num::f64::NORMAL.prop_map(|f| Value::from(f)),
+        prop::num::f64::NORMAL.prop_map(Value::from),
         (-1e20..1e20_f64).prop_map(|f| Value::from(f.trunc())),
         text.prop_map(Value::from),
         Just(Value::from("\\u0000 \\\\u0000")),
@@ -140,7 +140,7 @@ async fn what_one_database_cannot_keep_both_refuse() {
             json!({"\0": 1}).to_param(),
             too_early.to_param(),
         ] {
-            let error = tx.fetch_one("SELECT $1 AS v", &[param.clone()]).await.unwrap_err();
+            let error = tx.fetch_one("SELECT $1 AS v", std::slice::from_ref(&param)).await.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Constraint, "{param:?}");
         }
         // Refused before anything was sent.
