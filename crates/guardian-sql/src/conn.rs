@@ -1,6 +1,5 @@
 //! One connection to either database.
 
-#[cfg(feature = "postgres")]
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
@@ -97,13 +96,16 @@ impl Link {
         }
     }
 
-    /// Lets statements run again after [`Self::interrupt`].
-    pub(crate) fn resume(&self) {
+    /// Gives the next statement that long, where that can be done from here.
+    pub(crate) fn arm(&self, limit: Duration) {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(link) => link.resume(),
+            Self::Sqlite(link) => link.arm(limit),
+            // The limit was set with the transaction's beginning.
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => {}
+            Self::Postgres(_) => {
+                let _set_before = limit;
+            }
         }
     }
 
