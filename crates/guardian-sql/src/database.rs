@@ -5,7 +5,7 @@ use guardian_core::{
 };
 use tokio::runtime::Handle;
 
-use crate::pool::{Connector, Pool};
+use crate::pool::{Connector, Lease, Pool};
 use crate::session::Session;
 use crate::tx::{TenantTx, Tx, UnscopedTx};
 use crate::url::Address;
@@ -213,18 +213,20 @@ impl Database {
     pub(crate) async fn begin_session(&self, purpose: Purpose<'_>) -> Result<Session, StoreError> {
         let reads = matches!(purpose, Purpose::Read(_) | Purpose::Maintenance);
         let pool = self.0.readers.as_ref().filter(|_| reads).unwrap_or(&self.0.writers);
-        let first = self.try_begin(pool, &purpose).await;
-        match first {
-            // A connection that lay idle while the server went away: nothing has happened on it yet.
-            Err(error) if error.kind() == StoreErrorKind::Unavailable && pool.forget_idle() => {
-                self.try_begin(pool, &purpose).await
+        let lease = pool.acquire().await?;
+        let lay_idle = lease.lay_idle();
+        match self.begin_on(lease, &purpose).await {
+            // A connection that lay idle while the server went away: nothing has happened on it yet, and those that lay
+            // beside it are no better.
+            Err(error) if lay_idle && error.kind() == StoreErrorKind::Unavailable => {
+                pool.forget_idle();
+                self.begin_on(pool.acquire().await?, &purpose).await
             }
             done => done,
         }
     }
 
-    async fn try_begin(&self, pool: &Arc<Pool>, purpose: &Purpose<'_>) -> Result<Session, StoreError> {
-        let mut lease = pool.acquire().await?;
+    async fn begin_on(&self, mut lease: Lease, purpose: &Purpose<'_>) -> Result<Session, StoreError> {
         let watches = lease.link().is_some_and(|link| link.watches());
         let begin = self.opening(purpose, watches);
         let shared = &self.0;
@@ -281,7 +283,7 @@ impl Database {
         }
         if let Purpose::Migration(migrations) = purpose {
             // One lock a set and schema, held until the transaction ends, however it ends.
-            sql.push("; SELECT pg_advisory_xact_lock(hashtextextended('guardian-sql:' || current_schema() || ':' || ");
+            sql.push("; SELECT pg_advisory_xact_lock(hashtextextended('guardian-sql:' || coalesce(current_schema(), '') || ':' || ");
             sql.text(migrations.name()).push(", 0))");
         }
         sql.finish()

@@ -177,6 +177,8 @@ impl fmt::Debug for Fresh {
 
 #[cfg(feature = "postgres")]
 mod server {
+    use std::time::Duration;
+
     use guardian_core::{Clock, IdSource, SystemClock, SystemIds};
     use sqlx::postgres::PgConnection;
     use sqlx::{Connection, Executor};
@@ -189,6 +191,10 @@ mod server {
     type Failure = Box<dyn std::error::Error + Send + Sync>;
 
     const VARIABLE: &str = "GUARDIAN_TEST_POSTGRES_URL";
+
+    /// How often a database is tried to be dropped, and how long in between.
+    const TRIES: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(20);
 
     /// A database and its roles, to be dropped.
     pub(super) struct Made {
@@ -243,6 +249,8 @@ mod server {
         let made = Made { server: server.clone(), name: name.clone() };
         let role = ["CREATE ROLE ", " LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT"];
         run(&mut admin, &naming(&name, &role)).await?;
+        // So that the owner may end the application's connections when the database is dropped.
+        run(&mut admin, &naming(&name, &["GRANT ", " TO CURRENT_USER"])).await?;
         admin.close().await?;
 
         let owner = PostgresAddress { database: name.clone(), ..server.clone() };
@@ -274,7 +282,16 @@ mod server {
                 let Ok(runtime) = runtime else { return };
                 let _ = runtime.block_on(async {
                     let mut admin = connect(&server).await?;
-                    run(&mut admin, &naming(&name, &["DROP DATABASE IF EXISTS ", " WITH (FORCE)"])).await?;
+                    let drop = naming(&name, &["DROP DATABASE IF EXISTS ", " WITH (FORCE)"]);
+                    // Another connection may be about to open.
+                    let mut tries = 0;
+                    while let Err(error) = run(&mut admin, &drop).await {
+                        tries += 1;
+                        if tries == TRIES {
+                            return Err(error);
+                        }
+                        tokio::time::sleep(PAUSE).await;
+                    }
                     run(&mut admin, &naming(&name, &["DROP ROLE IF EXISTS ", ""])).await
                 });
             });
