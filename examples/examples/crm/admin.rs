@@ -7,12 +7,13 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use guardian::core::TenantId;
 use guardian::http::Problem;
-use guardian::ratelimit::Rule;
+use guardian::ratelimit::{self, Rule};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::App;
-use crate::routes::bad_request;
+use crate::auth;
+use crate::routes::{bad_request, failed};
 
 pub(crate) fn api() -> Router<App> {
     Router::new()
@@ -39,7 +40,7 @@ async fn override_rule(
     let Json(new) = body.map_err(|rejection| bad_request(&rejection.body_text()))?;
     let tenant = tenant_id(&tenant)?;
     let rule: Rule = new.rule.parse().map_err(|error| bad_request(&error))?;
-    app.limits.set_rule(&policy, &tenant, Some(rule)).map_err(|error| bad_request(&error))?;
+    app.limits.set_rule(&policy, &tenant, Some(rule)).await.map_err(|error| refused(&error))?;
     limits_of(&app, &tenant).await
 }
 
@@ -48,7 +49,7 @@ async fn restore_rule(
     Path((tenant, policy)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let tenant = tenant_id(&tenant)?;
-    app.limits.set_rule(&policy, &tenant, None).map_err(|error| bad_request(&error))?;
+    app.limits.set_rule(&policy, &tenant, None).await.map_err(|error| refused(&error))?;
     limits_of(&app, &tenant).await
 }
 
@@ -59,6 +60,17 @@ async fn limits_of(app: &App, tenant: &TenantId) -> Result<Json<Value>, Problem>
         .map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(error.to_string()))
 }
 
+/// A tenant that there is.
 fn tenant_id(text: &str) -> Result<TenantId, Problem> {
-    TenantId::new(text).map_err(|error| bad_request(&error))
+    let tenant = TenantId::new(text).map_err(|error| bad_request(&error))?;
+    let known = auth::tenants().any(|other| other == tenant);
+    let nobody = || Problem::new(StatusCode::NOT_FOUND).with_detail(format!("there is no tenant `{tenant}`"));
+    if known { Ok(tenant) } else { Err(nobody()) }
+}
+
+fn refused(error: &ratelimit::Error) -> Problem {
+    match error {
+        ratelimit::Error::Store(error) => failed(error),
+        error => bad_request(error),
+    }
 }

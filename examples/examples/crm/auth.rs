@@ -22,6 +22,13 @@ pub(crate) const DEMO_KEYS: [DemoKey; 3] = [
     DemoKey { secret: "globex-website-key", tenant: "globex", plan: "business", id: "globex-website" },
 ];
 
+/// The tenants that have keys.
+pub(crate) fn tenants() -> impl Iterator<Item = TenantId> {
+    let mut names: Vec<_> = DEMO_KEYS.iter().map(|key| key.tenant).collect();
+    names.dedup();
+    names.into_iter().filter_map(|name| TenantId::new(name).ok())
+}
+
 /// The key of whoever runs the service.
 pub(crate) const ADMIN_KEY: &str = "operator-key";
 

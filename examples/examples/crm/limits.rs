@@ -4,13 +4,17 @@ use std::error::Error;
 
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use guardian::core::TenantId;
+use guardian::core::{Scope, StoreError, TenantId};
 use guardian::http::{By, LayerError, OnMissing, RateLimitLayer, TrustedProxies};
+use guardian::ratelimit;
 use guardian::ratelimit::{Decision, Limit, Limiter, MemoryStore, Policy, PolicyId, Rule, Subject};
+use guardian::sql::{Database, params};
 use serde_json::{Value, json};
 
-/// The limiter and its policies. Tenants without a plan of their own get the rules that are written here.
+/// The limiter and its policies. Tenants without a plan of their own get the rules that are written here; the rules of
+/// the others are in the database, and so survive a restart. What they have used is counted in memory.
 pub(crate) struct Limits {
+    db: Database,
     limiter: Limiter<MemoryStore>,
     per_address: PolicyId,
     per_org: PolicyId,
@@ -19,9 +23,14 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
+    /// The limits with the rules that these tenants have of their own.
+    pub(crate) async fn load(
+        db: Database,
+        tenants: impl IntoIterator<Item = TenantId>,
+    ) -> Result<Self, Box<dyn Error>> {
         let limiter = Limiter::in_memory();
         let limits = Self {
+            db,
             // Generous, since offices share an address; it is there for those who have no key and guess.
             per_address: limiter.define(Policy::new("per-address", "50/s burst 200")?)?,
             per_org: limiter.define(Policy::new("per-org", "120/min burst 40")?)?,
@@ -30,12 +39,20 @@ impl Limits {
             per_key: limiter.define(Policy::new("per-key", "1/s burst 10")?)?,
             limiter,
         };
-        // Globex pays for more. A real host reads plans from its database and does this when it starts.
-        let globex = TenantId::new("globex")?;
-        limits.set_rule("per-org", &globex, Some("3000/min burst 500".parse()?))?;
-        limits.set_rule("per-endpoint", &globex, Some("1200/min burst 300".parse()?))?;
-        limits.set_rule("per-key", &globex, Some("50/s burst 100".parse()?))?;
+        for tenant in tenants {
+            limits.load_rules(&tenant).await?;
+        }
         Ok(limits)
+    }
+
+    async fn load_rules(&self, tenant: &TenantId) -> Result<(), Box<dyn Error>> {
+        let mut tx = self.db.begin_read(&Scope::system(tenant.clone())).await?;
+        let sql = "SELECT policy, rule FROM limit_rules WHERE tenant_id = $1";
+        for row in tx.fetch_all(sql, params![tenant]).await? {
+            let (policy, rule): (String, String) = (row.get("policy")?, row.get("rule")?);
+            self.limiter.set_override(self.of_tenants(&policy)?, tenant, Some(rule.parse()?))?;
+        }
+        Ok(())
     }
 
     /// In front of authentication nothing is known but the address, so guessing keys is limited too. Nobody stands in
@@ -75,16 +92,45 @@ impl Limits {
     }
 
     /// Gives a tenant a rule of its own, from its next request on, or the default rule again. What it has used so far
-    /// stays used.
-    pub(crate) fn set_rule(
+    /// stays used. The rule is stored first: what an operator was told holds after a crash too.
+    pub(crate) async fn set_rule(
         &self,
         policy: &str,
         tenant: &TenantId,
         rule: Option<Rule>,
-    ) -> Result<(), guardian::ratelimit::Error> {
-        let unknown = || guardian::ratelimit::Error::UnknownPolicy { policy: policy.to_owned() };
-        let id = self.limiter.find(policy).filter(|id| *id != self.per_address).ok_or_else(unknown)?;
+    ) -> Result<(), ratelimit::Error> {
+        let id = self.of_tenants(policy)?;
+        // What the limiter refuses is not stored: a policy keeps its algorithm.
+        let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
+        let default = self.limiter.policy(id).map(|policy| algorithm(policy.rule()));
+        if rule.is_none_or(|rule| Some(algorithm(&rule)) == default) {
+            self.store_rule(policy, tenant, rule).await?;
+        }
         self.limiter.set_override(id, tenant, rule)
+    }
+
+    async fn store_rule(
+        &self,
+        policy: &str,
+        tenant: &TenantId,
+        rule: Option<Rule>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin(&Scope::system(tenant.clone())).await?;
+        if let Some(rule) = rule {
+            let sql = "INSERT INTO limit_rules (tenant_id, policy, rule) VALUES ($1, $2, $3) \
+                       ON CONFLICT (tenant_id, policy) DO UPDATE SET rule = excluded.rule";
+            tx.execute(sql, params![tenant, policy, rule.to_string()]).await?;
+        } else {
+            let sql = "DELETE FROM limit_rules WHERE tenant_id = $1 AND policy = $2";
+            tx.execute(sql, params![tenant, policy]).await?;
+        }
+        tx.commit().await
+    }
+
+    /// A policy by its name, of those that tenants may have rules of their own for.
+    fn of_tenants(&self, policy: &str) -> Result<PolicyId, ratelimit::Error> {
+        let unknown = || ratelimit::Error::UnknownPolicy { policy: policy.to_owned() };
+        self.limiter.find(policy).filter(|id| *id != self.per_address).ok_or_else(unknown)
     }
 }
 

@@ -1,12 +1,13 @@
 //! A small multi-tenant CRM behind Guardian: contacts, deals and notes of two customers on two plans.
 //!
 //! ```sh
-//! cargo run --example crm              # port 3000, or a free one if that is taken
-//! cargo run --example crm -- --port 0  # always a free one
+//! cargo run --example crm              # port 3000, or a free one if that is taken; data in `crm.db`
+//! cargo run --example crm -- --port 0 --db sqlite::memory:
+//! cargo run --example crm -- --db postgres://user:password@localhost/crm
 //! ```
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
-//! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data, in memory).
+//! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
+use guardian::sql::Database;
 use tokio::net::TcpListener;
 
 use auth::{ADMIN_KEY, DEMO_KEYS};
@@ -52,10 +54,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let limits = Arc::new(Limits::new()?);
-    let router = router(limits)?;
-    let listener = listen(wanted_port()?).await?;
-    introduce(listener.local_addr()?);
+    let wanted = Wanted::read(std::env::args().skip(1))?;
+    let db = Database::open(&wanted.db).await?;
+    db.migrate(&store::MIGRATIONS).await?;
+    let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
+    let router = router(App { crm: Arc::new(Crm::new(db.clone())), limits })?;
+    let listener = listen(wanted.port).await?;
+    introduce(listener.local_addr()?, &db);
 
     // Without `connect_info` nobody knows the peer's address, and the layer that counts addresses refuses everything.
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -67,36 +72,50 @@ async fn run() -> Result<(), Box<dyn Error>> {
             }
         })
         .await?;
+    db.close().await;
     println!("stopped");
     Ok(())
 }
 
 /// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
 /// the key is checked, then the tenant's own limits are.
-fn router(limits: Arc<Limits>) -> Result<Router, Box<dyn Error>> {
-    let tenant_api = routes::api().layer(limits.after_auth()?).layer(from_fn(auth::require_key));
+fn router(app: App) -> Result<Router, Box<dyn Error>> {
+    let tenant_api = routes::api().layer(app.limits.after_auth()?).layer(from_fn(auth::require_key));
     let admin_api = admin::api().layer(from_fn(auth::require_admin));
-    let before_auth = limits.before_auth()?;
-    let crm = Arc::new(Crm::new());
+    let before_auth = app.limits.before_auth()?;
     Ok(routes::index()
         .merge(tenant_api)
         .nest("/admin", admin_api)
         .fallback(routes::not_found)
         .method_not_allowed_fallback(routes::method_not_allowed)
         .layer(before_auth)
-        .with_state(App { crm, limits }))
+        .with_state(app))
 }
 
-/// The port of `--port N`, if it was given.
-fn wanted_port() -> Result<Option<u16>, Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
-        (None, ..) => Ok(None),
-        (Some("--port"), Some(port), None) => {
-            let port = port.parse().map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?;
-            Ok(Some(port))
+/// What the command line asks for.
+struct Wanted {
+    port: Option<u16>,
+    db: String,
+}
+
+impl Wanted {
+    const USAGE: &str =
+        "usage: crm [--port N] [--db URL], where URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
+
+    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        let mut wanted = Self { port: None, db: "sqlite://crm.db".to_owned() };
+        while let Some(option) = arguments.next() {
+            match (option.as_str(), arguments.next()) {
+                ("--port", Some(port)) => {
+                    let port =
+                        port.parse().map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?;
+                    wanted.port = Some(port);
+                }
+                ("--db", Some(url)) => wanted.db = url,
+                _ => return Err(Self::USAGE.into()),
+            }
         }
-        _ => Err("usage: crm [--port N]".into()),
+        Ok(wanted)
     }
 }
 
@@ -113,8 +132,8 @@ async fn listen(wanted: Option<u16>) -> Result<TcpListener, Box<dyn Error>> {
     }
 }
 
-fn introduce(address: SocketAddr) {
-    println!("CRM demo on http://{address} (Ctrl-C to stop)\n");
+fn introduce(address: SocketAddr, db: &Database) {
+    println!("CRM demo on http://{address} with its data in {} (Ctrl-C to stop)\n", db.dialect().name());
     println!("  tenant   plan       API key");
     for key in &DEMO_KEYS {
         println!("  {:<8} {:<10} {}", key.tenant, key.plan, key.secret);

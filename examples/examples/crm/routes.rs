@@ -7,10 +7,11 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use guardian::core::{Page, PageRequest, Scope};
+use guardian::core::{Page, PageRequest, Scope, StoreError};
 use guardian::http::Problem;
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::App;
 use crate::store::{Contact, Deal, Entity, Note, Record};
@@ -65,7 +66,8 @@ async fn list<T: Entity>(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<Page<Record<T>>>, Problem> {
     let Query(query) = query.map_err(|rejection| bad_request(&rejection.body_text()))?;
-    Ok(Json(T::table(&app.crm).list(&scope, &query.request()?)))
+    let page = app.crm.table::<T>().list(&scope, &query.request()?).await.map_err(|error| failed(&error))?;
+    page.map(Json).ok_or_else(|| bad_request(&"the cursor is not of this list"))
 }
 
 async fn create<T: Entity>(
@@ -73,7 +75,7 @@ async fn create<T: Entity>(
     Extension(scope): Extension<Scope>,
     body: Result<Json<T>, JsonRejection>,
 ) -> Result<impl IntoResponse, Problem> {
-    let record = T::table(&app.crm).insert(&scope, valid(body)?);
+    let record = app.crm.table::<T>().insert(&scope, valid(body)?).await.map_err(|error| failed(&error))?;
     let location = format!("/{}/{}", T::PLURAL, record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(record)))
 }
@@ -83,7 +85,7 @@ async fn read<T: Entity>(
     Extension(scope): Extension<Scope>,
     Path(id): Path<String>,
 ) -> Result<Json<Record<T>>, Problem> {
-    let record = T::table(&app.crm).get(&scope, &id);
+    let record = app.crm.table::<T>().get(&scope, known::<T>(&id)?).await.map_err(|error| failed(&error))?;
     record.map(Json).ok_or_else(|| no_such::<T>(&id))
 }
 
@@ -93,7 +95,8 @@ async fn replace<T: Entity>(
     Path(id): Path<String>,
     body: Result<Json<T>, JsonRejection>,
 ) -> Result<Json<Record<T>>, Problem> {
-    let record = T::table(&app.crm).replace(&scope, &id, valid(body)?);
+    let (table, fields) = (app.crm.table::<T>(), valid(body)?);
+    let record = table.replace(&scope, known::<T>(&id)?, fields).await.map_err(|error| failed(&error))?;
     record.map(Json).ok_or_else(|| no_such::<T>(&id))
 }
 
@@ -102,8 +105,14 @@ async fn remove<T: Entity>(
     Extension(scope): Extension<Scope>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let removed = T::table(&app.crm).remove(&scope, &id);
+    let table = app.crm.table::<T>();
+    let removed = table.remove(&scope, known::<T>(&id)?).await.map_err(|error| failed(&error))?;
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_such::<T>(&id)) }
+}
+
+/// A text that is no id is the id of nothing.
+fn known<T: Entity>(id: &str) -> Result<Uuid, Problem> {
+    id.parse().map_err(|_| no_such::<T>(id))
 }
 
 fn valid<T: Entity>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
@@ -117,6 +126,19 @@ fn valid<T: Entity>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> 
 fn no_such<T: Entity>(id: &str) -> Problem {
     let shown: String = id.chars().take(64).collect();
     Problem::new(StatusCode::NOT_FOUND).with_detail(format!("there is no `{shown}` in /{}", T::PLURAL))
+}
+
+/// The data could not be reached. What went wrong is for the log: clients cannot mend it.
+#[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
+pub(crate) fn failed(error: &StoreError) -> Problem {
+    let cause = std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"));
+    eprintln!("{error}{cause}");
+    let status = if error.is_transient() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    Problem::new(status).with_detail("the data cannot be reached at the moment")
 }
 
 pub(crate) fn bad_request(why: &impl ToString) -> Problem {

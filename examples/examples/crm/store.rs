@@ -1,13 +1,40 @@
-//! The data, in memory: it is gone when the process ends.
+//! The data: in SQLite, so it is there again after a restart, or in PostgreSQL.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::marker::PhantomData;
 
-use guardian::core::{Clock, Cursor, IdSource, Page, PageRequest, Scope};
-use guardian::core::{SystemClock, SystemIds, TenantId};
-use parking_lot::RwLock;
+use guardian::core::{Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, StoreErrorKind};
+use guardian::core::{SystemClock, SystemIds};
+use guardian::sql::{Database, Migration, Migrations, Row, Sql, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Three kinds of records, and the rules of tenants that have their own. The tenant leads every key.
+pub(crate) const MIGRATIONS: Migrations = Migrations::new(
+    "crm",
+    &[
+        Migration::new(
+            1,
+            "create_records",
+            "CREATE TABLE contacts (tenant_id TEXT NOT NULL, id BLOB NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant_id, id));
+             CREATE TABLE deals (tenant_id TEXT NOT NULL, id BLOB NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant_id, id));
+             CREATE TABLE notes (tenant_id TEXT NOT NULL, id BLOB NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant_id, id))",
+            "CREATE TABLE contacts (tenant_id TEXT NOT NULL, id UUID NOT NULL, body JSONB NOT NULL, PRIMARY KEY (tenant_id, id));
+             CREATE TABLE deals (tenant_id TEXT NOT NULL, id UUID NOT NULL, body JSONB NOT NULL, PRIMARY KEY (tenant_id, id));
+             CREATE TABLE notes (tenant_id TEXT NOT NULL, id UUID NOT NULL, body JSONB NOT NULL, PRIMARY KEY (tenant_id, id))",
+        ),
+        // Globex pays for more.
+        Migration::same(
+            2,
+            "create_limit_rules",
+            "CREATE TABLE limit_rules (tenant_id TEXT NOT NULL, policy TEXT NOT NULL, rule TEXT NOT NULL, PRIMARY KEY (tenant_id, policy));
+             INSERT INTO limit_rules (tenant_id, policy, rule) VALUES
+                 ('globex', 'per-org', '3000/min burst 500'),
+                 ('globex', 'per-endpoint', '1200/min burst 300'),
+                 ('globex', 'per-key', '50/s burst 100')",
+        ),
+    ],
+);
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,34 +69,16 @@ pub(crate) struct Note {
 }
 
 /// A kind of record.
-pub(crate) trait Entity: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub(crate) trait Entity: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name of its table and of its resource.
     const PLURAL: &'static str;
-
-    fn table(crm: &Crm) -> &Table<Self>;
 
     /// What the types do not say about a record that a client sent.
     fn check(&self) -> Result<(), &'static str>;
 }
 
-/// All tables.
-pub(crate) struct Crm {
-    contacts: Table<Contact>,
-    deals: Table<Deal>,
-    notes: Table<Note>,
-}
-
-impl Crm {
-    pub(crate) fn new() -> Self {
-        Self { contacts: Table::new(), deals: Table::new(), notes: Table::new() }
-    }
-}
-
 impl Entity for Contact {
     const PLURAL: &'static str = "contacts";
-
-    fn table(crm: &Crm) -> &Table<Self> {
-        &crm.contacts
-    }
 
     fn check(&self) -> Result<(), &'static str> {
         filled(&self.name).ok_or("`name` is empty")?;
@@ -81,10 +90,6 @@ impl Entity for Contact {
 impl Entity for Deal {
     const PLURAL: &'static str = "deals";
 
-    fn table(crm: &Crm) -> &Table<Self> {
-        &crm.deals
-    }
-
     fn check(&self) -> Result<(), &'static str> {
         filled(&self.title).ok_or("`title` is empty")?;
         let amount = self.amount_cents >= 0;
@@ -94,10 +99,6 @@ impl Entity for Deal {
 
 impl Entity for Note {
     const PLURAL: &'static str = "notes";
-
-    fn table(crm: &Crm) -> &Table<Self> {
-        &crm.notes
-    }
 
     fn check(&self) -> Result<(), &'static str> {
         filled(&self.text).ok_or("`text` is empty")
@@ -109,69 +110,117 @@ fn filled(text: &str) -> Option<()> {
 }
 
 /// A record as clients see it.
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Record<T> {
-    pub(crate) id: String,
+    pub(crate) id: Uuid,
     #[serde(flatten)]
     fields: T,
 }
 
-/// The records of one kind, of all tenants. Every call names its scope first, and the tenant is part of the key: there is
-/// no way to reach a record without it.
-pub(crate) struct Table<T> {
-    rows: RwLock<BTreeMap<(TenantId, String), T>>,
+/// All records of all tenants.
+pub(crate) struct Crm {
+    db: Database,
+    /// One for all, because it keeps the ids of one millisecond in order.
     ids: SystemIds,
     clock: SystemClock,
 }
 
-impl<T: Clone> Table<T> {
-    fn new() -> Self {
-        Self { rows: RwLock::new(BTreeMap::new()), ids: SystemIds::new(), clock: SystemClock::new() }
+impl Crm {
+    pub(crate) fn new(db: Database) -> Self {
+        Self { db, ids: SystemIds::new(), clock: SystemClock::new() }
     }
 
-    pub(crate) fn insert(&self, scope: &Scope, fields: T) -> Record<T> {
+    pub(crate) fn table<T: Entity>(&self) -> Table<'_, T> {
+        Table { crm: self, kind: PhantomData }
+    }
+}
+
+/// The records of one kind. Every call names its scope first: its transaction is bound to that tenant, and so is every
+/// statement in it.
+pub(crate) struct Table<'c, T> {
+    crm: &'c Crm,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Entity> Table<'_, T> {
+    pub(crate) async fn insert(&self, scope: &Scope, fields: T) -> Result<Record<T>, StoreError> {
         // Ids sort by the time they were made, so lists are in that order.
-        let id = self.ids.next_id(self.clock.now()).to_string();
-        let key = (scope.tenant().clone(), id.clone());
-        self.rows.write().insert(key, fields.clone());
-        Record { id, fields }
+        let id = self.crm.ids.next_id(self.crm.clock.now());
+        let sql = Self::sql("INSERT INTO ", " (tenant_id, id, body) VALUES ($1, $2, $3)");
+        let mut tx = self.crm.db.begin(scope).await?;
+        tx.execute(sql, params![scope.tenant(), id, json(&fields)?]).await?;
+        tx.commit().await?;
+        Ok(Record { id, fields })
     }
 
-    pub(crate) fn get(&self, scope: &Scope, id: &str) -> Option<Record<T>> {
-        let key = (scope.tenant().clone(), id.to_owned());
-        let fields = self.rows.read().get(&key)?.clone();
-        Some(Record { id: key.1, fields })
+    pub(crate) async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Record<T>>, StoreError> {
+        let sql = Self::sql("SELECT id, body FROM ", " WHERE tenant_id = $1 AND id = $2");
+        let mut tx = self.crm.db.begin_read(scope).await?;
+        let row = tx.fetch_optional(sql, params![scope.tenant(), id]).await?;
+        row.as_ref().map(record).transpose()
     }
 
-    pub(crate) fn replace(&self, scope: &Scope, id: &str, fields: T) -> Option<Record<T>> {
-        let key = (scope.tenant().clone(), id.to_owned());
-        self.rows.write().get_mut(&key)?.clone_from(&fields);
-        Some(Record { id: key.1, fields })
+    pub(crate) async fn replace(
+        &self,
+        scope: &Scope,
+        id: Uuid,
+        fields: T,
+    ) -> Result<Option<Record<T>>, StoreError> {
+        let sql = Self::sql("UPDATE ", " SET body = $3 WHERE tenant_id = $1 AND id = $2");
+        let mut tx = self.crm.db.begin(scope).await?;
+        let found = tx.execute(sql, params![scope.tenant(), id, json(&fields)?]).await?;
+        tx.commit().await?;
+        Ok((found > 0).then_some(Record { id, fields }))
     }
 
-    pub(crate) fn remove(&self, scope: &Scope, id: &str) -> bool {
-        let key = (scope.tenant().clone(), id.to_owned());
-        self.rows.write().remove(&key).is_some()
+    pub(crate) async fn remove(&self, scope: &Scope, id: Uuid) -> Result<bool, StoreError> {
+        let sql = Self::sql("DELETE FROM ", " WHERE tenant_id = $1 AND id = $2");
+        let mut tx = self.crm.db.begin(scope).await?;
+        let found = tx.execute(sql, params![scope.tenant(), id]).await?;
+        tx.commit().await?;
+        Ok(found > 0)
     }
 
     /// The cursor is the last id of the page before, so records that come and go meanwhile are neither skipped nor
-    /// repeated.
-    pub(crate) fn list(&self, scope: &Scope, page: &PageRequest) -> Page<Record<T>> {
-        let tenant = scope.tenant();
-        let after = page.cursor().map(|cursor| String::from_utf8_lossy(cursor.as_bytes()).into_owned());
-        let start = (tenant.clone(), after.unwrap_or_default());
-        let rows = self.rows.read();
-        let mut rest = rows
-            .range((Bound::Excluded(start), Bound::Unbounded))
-            .take_while(|((owner, _), _)| owner == tenant);
+    /// repeated. `None` for a cursor that this list never gave.
+    pub(crate) async fn list(
+        &self,
+        scope: &Scope,
+        page: &PageRequest,
+    ) -> Result<Option<Page<Record<T>>>, StoreError> {
+        let after = match page.cursor().map(|cursor| Uuid::from_slice(cursor.as_bytes())) {
+            None => Uuid::nil(),
+            Some(Ok(id)) => id,
+            Some(Err(_)) => return Ok(None),
+        };
+        let sql =
+            Self::sql("SELECT id, body FROM ", " WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+        // One more than asked for tells whether there is a next page.
+        let wanted = i64::from(page.size()) + 1;
+        let mut tx = self.crm.db.begin_read(scope).await?;
+        let rows = tx.fetch_all(sql, params![scope.tenant(), after, wanted]).await?;
+        let mut items = rows.iter().map(record).collect::<Result<Vec<Record<T>>, _>>()?;
         let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
-        let items: Vec<Record<T>> = rest
-            .by_ref()
-            .take(size)
-            .map(|((_, id), fields)| Record { id: id.clone(), fields: fields.clone() })
-            .collect();
-        let last = items.last().map(|record| Cursor::from_bytes(record.id.as_bytes()));
-        let next = rest.next().and(last);
-        Page::new(items, next)
+        let more = items.len() > size;
+        items.truncate(size);
+        let next = items.last().filter(|_| more).map(|last| Cursor::from_bytes(last.id.as_bytes()));
+        Ok(Some(Page::new(items, next)))
     }
+
+    fn sql(before: &'static str, after: &'static str) -> Sql {
+        let mut sql = Sql::builder(before);
+        sql.name(T::PLURAL).push(after);
+        sql.finish()
+    }
+}
+
+fn record<T: Entity>(row: &Row) -> Result<Record<T>, StoreError> {
+    let fields = serde_json::from_value(row.get("body")?)
+        .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, "crm").with_source(error))?;
+    Ok(Record { id: row.get("id")?, fields })
+}
+
+fn json<T: Entity>(fields: &T) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(fields)
+        .map_err(|error| StoreError::new(StoreErrorKind::Internal, "crm").with_source(error))
 }

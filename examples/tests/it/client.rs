@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A running example; it ends when this is dropped.
@@ -11,13 +12,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the example on a free port and reads from its first line which one that is.
+    /// Starts the example on a free port and with data of its own, in memory.
     pub(crate) fn start(example: &str) -> Self {
-        // Cargo builds examples beside the tests, and says where only to the tests of their own package's programs.
-        let test = std::env::current_exe().unwrap();
-        let program = test.ancestors().nth(2).unwrap().join("examples").join(example);
+        Self::start_on(example, "sqlite::memory:")
+    }
+
+    /// Starts the example on a free port and on this database, and reads from its first line which port that is.
+    pub(crate) fn start_on(example: &str, db: &str) -> Self {
+        let program = program(example);
         let mut command = Command::new(&program);
-        command.args(["--port", "0"]).stdout(Stdio::piped());
+        command.args(["--port", "0", "--db", db]).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| {
             let hint = "run `cargo test -p guardian-examples`, which builds the examples too";
             panic!("{}: {error}; {hint}", program.display())
@@ -49,6 +53,19 @@ impl Server {
     }
 }
 
+/// What the example says that is given these arguments and cannot start.
+pub(crate) fn complaint(example: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program(example)).args(arguments).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Cargo builds examples beside the tests, and says where only to the tests of their own package's programs.
+fn program(example: &str) -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples").join(example)
+}
+
+/// Kills the process, as the night would: nothing is put in order before.
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::client::{Reply, Server};
+use crate::client::{Reply, Server, complaint};
 
 const ACME: Option<&str> = Some("acme-website-key");
 const ACME_IMPORT: Option<&str> = Some("acme-import-key");
@@ -145,4 +145,74 @@ fn a_plan_changes_while_the_service_runs() {
     assert_eq!(wrong.status, 400);
     assert!(wrong.text("detail").contains("write `min` for minutes"));
     assert_eq!(plan(&crm.send("DELETE", &path, OPERATOR, "")), "1/s burst 10");
+}
+
+/// The process is killed, not stopped: what it has acknowledged is there again all the same.
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite://{}", folder.path().join("crm.db").display());
+    let mut paths: Vec<String> = Vec::new();
+    for round in 0..3 {
+        let crm = Server::start_on("crm", &db);
+        for path in &paths {
+            assert_eq!(crm.send("GET", path, GLOBEX, "").status, 200, "{path} in round {round}");
+            assert_eq!(crm.send("GET", path, ACME, "").status, 404, "{path} in round {round}");
+        }
+        let created = crm.send("POST", "/notes", GLOBEX, r#"{"text":"still here"}"#);
+        assert_eq!(created.status, 201);
+        paths.push(format!("/notes/{}", created.text("id")));
+    }
+}
+
+#[test]
+fn a_tenant_s_rules_survive_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite://{}", folder.path().join("crm.db").display());
+    let path = "/admin/tenants/acme/limits/per-key";
+    let rule = |crm: &Server, tenant: &str| {
+        let limits = crm.send("GET", &format!("/admin/tenants/{tenant}/limits"), OPERATOR, "");
+        limits.body.get("rules").unwrap().get("per-key").unwrap().clone()
+    };
+    let crm = Server::start_on("crm", &db);
+    assert_eq!(crm.send("PUT", path, OPERATOR, r#"{"rule":"7/s burst 30"}"#).status, 200);
+    // Another algorithm is refused, and not kept either.
+    assert_eq!(crm.send("PUT", path, OPERATOR, r#"{"rule":"7/s fixed"}"#).status, 400);
+    drop(crm);
+    let crm = Server::start_on("crm", &db);
+    assert_eq!((rule(&crm, "acme"), rule(&crm, "globex")), ("7/s burst 30".into(), "50/s burst 100".into()));
+    assert_eq!(crm.send("DELETE", path, OPERATOR, "").status, 200);
+    drop(crm);
+    assert_eq!(rule(&Server::start_on("crm", &db), "acme"), "1/s burst 10");
+}
+
+#[test]
+fn the_same_on_postgres() {
+    #[expect(clippy::disallowed_methods, reason = "the servers of the tests are given by their addresses")]
+    let db = std::env::var("GUARDIAN_TEST_POSTGRES_URL").unwrap();
+    let crm = Server::start_on("crm", &db);
+    let created = crm.send("POST", "/deals", GLOBEX, r#"{"title":"Fleet","amount_cents":990000}"#);
+    let path = format!("/deals/{}", created.text("id"));
+    drop(crm);
+    let crm = Server::start_on("crm", &db);
+    assert_eq!(crm.send("GET", &path, GLOBEX, "").text("title"), "Fleet");
+    assert_eq!(crm.send("GET", &path, ACME, "").status, 404);
+    assert_eq!(crm.send("DELETE", &path, GLOBEX, "").status, 204);
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    assert!(complaint("crm", &["--port"]).contains("usage: crm"));
+    assert!(complaint("crm", &["--port", "70000"]).contains("`70000` is not a port"));
+    assert!(complaint("crm", &["--db", "mysql://localhost"]).contains("mysql"));
+    assert!(complaint("crm", &["--db", "sqlite:///no/such/folder/crm.db"]).contains("/no/such/folder"));
+}
+
+#[test]
+fn ids_and_tenants_that_are_none_are_not_found() {
+    let crm = Server::start("crm");
+    assert_eq!(crm.send("GET", "/notes/7", GLOBEX, "").status, 404);
+    assert_eq!(crm.send("GET", "/admin/tenants/initech/limits", OPERATOR, "").status, 404);
+    // A cursor of another making.
+    assert_eq!(crm.send("GET", "/notes?after=AAAA", GLOBEX, "").status, 400);
 }

@@ -58,7 +58,7 @@ pub struct MemoryStore {
     secret: Secret,
     shards: Box<[Padded]>,
     /// One less than the number of shards, which is a power of two.
-    shard_mask: u64,
+    shard_mask: usize,
     capacity: Capacity,
     names: Mutex<HashMap<PolicyName, u32>>,
 }
@@ -186,7 +186,7 @@ impl MemoryStore {
         Self {
             secret: Secret::random(),
             shards: std::iter::repeat_with(padded).take(shards).collect(),
-            shard_mask: shards as u64 - 1,
+            shard_mask: shards - 1,
             capacity: Capacity::new(config, shards),
             names: Mutex::default(),
         }
@@ -291,8 +291,7 @@ impl MemoryStore {
 
     #[inline(always)]
     fn shard_at(&self, spread: u64) -> usize {
-        // A rotation, as a shift by all bits is none.
-        (spread.rotate_left(SHARD_BITS) & self.shard_mask) as usize
+        (spread >> (u64::BITS - SHARD_BITS)) as usize & self.shard_mask
     }
 }
 
