@@ -187,7 +187,6 @@ pub enum DecisionSource {
 pub struct Outcome {
     // What a `Reading` holds, laid out flat: 40 bytes, of which a decision keeps up to eight.
     head: OutcomeHead,
-    limit: u32,
     room: u64,
     unit: u64,
     wait: u64,
@@ -218,13 +217,19 @@ impl Outcome {
 
     #[inline(always)]
     pub(crate) fn from_reading(policy: PolicyId, mode: Mode, reading: Reading) -> Self {
-        Self::from_head(OutcomeHead::new(policy, mode), reading)
+        Self::from_head(OutcomeHead::new(policy, mode, reading.limit), reading)
+    }
+
+    /// The outcome of a limit that admits, by numbers as in a [`Reading`].
+    #[inline(always)]
+    pub(crate) fn admitting(head: OutcomeHead, room: u64, unit: u64, reset: u64) -> Self {
+        Self { head: head.admitting(true), room, unit, wait: 0, reset }
     }
 
     #[inline(always)]
     pub(crate) fn from_head(head: OutcomeHead, reading: Reading) -> Self {
-        let Reading { admits, limit, room, unit, wait, reset } = reading;
-        Self { head: head.admitting(admits), limit, room, unit, wait, reset }
+        let Reading { admits, limit: _, room, unit, wait, reset } = reading;
+        Self { head: head.admitting(admits), room, unit, wait, reset }
     }
 
     /// The policy.
@@ -262,7 +267,7 @@ impl Outcome {
     /// The most that can be admitted at once: the burst, the limit or the permits.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.limit
+        self.head.limit()
     }
 
     /// How much may still be admitted at this moment. After an allowed request its cost is already taken off;
@@ -270,7 +275,7 @@ impl Outcome {
     /// says what would have been left.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        u32::try_from(self.room / self.unit.max(1)).unwrap_or(self.limit)
+        u32::try_from(self.room / self.unit.max(1)).unwrap_or(self.limit())
     }
 
     /// How long until the same request passes this limit; zero if it does, `None` if its cost is above the
@@ -287,25 +292,25 @@ impl Outcome {
     }
 }
 
-/// An outcome's policy, mode and answer in one word: a policy has its own ready, and a check sets one bit of it.
+/// An outcome's policy, mode, answer and limit in one word: a policy has its own ready, and a check sets one bit of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OutcomeHead(u32);
+pub(crate) struct OutcomeHead(u64);
 
 impl OutcomeHead {
-    const ADMITS: u32 = 1 << 16;
-    const ENFORCED: u32 = 1 << 17;
+    const ADMITS: u64 = 1 << 16;
+    const ENFORCED: u64 = 1 << 17;
 
-    pub(crate) fn new(policy: PolicyId, mode: Mode) -> Self {
+    pub(crate) fn new(policy: PolicyId, mode: Mode, limit: u32) -> Self {
         let enforced = if mode == Mode::Enforce { Self::ENFORCED } else { 0 };
-        Self(u32::from(policy.bits()) | enforced)
+        Self(u64::from(policy.bits()) | enforced | u64::from(limit) << 32)
     }
 
     #[inline(always)]
-    pub(crate) fn from_bits(bits: u32) -> Self {
+    pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    pub(crate) fn bits(self) -> u32 {
+    pub(crate) fn bits(self) -> u64 {
         self.0
     }
 
@@ -331,6 +336,10 @@ impl OutcomeHead {
 
     fn policy(self) -> PolicyId {
         PolicyId::from_bits((self.0 & 0xffff) as u16)
+    }
+
+    fn limit(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 

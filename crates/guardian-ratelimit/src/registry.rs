@@ -9,8 +9,7 @@ use guardian_core::TenantId;
 use parking_lot::{Mutex, RwLock};
 
 use crate::bucket::Bucket;
-use crate::decision::OutcomeHead;
-use crate::reading::Reading;
+use crate::decision::{Outcome, OutcomeHead};
 use crate::rule::Engine;
 use crate::store::{Item, OwnedSubject};
 use crate::{Error, Limit, Limiter, Mode, Policy, PolicyId, Realm, Rule, Subject};
@@ -34,8 +33,7 @@ pub(crate) struct Registry {
 pub(crate) struct Hot {
     state: AtomicU32,
     slot: AtomicU32,
-    head: AtomicU32,
-    burst: AtomicU32,
+    head: AtomicU64,
     serial: AtomicU64,
     per_token: AtomicU64,
     tolerance: AtomicU64,
@@ -207,8 +205,7 @@ impl Hot {
         let Engine::Bucket(bucket) = &policy.rule().engine else { return };
         let (burst, per_token, tolerance) = bucket.numbers();
         self.slot.store(slot, Ordering::Relaxed);
-        self.head.store(OutcomeHead::new(id, policy.mode()).bits(), Ordering::Relaxed);
-        self.burst.store(burst, Ordering::Relaxed);
+        self.head.store(OutcomeHead::new(id, policy.mode(), burst).bits(), Ordering::Relaxed);
         self.serial.store(SERIALS.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         self.per_token.store(per_token, Ordering::Relaxed);
         self.tolerance.store(tolerance, Ordering::Relaxed);
@@ -251,7 +248,7 @@ impl Hot {
 
     /// What a bucket in nanoseconds says, and its TAT afterwards, if it admits.
     #[inline(always)]
-    pub(crate) fn admit_in_nanos(&self, tat: u64, now: u64, cost: u32) -> Option<(Reading, u64)> {
+    pub(crate) fn admit_in_nanos(&self, tat: u64, now: u64, cost: u32) -> Option<(Outcome, u64)> {
         let (unit, tolerance) =
             (self.per_token.load(Ordering::Relaxed), self.tolerance.load(Ordering::Relaxed));
         // As in `Bucket::decide`.
@@ -259,9 +256,8 @@ impl Hot {
         if after > tolerance {
             return None;
         }
-        let limit = self.burst.load(Ordering::Relaxed);
-        let reading = Reading { admits: true, limit, room: tolerance - after, unit, wait: 0, reset: after };
-        Some((reading, now.saturating_add(after)))
+        let outcome = Outcome::admitting(self.head(), tolerance - after, unit, after);
+        Some((outcome, now.saturating_add(after)))
     }
 }
 

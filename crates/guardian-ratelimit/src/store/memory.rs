@@ -43,7 +43,7 @@ const MIN_KEYS_PER_SHARD: usize = 256;
 ///
 /// Keys that are as good as new are swept out before a table grows, and a few at a time when the store is full. At
 /// [`max_keys`](MemoryConfig::max_keys) the store does what [`AtCapacity`] says, so that a flood of new keys costs
-/// no more memory than the cap: a token bucket's key takes 16 bytes (a tenant's 26), 19 to 29 with the table's
+/// no more memory than the cap: a token bucket's key takes 16 bytes (a tenant's 26), 22 to 29 with the table's
 /// free space.
 ///
 /// ```

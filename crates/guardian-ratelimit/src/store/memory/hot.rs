@@ -5,6 +5,7 @@
 //! would cost more than deciding it. Whatever is not plain is left, untouched, to the general path, which decides the
 //! same.
 
+use arrayvec::ArrayVec;
 use guardian_core::{MonoTime, TenantId};
 
 use super::bucket_lane::{BucketLane, Tat, UniformLane};
@@ -13,7 +14,6 @@ use super::shard::Shard;
 use super::table::{State, Table};
 use super::{Guard, MemoryStore};
 use crate::decision::{Decision, Outcome};
-use crate::reading::Reading;
 use crate::registry::{Hot, Registry};
 use crate::store::Request;
 use crate::{Limit, Limiter, Realm, Subject};
@@ -35,6 +35,14 @@ impl HotKey<5> for u128 {
     fn table(lane: &mut UniformLane) -> &mut Table<Self, Tat, 5> {
         &mut lane.wide
     }
+}
+
+/// A limit that was looked up.
+#[derive(Debug, Clone, Copy)]
+struct Ready<'a, K> {
+    key: K,
+    hot: &'a Hot,
+    cost: u32,
 }
 
 /// How the subjects of one check become keys of one kind in one shard.
@@ -126,8 +134,11 @@ impl MemoryStore {
         let place = keys.shard(self, limit.subject)?;
         let key = keys.key(self, limit.subject, place)?;
         let mut shard = self.shards.get(place)?.0.lock();
-        let (reading, _) = charge(&mut shard, registry, hot, limit, key, now)?;
-        Some(Outcome::from_head(hot.head(), reading))
+        match charge(&mut shard, hot, limit.cost, key, now) {
+            Some((outcome, _)) => Some(outcome),
+            // A copy, so that the original need not be in memory for the sake of this line.
+            None => charge_anyhow(&mut shard, registry, &{ *limit }, key, now).map(|(outcome, _)| outcome),
+        }
     }
 
     /// [`Store::check_at_once`](crate::store::Store::check_at_once): token buckets that have counters, in one shard.
@@ -151,24 +162,29 @@ impl MemoryStore {
         decision: &mut Decision,
     ) -> Option<()> {
         let place = keys.shard(self, first.subject)?;
+        // In two rounds, because one would need more numbers at a time than there are registers; and what can be done
+        // before the lock is taken need not be done behind it.
+        let mut ready = ArrayVec::<Ready<'_, K>, { Limiter::MAX_LIMITS }>::new();
+        let mut seen = 0;
+        for limit in request.limits {
+            let hot = request.registry.hot(limit.policy)?;
+            if seen & hot.bit() != 0 && is_twice(request.limits, ready.len()) {
+                return None;
+            }
+            seen |= hot.bit();
+            let key = keys.key(self, limit.subject, place)?;
+            ready.try_push(Ready { key, hot, cost: limit.cost }).ok()?;
+        }
         let mut shard = self.shards.get(place)?.0.lock();
         // What the counters were before; vacant for one that was not charged.
         let mut before = [Tat::default(); Limiter::MAX_LIMITS];
-        let (mut visited, mut seen, now) = (0, 0, decision.at());
-        for (limit, before) in request.limits.iter().zip(&mut before) {
-            let Some(hot) = request.registry.hot(limit.policy) else { break };
-            if seen & hot.bit() != 0 && is_twice(request.limits, visited) {
+        let (mut visited, now) = (0, decision.at());
+        for (Ready { key, hot, cost }, before) in ready.iter().zip(&mut before) {
+            if let Some((outcome, was)) = charge(&mut shard, hot, *cost, *key, now) {
+                decision.push_admitted(outcome);
+                *before = was;
+            } else if visit_anyhow(&mut shard, request, visited, *key, decision, before).is_none() {
                 break;
-            }
-            seen |= hot.bit();
-            let Some(key) = keys.key(self, limit.subject, place) else { break };
-            match charge(&mut shard, request.registry, hot, limit, key, now) {
-                Some((reading, Some(was))) => {
-                    decision.push_admitted(Outcome::from_head(hot.head(), reading));
-                    *before = was;
-                }
-                Some((reading, None)) => decision.push(Outcome::from_head(hot.head(), reading)),
-                None => break,
             }
             visited += 1;
         }
@@ -190,32 +206,29 @@ fn is_twice(limits: &[Limit<'_>], at: usize) -> bool {
     limits.get(at).is_some_and(|limit| limits.iter().take(at).any(|other| other.policy == limit.policy))
 }
 
-/// Charges one limit, if it admits: then it says what the counter was before.
-///
-/// The straight way first: the policy known to the lane, the key in its home bucket, tokens left. All else is done by
-/// one call that begins anew, so that nothing need be kept across it.
+/// Charges one limit in the straight way: the policy known to the lane, the key near its home, tokens left. Says what the
+/// counter was before. `None` leaves it to [`charge_anyhow`], which begins anew, so that nothing need be kept for it.
 #[inline(always)]
 fn charge<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
-    registry: &Registry,
     hot: &Hot,
-    limit: &Limit<'_>,
+    cost: u32,
     key: K,
     now: MonoTime,
-) -> Option<(Reading, Option<Tat>)> {
-    if limit.cost != 0
-        && let Some(lane) = shard.bucket_lane(hot.slot())
-        && lane.known() == hot.serial()
-        && let Some(state) = K::table(lane.uniform_mut()).at_home(key, key.spread())
-        && let Some((reading, tat)) = hot.admit_in_nanos(state.ticks(), now.as_nanos(), limit.cost)
-    {
-        return Some((reading, Some(std::mem::replace(state, Tat::at(tat)))));
+) -> Option<(Outcome, Tat)> {
+    if cost == 0 {
+        return None;
     }
-    // A copy, so that the original need not be in memory for the sake of this line.
-    let limit = *limit;
-    charge_anyhow(shard, registry, &limit, key, now)
+    let lane = shard.bucket_lane(hot.slot())?;
+    if lane.known() != hot.serial() {
+        return None;
+    }
+    let state = K::table(lane.uniform_mut()).near_home(key, key.spread())?;
+    let (outcome, tat) = hot.admit_in_nanos(state.ticks(), now.as_nanos(), cost)?;
+    Some((outcome, std::mem::replace(state, Tat::at(tat))))
 }
 
+/// Charges one limit that is a token bucket with a counter, if it admits: then it says what the counter was before.
 #[inline(never)]
 fn charge_anyhow<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
@@ -223,7 +236,7 @@ fn charge_anyhow<K: HotKey<N>, const N: usize>(
     limit: &Limit<'_>,
     key: K,
     now: MonoTime,
-) -> Option<(Reading, Option<Tat>)> {
+) -> Option<(Outcome, Option<Tat>)> {
     if limit.cost == 0 {
         return None;
     }
@@ -235,9 +248,27 @@ fn charge_anyhow<K: HotKey<N>, const N: usize>(
     if hot.is_in_nanos() {
         lane.remember(hot.serial());
     }
-    let state = K::table(lane.uniform_mut()).elsewhere(key, key.spread())?;
+    let state = K::table(lane.uniform_mut()).get_mut(key)?;
     let (reading, tat) = bucket.decide(state.ticks(), bucket.ticks(now.as_nanos()), limit.cost);
-    Some((reading, tat.map(|tat| std::mem::replace(state, Tat::at(tat)))))
+    let was = tat.map(|tat| std::mem::replace(state, Tat::at(tat)));
+    Some((Outcome::from_head(hot.head(), reading), was))
+}
+
+/// The same for one limit of several.
+#[inline(never)]
+fn visit_anyhow<K: HotKey<N>, const N: usize>(
+    shard: &mut Shard,
+    request: &Request<'_>,
+    index: usize,
+    key: K,
+    decision: &mut Decision,
+    before: &mut Tat,
+) -> Option<()> {
+    let limit = request.limits.get(index)?;
+    let (outcome, was) = charge_anyhow(shard, request.registry, limit, key, decision.at())?;
+    decision.push(outcome);
+    *before = was.unwrap_or_default();
+    Some(())
 }
 
 /// Undoes charges. Nothing else has happened to the shard in between, so every key is where it was.
