@@ -19,8 +19,7 @@ fn check(field: &'static str, text: &str) -> Result<(), InvalidField> {
     }
     let odd = text.char_indices().find(|(_, c)| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-'));
     odd.map_or(Ok(()), |(at, c)| {
-        let why =
-            format!("the character `{}` at byte {at} is not one of `a-z 0-9 . _ -`", c.escape_debug());
+        let why = format!("the character `{}` at byte {at} is not one of `a-z 0-9 . _ -`", c.escape_debug());
         Err(InvalidField::new(field, text, why))
     })
 }

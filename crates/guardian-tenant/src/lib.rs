@@ -8,7 +8,9 @@ mod status;
 mod tenant;
 
 mod error;
+pub mod lint;
 mod registry;
+pub mod rls;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;

@@ -218,7 +218,8 @@ impl Registry {
         let tenant = self.read(platform, id, expected).await?;
         let now = self.clock.now();
         let status = tenant.status.after(&Transition::Purge, now);
-        let status = status.map_err(|source| Error::Transition { tenant: id.clone(), step: "purge", source })?;
+        let status =
+            status.map_err(|source| Error::Transition { tenant: id.clone(), step: "purge", source })?;
         let purged = self.purger.purge(&platform.scope(id)).await;
         purged.map_err(|source| Error::Purge { tenant: id.clone(), source })?;
         let gone = Tenant {

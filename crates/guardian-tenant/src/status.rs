@@ -118,9 +118,7 @@ impl Status {
             (Self::Deleting(deletion), Transition::Purge) => {
                 Err(InvalidTransition::TooEarly { from: deletion.purge_after, now })
             }
-            (status, step) => {
-                Err(InvalidTransition::NoSuchStep { status: status.name(), step: step.name() })
-            }
+            (status, step) => Err(InvalidTransition::NoSuchStep { status: status.name(), step: step.name() }),
         }
     }
 

@@ -65,7 +65,10 @@ impl TenantFilter {
 
 /// How a write ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "stores make it and the registry reads it; a new case breaks both")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "stores make it and the registry reads it; a new case breaks both"
+)]
 pub enum Written {
     /// It is stored, and the event with it.
     Done,
@@ -93,8 +96,12 @@ pub trait TenantStore: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// When the store fails; an id that is taken is [`Written::Exists`].
-    async fn insert(&self, platform: &Platform, tenant: &Tenant, event: &Event)
-    -> Result<Written, StoreError>;
+    async fn insert(
+        &self,
+        platform: &Platform,
+        tenant: &Tenant,
+        event: &Event,
+    ) -> Result<Written, StoreError>;
 
     /// Stores a tenant in the place of that with the same id and the version `expected`, and its event, both or
     /// neither.
@@ -210,7 +217,10 @@ pub(crate) fn cursor_after(id: &TenantId) -> guardian_core::Cursor {
 }
 
 /// The id that a cursor holds; a position in the list and nothing else, so there is nothing in it to forge.
-pub(crate) fn id_of_cursor(page: &PageRequest, backend: &'static str) -> Result<Option<TenantId>, StoreError> {
+pub(crate) fn id_of_cursor(
+    page: &PageRequest,
+    backend: &'static str,
+) -> Result<Option<TenantId>, StoreError> {
     let Some(cursor) = page.cursor() else { return Ok(None) };
     let id = std::str::from_utf8(cursor.as_bytes()).ok().and_then(|text| TenantId::new(text).ok());
     id.map(Some).ok_or_else(|| {

@@ -101,9 +101,7 @@ impl TenantStore for MemoryStore {
         let mut due: Vec<(Timestamp, &Tenant)> = state
             .tenants
             .values()
-            .filter_map(|tenant| {
-                Some((tenant.status.purge_after().filter(|after| *after <= now)?, tenant))
-            })
+            .filter_map(|tenant| Some((tenant.status.purge_after().filter(|after| *after <= now)?, tenant)))
             .collect();
         // The sort is stable and the map ordered, so that equal times stay ordered by id.
         due.sort_by_key(|(after, _)| *after);
