@@ -10,6 +10,8 @@ mod tenant;
 mod error;
 pub mod lint;
 mod registry;
+#[cfg(feature = "isolation")]
+pub mod isolation;
 pub mod rls;
 pub mod store;
 #[cfg(feature = "testkit")]
