@@ -1,0 +1,283 @@
+//! A connection while a transaction holds it: what state it is in, and how it ends on every way out.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use guardian_core::{StoreError, StoreErrorKind};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::conn::{Part, Parts};
+use crate::lexer::{self, Shape};
+use crate::pool::Lease;
+use crate::row::Row;
+use crate::{Dialect, Param, Sql, fault};
+
+/// A server gets this much longer than its own limit before it is given up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// One transaction on one connection.
+///
+/// It is `failed` after a statement that failed: PostgreSQL refuses everything then and turns a commit into a rollback,
+/// SQLite would commit what is there. Here both refuse everything until a savepoint is rolled back to. A statement whose
+/// future was dropped counts as failed, because nobody knows whether it took effect.
+pub(crate) struct Session {
+    lease: Option<Lease>,
+    dialect: Dialect,
+    handle: Handle,
+    /// For a statement, as this side measures it.
+    limit: Duration,
+    failed: bool,
+    /// A statement is on its way; stays so when its future is dropped.
+    in_flight: bool,
+    /// The number of open savepoints.
+    pub(crate) depth: u32,
+    /// The savepoint that must be rolled back to before anything else: its guard was dropped.
+    pub(crate) undo: Option<u32>,
+    /// How many cursors there were; each has a name of its own.
+    pub(crate) cursors: u64,
+}
+
+impl Session {
+    pub(crate) fn new(lease: Lease, dialect: Dialect, handle: Handle, statement_timeout: Duration) -> Self {
+        let limit = match dialect {
+            Dialect::Sqlite => statement_timeout,
+            Dialect::Postgres => statement_timeout.saturating_add(GRACE),
+        };
+        Self {
+            lease: Some(lease),
+            dialect,
+            handle,
+            limit,
+            failed: false,
+            in_flight: false,
+            depth: 0,
+            undo: None,
+            cursors: 0,
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit.saturating_add(GRACE);
+    }
+
+    fn gone(&self) -> StoreError {
+        fault::own(StoreErrorKind::Internal, self.dialect, "the transaction has ended")
+    }
+
+    fn too_late(&self) -> StoreError {
+        let message = format!("no answer within {} ms", self.limit.as_millis());
+        fault::own(StoreErrorKind::Timeout, self.dialect, message)
+    }
+
+    /// Runs one of our own texts, whatever the state.
+    pub(crate) async fn control(&mut self, sql: &Sql) -> Result<(), StoreError> {
+        let limit = self.limit;
+        let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
+            return Err(self.gone());
+        };
+        self.in_flight = true;
+        match timeout(limit, link.batch(sql)).await {
+            Ok(done) => {
+                self.in_flight = false;
+                self.failed |= done.is_err();
+                done
+            }
+            Err(_) => {
+                link.interrupt();
+                self.failed = true;
+                Err(self.too_late())
+            }
+        }
+    }
+
+    /// What must hold before a statement may run.
+    pub(crate) async fn ready(&mut self) -> Result<(), StoreError> {
+        if let Some(depth) = self.undo.take() {
+            self.roll_back_to(depth).await?;
+        }
+        if self.in_flight {
+            self.in_flight = false;
+            self.failed = true;
+        }
+        if self.failed {
+            let message = "a statement of this transaction failed or was abandoned: roll back, or to a savepoint";
+            return Err(fault::own(StoreErrorKind::Internal, self.dialect, message));
+        }
+        Ok(())
+    }
+
+    /// Undoes what came after a savepoint, and heals what failed since.
+    pub(crate) async fn roll_back_to(&mut self, depth: u32) -> Result<(), StoreError> {
+        let mut sql = Sql::builder("ROLLBACK TO SAVEPOINT guardian_");
+        sql.number(depth.into()).push("; RELEASE SAVEPOINT guardian_").number(depth.into());
+        // Set again when the future is dropped on its way: then nothing was healed.
+        self.undo = Some(depth);
+        self.control(&sql.finish()).await?;
+        self.undo = None;
+        if let Some(link) = self.lease.as_mut().and_then(Lease::link) {
+            link.resume();
+        }
+        self.depth = depth.saturating_sub(1);
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Looks a statement over before it is sent.
+    pub(crate) fn inspect<'s>(&self, sql: &'s Sql, params: usize) -> Result<Shape<'s>, StoreError> {
+        let refuse = |kind, why: String| {
+            let message = format!("the statement `{}` {why}", crate::error::shorten(sql.as_str()));
+            fault::own(kind, self.dialect, message)
+        };
+        let shape = lexer::single_statement(sql.as_str(), self.dialect)
+            .map_err(|why| refuse(StoreErrorKind::Unsupported, format!("is refused: {why}")))?;
+        if lexer::touches_the_connection(shape.verb) {
+            let why = format!("is refused: `{}` is not for a statement within a transaction", shape.verb);
+            return Err(refuse(StoreErrorKind::Unsupported, why));
+        }
+        if usize::try_from(shape.placeholders).ok() != Some(params) {
+            let why = format!("names {} parameters, and {params} were given", shape.placeholders);
+            return Err(refuse(StoreErrorKind::Internal, why));
+        }
+        if params > self.dialect.max_params() {
+            let why = format!("has {params} parameters, the most is {}", self.dialect.max_params());
+            return Err(refuse(StoreErrorKind::Unsupported, why));
+        }
+        Ok(shape)
+    }
+
+    /// Runs one statement to its end; `row` sees each row and says whether it is welcome.
+    pub(crate) async fn run(
+        &mut self,
+        sql: &Sql,
+        params: &[Param<'_>],
+        kept: bool,
+        row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
+    ) -> Result<u64, StoreError> {
+        self.ready().await?;
+        let shape = self.inspect(sql, params.len())?;
+        // SQLite's count of changes is that of the last statement that made any.
+        let counts = self.dialect == Dialect::Postgres || !shape.verb.eq_ignore_ascii_case("SELECT");
+        let changed = self.drive(sql, params, kept, row).await?;
+        Ok(if counts { changed } else { 0 })
+    }
+
+    async fn drive(
+        &mut self,
+        sql: &Sql,
+        params: &[Param<'_>],
+        kept: bool,
+        row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
+    ) -> Result<u64, StoreError> {
+        let (limit, dialect) = (self.limit, self.dialect);
+        let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
+            return Err(self.gone());
+        };
+        let mut parts = link.run(sql, params, kept)?;
+        self.in_flight = true;
+        let answered = timeout(limit, drain(&mut parts, dialect, row)).await;
+        drop(parts);
+        match answered {
+            Ok(done) => {
+                self.in_flight = false;
+                self.failed |= done.is_err();
+                done
+            }
+            Err(_) => {
+                link.interrupt();
+                self.failed = true;
+                Err(self.too_late())
+            }
+        }
+    }
+
+    /// Opens a statement whose rows are taken one by one.
+    pub(crate) fn open(&mut self, sql: &Sql, params: &[Param<'_>]) -> Result<Steps<'_>, StoreError> {
+        let Self { lease, failed, in_flight, dialect, .. } = self;
+        match lease.as_mut().and_then(Lease::link) {
+            Some(link) => Ok(Steps { parts: link.run(sql, params, true)?, failed, in_flight }),
+            None => Err(fault::own(StoreErrorKind::Internal, *dialect, "the transaction has ended")),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Commits, and gives the connection back.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        self.ready().await?;
+        self.control(&"COMMIT".into()).await?;
+        self.finish();
+        Ok(())
+    }
+
+    /// Rolls back, and gives the connection back.
+    pub(crate) async fn roll_back(mut self) -> Result<(), StoreError> {
+        let gone = self.gone();
+        match self.clean_up() {
+            // In a task of its own, so that a caller who goes away does not stop it halfway.
+            Some(task) => task.await.map_err(|_| gone),
+            None => Err(gone),
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    /// Ends the transaction and gives the connection back, or closes it, which ends the transaction too.
+    fn clean_up(&mut self) -> Option<JoinHandle<()>> {
+        let mut lease = self.lease.take()?;
+        let abandoned = self.in_flight;
+        if abandoned && let Some(link) = lease.link() {
+            link.interrupt();
+        }
+        Some(self.handle.spawn(async move {
+            let usable = match lease.link() {
+                Some(link) => link.reset(abandoned).await,
+                None => false,
+            };
+            if usable {
+                lease.give_back();
+            }
+        }))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _runs_on = self.clean_up();
+    }
+}
+
+/// A statement that is read step by step, and the state that it leaves.
+pub(crate) struct Steps<'s> {
+    pub(crate) parts: Parts<'s>,
+    pub(crate) failed: &'s mut bool,
+    pub(crate) in_flight: &'s mut bool,
+}
+
+async fn drain(
+    parts: &mut Parts<'_>,
+    dialect: Dialect,
+    row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
+) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    while let Some(part) = parts.next().await {
+        match part.map_err(|error| fault::from_driver(error, dialect))? {
+            Part::Row(found) => {
+                row(found).map_err(|why| fault::own(StoreErrorKind::Internal, dialect, why))?;
+            }
+            Part::Done(count) => changed += count,
+        }
+    }
+    Ok(changed)
+}

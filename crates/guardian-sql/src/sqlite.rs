@@ -1,0 +1,138 @@
+//! SQLite's connections.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Executor};
+
+use crate::url::{SqliteAddress, SqliteMode};
+use crate::{DatabaseConfig, Durability, Error};
+
+/// After how many steps of its virtual machine SQLite asks whether to go on: some ten microseconds.
+const STEPS: i32 = 1000;
+
+/// A connection with the switch that ends its statement.
+pub(crate) struct SqliteLink {
+    pub(crate) conn: SqliteConnection,
+    stop: Arc<AtomicBool>,
+}
+
+impl SqliteLink {
+    pub(crate) fn interrupt(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.stop.store(false, Ordering::Relaxed);
+    }
+
+    /// Rolls back whatever is open. The connection takes its commands in order, so this waits for a statement that was
+    /// interrupted just before.
+    pub(crate) async fn reset(&mut self) -> bool {
+        let rolled_back = self.conn.execute(sqlx::raw_sql("ROLLBACK")).await.is_ok();
+        self.resume();
+        // SQLite ends a transaction itself on some errors (no room, no memory), and then there is none to roll back.
+        rolled_back || self.conn.execute(sqlx::raw_sql("BEGIN; ROLLBACK")).await.is_ok()
+    }
+}
+
+/// How connections to one file, or the one to memory, are made.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteConnector {
+    options: SqliteConnectOptions,
+    busy_timeout: Duration,
+}
+
+impl SqliteConnector {
+    /// For the connection that writes.
+    pub(crate) fn writer(address: &SqliteAddress, config: &DatabaseConfig) -> Result<Self, Error> {
+        let mut options = Self::basic(address, config)?
+            .create_if_missing(address.mode == SqliteMode::Create)
+            .read_only(address.mode == SqliteMode::ReadOnly)
+            .synchronous(match config.durability {
+                Durability::Full => SqliteSynchronous::Full,
+                Durability::Relaxed => SqliteSynchronous::Normal,
+            });
+        if address.path.is_some() && address.mode != SqliteMode::ReadOnly {
+            options = options.journal_mode(SqliteJournalMode::Wal);
+        }
+        if let Some(pages) = config.max_pages {
+            options = options.pragma("max_page_count", pages.to_string());
+        }
+        Ok(Self { options, busy_timeout: config.busy_timeout })
+    }
+
+    /// For the connections that read beside it; `None` in memory, where there is only one connection.
+    pub(crate) fn reader(address: &SqliteAddress, config: &DatabaseConfig) -> Result<Option<Self>, Error> {
+        if address.path.is_none() {
+            return Ok(None);
+        }
+        let options = Self::basic(address, config)?
+            .create_if_missing(address.mode == SqliteMode::Create)
+            .read_only(address.mode == SqliteMode::ReadOnly)
+            .pragma("query_only", "ON");
+        Ok(Some(Self { options, busy_timeout: config.busy_timeout }))
+    }
+
+    fn basic(address: &SqliteAddress, config: &DatabaseConfig) -> Result<SqliteConnectOptions, Error> {
+        let path = address.path.as_deref().unwrap_or(":memory:");
+        if address.path.is_some() {
+            let missing = |why| Error::NoFile { path: crate::error::shorten(path), why };
+            let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+            if folder.is_some_and(|folder| !folder.is_dir()) {
+                return Err(missing("its folder does not exist"));
+            }
+            if Path::new(path).is_dir() {
+                return Err(missing("it is a folder"));
+            }
+            if address.mode != SqliteMode::Create && !Path::new(path).exists() {
+                return Err(missing("it does not exist, and its mode says not to make it"));
+            }
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(config.busy_timeout)
+            .foreign_keys(true)
+            .statement_cache_capacity(config.statement_cache.max(1))
+            // What is in the schema of a file runs with no more rights than what is in a statement.
+            .pragma("trusted_schema", "OFF")
+            .pragma("cell_size_check", "ON")
+            .pragma("temp_store", "MEMORY")
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        Ok(options)
+    }
+
+    pub(crate) async fn connect(&self) -> Result<SqliteLink, sqlx::Error> {
+        let mut conn = self.open().await?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        conn.lock_handle().await?.set_progress_handler(STEPS, move || !asked.load(Ordering::Relaxed));
+        Ok(SqliteLink { conn, stop })
+    }
+
+    /// Two processes that turn a new file to write-ahead logging at once collide, and SQLite does not wait there.
+    async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let opening = async {
+            loop {
+                match self.options.connect().await {
+                    Err(error) if is_busy(&error) => tokio::time::sleep(PAUSE).await,
+                    done => return done,
+                }
+            }
+        };
+        match tokio::time::timeout(self.busy_timeout, opening).await {
+            Ok(done) => done,
+            Err(_) => self.options.connect().await,
+        }
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}

@@ -1,0 +1,97 @@
+//! What a store does all day.
+
+use guardian_core::{Scope, StoreErrorKind, TenantId};
+use guardian_sql::testkit::{Fresh, Kind};
+use guardian_sql::{Fault, Insert, Migration, Migrations, Param, ToParam, Violation, params};
+
+pub(crate) const NOTES: Migrations = Migrations::new(
+    "notes",
+    &[Migration::same(
+        1,
+        "create_notes",
+        "CREATE TABLE notes (tenant_id TEXT NOT NULL, id BIGINT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant_id, id));
+         CREATE INDEX notes_body ON notes (tenant_id, body);",
+    )],
+);
+
+pub(crate) fn scope(tenant: &str) -> Scope {
+    Scope::system(TenantId::new(tenant).unwrap())
+}
+
+pub(crate) async fn on_each(test: impl AsyncFn(&Fresh)) {
+    for kind in Kind::all() {
+        let fresh = kind.open(&[&NOTES]).await.unwrap();
+        println!("on {kind:?}");
+        test(&fresh).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_committed_is_there_and_what_is_dropped_is_not() {
+    on_each(async |fresh| {
+        let db = fresh.database();
+        let acme = scope("acme");
+        let mut tx = db.begin(&acme).await.unwrap();
+        let insert = "INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, $3)";
+        assert_eq!(tx.execute(insert, params!["acme", 1_i64, "a"]).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute(insert, params!["acme", 2_i64, "b"]).await.unwrap();
+        drop(tx);
+        let mut tx = db.begin_read(&acme).await.unwrap();
+        let rows = tx.fetch_all("SELECT id, body FROM notes ORDER BY id", &[]).await.unwrap();
+        let rows: Vec<(i64, &str)> =
+            rows.iter().map(|row| (row.get("id").unwrap(), row.get(1).unwrap())).collect();
+        assert_eq!(rows, [(1, "a")]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_statement_makes_the_commit_fail_and_a_savepoint_heals() {
+    on_each(async |fresh| {
+        let db = fresh.database();
+        let acme = scope("acme");
+        let insert = "INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, $3)";
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute(insert, params!["acme", 1_i64, "a"]).await.unwrap();
+        let taken = tx.execute(insert, params!["acme", 1_i64, "b"]).await.unwrap_err();
+        assert_eq!(taken.kind(), StoreErrorKind::Constraint);
+        assert_eq!(Fault::of(&taken).and_then(Fault::violation), Some(Violation::Unique));
+        assert!(tx.commit().await.is_err());
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute(insert, params!["acme", 1_i64, "a"]).await.unwrap();
+        let mut part = tx.savepoint().await.unwrap();
+        assert!(part.execute(insert, params!["acme", 1_i64, "b"]).await.is_err());
+        drop(part);
+        tx.execute(insert, params!["acme", 2_i64, "c"]).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut tx = db.begin_read(&acme).await.unwrap();
+        let row = tx.fetch_one("SELECT count(*) AS n FROM notes", &[]).await.unwrap();
+        assert_eq!(row.get::<i64>("n").unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_rows_go_in_and_come_out_one_by_one() {
+    const INSERT: Insert<3> = Insert::into("notes", ["tenant_id", "id", "body"]);
+    on_each(async |fresh| {
+        let mut tx = fresh.database().begin(&scope("acme")).await.unwrap();
+        let rows = (0..1_000_i64).map(|id| ["acme".to_param(), Param::Integer(id), "x".to_param()]);
+        assert_eq!(tx.insert_many(&INSERT, rows).await.unwrap(), 1_000);
+        let mut rows = tx
+            .stream("SELECT id FROM notes WHERE tenant_id = $1 ORDER BY id", params!["acme"])
+            .await
+            .unwrap();
+        let mut next = 0;
+        while let Some(row) = rows.next().await.unwrap() {
+            assert_eq!(row.get::<i64>(0).unwrap(), next);
+            next += 1;
+        }
+        assert_eq!(next, 1_000);
+        drop(rows);
+        tx.commit().await.unwrap();
+    })
+    .await;
+}
