@@ -26,6 +26,10 @@
 
 use std::fmt;
 
+mod interceptor;
+
+pub use interceptor::Interceptor;
+
 use guardian_core::{IdSource, SystemIds};
 
 use crate::{Database, DatabaseConfig, Error, Migrations};
