@@ -70,6 +70,8 @@ mod mark;
 mod mutation;
 mod operation;
 mod report;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod saboteur;
 mod sql_text;
 mod suite;
 
@@ -78,6 +80,8 @@ pub use mark::{Mark, Seeds};
 pub use mutation::{Kill, Mutant, MutantKind, MutationReport};
 pub use operation::{Compare, Operation, Output};
 pub use report::{Breach, BreachKind, IsolationReport};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use saboteur::Saboteur;
 pub use sql_text::drop_predicates;
 pub use suite::{Host, Suite, World};
 

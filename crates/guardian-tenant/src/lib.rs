@@ -8,10 +8,10 @@ mod status;
 mod tenant;
 
 mod error;
-pub mod lint;
-mod registry;
 #[cfg(feature = "isolation")]
 pub mod isolation;
+pub mod lint;
+mod registry;
 pub mod rls;
 pub mod store;
 #[cfg(feature = "testkit")]
@@ -23,5 +23,7 @@ pub use platform::Platform;
 pub use registry::{Purger, Registry};
 pub use settings::Settings;
 pub use status::{Deletion, Status, Suspension, Transition};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::SqlStore;
 pub use store::{MemoryStore, TenantFilter};
 pub use tenant::{NewTenant, Profile, Tenant, TenantChange, Version};

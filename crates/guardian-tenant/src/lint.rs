@@ -22,6 +22,8 @@ mod code;
 mod keys;
 mod policies;
 mod predicate;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod read;
 mod relations;
 mod report;
 mod sqlite;
@@ -270,7 +272,7 @@ impl<'a> View<'a> {
                     format!("{value}::{}", self.lint.kind.sql())
                 }
             },
-            super::lint::catalog::Function::quoted,
+            catalog::Function::quoted,
         )
     }
 }

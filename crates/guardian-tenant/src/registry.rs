@@ -25,7 +25,8 @@ use crate::{Error, NewTenant, Platform, Profile, Status, Tenant, TenantChange, T
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let registry = Registry::new(MemoryStore::new());
-/// let platform = Platform::new(Actor::user("ops_3")?, "sign-up form")?;
+/// let operator = Scope::new(TenantId::new("operator")?, Actor::user("ops_3")?);
+/// let platform = Platform::new(operator, "sign-up form of the web site")?;
 /// let id = TenantId::new("acme")?;
 ///
 /// let acme = registry.create(&platform, NewTenant::new(id.clone(), "Acme", "team", "eu")?).await?;
@@ -148,8 +149,8 @@ impl Registry {
     /// Stops a tenant; emits `tenant.suspended`. The reason is for operators: it is in the event, not in the profile.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Conflict`], or [`Error::Transition`] when it is not active. A reason is 1 to 512 bytes
-    /// without control characters.
+    /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Transition`] when it is not active, or [`Error::InvalidField`]
+    /// when the reason does not have 1 to 500 characters without control characters.
     pub async fn suspend(
         &self,
         platform: &Platform,
@@ -157,8 +158,12 @@ impl Registry {
         expected: Version,
         reason: &str,
     ) -> Result<Tenant, Error> {
-        let checked = Platform::new(platform.actor().clone(), reason)?;
-        let step = Transition::Suspend { reason: checked.reason().to_owned() };
+        let length = reason.trim().chars().count();
+        if length == 0 || reason.len() > 2000 || length > 500 || reason.contains(char::is_control) {
+            let why = "it must have 1 to 500 characters without control characters";
+            return Err(crate::InvalidField::new("reason", reason, why).into());
+        }
+        let step = Transition::Suspend { reason: reason.to_owned() };
         self.step(platform, id, expected, step).await
     }
 
@@ -220,7 +225,7 @@ impl Registry {
         let status = tenant.status.after(&Transition::Purge, now);
         let status =
             status.map_err(|source| Error::Transition { tenant: id.clone(), step: "purge", source })?;
-        let purged = self.purger.purge(&platform.scope(id)).await;
+        let purged = self.purger.purge(&platform.within(id)).await;
         purged.map_err(|source| Error::Purge { tenant: id.clone(), source })?;
         let gone = Tenant {
             name: crate::DisplayName::new("(purged)")?,
@@ -359,7 +364,7 @@ impl Registry {
         data.insert("version".into(), tenant.version.number().into());
         data.insert("status".into(), tenant.status.name().into());
         data.insert("reason".into(), platform.reason().into());
-        Event::new(self.ids.next_id(now), now, &platform.scope(&tenant.id), name)
+        Event::new(self.ids.next_id(now), now, &platform.within(&tenant.id), name)
             .with_data(Value::Object(data))
     }
 

@@ -15,6 +15,8 @@
 
 use std::fmt::Write;
 
+#[cfg(feature = "postgres")]
+mod install;
 mod name;
 mod plan;
 mod search;
@@ -166,7 +168,7 @@ impl Rls {
         plan.push(
             "One installation at a time",
             // Any number does that is the same for everybody who installs.
-            "SELECT pg_catalog.pg_advisory_xact_lock(7238114905)",
+            "DO $$ BEGIN PERFORM pg_catalog.pg_advisory_xact_lock(7238114905); END $$",
         );
         self.plan_functions(&mut plan);
         for table in tables {

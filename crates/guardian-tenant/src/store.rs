@@ -10,8 +10,12 @@ use uuid::Uuid;
 use crate::{Plan, Platform, Region, Tenant, Version};
 
 mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 
 pub use memory::MemoryStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::{MIGRATIONS, SqlStore};
 
 /// Which tenants a list shows; what is not named is not asked for.
 ///
@@ -147,7 +151,8 @@ pub trait TenantStore: Send + Sync + fmt::Debug + 'static {
     /// When the store fails.
     async fn due(&self, platform: &Platform, now: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError>;
 
-    /// At most `limit` events that were stored and not yet marked as delivered, oldest first.
+    /// At most `limit` events that were stored and not yet marked as delivered, ordered by id: the oldest first, as far as
+    /// clocks agree.
     ///
     /// # Errors
     /// When the store fails.

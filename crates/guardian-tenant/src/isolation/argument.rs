@@ -121,12 +121,14 @@ impl Args {
 
     /// Every text in it.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().flat_map(|given| match given {
-            Given::One(text) => std::slice::from_ref(text),
-            Given::Many(list) => list.as_slice(),
-            Given::Int(_) | Given::Nothing => &[],
-        })
-        .map(String::as_str)
+        self.0
+            .iter()
+            .flat_map(|given| match given {
+                Given::One(text) => std::slice::from_ref(text),
+                Given::Many(list) => list.as_slice(),
+                Given::Int(_) | Given::Nothing => &[],
+            })
+            .map(String::as_str)
     }
 }
 
@@ -211,7 +213,8 @@ impl Pool<'_> {
                 _ => hostile(dice),
             },
             Arg::Int(least, most) => {
-                let span = usize::try_from(most.saturating_sub(*least).saturating_add(1)).unwrap_or(usize::MAX);
+                let span =
+                    usize::try_from(most.saturating_sub(*least).saturating_add(1)).unwrap_or(usize::MAX);
                 let add = i64::try_from(dice.below(span)).unwrap_or(0);
                 Symbol::Int(least.saturating_add(add).min(*most))
             }

@@ -43,13 +43,20 @@ impl Mutant {
     /// The statements run as a role that row-level security does not hold.
     #[must_use]
     pub fn swapped_role() -> Self {
-        Self { name: "the role passes by the policies".to_owned(), kind: MutantKind::SwappedRole, rewrite: None }
+        Self {
+            name: "the role passes by the policies".to_owned(),
+            kind: MutantKind::SwappedRole,
+            rewrite: None,
+        }
     }
 
     /// One mutant for each tenant predicate in the statements, see [`drop_predicates`]. A statement that is given twice
     /// counts once.
     #[must_use]
-    pub fn dropped_predicates<'a>(statements: impl IntoIterator<Item = &'a str>, columns: &[&str]) -> Vec<Self> {
+    pub fn dropped_predicates<'a>(
+        statements: impl IntoIterator<Item = &'a str>,
+        columns: &[&str],
+    ) -> Vec<Self> {
         let statements: BTreeSet<&str> = statements.into_iter().collect();
         let of = |statement: &str| {
             let mutate = |(at, changed): (usize, String)| Self {
@@ -77,7 +84,10 @@ impl Mutant {
     /// The text that runs in the place of this statement, if it is the one that is rewritten.
     #[must_use]
     pub fn rewritten(&self, statement: &str) -> Option<&str> {
-        self.rewrite.as_ref().filter(|(original, _)| original == statement).map(|(_, changed)| changed.as_str())
+        self.rewrite
+            .as_ref()
+            .filter(|(original, _)| original == statement)
+            .map(|(_, changed)| changed.as_str())
     }
 }
 
@@ -127,9 +137,10 @@ impl MutationReport {
     }
 
     fn rate_where(&self, wanted: impl Fn(&Mutant) -> bool) -> f64 {
-        let counted = self.outcomes.iter().filter(|(mutant, kill)| {
-            wanted(mutant) && !matches!(kill, Kill::Equivalent(_))
-        });
+        let counted = self
+            .outcomes
+            .iter()
+            .filter(|(mutant, kill)| wanted(mutant) && !matches!(kill, Kill::Equivalent(_)));
         let (mut total, mut killed) = (0_u32, 0_u32);
         for (_, kill) in counted {
             total += 1;

@@ -134,6 +134,9 @@ impl<W> Operation<W> {
 
 impl<W> fmt::Debug for Operation<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation").field("name", &self.name).field("args", &self.args).finish_non_exhaustive()
+        f.debug_struct("Operation")
+            .field("name", &self.name)
+            .field("args", &self.args)
+            .finish_non_exhaustive()
     }
 }

@@ -41,10 +41,11 @@ pub fn drop_predicates(statement: &str, columns: &[&str]) -> Vec<String> {
     let tokens = tokens(statement);
     let mut found: Vec<(usize, usize)> = Vec::new();
     for at in 0..tokens.len() {
-        let begins_condition = at.checked_sub(1).and_then(|before| tokens.get(before)).is_some_and(|before| {
-            let words = ["WHERE", "AND", "OR", "ON", "NOT", "WHEN", "HAVING"];
-            before.text == "(" || words.iter().any(|word| before.text.eq_ignore_ascii_case(word))
-        });
+        let begins_condition =
+            at.checked_sub(1).and_then(|before| tokens.get(before)).is_some_and(|before| {
+                let words = ["WHERE", "AND", "OR", "ON", "NOT", "WHEN", "HAVING"];
+                before.text == "(" || words.iter().any(|word| before.text.eq_ignore_ascii_case(word))
+            });
         if !begins_condition {
             continue;
         }
@@ -56,7 +57,8 @@ pub fn drop_predicates(statement: &str, columns: &[&str]) -> Vec<String> {
         }
     }
     let mutate = |(start, end): (usize, usize)| {
-        let (head, inside, tail) = (statement.get(..start)?, statement.get(start..end)?, statement.get(end..)?);
+        let (head, inside, tail) =
+            (statement.get(..start)?, statement.get(start..end)?, statement.get(end..)?);
         Some(format!("{head}({inside} OR 1 = 1){tail}"))
     };
     found.into_iter().filter_map(mutate).collect()
@@ -122,7 +124,8 @@ fn is_column(tokens: &[Token<'_>], columns: &[&str]) -> bool {
     let name = tokens.split(|token| token.text == "::").next().and_then(<[_]>::last);
     name.is_some_and(|name| {
         let plain = name.text.trim_matches(|c| matches!(c, '"' | '`' | '[' | ']'));
-        matches!(name.kind, Kind::Word | Kind::Quoted) && columns.iter().any(|column| column.eq_ignore_ascii_case(plain))
+        matches!(name.kind, Kind::Word | Kind::Quoted)
+            && columns.iter().any(|column| column.eq_ignore_ascii_case(plain))
     })
 }
 
@@ -151,7 +154,9 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
                 at = closing(bytes, at + 1, *byte);
                 if *byte == b'\'' { Kind::Literal } else { Kind::Quoted }
             }
-            b'[' if rest.find(']').is_some() && rest.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic) => {
+            b'[' if rest.find(']').is_some()
+                && rest.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic) =>
+            {
                 at += rest.find(']').map_or(rest.len(), |end| end + 1);
                 Kind::Quoted
             }
@@ -168,7 +173,10 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
                 Kind::Literal
             }
             byte if byte.is_ascii_alphabetic() || *byte == b'_' || !byte.is_ascii() => {
-                at += rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii()).count();
+                at += rest
+                    .bytes()
+                    .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii())
+                    .count();
                 Kind::Word
             }
             b':' if rest.starts_with("::") => {

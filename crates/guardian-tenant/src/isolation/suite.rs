@@ -156,7 +156,8 @@ struct Run<'s, H: Host> {
 impl<'s, H: Host> Run<'s, H> {
     async fn start(suite: &'s Suite<H>, mutant: Option<&Mutant>, seed: u64) -> Result<Self, Failure> {
         let (a, b) = (Mark::new(seed, "a"), Mark::new(seed, "b"));
-        let scope = |mark: &Mark| Ok::<_, Failure>(Scope::new(mark.tenant().clone(), Actor::user("isolation")?));
+        let scope =
+            |mark: &Mark| Ok::<_, Failure>(Scope::new(mark.tenant().clone(), Actor::user("isolation")?));
         let (scope_a, scope_b) = (scope(&a)?, scope(&b)?);
         let world = Arc::new(suite.host.build(mutant).await?);
         let twin = Arc::new(suite.host.build(mutant).await?);
@@ -235,9 +236,11 @@ impl<'s, H: Host> Run<'s, H> {
         let [own, own_twin, other] = &self.seeds;
         let (args, twin_args) = (resolve(&symbols, own, other), resolve(&symbols, own_twin, other));
         if let Some(at) = foreign {
-            let tried = operation.args.iter().enumerate().filter(|(place, arg)| {
-                arg.is_foreign() && (*place == at || at >= operation.args.len())
-            });
+            let tried = operation
+                .args
+                .iter()
+                .enumerate()
+                .filter(|(place, arg)| arg.is_foreign() && (*place == at || at >= operation.args.len()));
             self.report.positions.extend(tried.map(|(place, _)| (operation.name.clone(), place)));
         }
         let seen = operation.call(Arc::clone(&self.world), self.a.1.clone(), args.clone()).await;
@@ -256,7 +259,8 @@ impl<'s, H: Host> Run<'s, H> {
         if let Some(mark) = self.mark_in(&shown, &args) {
             self.breach(operation, BreachKind::Mark, &args, format!("`{mark}` in {}", shorten(&shown.text)));
         }
-        let (left, right) = (shown.compared(operation.compare, &args), twin_shown.compared(operation.compare, &twin_args));
+        let (left, right) =
+            (shown.compared(operation.compare, &args), twin_shown.compared(operation.compare, &twin_args));
         if left != right {
             let seen = format!("{} where it exists, {} where not", shorten(&left), shorten(&right));
             self.breach(operation, BreachKind::Difference, &args, seen);
@@ -267,11 +271,16 @@ impl<'s, H: Host> Run<'s, H> {
         Ok(())
     }
 
-    async fn compare_snapshot(&mut self, operation: &Operation<H::World>, args: &Args) -> Result<(), Failure> {
+    async fn compare_snapshot(
+        &mut self,
+        operation: &Operation<H::World>,
+        args: &Args,
+    ) -> Result<(), Failure> {
         let after = self.world.snapshot(&self.b.1).await?;
         if after != self.before {
             let at = after.bytes().zip(self.before.bytes()).take_while(|(new, old)| new == old).count();
-            let tail = |text: &str| shorten(&String::from_utf8_lossy(text.as_bytes().get(at..).unwrap_or_default()));
+            let tail =
+                |text: &str| shorten(&String::from_utf8_lossy(text.as_bytes().get(at..).unwrap_or_default()));
             let seen = format!("from byte {at} it was {} and is {}", tail(&self.before), tail(&after));
             self.breach(operation, BreachKind::Changed, args, seen);
             // One change is one breach.
@@ -288,7 +297,11 @@ impl<'s, H: Host> Run<'s, H> {
             let control = self.controls.remove(&index).unwrap_or_default();
             let none = resolve(&[], &Seeds::new(), &Seeds::new());
             if control.succeeded == 0 && control.own_calls >= OWN_CALLS.min(1) {
-                let seen = format!("{} calls, none succeeded; the last: {}", control.own_calls, shorten(&control.last_error));
+                let seen = format!(
+                    "{} calls, none succeeded; the last: {}",
+                    control.own_calls,
+                    shorten(&control.last_error)
+                );
                 self.breach(operation, BreachKind::Vacuous, &none, seen);
             } else if operation.shows && control.shown == 0 && control.own_calls > 0 {
                 let seen = format!("{} calls, none showed a text of its own", control.own_calls);
@@ -377,8 +390,13 @@ impl Shown {
 /// The forms in which a canary is looked for.
 fn needles(canary: &str) -> Vec<String> {
     let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let mut needles =
-        vec![canary.to_owned(), canary.to_uppercase(), canary.chars().rev().collect(), hex.to_uppercase(), hex];
+    let mut needles = vec![
+        canary.to_owned(),
+        canary.to_uppercase(),
+        canary.chars().rev().collect(),
+        hex.to_uppercase(),
+        hex,
+    ];
     // In base64 a text looks different at each of three offsets; the ends depend on what stands beside it.
     for offset in 0..3_usize {
         let padded: Vec<u8> = std::iter::repeat_n(0, offset).chain(canary.bytes()).collect();
@@ -395,7 +413,8 @@ fn base64(bytes: &[u8]) -> String {
     let digit = |value: u32| DIGITS.get((value & 63) as usize).copied().map_or('A', char::from);
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let value = chunk.iter().enumerate().fold(0, |sum, (at, byte)| sum | u32::from(*byte) << (16 - 8 * at));
+        let value =
+            chunk.iter().enumerate().fold(0, |sum, (at, byte)| sum | u32::from(*byte) << (16 - 8 * at));
         text.extend((0..=chunk.len()).map(|at| digit(value >> (18 - 6 * at))));
     }
     text

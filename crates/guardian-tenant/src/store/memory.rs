@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     tenants: BTreeMap<TenantId, Tenant>,
-    undelivered: VecDeque<Event>,
+    undelivered: BTreeMap<Uuid, Event>,
 }
 
 impl MemoryStore {
@@ -44,7 +44,7 @@ impl TenantStore for MemoryStore {
             return Ok(Written::Exists);
         }
         state.tenants.insert(tenant.id.clone(), tenant.clone());
-        state.undelivered.push_back(event.clone());
+        state.undelivered.insert(event.id, event.clone());
         Ok(Written::Done)
     }
 
@@ -63,7 +63,7 @@ impl TenantStore for MemoryStore {
             return Ok(Written::Conflict(slot.version));
         }
         *slot = tenant.clone();
-        state.undelivered.push_back(event.clone());
+        state.undelivered.insert(event.id, event.clone());
         Ok(Written::Done)
     }
 
@@ -111,11 +111,11 @@ impl TenantStore for MemoryStore {
 
     async fn undelivered(&self, _: &Platform, limit: u32) -> Result<Vec<Event>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(self.state.lock().undelivered.iter().take(limit).cloned().collect())
+        Ok(self.state.lock().undelivered.values().take(limit).cloned().collect())
     }
 
     async fn delivered(&self, _: &Platform, event: Uuid) -> Result<(), StoreError> {
-        self.state.lock().undelivered.retain(|waiting| waiting.id != event);
+        self.state.lock().undelivered.remove(&event);
         Ok(())
     }
 }

@@ -1,0 +1,7 @@
+//! The registry, row-level security, the lint and the isolation suite, on memory, SQLite and a real Postgres.
+#![expect(clippy::unreachable, reason = "a test that meets the unexpected fails")]
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod registry;
