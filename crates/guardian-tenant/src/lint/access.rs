@@ -84,7 +84,10 @@ fn check_role(view: &View<'_>, role: &str, findings: &mut Vec<Finding>) {
         |code, why: String, mend: String| findings.push(Finding::new(code, role_object(role), why, mend));
     let quoted = quote_name(role);
     for name in view.becomes(role) {
-        let leave = format!("REVOKE {} FROM {quoted}", quote_name(&name));
+        // It is a member by way of one of its own roles.
+        let own = view.role(role).into_iter().flat_map(|role| &role.member_of);
+        let through = own.into_iter().find(|direct| view.becomes(direct).contains(&name)).unwrap_or(&name);
+        let leave = format!("REVOKE {} FROM {quoted}", quote_name(through));
         let by = |what: &str| {
             if name == role { format!("it {what}") } else { format!("it can become `{name}`, which {what}") }
         };

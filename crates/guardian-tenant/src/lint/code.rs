@@ -47,6 +47,8 @@ codes! {
     PolicyWidens = "policy-widens";
     /// A policy believes another setting than that of the tenant, and the session can set it.
     PolicyOtherSetting = "policy-other-setting";
+    /// A policy lets unscoped transactions through: right for what the platform maintains, and for nothing else.
+    PolicyUnscoped = "policy-unscoped";
     /// A policy casts the tenant column, so that no index on the column is used.
     PolicyCastsColumn = "policy-casts-column";
     /// The table has no tenant column.
@@ -59,12 +61,12 @@ codes! {
     TenantColumnDefault = "tenant-column-default";
     /// No index is led by the tenant column.
     NoTenantIndex = "no-tenant-index";
+    /// A foreign key can point to a row of another tenant, for it is checked past the policies.
+    ForeignKeyCrosses = "foreign-key-crosses";
     /// The primary key leaves the tenant out: a duplicate tells that another tenant has the row.
     PrimaryKeyWithoutTenant = "primary-key-without-tenant";
     /// A unique or exclusion constraint leaves the tenant out.
     UniqueWithoutTenant = "unique-without-tenant";
-    /// A foreign key can point to a row of another tenant, for it is checked past the policies.
-    ForeignKeyCrosses = "foreign-key-crosses";
     /// A view reads with the rights of its owner.
     ViewOwnerRights = "view-owner-rights";
     /// A materialised view is readable: it holds rows of all tenants, and no policy applies to it.

@@ -1,5 +1,7 @@
 //! The tenant column, and the keys and indexes that it has to lead.
 
+use std::collections::BTreeSet;
+
 use super::catalog::{Index, Relation};
 use super::{Code, Finding, View};
 use crate::rls::{TenantType, quote_name};
@@ -172,6 +174,13 @@ fn foreign_keys(view: &View<'_>, relation: &Relation, findings: &mut Vec<Finding
             let names = std::iter::once(view.column()).chain(columns.iter().map(|name| quote_name(name)));
             names.collect::<Vec<_>>().join(", ")
         };
+        let wanted: BTreeSet<&str> =
+            std::iter::once(tenant.as_str()).chain(key.target_columns.iter().map(String::as_str)).collect();
+        let has_key = target.indexes.iter().any(|index| {
+            let columns: BTreeSet<&str> = index.keys.iter().filter_map(|key| key.column.as_deref()).collect();
+            index.unique && !index.partial && columns == wanted && index.keys.len() == wanted.len()
+        });
+        let note = if has_key { "" } else { "-- the target needs a unique key of these columns first\n" };
         findings.push(Finding::new(
             Code::ForeignKeyCrosses,
             relation.shown(),
@@ -181,7 +190,7 @@ fn foreign_keys(view: &View<'_>, relation: &Relation, findings: &mut Vec<Finding
                 target.shown()
             ),
             format!(
-                "-- the target needs a key of these columns\nALTER TABLE {table} DROP CONSTRAINT {}; ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {} ({})",
+                "{note}ALTER TABLE {table} DROP CONSTRAINT {}; ALTER TABLE {table} ADD FOREIGN KEY ({}) REFERENCES {} ({})",
                 quote_name(&key.name),
                 with(&key.columns),
                 target.quoted(),

@@ -130,6 +130,10 @@ impl<'a> Policies<'a> {
             )),
             // A restrictive policy that is the tenant test for the same commands and roles holds all the same.
             _ if self.is_held(policy) => None,
+            Test::Unscoped => Some((
+                Code::PolicyUnscoped,
+                format!("{part} of the policy `{name}` lets unscoped transactions through"),
+            )),
             Test::OtherSetting(setting) => Some((
                 Code::PolicyOtherSetting,
                 format!(

@@ -11,6 +11,8 @@ pub(super) enum Test {
     Always,
     /// It is the tenant test or something else.
     Or,
+    /// It lets unscoped transactions through, alone or besides the tenant's.
+    Unscoped,
     /// It reads a setting that is not the tenant's.
     OtherSetting(String),
     /// None of these.
@@ -25,6 +27,8 @@ pub(super) struct Known<'a> {
     pub(super) functions: &'a [String],
 }
 
+/// What `guardian_sql` sets in a transaction that crosses tenants with leave.
+const UNSCOPED: &str = "guardian.unscoped";
 /// Longer expressions are not read; no generated policy comes near.
 const MAX_TOKENS: usize = 20_000;
 /// Deeper ones neither.
@@ -37,7 +41,9 @@ pub(super) fn classify(expression: &str, known: &Known<'_>) -> Test {
     }
     let test = known.classify(&tokens, 0);
     match known.foreign_setting(&tokens) {
-        Some(name) if !matches!(test, Test::Tenant | Test::TenantCast) => Test::OtherSetting(name),
+        Some(name) if !matches!(test, Test::Tenant | Test::TenantCast | Test::Unscoped) => {
+            Test::OtherSetting(name)
+        }
         _ => test,
     }
 }
@@ -206,13 +212,16 @@ impl Known<'_> {
             if tests.contains(&Test::Always) {
                 return Test::Always;
             }
+            if tests.iter().all(|test| matches!(test, Test::Tenant | Test::Unscoped)) {
+                return Test::Unscoped;
+            }
             let tenant = |test: &Test| matches!(test, Test::Tenant | Test::TenantCast | Test::Or);
             return if tests.iter().any(tenant) { Test::Or } else { Test::Other };
         }
         let conjuncts = split(tokens, "and");
         if conjuncts.len() > 1 {
             let tests: Vec<_> = conjuncts.iter().map(|part| self.classify(part, depth + 1)).collect();
-            for strongest in [Test::Tenant, Test::TenantCast, Test::Or] {
+            for strongest in [Test::Tenant, Test::TenantCast, Test::Unscoped, Test::Or] {
                 if tests.contains(&strongest) {
                     return strongest;
                 }
@@ -240,6 +249,9 @@ impl Known<'_> {
         let ((left, left_cast), (right, right_cast)) = (value(left, 0), value(right, 0));
         if left == right {
             return Test::Always;
+        }
+        if matches!(right, [Token::Text(on)] if on == "on") && self.reads(left, UNSCOPED) {
+            return Test::Unscoped;
         }
         let cast = match (self.is_column(left), self.is_column(right)) {
             (true, false) if self.is_tenant(right) => left_cast,
@@ -270,12 +282,19 @@ impl Known<'_> {
         {
             return self.functions.iter().any(|known| known == name);
         }
-        if name != "current_setting" {
+        let _ = (name, arguments);
+        self.reads(tokens, self.setting)
+    }
+
+    /// Whether the tokens are the call that reads a setting.
+    fn reads(&self, tokens: &[Token], setting: &str) -> bool {
+        let [function, arguments @ ..] = tokens else { return false };
+        if !function.is("current_setting") {
             return false;
         }
         let arguments = split(bare(arguments), ",");
-        let setting = arguments.first().map(|first| value(first, 0).0);
-        matches!(setting, Some([Token::Text(text)]) if text == self.setting) && arguments.len() <= 2
+        let read = arguments.first().map(|first| value(first, 0).0);
+        matches!(read, Some([Token::Text(text)]) if text == setting) && arguments.len() <= 2
     }
 
     /// A setting that the expression reads and that is not the tenant's.

@@ -4,4 +4,10 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod corpus;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod lint;
+#[cfg(test)]
 mod registry;
