@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -147,6 +147,8 @@ struct Run<'s, H: Host> {
     /// What A has in the world, what A has in the twin, what B has.
     seeds: [Seeds; 3],
     needles: Vec<String>,
+    /// Ids of B that A has written down for itself: keys are a tenant's own, so A may have rows of the same ids.
+    adopted: BTreeSet<String>,
     before: String,
     dice: Dice,
     controls: BTreeMap<usize, Control>,
@@ -177,6 +179,7 @@ impl<'s, H: Host> Run<'s, H> {
             b: (b, scope_b),
             seeds: [own, own_twin, foreign],
             needles,
+            adopted: BTreeSet::new(),
             before,
             dice: Dice::new(seed),
             controls: BTreeMap::new(),
@@ -256,6 +259,9 @@ impl<'s, H: Host> Run<'s, H> {
                 control.last_error.clone_from(&shown.text);
             }
         }
+        if operation.writes && shown.succeeded {
+            self.adopted.extend(args.texts().map(str::to_owned));
+        }
         if let Some(mark) = self.mark_in(&shown, &args) {
             self.breach(operation, BreachKind::Mark, &args, format!("`{mark}` in {}", shorten(&shown.text)));
         }
@@ -321,7 +327,9 @@ impl<'s, H: Host> Run<'s, H> {
             return Some(needle.clone());
         }
         let ids = foreign.all().filter(|id| id.len() >= 8 && !own.all().any(|other| other == *id));
-        ids.into_iter().find(|id| !given(id) && text.contains(id.as_str())).cloned()
+        ids.into_iter()
+            .find(|id| !given(id) && !self.adopted.contains(*id) && text.contains(id.as_str()))
+            .cloned()
     }
 
     fn breach(&mut self, operation: &Operation<H::World>, kind: BreachKind, args: &Args, seen: String) {

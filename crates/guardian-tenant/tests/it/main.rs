@@ -8,6 +8,12 @@ mod conformance;
 mod corpus;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod isolation;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod lint;
 #[cfg(test)]
 mod registry;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod rls;
