@@ -11,3 +11,7 @@ pub use guardian_http as http;
 /// Rate limits: policies, limiters, stores.
 #[cfg(feature = "ratelimit")]
 pub use guardian_ratelimit as ratelimit;
+
+/// SQL: databases, tenant-bound transactions, migrations, leases.
+#[cfg(feature = "sql")]
+pub use guardian_sql as sql;

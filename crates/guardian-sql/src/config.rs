@@ -29,7 +29,8 @@ pub struct DatabaseConfig {
     /// How long one statement of a migration may take, waiting for other processes that migrate included. Default:
     /// 10 min.
     pub migration_timeout: Duration,
-    /// After how long an unused connection to PostgreSQL is closed. Default: 10 min.
+    /// After how long an unused connection to PostgreSQL is not used again; it is closed when the next transaction begins,
+    /// because nothing here runs by itself. Default: 10 min.
     pub idle_timeout: Duration,
     /// After how long a connection to PostgreSQL is replaced. Default: 30 min.
     pub max_lifetime: Duration,

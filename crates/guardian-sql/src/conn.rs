@@ -11,7 +11,8 @@ use crate::row::{Driver, Row};
 use crate::{Dialect, Param, Sql, encode, fault};
 
 /// How long the end of an abandoned transaction may take before its connection is given up.
-pub(crate) const CLEANUP_LIMIT: Duration = Duration::from_secs(5);
+#[cfg(feature = "postgres")]
+const CLEANUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// A connection, and when it was made.
 pub(crate) struct Conn {
@@ -24,7 +25,7 @@ pub(crate) enum Link {
     #[cfg(feature = "sqlite")]
     Sqlite(crate::sqlite::SqliteLink),
     #[cfg(feature = "postgres")]
-    Postgres(Box<sqlx::PgConnection>),
+    Postgres(crate::postgres::PostgresLink),
 }
 
 /// A statement's answer as it comes in.
@@ -54,18 +55,17 @@ impl Link {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(link) => link.conn.execute(sql).await.map(drop),
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => conn.execute(sql).await.map(drop),
+            Self::Postgres(link) => link.conn.execute(sql).await.map(drop),
         };
         done.map_err(|error| fault::from_driver(error, dialect))
     }
 
     /// Runs one statement; `kept` says whether its preparation is worth keeping.
     pub(crate) fn run(&mut self, sql: &Sql, params: &[Param<'_>], kept: bool) -> Result<Parts<'_>, StoreError> {
-        let sql = sql.to_driver();
         Ok(match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(link) => {
-                let query = sqlx::query_with(sql, encode::sqlite(params)?).persistent(kept);
+                let query = sqlx::query_with(sql.to_driver(), encode::sqlite(params)?).persistent(kept);
                 let parts = link.conn.fetch_many(query);
                 parts.map(|part| part.map(|part| match part {
                     Either::Left(done) => Part::Done(done.rows_affected()),
@@ -73,9 +73,10 @@ impl Link {
                 })).boxed()
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(conn) => {
+            Self::Postgres(link) => {
+                let sql = link.typed(sql, params).to_driver();
                 let query = sqlx::query_with(sql, encode::postgres(params)?).persistent(kept);
-                let parts = conn.fetch_many(query);
+                let parts = link.conn.fetch_many(query);
                 parts.map(|part| part.map(|part| match part {
                     Either::Left(done) => Part::Done(done.rows_affected()),
                     Either::Right(row) => Part::Row(Row(Driver::Postgres(row))),
@@ -95,26 +96,52 @@ impl Link {
         }
     }
 
-    /// Lets statements run again after [`Self::interrupt`].
-    pub(crate) fn resume(&self) {
+    /// Gives the next statement that long, where that can be done from here.
+    pub(crate) fn arm(&self, limit: Duration) {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(link) => link.resume(),
+            Self::Sqlite(link) => link.arm(limit),
+            // The limit was set with the transaction's beginning.
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => {}
+            Self::Postgres(_) => {
+                let _set_before = limit;
+            }
+        }
+    }
+
+    /// Whether the server can end the statement of a client that went away.
+    pub(crate) fn watches(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(link) => link.watches,
+        }
+    }
+
+    /// Whether the connection has done its service.
+    pub(crate) fn is_worn(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(link) => link.is_worn(),
         }
     }
 
     /// Leaves no transaction open; says whether the connection may be used again. It is not when a statement was
     /// abandoned on PostgreSQL: what the server still sends would have to be waited for.
     pub(crate) async fn reset(&mut self, abandoned: bool) -> bool {
+        let _only_a_server_cares = abandoned;
         match self {
+            // Its commands come one after the other, so what was abandoned is over first.
             #[cfg(feature = "sqlite")]
             Self::Sqlite(link) => link.reset().await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) if abandoned => false,
-            #[cfg(feature = "postgres")]
             Self::Postgres(_) => {
+                if abandoned {
+                    return false;
+                }
                 let done = tokio::time::timeout(CLEANUP_LIMIT, self.batch(&"ROLLBACK".into())).await;
                 matches!(done, Ok(Ok(())))
             }

@@ -5,7 +5,7 @@ use guardian_core::{
 };
 use tokio::runtime::Handle;
 
-use crate::pool::{Connector, Pool};
+use crate::pool::{Connector, Lease, Pool};
 use crate::session::Session;
 use crate::tx::{TenantTx, Tx, UnscopedTx};
 use crate::url::Address;
@@ -50,6 +50,8 @@ pub(crate) enum Purpose<'a> {
     Unscoped,
     /// Our own tables, which belong to no tenant.
     Maintenance,
+    /// The same to write them.
+    Upkeep,
     Migration(&'a Migrations),
 }
 
@@ -220,19 +222,22 @@ impl Database {
     pub(crate) async fn begin_session(&self, purpose: Purpose<'_>) -> Result<Session, StoreError> {
         let reads = matches!(purpose, Purpose::Read(_) | Purpose::Maintenance);
         let pool = self.0.readers.as_ref().filter(|_| reads).unwrap_or(&self.0.writers);
-        let begin = self.opening(&purpose);
-        let first = self.try_begin(pool, &purpose, &begin).await;
-        match first {
-            // A connection that lay idle while the server went away: nothing has happened on it yet.
-            Err(error) if error.kind() == StoreErrorKind::Unavailable && pool.forget_idle() => {
-                self.try_begin(pool, &purpose, &begin).await
+        let lease = pool.acquire().await?;
+        let lay_idle = lease.lay_idle();
+        match self.begin_on(lease, &purpose).await {
+            // A connection that lay idle while the server went away: nothing has happened on it yet, and those that lay
+            // beside it are no better.
+            Err(error) if lay_idle && error.kind() == StoreErrorKind::Unavailable => {
+                pool.forget_idle();
+                self.begin_on(pool.acquire().await?, &purpose).await
             }
             done => done,
         }
     }
 
-    async fn try_begin(&self, pool: &Arc<Pool>, purpose: &Purpose<'_>, begin: &Sql) -> Result<Session, StoreError> {
-        let lease = pool.acquire().await?;
+    async fn begin_on(&self, mut lease: Lease, purpose: &Purpose<'_>) -> Result<Session, StoreError> {
+        let watches = lease.link().is_some_and(|link| link.watches());
+        let begin = self.opening(purpose, watches);
         let shared = &self.0;
         let mut session =
             Session::new(lease, shared.dialect, shared.handle.clone(), shared.config.statement_timeout);
@@ -241,14 +246,14 @@ impl Database {
         if matches!(purpose, Purpose::Migration(_)) {
             session.set_limit(shared.config.migration_timeout);
         }
-        session.control(begin).await?;
+        session.control(&begin).await?;
         Ok(session)
     }
 
     /// The text that begins a transaction. On PostgreSQL the settings go out together with it, in one round trip, and
     /// hold for the transaction alone, so nothing is left for the connection's next user and a pooler in between that
     /// hands out connections by transaction does no harm.
-    fn opening(&self, purpose: &Purpose<'_>) -> Sql {
+    fn opening(&self, purpose: &Purpose<'_>, watches: bool) -> Sql {
         let config = &self.0.config;
         if self.0.dialect == Dialect::Sqlite {
             // The one connection to memory serves readers and writers.
@@ -271,7 +276,7 @@ impl Database {
             Purpose::Read(scope) => {
                 ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", Some(scope), config.statement_timeout)
             }
-            Purpose::Unscoped => ("BEGIN", None, config.statement_timeout),
+            Purpose::Unscoped | Purpose::Upkeep => ("BEGIN", None, config.statement_timeout),
             Purpose::Maintenance => ("BEGIN READ ONLY", None, config.statement_timeout),
             Purpose::Migration(_) => ("BEGIN", None, config.migration_timeout),
         };
@@ -282,12 +287,16 @@ impl Database {
         sql.text(tenant.map_or("", |scope| scope.tenant().as_str())).push(", true), set_config('statement_timeout', ");
         // A limit of 0 would be none.
         sql.text(&limit.as_millis().clamp(1, 2_147_483_647).to_string()).push(", true)");
+        if watches {
+            // An abandoned statement ends within a second, and its locks with it, not only at its timeout.
+            sql.push(", set_config('client_connection_check_interval', '1000', true)");
+        }
         if matches!(purpose, Purpose::Unscoped) {
             sql.push(", set_config('guardian.unscoped', 'on', true)");
         }
         if let Purpose::Migration(migrations) = purpose {
             // One lock a set and schema, held until the transaction ends, however it ends.
-            sql.push("; SELECT pg_advisory_xact_lock(hashtextextended('guardian-sql:' || current_schema() || ':' || ");
+            sql.push("; SELECT pg_advisory_xact_lock(hashtextextended('guardian-sql:' || coalesce(current_schema(), '') || ':' || ");
             sql.text(migrations.name()).push(", 0))");
         }
         sql.finish()

@@ -9,7 +9,9 @@ use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use sqlx::Arguments as _;
 
-use crate::param::{Param, Type};
+use crate::param::Param;
+#[cfg(feature = "postgres")]
+use crate::param::Type;
 use crate::{Dialect, fault};
 
 fn refused(dialect: Dialect, index: usize, why: &str) -> StoreError {

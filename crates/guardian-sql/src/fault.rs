@@ -1,6 +1,8 @@
 use std::fmt;
 
-use guardian_core::{StoreError, StoreErrorKind};
+use guardian_core::StoreError;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use guardian_core::StoreErrorKind;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use sqlx::error::{DatabaseError, ErrorKind};
 
@@ -78,6 +80,7 @@ impl Fault {
     }
 
     /// A fault that this crate found itself.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn own(message: impl Into<String>) -> Self {
         Self { code: None, message: message.into(), violation: None, constraint: None }
     }

@@ -68,6 +68,7 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 /// A value as both databases can be asked for it.
 enum Raw<'r> {
     Null,
+    #[cfg(feature = "postgres")]
     Bool(bool),
     Integer(i64),
     Float(f64),
@@ -101,6 +102,7 @@ impl<'r> Field<'r> {
     /// When it is neither.
     pub fn bool(&self) -> Result<bool, Mismatch> {
         match self.raw() {
+            #[cfg(feature = "postgres")]
             Raw::Bool(value) => Ok(value),
             #[cfg(feature = "sqlite")]
             Raw::Integer(value @ 0..=1) if self.is_sqlite() => Ok(value == 1),
@@ -297,6 +299,7 @@ impl<'r> Raw<'r> {
     fn mismatch(self, expected: &'static str) -> Mismatch {
         let found = match self {
             Self::Null => "NULL".to_owned(),
+            #[cfg(feature = "postgres")]
             Self::Bool(_) => "true or false".to_owned(),
             Self::Integer(_) => "a whole number".to_owned(),
             Self::Float(_) => "a number".to_owned(),

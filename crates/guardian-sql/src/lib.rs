@@ -5,11 +5,16 @@ mod config;
 mod dialect;
 mod error;
 mod fault;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "without a database only migrations are read")
+)]
 mod lexer;
 mod migration;
 mod param;
 mod sql;
 mod unscoped;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "testkit"))]
 mod url;
 
 /// What needs a database to talk to.
@@ -26,8 +31,10 @@ with_a_database! {
     mod database;
     mod encode;
     mod field;
+    mod lease;
     mod migrate;
     mod pool;
+    mod retry;
     mod row;
     mod session;
     mod stream;
@@ -36,6 +43,8 @@ with_a_database! {
     pub use batch::Insert;
     pub use database::Database;
     pub use field::{Field, FromField, Mismatch};
+    pub use lease::{Lease, Leases};
+    pub use retry::{MayConflict, Retry, retry};
     pub use row::{ColumnRef, Row};
     pub use stream::RowStream;
     pub use tx::{Savepoint, TenantTx, Tx, UnscopedTx};
@@ -47,6 +56,10 @@ mod sqlite;
 
 #[cfg(all(feature = "testkit", any(feature = "sqlite", feature = "postgres")))]
 pub mod testkit;
+
+#[cfg(feature = "testkit")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use config::{DatabaseConfig, Durability};
 pub use dialect::Dialect;

@@ -54,6 +54,24 @@ pub enum Param<'a> {
     Json(Cow<'a, Value>),
 }
 
+impl Param<'_> {
+    /// The type, also of a missing value.
+    #[must_use]
+    pub fn kind(&self) -> Type {
+        match self {
+            Self::Null(kind) => *kind,
+            Self::Bool(_) => Type::Bool,
+            Self::Integer(_) => Type::Integer,
+            Self::Float(_) => Type::Float,
+            Self::Text(_) => Type::Text,
+            Self::Bytes(_) => Type::Bytes,
+            Self::Uuid(_) => Type::Uuid,
+            Self::Timestamp(_) => Type::Timestamp,
+            Self::Json(_) => Type::Json,
+        }
+    }
+}
+
 /// What can be a parameter of a statement. Your own ids implement it in a line.
 ///
 /// ```

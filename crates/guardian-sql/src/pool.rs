@@ -90,11 +90,11 @@ impl Pool {
         let getting = async {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
             let permit = permit.map_err(|_| self.unavailable("the database is closed"))?;
-            let conn = match self.pop() {
-                Some(conn) => conn,
-                None => Conn { link: self.connector.connect().await?, made: self.clock.monotonic() },
+            let (conn, lay_idle) = match self.pop() {
+                Some(conn) => (conn, true),
+                None => (Conn { link: self.connector.connect().await?, made: self.clock.monotonic() }, false),
             };
-            Ok(Lease { conn: Some(conn), pool: Arc::clone(self), _permit: permit })
+            Ok(Lease { conn: Some(conn), lay_idle, pool: Arc::clone(self), _permit: permit })
         };
         match tokio::time::timeout(self.acquire_timeout, getting).await {
             Ok(lease) => lease,
@@ -105,14 +105,11 @@ impl Pool {
         }
     }
 
-    /// Forgets the idle connections, after one of them turned out to be dead. Says whether a new one may do better:
-    /// always on a server, never in a file.
-    pub(crate) fn forget_idle(&self) -> bool {
-        if self.dialect() == Dialect::Sqlite {
-            return false;
+    /// Forgets the idle connections, after one of them turned out to be dead.
+    pub(crate) fn forget_idle(&self) {
+        if self.dialect() == Dialect::Postgres {
+            drop(std::mem::take(&mut *self.idle.lock()));
         }
-        drop(std::mem::take(&mut *self.idle.lock()));
-        true
     }
 
     /// No new transaction from now on; waits for those that run.
@@ -140,7 +137,7 @@ impl Pool {
 
     fn push(&self, conn: Conn) {
         let since = self.clock.monotonic();
-        if !self.permits.is_closed() {
+        if !self.permits.is_closed() && !conn.link.is_worn() {
             self.idle.lock().push(Idle { conn, since });
         }
     }
@@ -158,6 +155,7 @@ impl fmt::Debug for Pool {
 /// A connection in use. Dropping it closes the connection; [`Lease::give_back`] keeps it for the next user.
 pub(crate) struct Lease {
     conn: Option<Conn>,
+    lay_idle: bool,
     pool: Arc<Pool>,
     /// Given back after the connection, so that there are never more than allowed.
     _permit: OwnedSemaphorePermit,
@@ -166,6 +164,11 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn link(&mut self) -> Option<&mut Link> {
         self.conn.as_mut().map(|conn| &mut conn.link)
+    }
+
+    /// Whether the connection was made before, so that it may be dead by now.
+    pub(crate) fn lay_idle(&self) -> bool {
+        self.lay_idle
     }
 
     /// Keeps the connection for the next user; it must be out of any transaction.

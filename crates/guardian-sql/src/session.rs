@@ -81,19 +81,22 @@ impl Session {
 
     /// Runs one of our own texts, whatever the state.
     pub(crate) async fn control(&mut self, sql: &Sql) -> Result<(), StoreError> {
-        let limit = self.limit;
+        let (limit, dialect) = (self.limit, self.dialect);
         let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
             return Err(self.gone());
         };
+        // An abandoned statement that was interrupted must not get new time.
+        if !self.in_flight {
+            link.arm(limit);
+        }
         self.in_flight = true;
-        match timeout(limit, link.batch(sql)).await {
+        match within(limit, dialect, link.batch(sql)).await {
             Ok(done) => {
                 self.in_flight = false;
                 self.failed |= done.is_err();
                 done
             }
-            Err(_) => {
-                link.interrupt();
+            Err(Elapsed) => {
                 self.failed = true;
                 Err(self.too_late())
             }
@@ -105,10 +108,8 @@ impl Session {
         if let Some(depth) = self.undo.take() {
             self.roll_back_to(depth).await?;
         }
-        if self.in_flight {
-            self.in_flight = false;
-            self.failed = true;
-        }
+        // What was abandoned still counts as on its way when the transaction is cleaned up.
+        self.failed |= self.in_flight;
         if self.failed {
             let message = "a statement of this transaction failed or was abandoned: roll back, or to a savepoint";
             return Err(fault::own(StoreErrorKind::Internal, self.dialect, message));
@@ -122,11 +123,13 @@ impl Session {
         sql.number(depth.into()).push("; RELEASE SAVEPOINT guardian_").number(depth.into());
         // Set again when the future is dropped on its way: then nothing was healed.
         self.undo = Some(depth);
+        if self.in_flight
+            && let Some(link) = self.lease.as_mut().and_then(Lease::link)
+        {
+            link.interrupt();
+        }
         self.control(&sql.finish()).await?;
         self.undo = None;
-        if let Some(link) = self.lease.as_mut().and_then(Lease::link) {
-            link.resume();
-        }
         self.depth = depth.saturating_sub(1);
         self.failed = false;
         Ok(())
@@ -208,9 +211,10 @@ impl Session {
         let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
             return Err(self.gone());
         };
+        link.arm(limit);
         let mut parts = link.run(sql, params, kept)?;
         self.in_flight = true;
-        let answered = timeout(limit, drain(&mut parts, dialect, row)).await;
+        let answered = within(limit, dialect, drain(&mut parts, dialect, row)).await;
         drop(parts);
         match answered {
             Ok(done) => {
@@ -218,8 +222,7 @@ impl Session {
                 self.failed |= done.is_err();
                 done
             }
-            Err(_) => {
-                link.interrupt();
+            Err(Elapsed) => {
                 self.failed = true;
                 Err(self.too_late())
             }
@@ -230,9 +233,18 @@ impl Session {
     pub(crate) fn open(&mut self, sql: &Sql, params: &[Param<'_>]) -> Result<Steps<'_>, StoreError> {
         let Self { lease, failed, in_flight, dialect, .. } = self;
         match lease.as_mut().and_then(Lease::link) {
-            Some(link) => Ok(Steps { parts: link.run(sql, params, true)?, failed, in_flight }),
+            Some(link) => {
+                // Reading may pause for any time; the one who reads minds each step.
+                link.arm(Duration::MAX);
+                Ok(Steps { parts: link.run(sql, params, true)?, failed, in_flight })
+            }
             None => Err(fault::own(StoreErrorKind::Internal, *dialect, "the transaction has ended")),
         }
+    }
+
+    /// Lets nothing of this transaction be kept.
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
     }
 
     pub(crate) fn limit(&self) -> Duration {
@@ -285,6 +297,21 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let _runs_on = self.clean_up();
+    }
+}
+
+/// A server that did not answer in time.
+pub(crate) struct Elapsed;
+
+/// Waits no longer than that for a server. SQLite minds the time itself.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    dialect: Dialect,
+    work: impl Future<Output = T>,
+) -> Result<T, Elapsed> {
+    match dialect {
+        Dialect::Sqlite => Ok(work.await),
+        Dialect::Postgres => timeout(limit, work).await.map_err(|_| Elapsed),
     }
 }
 

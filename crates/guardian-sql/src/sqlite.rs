@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use guardian_core::{Clock, SystemClock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Executor};
 
@@ -14,26 +15,34 @@ use crate::{DatabaseConfig, Durability, Error};
 /// After how many steps of its virtual machine SQLite asks whether to go on: some ten microseconds.
 const STEPS: i32 = 1000;
 
-/// A connection with the switch that ends its statement.
+/// Rows that SQLite reads ahead of the one who takes them: two pages, so that the two seldom wait for each other.
+const ROW_BUFFER: usize = 256;
+
+/// A connection, and when its statement is to be over.
+///
+/// SQLite asks for it while it works. A timer of the runtime would end the waiting, not the work, and cost more.
 pub(crate) struct SqliteLink {
     pub(crate) conn: SqliteConnection,
-    stop: Arc<AtomicBool>,
+    clock: SystemClock,
+    /// On the clock's monotonic scale.
+    deadline: Arc<AtomicU64>,
 }
 
 impl SqliteLink {
     pub(crate) fn interrupt(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.deadline.store(0, Ordering::Relaxed);
     }
 
-    pub(crate) fn resume(&self) {
-        self.stop.store(false, Ordering::Relaxed);
+    /// Gives the next statement that long.
+    pub(crate) fn arm(&self, limit: Duration) {
+        self.deadline.store((self.clock.monotonic() + limit).as_nanos(), Ordering::Relaxed);
     }
 
     /// Rolls back whatever is open. The connection takes its commands in order, so this waits for a statement that was
     /// interrupted just before.
     pub(crate) async fn reset(&mut self) -> bool {
         let rolled_back = self.conn.execute(sqlx::raw_sql("ROLLBACK")).await.is_ok();
-        self.resume();
+        self.deadline.store(u64::MAX, Ordering::Relaxed);
         // SQLite ends a transaction itself on some errors (no room, no memory), and then there is none to roll back.
         rolled_back || self.conn.execute(sqlx::raw_sql("BEGIN; ROLLBACK")).await.is_ok()
     }
@@ -96,6 +105,7 @@ impl SqliteConnector {
             .filename(path)
             .busy_timeout(config.busy_timeout)
             .foreign_keys(true)
+            .row_buffer_size(ROW_BUFFER)
             .statement_cache_capacity(config.statement_cache.max(1))
             // What is in the schema of a file runs with no more rights than what is in a statement.
             .pragma("trusted_schema", "OFF")
@@ -108,10 +118,12 @@ impl SqliteConnector {
 
     pub(crate) async fn connect(&self) -> Result<SqliteLink, sqlx::Error> {
         let mut conn = self.open().await?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        conn.lock_handle().await?.set_progress_handler(STEPS, move || !asked.load(Ordering::Relaxed));
-        Ok(SqliteLink { conn, stop })
+        let clock = SystemClock::new();
+        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        let (asked, now) = (Arc::clone(&deadline), clock.clone());
+        let goes_on = move || now.monotonic().as_nanos() < asked.load(Ordering::Relaxed);
+        conn.lock_handle().await?.set_progress_handler(STEPS, goes_on);
+        Ok(SqliteLink { conn, clock, deadline })
     }
 
     /// Two processes that turn a new file to write-ahead logging at once collide, and SQLite does not wait there.

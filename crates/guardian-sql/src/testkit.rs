@@ -30,8 +30,6 @@ mod interceptor;
 
 pub use interceptor::Interceptor;
 
-use guardian_core::{IdSource, SystemIds};
-
 use crate::{Database, DatabaseConfig, Error, Migrations};
 
 /// The sorts of database that a store must work on.
@@ -116,7 +114,6 @@ pub struct Fresh {
     ground: Ground,
 }
 
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "the variants of one database"))]
 enum Ground {
     #[cfg(feature = "sqlite")]
     Memory,
@@ -184,18 +181,24 @@ impl fmt::Debug for Fresh {
 
 #[cfg(feature = "postgres")]
 mod server {
+    use std::time::Duration;
+
+    use guardian_core::{Clock, IdSource, SystemClock, SystemIds};
     use sqlx::postgres::PgConnection;
     use sqlx::{Connection, Executor};
 
-    use super::{Database, DatabaseConfig, Fresh, Ground, IdSource, SystemIds};
+    use super::{Database, DatabaseConfig, Fresh, Ground};
     use crate::Sql;
     use crate::postgres::PostgresConnector;
     use crate::url::{Address, PostgresAddress};
-    use guardian_core::{Clock, SystemClock};
 
     type Failure = Box<dyn std::error::Error + Send + Sync>;
 
     const VARIABLE: &str = "GUARDIAN_TEST_POSTGRES_URL";
+
+    /// How often a database is tried to be dropped, and how long in between.
+    const TRIES: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(20);
 
     /// A database and its roles, to be dropped.
     pub(super) struct Made {
@@ -220,7 +223,7 @@ mod server {
     }
 
     async fn connect(address: &PostgresAddress) -> Result<Box<PgConnection>, sqlx::Error> {
-        PostgresConnector::new(address, &DatabaseConfig::default()).connect().await
+        PostgresConnector::new(address, &DatabaseConfig::default()).connect().await.map(|link| link.conn)
     }
 
     async fn run(conn: &mut PgConnection, sql: &Sql) -> Result<(), sqlx::Error> {
@@ -250,6 +253,8 @@ mod server {
         let made = Made { server: server.clone(), name: name.clone() };
         let role = ["CREATE ROLE ", " LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT"];
         run(&mut admin, &naming(&name, &role)).await?;
+        // So that the owner may end the application's connections when the database is dropped.
+        run(&mut admin, &naming(&name, &["GRANT ", " TO CURRENT_USER"])).await?;
         admin.close().await?;
 
         let owner = PostgresAddress { database: name.clone(), ..server.clone() };
@@ -281,7 +286,16 @@ mod server {
                 let Ok(runtime) = runtime else { return };
                 let _ = runtime.block_on(async {
                     let mut admin = connect(&server).await?;
-                    run(&mut admin, &naming(&name, &["DROP DATABASE IF EXISTS ", " WITH (FORCE)"])).await?;
+                    let drop = naming(&name, &["DROP DATABASE IF EXISTS ", " WITH (FORCE)"]);
+                    // Another connection may be about to open.
+                    let mut tries = 0;
+                    while let Err(error) = run(&mut admin, &drop).await {
+                        tries += 1;
+                        if tries == TRIES {
+                            return Err(error);
+                        }
+                        tokio::time::sleep(PAUSE).await;
+                    }
                     run(&mut admin, &naming(&name, &["DROP ROLE IF EXISTS ", ""])).await
                 });
             });

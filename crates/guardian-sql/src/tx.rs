@@ -152,6 +152,10 @@ impl<B> Tx<B> {
         Ok(Savepoint { tx: self, depth, done: false })
     }
 
+    pub(crate) fn fail(&mut self) {
+        self.session.fail();
+    }
+
     /// Keeps the work. `Ok` means that it is durable, as far as the database's own settings say.
     ///
     /// # Errors

@@ -117,18 +117,18 @@ impl Address {
     }
 }
 
-/// A URL as an error may show it: what stands before the user, the password's place, and nothing that may hold a secret.
+/// A URL as an error may show it: the scheme and what stands behind the last `@`, and nothing that may hold a secret. A
+/// file's path is shown whole.
 pub(crate) fn redact(url: &str) -> String {
     const SHOWN: usize = 80;
-    let (head, _query) = url.split_once('?').map_or((url, ""), |(head, query)| (head, query));
-    let shown = match (head.split_once(':'), head.rfind('@')) {
-        // Everything between the scheme and the last `@` may be a password, however it is written.
-        (Some((scheme, _)), Some(at)) => {
-            format!("{}:…{}", scheme, head.get(at..).unwrap_or_default())
-        }
-        // A text with an `@` and no scheme may begin with a password.
-        (None, Some(at)) => format!("…{}", head.get(at..).unwrap_or_default()),
-        (_, None) => head.to_owned(),
+    let place = url.rfind('@').map(|at| url.get(at..).unwrap_or_default());
+    // The settings come last, and people put passwords there too.
+    let cut = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+    let shown = match (url.split_once(':'), place) {
+        (Some(("sqlite", _)) | None, None) => cut(url),
+        (Some((scheme, _)), place) => format!("{scheme}:…{}", cut(place.unwrap_or_default())),
+        // Without a scheme it may begin with the password.
+        (None, Some(place)) => format!("…{}", cut(place)),
     };
     let mut short: String = shown.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if shown.chars().nth(SHOWN).is_some() {

@@ -26,6 +26,8 @@ const POSTGRES_URL: &str = "GUARDIAN_TEST_POSTGRES_URL";
 /// The same as its superuser, for tests that have to make what only a superuser can, such as a role that passes by
 /// row-level security.
 const POSTGRES_SUPERUSER_URL: &str = "GUARDIAN_TEST_POSTGRES_SUPERUSER_URL";
+/// The folder of the programs with which tests that kill a Postgres start their own.
+const POSTGRES_BIN: &str = "GUARDIAN_TEST_POSTGRES_BIN";
 /// Where the tests find Redis.
 const REDIS_URL: &str = "GUARDIAN_TEST_REDIS_URL";
 /// The program with which tests that kill a Redis start their own.
@@ -62,7 +64,7 @@ impl Servers {
             install::programs(env::var_os(POSTGRES_URL).is_none(), env::var_os(REDIS_URL).is_none())?;
         let mut environment = Vec::new();
         let mut running = Vec::new();
-        if let Some(bin) = &programs.postgres {
+        if let Some(bin) = programs.postgres.as_ref().filter(|_| env::var_os(POSTGRES_URL).is_none()) {
             let (server, url) = postgres::start(bin, folder.path())?;
             running.push(server);
             environment.push((POSTGRES_SUPERUSER_URL, url.replacen("//guardian@", "//postgres@", 1).into()));
@@ -72,6 +74,13 @@ impl Servers {
             let (server, url) = redis::start(program, folder.path())?;
             running.push(server);
             environment.push((REDIS_URL, url.into()));
+        }
+        match (env::var_os(POSTGRES_BIN), programs.postgres) {
+            (Some(_), _) => {}
+            (None, Some(bin)) => environment.push((POSTGRES_BIN, bin.into())),
+            (None, None) => {
+                eprintln!("servers: no postgres here; tests that restart a Postgres of their own will fail");
+            }
         }
         match (env::var_os(REDIS_SERVER), programs.redis) {
             (Some(_), _) => {}

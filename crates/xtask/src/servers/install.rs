@@ -31,7 +31,7 @@ apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $@ >/d
 /// Where the programs are.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Programs {
-    /// The folder with `initdb` and `postgres`; `None` when no Postgres is to be started.
+    /// The folder with `initdb` and `postgres`; `None` only when no Postgres is to be started.
     pub(super) postgres: Option<PathBuf>,
     /// `redis-server`; `None` only when no Redis is to be started.
     pub(super) redis: Option<PathBuf>,
@@ -40,8 +40,8 @@ pub(super) struct Programs {
 /// Finds the programs of the servers that are needed, after installing them if need be.
 pub(super) fn programs(needs_postgres: bool, needs_redis: bool) -> Result<Programs> {
     let look = || Programs {
-        postgres: if needs_postgres { find_postgres() } else { None },
-        // Tests that restart a Redis of their own want the program even when a Redis is given.
+        // Tests that restart a server of their own want its program even when a server is given.
+        postgres: find_postgres(),
         redis: process::find("redis-server"),
     };
     let found = look();
