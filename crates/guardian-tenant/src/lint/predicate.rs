@@ -184,7 +184,7 @@ fn value(tokens: &[Token], depth: usize) -> (&[Token], bool) {
     if let [first, arguments @ ..] = tokens
         && (first.is("nullif") || first.is("coalesce"))
         && let [inside, other] = split(bare(arguments), ",").as_slice()
-        && matches!(value(other, depth + 1).0, [Token::Text(_)] | [Token::Word(_)])
+        && matches!(value(other, depth + 1).0, [Token::Text(_) | Token::Word(_)])
         && value(other, depth + 1).0.iter().all(|token| !matches!(token, Token::Word(word) if word != "null"))
     {
         // `COALESCE(setting, 'acme')` would be a tenant by default.
