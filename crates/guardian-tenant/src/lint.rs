@@ -179,6 +179,8 @@ struct View<'a> {
     by_oid: BTreeMap<i64, &'a Relation>,
     /// The functions that return the transaction's tenant.
     functions: Vec<String>,
+    /// The functions that do nothing but raise an error.
+    raisers: Vec<String>,
 }
 
 impl<'a> View<'a> {
@@ -193,6 +195,7 @@ impl<'a> View<'a> {
             reach: BTreeSet::new(),
             by_oid: catalog.relations.iter().map(|relation| (relation.oid, relation)).collect(),
             functions: Vec::new(),
+            raisers: Vec::new(),
             application,
         };
         view.reach = view.application.iter().flat_map(|role| view.becomes(role)).collect();
@@ -200,6 +203,11 @@ impl<'a> View<'a> {
         let functions = catalog.functions.iter().filter(|function| {
             function.arguments.is_empty() && !function.definer && function.source.contains(&asks)
         });
+        let raisers = catalog.functions.iter().filter(|function| {
+            let body = function.source.trim().strip_prefix("BEGIN").map(str::trim_start).unwrap_or_default();
+            function.arguments.is_empty() && body.starts_with("RAISE EXCEPTION") && !body.contains("RETURN")
+        });
+        view.raisers = raisers.map(|function| function.name.clone()).collect();
         view.functions = functions.map(|function| function.name.clone()).collect();
         view
     }
@@ -222,7 +230,12 @@ impl<'a> View<'a> {
     }
 
     fn known(&self) -> Known<'_> {
-        Known { column: &self.lint.column, setting: SETTING, functions: &self.functions }
+        Known {
+            column: &self.lint.column,
+            setting: SETTING,
+            functions: &self.functions,
+            raisers: &self.raisers,
+        }
     }
 
     fn looks_at(&self, schema: &str) -> bool {

@@ -25,6 +25,8 @@ pub(super) struct Known<'a> {
     pub(super) setting: &'a str,
     /// Names of functions without arguments that return the setting.
     pub(super) functions: &'a [String],
+    /// Names of functions without arguments that do nothing but raise an error.
+    pub(super) raisers: &'a [String],
 }
 
 /// What `guardian_sql` sets in a transaction that crosses tenants with leave.
@@ -269,7 +271,37 @@ impl Known<'_> {
         }
     }
 
+    /// Whether the tokens are `CASE WHEN setting <> '' THEN setting ELSE raise() END`.
+    fn is_strict(&self, tokens: &[Token]) -> bool {
+        let [case, when, inside @ .., end] = tokens else { return false };
+        let pair = |tokens, separator| {
+            let pieces = split(tokens, separator);
+            if let [left, right] = pieces.as_slice() { Some((*left, *right)) } else { None }
+        };
+        let Some((condition, rest)) = pair(inside, "then") else { return false };
+        let (Some((setting, raise)), Some((left, right))) = (pair(rest, "else"), pair(bare(condition), "<>"))
+        else {
+            return false;
+        };
+        let raises = match raise {
+            [name, open, close] | [_, _, name, open, close] => {
+                open.is("(") && close.is(")") && self.raisers.iter().any(|known| name.name() == Some(known))
+            }
+            _ => false,
+        };
+        case.is("case")
+            && when.is("when")
+            && end.is("end")
+            && raises
+            && matches!(value(right, 0).0, [Token::Text(text)] if text.is_empty())
+            && self.reads(value(left, 0).0, self.setting)
+            && self.reads(value(setting, 0).0, self.setting)
+    }
+
     fn is_tenant(&self, tokens: &[Token]) -> bool {
+        if self.is_strict(tokens) {
+            return true;
+        }
         let tokens = match tokens {
             [schema, dot, rest @ ..] if schema.name().is_some() && dot.is(".") => rest,
             tokens => tokens,
@@ -315,11 +347,14 @@ mod tests {
     use super::*;
 
     fn test(expression: &str) -> Test {
-        let functions = ["current_tenant".to_owned()];
-        classify(
-            expression,
-            &Known { column: "tenant_id", setting: "guardian.tenant", functions: &functions },
-        )
+        let (functions, raisers) = (["current_tenant".to_owned()], ["no_tenant".to_owned()]);
+        let known = Known {
+            column: "tenant_id",
+            setting: "guardian.tenant",
+            functions: &functions,
+            raisers: &raisers,
+        };
+        classify(expression, &known)
     }
 
     #[test]
@@ -334,6 +369,10 @@ mod tests {
             "((tenant_id = current_tenant()) AND (deleted = false))",
             "(current_setting('guardian.tenant'::text) = tenant_id)",
             "(\"guardian\".\"current_tenant\"() = d.tenant_id)",
+            "(tenant_id = CASE WHEN (current_setting('guardian.tenant'::text, true) <> ''::text) THEN \
+             current_setting('guardian.tenant'::text, true) ELSE guardian.no_tenant() END)",
+            "(tenant_id = (CASE WHEN (current_setting('guardian.tenant'::text, true) <> ''::text) THEN \
+             current_setting('guardian.tenant'::text, true) ELSE no_tenant() END)::uuid)",
         ] {
             assert_eq!(test(expression), Test::Tenant, "{expression}");
         }
@@ -363,6 +402,16 @@ mod tests {
             ),
             ("(tenant_id = ( SELECT current_tenant() AS t FROM other))", Test::Other),
             ("((tenant_id)::text = current_setting('guardian.tenant'::text))", Test::TenantCast),
+            (
+                "(tenant_id = CASE WHEN (current_setting('guardian.tenant'::text, true) <> ''::text) THEN \
+                 current_setting('guardian.tenant'::text, true) ELSE tenant_id END)",
+                Test::Other,
+            ),
+            (
+                "(tenant_id = CASE WHEN (current_setting('guardian.tenant'::text, true) <> 'x'::text) THEN \
+                 tenant_id ELSE no_tenant() END)",
+                Test::Other,
+            ),
             ("", Test::Other),
             (")(", Test::Other),
         ] {

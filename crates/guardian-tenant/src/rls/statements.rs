@@ -177,7 +177,7 @@ impl Rls {
 
     /// The statements around one table, whose name is quoted.
     fn policies(&self, table: &str) -> Vec<String> {
-        let predicate = format!("{} = {}", self.column.quoted(), self.current_tenant());
+        let predicate = format!("{} = {}", self.column.quoted(), self.policy_tenant());
         let mut statements = vec![
             format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"),
             format!("ALTER TABLE {table} FORCE ROW LEVEL SECURITY"),

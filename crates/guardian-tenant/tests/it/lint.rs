@@ -77,7 +77,7 @@ impl Ground {
     async fn codes(&self, schema: &str, role: &str) -> BTreeSet<Code> {
         let lint = Lint::new().application_role(role).schema(schema);
         let report = lint.check_database(self.fresh.database(), &unscoped()).await.unwrap();
-        let codes: BTreeSet<_> = report.findings().iter().map(|finding| finding.code()).collect();
+        let codes: BTreeSet<_> = report.findings().iter().map(guardian_tenant::lint::Finding::code).collect();
         assert_eq!(report.coverage().is_complete(), codes.is_empty());
         assert_eq!(report.coverage().percent() == 100, codes.is_empty());
         codes
@@ -201,7 +201,7 @@ mod sqlite {
         let fresh = Kind::SqliteMemory.open(&[&Migrations::new("corpus", steps)]).await.unwrap();
         let lint = Lint::new().allow(Code::TenantColumnMissing, "corpus_migrations", "it is the test's own");
         let report = lint.check_database(fresh.database(), &unscoped()).await.unwrap();
-        report.findings().iter().map(|finding| finding.code()).collect()
+        report.findings().iter().map(guardian_tenant::lint::Finding::code).collect()
     }
 
     const DEALS: &str =
