@@ -55,7 +55,7 @@ fn main() {
             name,
             *turn,
             [&mut |runtime, turn| runtime.block_on(ground.run(&ours, *kind, turn)), &mut |runtime, turn| {
-                runtime.block_on(ground.run(&theirs, *kind, turn))
+                runtime.block_on(ground.run(&theirs, *kind, turn));
             }],
         );
     }

@@ -200,8 +200,8 @@ impl Rls {
         format!("{}.{}()", self.schema.quoted(), quote_name(self.kind.function()))
     }
 
-    /// The tenant in a policy: what [`Self::current_tenant`] gives, spelt out, for a function in PL/pgSQL costs a point query
-    /// a twentieth of its time. The other branch is only called when it is needed.
+    /// The tenant in a policy: what [`Self::current_tenant`] gives, spelt out, because a function in PL/pgSQL costs
+    /// microseconds a call and may be called for each row. The other branch is only called when it is needed.
     fn policy_tenant(&self) -> String {
         let setting = format!("pg_catalog.current_setting('{SETTING}', true)");
         let value = if self.strict {

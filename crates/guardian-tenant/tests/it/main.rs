@@ -20,3 +20,5 @@ mod registry;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod rls;
+#[cfg(test)]
+mod texts;
