@@ -333,7 +333,14 @@ async fn drain(
             Part::Row(found) => {
                 row(found).map_err(|why| fault::own(StoreErrorKind::Internal, dialect, why))?;
             }
-            Part::Done(count) => changed += count,
+            Part::Done(count) => {
+                changed += count;
+                // There is one statement, and what SQLite had to say about it is said. Waiting for the thread behind it
+                // to say that it is done as well would be one more wake-up.
+                if dialect == Dialect::Sqlite {
+                    break;
+                }
+            }
         }
     }
     Ok(changed)

@@ -8,7 +8,7 @@
 //!
 //! const MIGRATIONS: Migrations = Migrations::new("t", &[Migration::same(1, "t", "CREATE TABLE t (tenant_id TEXT NOT NULL)")]);
 //!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! for kind in testkit::Kind::all() {
 //!     let fresh = kind.open(&[&MIGRATIONS]).await?;
 //!     let tx = fresh.database().begin(&Scope::system(TenantId::new("acme")?)).await?;

@@ -46,7 +46,7 @@ async fn a_url_that_is_none_is_told() {
         ("postgres://user@host:70000/db", "the port is not"),
         ("postgres://user@[::1/db", "no closing `]`"),
         ("postgres://user@host/db?sslmode=maybe", "`sslmode` is one of"),
-        ("postgres://user@host/db?passfile=x", "unknown setting `passfile`"),
+        ("postgres://user@host/db?passfile=x", "unknown setting; expected one of `sslmode`"),
     ] {
         let error = Database::open(url).await.unwrap_err().to_string();
         assert!(error.starts_with("invalid database url `") && error.contains(why), "{url}: {error}");
@@ -72,6 +72,7 @@ async fn a_password_is_never_shown() {
         "postgres://ann:s3cret",
         "postgres://ann:s3cret?x=y",
         "postgres://ann:s3cret?x@y/db",
+        "postgres://ann:p@h/d?s3cret@127.0.0.1/db",
         "postgres://ann@127.0.0.1/db?password=s3cret",
         "postgres://ann:s3cret@127.0.0.1/db?sslmode=s3cret",
     ] {
