@@ -15,3 +15,7 @@ pub use guardian_ratelimit as ratelimit;
 /// SQL: databases, tenant-bound transactions, migrations, leases.
 #[cfg(feature = "sql")]
 pub use guardian_sql as sql;
+
+/// Tenants: the registry, row-level security, the lint.
+#[cfg(feature = "tenant")]
+pub use guardian_tenant as tenant;

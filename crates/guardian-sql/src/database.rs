@@ -38,6 +38,8 @@ struct Shared {
     events: Arc<dyn EventSink>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    #[cfg(feature = "testkit")]
+    interceptor: Option<Arc<dyn crate::testkit::Interceptor>>,
 }
 
 /// What a transaction is for, which says how it begins.
@@ -113,6 +115,8 @@ impl Database {
             events: Arc::new(NullSink),
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
+            #[cfg(feature = "testkit")]
+            interceptor: None,
         })))
     }
 
@@ -130,6 +134,11 @@ impl Database {
             ids: Arc::new(ids),
             ..(*self.0).clone()
         }))
+    }
+
+    #[cfg(feature = "testkit")]
+    pub(crate) fn intercepted(&self, interceptor: Arc<dyn crate::testkit::Interceptor>) -> Self {
+        Self(Arc::new(Shared { interceptor: Some(interceptor), ..(*self.0).clone() }))
     }
 
     /// Which database it is.
@@ -232,6 +241,8 @@ impl Database {
         let shared = &self.0;
         let mut session =
             Session::new(lease, shared.dialect, shared.handle.clone(), shared.config.statement_timeout);
+        #[cfg(feature = "testkit")]
+        session.interceptor.clone_from(&shared.interceptor);
         if matches!(purpose, Purpose::Migration(_)) {
             session.set_limit(shared.config.migration_timeout);
         }
@@ -269,6 +280,8 @@ impl Database {
             Purpose::Maintenance => ("BEGIN READ ONLY", None, config.statement_timeout),
             Purpose::Migration(_) => ("BEGIN", None, config.migration_timeout),
         };
+        #[cfg(feature = "testkit")]
+        let tenant = tenant.filter(|_| self.0.interceptor.as_ref().is_none_or(|test| test.sets_tenant()));
         let mut sql = Sql::builder(begin);
         sql.push("; SELECT set_config('guardian.tenant', ");
         sql.text(tenant.map_or("", |scope| scope.tenant().as_str())).push(", true), set_config('statement_timeout', ");

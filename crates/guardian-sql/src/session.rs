@@ -28,6 +28,8 @@ pub(crate) struct Session {
     handle: Handle,
     /// For a statement, as this side measures it.
     limit: Duration,
+    #[cfg(feature = "testkit")]
+    pub(crate) interceptor: Option<std::sync::Arc<dyn crate::testkit::Interceptor>>,
     failed: bool,
     /// A statement is on its way; stays so when its future is dropped.
     in_flight: bool,
@@ -50,6 +52,8 @@ impl Session {
             dialect,
             handle,
             limit,
+            #[cfg(feature = "testkit")]
+            interceptor: None,
             failed: false,
             in_flight: false,
             depth: 0,
@@ -131,6 +135,19 @@ impl Session {
         Ok(())
     }
 
+    /// The statement as the tests' interceptor wants it.
+    #[cfg(feature = "testkit")]
+    pub(crate) fn rewritten(&self, sql: &Sql) -> Sql {
+        let changed = self.interceptor.as_ref().and_then(|interceptor| interceptor.statement(sql.as_str()));
+        changed.map_or_else(|| sql.clone(), |text| Sql::for_a_test(&text))
+    }
+
+    /// Without the test kit a statement is what it is.
+    #[cfg(not(feature = "testkit"))]
+    pub(crate) fn rewritten<'s>(&self, sql: &'s Sql) -> &'s Sql {
+        sql
+    }
+
     /// Looks a statement over before it is sent.
     pub(crate) fn inspect<'s>(&self, sql: &'s Sql, params: usize) -> Result<Shape<'s>, StoreError> {
         let refuse = |kind, why: String| {
@@ -156,6 +173,19 @@ impl Session {
 
     /// Runs one statement to its end; `row` sees each row and says whether it is welcome.
     pub(crate) async fn run(
+        &mut self,
+        sql: &Sql,
+        params: &[Param<'_>],
+        kept: bool,
+        row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
+    ) -> Result<u64, StoreError> {
+        #[cfg(feature = "testkit")]
+        let sql = &self.rewritten(sql);
+        self.run_as_it_is(sql, params, kept, row).await
+    }
+
+    /// The same of a statement that was rewritten already.
+    pub(crate) async fn run_as_it_is(
         &mut self,
         sql: &Sql,
         params: &[Param<'_>],

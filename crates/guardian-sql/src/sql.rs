@@ -39,6 +39,12 @@ impl Sql {
         }
     }
 
+    /// A statement that a test broke on purpose.
+    #[cfg(all(feature = "testkit", any(feature = "sqlite", feature = "postgres")))]
+    pub(crate) fn for_a_test(text: &str) -> Self {
+        Self(Text::Built(text.into()))
+    }
+
     /// As the driver takes it.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn to_driver(&self) -> sqlx::SqlStr {

@@ -27,6 +27,7 @@ impl<'t> RowStream<'t> {
         sql: Sql,
         params: &[Param<'_>],
     ) -> Result<Self, StoreError> {
+        let sql = session.rewritten(&sql).clone();
         session.ready().await?;
         let verb = session.inspect(&sql, params.len())?.verb;
         if !["SELECT", "WITH", "VALUES"].iter().any(|query| query.eq_ignore_ascii_case(verb)) {
@@ -46,7 +47,7 @@ impl<'t> RowStream<'t> {
         fetch.number(BATCH).push(" FROM guardian_cursor_").number(number);
         let mut close = Sql::builder("CLOSE guardian_cursor_");
         close.number(number);
-        session.run(&declare.finish(), params, false, &mut |_| Ok(())).await?;
+        session.run_as_it_is(&declare.finish(), params, false, &mut |_| Ok(())).await?;
         let rows = Vec::new().into_iter();
         Ok(Self(Kind::Cursor { session, fetch: fetch.finish(), close: close.finish(), rows, done: false }))
     }

@@ -26,6 +26,10 @@
 
 use std::fmt;
 
+mod interceptor;
+
+pub use interceptor::Interceptor;
+
 use crate::{Database, DatabaseConfig, Error, Migrations};
 
 /// The sorts of database that a store must work on.

@@ -23,6 +23,9 @@ use crate::{interrupt, process};
 
 /// Where the tests find Postgres.
 const POSTGRES_URL: &str = "GUARDIAN_TEST_POSTGRES_URL";
+/// The same as its superuser, for tests that have to make what only a superuser can, such as a role that passes by
+/// row-level security.
+const POSTGRES_SUPERUSER_URL: &str = "GUARDIAN_TEST_POSTGRES_SUPERUSER_URL";
 /// The folder of the programs with which tests that kill a Postgres start their own.
 const POSTGRES_BIN: &str = "GUARDIAN_TEST_POSTGRES_BIN";
 /// Where the tests find Redis.
@@ -64,6 +67,7 @@ impl Servers {
         if let Some(bin) = programs.postgres.as_ref().filter(|_| env::var_os(POSTGRES_URL).is_none()) {
             let (server, url) = postgres::start(bin, folder.path())?;
             running.push(server);
+            environment.push((POSTGRES_SUPERUSER_URL, url.replacen("//guardian@", "//postgres@", 1).into()));
             environment.push((POSTGRES_URL, url.into()));
         }
         if let Some(program) = programs.redis.as_ref().filter(|_| env::var_os(REDIS_URL).is_none()) {
