@@ -41,9 +41,8 @@ pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
         natives: Vec::new(),
         hosts: Vec::new(),
         chains: 0,
-        caches: 0,
+        slots: 0,
         stack: 0,
-        shared_variables: false,
         checked,
     };
     let mut compiler = Compiler {
@@ -238,7 +237,7 @@ impl Compiler<'_> {
         match self.program.checked.role(id) {
             Role::Local(slot) => {
                 let coercion = self.program.checked.coercion(id);
-                self.path(id, Path { start: Start::Local(slot), keys: Vec::new(), coercion, cache: None });
+                self.path(id, Path { start: Start::Local(slot), keys: Vec::new(), coercion, slot: 0, cache: None });
             }
             Role::TypeName(at) => {
                 let name = self.program.checked.type_names.get(at as usize).cloned().unwrap_or_default();
@@ -246,7 +245,7 @@ impl Compiler<'_> {
             }
             Role::Global(at) => {
                 let coercion = self.program.checked.coercion(id);
-                self.path(id, Path { start: Start::Variable(at), keys: Vec::new(), coercion, cache: None });
+                self.path(id, Path { start: Start::Variable(at), keys: Vec::new(), coercion, slot: 0, cache: None });
             }
             _ => {
                 self.constant(id, Value::Null);
@@ -700,8 +699,16 @@ impl Compiler<'_> {
     }
 }
 
-/// Gives paths that occur more than once a place for their value, and variables of several paths one for theirs.
+/// Gives every variable a place for its value, and every path that occurs more than once one for its.
 fn share_paths(program: &mut Program) {
+    let locals = program.checked.locals;
+    for path in &mut program.paths {
+        path.slot = match path.start {
+            Start::Variable(at) => locals + at,
+            Start::Local(slot) => slot,
+        };
+    }
+    program.slots = locals + count(program.checked.variables.len());
     if program.paths.len() < 2 {
         return;
     }
@@ -711,32 +718,30 @@ fn share_paths(program: &mut Program) {
         let Start::Variable(variable) = path.start else { return None };
         Some((variable, path.keys.as_slice(), path.coercion as u8))
     };
-    order.sort_by(|a, b| key(a).cmp(&key(b)));
+    order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
     let mut caches = Vec::new();
-    let mut group = 0;
-    let mut shared = false;
+    let mut next = program.slots;
+    let mut open = false;
     for pair in order.windows(2) {
         let [a, b] = pair else { continue };
-        let (left, right) = (key(a), key(b));
-        if let (Some(left), Some(right)) = (left, right) {
-            shared |= left.0 == right.0;
-            if left == right {
-                if caches.last() != Some(&(*a, group)) {
-                    caches.push((*a, group));
-                }
-                caches.push((*b, group));
-                continue;
+        // A variable alone is kept anyway.
+        let same = key(a).is_some_and(|(_, keys, _)| !keys.is_empty()) && key(a) == key(b);
+        if same {
+            if !open {
+                caches.push((*a, next));
             }
+            caches.push((*b, next));
+        } else if open {
+            next += 1;
         }
-        group += u32::from(caches.last().is_some_and(|(_, last)| *last == group));
+        open = same;
     }
-    for (at, cache) in &caches {
-        if let Some(path) = program.paths.get_mut(*at as usize) {
-            path.cache = Some(*cache);
+    program.slots = next + u32::from(open);
+    for (at, cache) in caches {
+        if let Some(path) = program.paths.get_mut(at as usize) {
+            path.cache = Some(cache);
         }
     }
-    program.caches = caches.last().map_or(0, |(_, last)| last + 1);
-    program.shared_variables = shared;
 }
 
 /// The comparison with its sides exchanged.

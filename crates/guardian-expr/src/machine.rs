@@ -27,9 +27,8 @@ pub(crate) struct Machine<'a, 'b> {
     program: &'a Program,
     variables: &'a dyn Lookup,
     stack: Vec<Value<'a>>,
-    locals: Vec<Slot<'a>>,
-    caches: Vec<Slot<'a>>,
-    globals: Vec<Slot<'a>>,
+    /// The variables of macros, those of the event, and the paths that occur more than once.
+    slots: Vec<Slot<'a>>,
     loops: Vec<LoopState<'a>>,
     pending: Vec<Option<EvalError>>,
     context: Context<'b>,
@@ -52,21 +51,21 @@ fn corrupt() -> EvalError {
     EvalError::new(ErrorKind::InvalidArgument, "the program is damaged")
 }
 
-fn filled<'a>(count: u32) -> Vec<Slot<'a>> {
-    vec![Slot::Empty; count as usize]
-}
-
 impl<'a, 'b> Machine<'a, 'b> {
+    #[inline]
     pub(crate) fn new(program: &'a Program, variables: &'a dyn Lookup, budget: Budget<'b>) -> Self {
-        let globals = if program.shared_variables { program.checked.variables.len() } else { 0 };
+        let mut slots = Vec::new();
+        slots.resize_with(program.slots as usize, Slot::default);
+        let mut loops = Vec::new();
+        if !program.loops.is_empty() {
+            loops.resize_with(program.loops.len(), LoopState::default);
+        }
         Self {
             program,
             variables,
             stack: Vec::with_capacity(program.stack as usize),
-            locals: filled(program.checked.locals),
-            caches: filled(program.caches),
-            globals: filled(crate::ast::count(globals)),
-            loops: program.loops.iter().map(|_| LoopState::default()).collect(),
+            slots,
+            loops,
             pending: Vec::new(),
             context: Context::new(budget),
             trace: Vec::new(),
@@ -74,7 +73,7 @@ impl<'a, 'b> Machine<'a, 'b> {
     }
 
     pub(crate) fn traced(mut self) -> Self {
-        self.trace = filled(crate::ast::count(self.program.checked.ast.nodes.len()));
+        self.trace.resize_with(self.program.checked.ast.nodes.len(), Slot::default);
         self
     }
 
@@ -118,7 +117,7 @@ impl<'a, 'b> Machine<'a, 'b> {
         match handler.keep {
             Keep::Chain(chain) => self.keep(chain, error),
             Keep::Local(slot) => {
-                if let Some(place) = self.locals.get_mut(slot as usize) {
+                if let Some(place) = self.slots.get_mut(slot as usize) {
                     *place = Slot::Failed(error);
                 }
             }
@@ -175,7 +174,7 @@ impl<'a, 'b> Machine<'a, 'b> {
                     let program = self.program;
                     let right = program.constants.get(constant as usize).ok_or_else(corrupt)?;
                     let holds = self.compare(op, &left, right)?;
-                    self.stack.push(Value::Bool(holds));
+                    next = self.decide(code, holds, next)?;
                 }
                 Op::And { chain, end } => match self.pop()? {
                     Value::Bool(true) => {}
@@ -204,12 +203,12 @@ impl<'a, 'b> Machine<'a, 'b> {
                     let program = self.program;
                     let right = program.constants.get(constant as usize).ok_or_else(corrupt)?;
                     let holds = self.compare(op, &left, right)?;
-                    self.stack.push(Value::Bool(holds));
+                    next = self.decide(code, holds, next)?;
                 }
                 Op::PathInSet { path, set } => {
                     let value = self.path(path)?;
                     let found = self.in_set(&value, set)?;
-                    self.stack.push(Value::Bool(found));
+                    next = self.decide(code, found, next)?;
                 }
                 Op::InSet(set) => {
                     let value = self.pop()?;
@@ -246,7 +245,7 @@ impl<'a, 'b> Machine<'a, 'b> {
                     self.stack.push(coerced(value, coercion));
                 }
                 Op::Not => match self.pop()? {
-                    Value::Bool(value) => self.stack.push(Value::Bool(!value)),
+                    Value::Bool(value) => next = self.decide(code, !value, next)?,
                     other => return Err(not_bool(&other)),
                 },
                 Op::Negate => {
@@ -288,13 +287,13 @@ impl<'a, 'b> Machine<'a, 'b> {
                 Op::LoopEnd(at) => self.loop_end(at)?,
                 Op::Store(slot) => {
                     let value = self.pop()?;
-                    if let Some(place) = self.locals.get_mut(slot as usize) {
+                    if let Some(place) = self.slots.get_mut(slot as usize) {
                         *place = Slot::Full(value);
                     }
                 }
                 Op::OpenOptional { slot, end } => match self.pop()? {
                     Value::Optional(Some(inner)) => {
-                        if let Some(place) = self.locals.get_mut(slot as usize) {
+                        if let Some(place) = self.slots.get_mut(slot as usize) {
                             *place = Slot::Full((*inner).clone());
                         }
                     }
@@ -336,9 +335,32 @@ impl<'a, 'b> Machine<'a, 'b> {
         Ok(())
     }
 
+    /// Gives a truth value to the next instruction, or to the stack if it is none that takes one at once.
+    #[inline]
+    fn decide(&mut self, code: &[Op], holds: bool, next: usize) -> Result<usize, EvalError> {
+        match code.get(next) {
+            Some(Op::And { chain, end }) if !holds => {
+                self.forget(*chain);
+                self.stack.push(Value::Bool(false));
+                Ok(*end as usize)
+            }
+            Some(Op::Or { chain, end }) if holds => {
+                self.forget(*chain);
+                self.stack.push(Value::Bool(true));
+                Ok(*end as usize)
+            }
+            Some(Op::And { .. } | Op::Or { .. }) => Ok(next + 1),
+            Some(Op::LoopStep(at)) => self.loop_decide(*at, holds, next),
+            _ => {
+                self.stack.push(Value::Bool(holds));
+                Ok(next)
+            }
+        }
+    }
+
     #[inline]
     fn local(&self, slot: u32) -> Result<Value<'a>, EvalError> {
-        match self.locals.get(slot as usize) {
+        match self.slots.get(slot as usize) {
             Some(Slot::Full(value)) => Ok(value.clone()),
             Some(Slot::Failed(error)) => Err(error.clone()),
             _ => Err(corrupt()),
@@ -350,51 +372,77 @@ impl<'a, 'b> Machine<'a, 'b> {
         let program = self.program;
         let path = program.paths.get(at as usize).ok_or_else(corrupt)?;
         self.context.charge(path.keys.len() as u64)?;
-        if let Some(cache) = path.cache {
-            if let Some(Slot::Full(value)) = self.caches.get(cache as usize) {
-                return Ok(value.clone());
-            }
-            let value = self.walk(path)?;
-            if let Some(place) = self.caches.get_mut(cache as usize) {
-                *place = Slot::Full(value.clone());
-            }
-            return Ok(value);
+        let Some(cache) = path.cache else { return self.walk(path) };
+        if let Some(Slot::Full(value)) = self.slots.get(cache as usize) {
+            return Ok(value.clone());
         }
-        self.walk(path)
+        let value = self.walk(path)?;
+        if let Some(place) = self.slots.get_mut(cache as usize) {
+            *place = Slot::Full(value.clone());
+        }
+        Ok(value)
     }
 
-    fn walk(&mut self, path: &Path) -> Result<Value<'a>, EvalError> {
-        let mut value = match path.start {
-            Start::Variable(at) => self.variable(at)?,
-            Start::Local(slot) => self.local(slot)?,
-        };
-        let program = self.program;
-        for key in &path.keys {
-            value = match value {
-                Value::Map(Map(Entries::Json(members))) => {
-                    let key = program.key(*key);
-                    match members.get(key) {
-                        Some(member) => Value::from(member),
-                        None => return Err(no_key(key)),
-                    }
-                }
-                other => self.select(other, *key)?,
+    /// Follows a path. JSON is followed from object to object without making values of them.
+    #[inline]
+    fn walk(&mut self, path: &'a Path) -> Result<Value<'a>, EvalError> {
+        let slot = path.slot as usize;
+        if let Start::Variable(at) = path.start
+            && !matches!(self.slots.get(slot), Some(Slot::Full(_)))
+        {
+            self.fill(at, slot)?;
+        }
+        let Some((last, inner)) = path.keys.split_last() else {
+            return match self.slots.get(slot) {
+                Some(Slot::Full(value)) => Ok(coerced(value.clone(), path.coercion)),
+                Some(Slot::Failed(error)) => Err(error.clone()),
+                _ => Err(corrupt()),
             };
+        };
+        let Some(Slot::Full(Value::Map(Map(Entries::Json(members))))) = self.slots.get(slot) else {
+            return self.walk_values(path);
+        };
+        let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
+        let program = self.program;
+        for (step, key) in inner.iter().enumerate() {
+            let key = program.key(*key);
+            match members.get(key) {
+                Some(serde_json::Value::Object(next)) => members = next,
+                Some(other) => {
+                    let next = path.keys.get(step + 1).map_or("", |key| program.key(*key));
+                    return Err(no_fields(&Value::from(other), next));
+                }
+                None => return Err(no_key(key)),
+            }
+        }
+        let key = program.key(*last);
+        match members.get(key) {
+            Some(value) => Ok(coerced(Value::from(value), path.coercion)),
+            None => Err(no_key(key)),
+        }
+    }
+
+    fn walk_values(&mut self, path: &Path) -> Result<Value<'a>, EvalError> {
+        let mut value = match self.slots.get(path.slot as usize) {
+            Some(Slot::Full(value)) => value.clone(),
+            Some(Slot::Failed(error)) => return Err(error.clone()),
+            _ => return Err(corrupt()),
+        };
+        for key in &path.keys {
+            value = self.select(value, *key)?;
         }
         Ok(coerced(value, path.coercion))
     }
 
-    fn variable(&mut self, at: u32) -> Result<Value<'a>, EvalError> {
-        if let Some(Slot::Full(value)) = self.globals.get(at as usize) {
-            return Ok(value.clone());
-        }
+    /// Looks a variable up, once in an evaluation.
+    fn fill(&mut self, at: u32, slot: usize) -> Result<(), EvalError> {
         let program = self.program;
         let name = program.checked.variables.get(at as usize).map_or("", String::as_str);
         let value = self.lookup(name)?;
-        if let Some(place) = self.globals.get_mut(at as usize) {
-            *place = Slot::Full(value.clone());
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Slot::Full(value);
         }
-        Ok(value)
+        Ok(())
     }
 
     fn lookup(&self, name: &str) -> Result<Value<'a>, EvalError> {

@@ -119,6 +119,8 @@ pub(crate) struct Path {
     pub(crate) start: Start,
     pub(crate) keys: Vec<u32>,
     pub(crate) coercion: Coercion,
+    /// Where what it begins with is kept.
+    pub(crate) slot: u32,
     /// Where its value is kept, if the expression has the path more than once.
     pub(crate) cache: Option<u32>,
 }
@@ -190,10 +192,8 @@ pub struct Program {
     pub(crate) natives: Vec<(Native, &'static str)>,
     pub(crate) hosts: Vec<(String, Vec<Arc<HostFunction>>)>,
     pub(crate) chains: u32,
-    pub(crate) caches: u32,
+    pub(crate) slots: u32,
     pub(crate) stack: u32,
-    /// The variables that are looked up more than once.
-    pub(crate) shared_variables: bool,
 }
 
 impl fmt::Debug for Program {
@@ -258,6 +258,11 @@ impl Program {
     /// The value within a budget, and what it cost.
     #[must_use]
     pub fn run<'a>(&'a self, variables: &'a dyn Lookup, budget: Budget<'_>) -> Outcome<'a> {
+        if let ([Op::Constant(_)], Some(Value::Bool(value))) = (self.code.as_slice(), self.constants.last())
+            && budget.cost > 0
+        {
+            return Outcome { value: Ok(Value::Bool(*value)), cost: 1 };
+        }
         let mut machine = Machine::new(self, variables, budget);
         let value = machine.run();
         Outcome { value, cost: machine.used() }

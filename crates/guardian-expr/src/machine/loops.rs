@@ -27,6 +27,7 @@ enum Range<'a> {
 }
 
 impl<'a> Machine<'a, '_> {
+    #[inline]
     fn info(&self, at: u32) -> Result<Loop, EvalError> {
         self.program.loops.get(at as usize).copied().ok_or_else(corrupt)
     }
@@ -93,7 +94,7 @@ impl<'a> Machine<'a, '_> {
 
     #[inline]
     fn store(&mut self, slot: usize, value: Value<'a>) {
-        if let Some(place) = self.locals.get_mut(slot) {
+        if let Some(place) = self.slots.get_mut(slot) {
             *place = Slot::Full(value);
         }
     }
@@ -105,6 +106,17 @@ impl<'a> Machine<'a, '_> {
             Value::Bool(false) => Ok(info.next as usize),
             other => Err(not_bool(&other)),
         }
+    }
+
+    /// Takes what the body decided of an element, and goes to the next one where that is all.
+    #[inline]
+    pub(super) fn loop_decide(&mut self, at: u32, holds: bool, step: usize) -> Result<usize, EvalError> {
+        let info = self.info(at)?;
+        if absorbs(info.kind) && holds == (info.kind == Comprehension::All) {
+            return Ok(info.next as usize);
+        }
+        self.stack.push(Value::Bool(holds));
+        Ok(step)
     }
 
     /// Takes what the body made of an element.
@@ -167,7 +179,7 @@ impl<'a> Machine<'a, '_> {
                 }
             }
             Comprehension::SortBy => {
-                let element = match self.locals.get(slot) {
+                let element = match self.slots.get(slot) {
                     Some(Slot::Full(value)) => value.clone(),
                     _ => return Err(corrupt()),
                 };
