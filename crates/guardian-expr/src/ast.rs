@@ -107,16 +107,6 @@ pub(crate) enum ChainOp {
     Add,
 }
 
-impl ChainOp {
-    pub(crate) fn symbol(self) -> &'static str {
-        match self {
-            Self::And => "&&",
-            Self::Or => "||",
-            Self::Add => "+",
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SelectKind {
     /// `a.b`

@@ -23,7 +23,7 @@ pub struct Budget<'a> {
     /// Cost units: one for each step, one for each 16 bytes of text and each element that a step goes through or builds.
     /// 1,000,000 by default. The same expression costs the same on the same input everywhere.
     pub cost: u64,
-    /// Bytes of texts, lists and maps that the expression builds, all together; 16 MiB by default.
+    /// Bytes of texts, lists and maps that the expression builds, all together; 8 MiB by default.
     pub memory: u64,
     /// When to give up; looked at about every 256 cost units. None by default.
     pub deadline: Option<Instant>,
@@ -33,7 +33,7 @@ pub struct Budget<'a> {
 
 impl Default for Budget<'_> {
     fn default() -> Self {
-        Self { cost: 1_000_000, memory: 16 << 20, deadline: None, cancelled: None }
+        Self { cost: 1_000_000, memory: 8 << 20, deadline: None, cancelled: None }
     }
 }
 

@@ -29,6 +29,7 @@ struct Compiler<'e> {
 pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
     let size = checked.ast.nodes.len();
     let program = Program {
+        env: env.clone(),
         code: Vec::with_capacity(size),
         nodes: Vec::with_capacity(size),
         constants: Vec::new(),
@@ -237,7 +238,10 @@ impl Compiler<'_> {
         match self.program.checked.role(id) {
             Role::Local(slot) => {
                 let coercion = self.program.checked.coercion(id);
-                self.path(id, Path { start: Start::Local(slot), keys: Vec::new(), coercion, slot: 0, cache: None });
+                self.path(
+                    id,
+                    Path { start: Start::Local(slot), keys: Vec::new(), coercion, slot: 0, cache: None },
+                );
             }
             Role::TypeName(at) => {
                 let name = self.program.checked.type_names.get(at as usize).cloned().unwrap_or_default();
@@ -245,7 +249,10 @@ impl Compiler<'_> {
             }
             Role::Global(at) => {
                 let coercion = self.program.checked.coercion(id);
-                self.path(id, Path { start: Start::Variable(at), keys: Vec::new(), coercion, slot: 0, cache: None });
+                self.path(
+                    id,
+                    Path { start: Start::Variable(at), keys: Vec::new(), coercion, slot: 0, cache: None },
+                );
             }
             _ => {
                 self.constant(id, Value::Null);
@@ -424,7 +431,7 @@ impl Compiler<'_> {
             if let Some(values) = self.constants(&operands) {
                 let mut context =
                     Context::new(Budget::default().with_cost(FOLDING).with_memory(FOLDING * 16));
-                if let Ok(value) = native(&mut context, &values) {
+                if let Ok(value) = native(&mut context, &values).and_then(|value| context.shallow(value)) {
                     return self.replace(id, operands.len(), value);
                 }
             }

@@ -27,14 +27,29 @@ mod stdlib;
 mod time;
 mod value;
 
+mod builder;
+mod estimate;
+mod explain;
+mod format;
+#[cfg(feature = "evalexpr")]
+mod import;
+mod lint;
+mod references;
+mod table;
+
 mod error;
 
 pub use ast::{Ast, NodeId, Span};
 pub use budget::Budget;
 pub use env::{Env, EnvBuilder, HostFunction};
 pub use error::{Error, ErrorKind, EvalError, Fault};
+pub use estimate::{Estimate, Sizes};
+pub use explain::{Explanation, Part};
 pub use limits::Limits;
+pub use lint::{Lint, LintKind};
 pub use program::{Outcome, Program};
+pub use references::References;
+pub use table::{Branch, TestCase, TestReport, TestResult, TestTable};
 pub use time::{Duration, Timestamp};
 pub use types::{ExprType, Field, ObjectType, Type};
 pub use value::{Bindings, Cidr, List, Lookup, Map, Value};

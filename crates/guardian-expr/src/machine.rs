@@ -33,6 +33,14 @@ pub(crate) struct Machine<'a, 'b> {
     pending: Vec<Option<EvalError>>,
     context: Context<'b>,
     pub(crate) trace: Vec<Slot<'a>>,
+    pub(crate) seen: Vec<Seen>,
+}
+
+/// Which truth values a node had.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    pub(crate) was_true: bool,
+    pub(crate) was_false: bool,
 }
 
 #[cold]
@@ -69,11 +77,14 @@ impl<'a, 'b> Machine<'a, 'b> {
             pending: Vec::new(),
             context: Context::new(budget),
             trace: Vec::new(),
+            seen: Vec::new(),
         }
     }
 
     pub(crate) fn traced(mut self) -> Self {
-        self.trace.resize_with(self.program.checked.ast.nodes.len(), Slot::default);
+        let nodes = self.program.checked.ast.nodes.len();
+        self.trace.resize_with(nodes, Slot::default);
+        self.seen.resize_with(nodes, Seen::default);
         self
     }
 
@@ -327,6 +338,10 @@ impl<'a, 'b> Machine<'a, 'b> {
                     if let (Some(place), Some(value)) = (self.trace.get_mut(node as usize), self.stack.last())
                     {
                         *place = Slot::Full(value.clone());
+                        if let (Value::Bool(holds), Some(seen)) = (value, self.seen.get_mut(node as usize)) {
+                            seen.was_true |= holds;
+                            seen.was_false |= !holds;
+                        }
                     }
                 }
             }

@@ -178,6 +178,7 @@ pub(crate) struct Set {
 /// ```
 #[derive(Clone)]
 pub struct Program {
+    pub(crate) env: Env,
     pub(crate) checked: Checked,
     pub(crate) code: Vec<Op>,
     /// The node of each instruction.
