@@ -1,7 +1,8 @@
 //! What an evaluation may cost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+
+use guardian_core::{Clock, MonoTime};
 
 use crate::error::{ErrorKind, EvalError};
 use crate::value::{MAX_DEPTH, Value};
@@ -26,7 +27,7 @@ pub struct Budget<'a> {
     /// Bytes of texts, lists and maps that the expression builds, all together; 8 MiB by default.
     pub memory: u64,
     /// When to give up; looked at about every 256 cost units. None by default.
-    pub deadline: Option<Instant>,
+    pub deadline: Option<(&'a dyn Clock, MonoTime)>,
     /// Gives up when it becomes true; looked at as often.
     pub cancelled: Option<&'a AtomicBool>,
 }
@@ -52,10 +53,10 @@ impl<'a> Budget<'a> {
         self
     }
 
-    /// With a time to give up at.
+    /// With a time to give up at, on the clock's monotonic scale.
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+    pub fn with_deadline(mut self, clock: &'a dyn Clock, deadline: MonoTime) -> Self {
+        self.deadline = Some((clock, deadline));
         self
     }
 
@@ -119,7 +120,7 @@ impl<'a> Context<'a> {
         if self.budget.cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
             return Err(EvalError::new(ErrorKind::Cancelled, "the evaluation was cancelled"));
         }
-        if self.budget.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.budget.deadline.is_some_and(|(clock, deadline)| clock.monotonic() >= deadline) {
             return Err(EvalError::new(ErrorKind::DeadlineExceeded, "the evaluation took too long"));
         }
         Ok(())
@@ -127,17 +128,14 @@ impl<'a> Context<'a> {
 
     /// Pays for something that is about to be built: its bytes, and the cost of writing them.
     pub(crate) fn build(&mut self, bytes: u64) -> Result<(), EvalError> {
-        self.charge(bytes / 16)?;
         match self.memory.checked_sub(bytes) {
-            Some(left) => {
-                self.memory = left;
-                Ok(())
-            }
+            Some(left) => self.memory = left,
             None => {
                 let message = format!("the expression builds more than {} bytes", self.budget.memory);
-                Err(EvalError::new(ErrorKind::MemoryExceeded, message))
+                return Err(EvalError::new(ErrorKind::MemoryExceeded, message));
             }
         }
+        self.charge(bytes / 16)
     }
 
     /// Pays for a list or map of so many elements that is about to be built.

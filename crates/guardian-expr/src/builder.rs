@@ -38,10 +38,6 @@ impl Env {
     /// # Errors
     ///
     /// JSON of another form, an unknown operator, a value that an operator does not take, or nesting deeper than 60.
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "the rules are what it is from, the environment says how"
-    )]
     pub fn from_rules(&self, group: &Json) -> Result<String, Error> {
         let mut text = String::new();
         write_group(self, group, true, 0, &mut text)?;
@@ -77,11 +73,12 @@ fn write_group(env: &Env, group: &Json, root: bool, depth: usize, out: &mut Stri
         if rule.get("rules").is_some() {
             write_group(env, rule, false, depth + 1, out)?;
         } else {
-            write_rule(env, rule, out)?;
+            write_rule(env, rule, plain, out)?;
         }
     }
     match rules.len() {
-        0 => out.push_str(neutral),
+        // What a group without rules says, as no rule and no group of one says it.
+        0 => out.push_str(if neutral == "true" { "!false" } else { "!true" }),
         1 if !plain || rules.iter().any(|rule| rule.get("rules").is_some()) => {
             out.push_str(symbol);
             out.push_str(neutral);
@@ -92,7 +89,7 @@ fn write_group(env: &Env, group: &Json, root: bool, depth: usize, out: &mut Stri
     Ok(())
 }
 
-fn write_rule(env: &Env, rule: &Json, out: &mut String) -> Result<(), Error> {
+fn write_rule(env: &Env, rule: &Json, alone: bool, out: &mut String) -> Result<(), Error> {
     let members = rule.as_object().ok_or_else(|| wrong("a rule is an object"))?;
     let text = |key: &str| members.get(key).and_then(Json::as_str);
     let operator = text("operator").ok_or_else(|| wrong("a rule has an `operator`"))?;
@@ -100,9 +97,9 @@ fn write_rule(env: &Env, rule: &Json, out: &mut String) -> Result<(), Error> {
     if operator == "expression" {
         let source = value.as_str().ok_or_else(|| wrong("the value of an `expression` is a text"))?;
         let ast = env.parse(source)?;
-        if matches!(ast.node(ast.root()), Node::Bool(_)) {
+        if !alone && matches!(ast.node(ast.root()), Node::Bool(_)) {
             return Err(wrong(
-                "an `expression` is not just `true` or `false`: that is a group without rules",
+                "an `expression` beside other rules is not just `true` or `false`: that is a group without rules",
             ));
         }
         out.push('(');
@@ -211,7 +208,9 @@ fn write_value(value: &Json, depth: usize, out: &mut String) -> Result<(), Error
             out.push(']');
         }
         _ => {
-            return Err(wrong("the value of a rule is a text, a number, a boolean, `null` or a list of such"));
+            return Err(wrong(
+                "the value of a rule is a text, a number, a boolean, `null` or a list of such",
+            ));
         }
     }
     Ok(())
@@ -235,14 +234,16 @@ impl Ast {
         if depth >= MAX_DEPTH {
             return None;
         }
-        if let Node::Bool(value) = self.node(id) {
-            return Some(json!({"combinator": if value { "and" } else { "or" }, "rules": []}));
-        }
         if let Node::Unary { op: UnaryOp::Not, operand } = self.node(id) {
-            if matches!(self.node(operand), Node::Unary { .. }) {
+            if let Node::Bool(value) = self.node(operand) {
+                return Some(json!({"combinator": if value { "or" } else { "and" }, "rules": []}));
+            }
+            if let Node::Unary { operand: inner, .. } = self.node(operand)
+                && !matches!(self.node(inner), Node::Bool(_))
+            {
                 return None;
             }
-            let mut group = self.group(operand, depth)?;
+            let mut group = self.group(operand, depth + 1)?;
             group.as_object_mut()?.insert("not".to_owned(), Json::Bool(true));
             return Some(group);
         }
@@ -252,12 +253,16 @@ impl Ast {
         }
         let neutral = op == ChainOp::And;
         let mut list = self.list(terms);
-        // A group of one rule is a chain with what changes nothing.
-        if let [_, second] = list
+        // A group of one rule is a chain with what changes nothing; one that is the whole is the rule alone.
+        if let [first, second] = list
             && self.node(*second) == Node::Bool(neutral)
         {
+            if depth == 0 && neutral && self.group(*first, depth + 1).is_none() {
+                return None;
+            }
             list = list.get(..1).unwrap_or_default();
-        } else if list.iter().any(|term| matches!(self.node(*term), Node::Bool(_))) && list.len() < 2 {
+        }
+        if list.iter().any(|term| matches!(self.node(*term), Node::Bool(_))) {
             return None;
         }
         let rules: Vec<Json> = list

@@ -185,8 +185,6 @@ impl Compiler<'_> {
             Node::Binary { op, left, right } => self.binary(id, op, left, right),
             Node::Chain { op: ChainOp::Add, terms } => self.addition(id, terms),
             Node::Chain { op, terms } => self.end_chain(id, op, terms),
-            // The jumps were made after each child.
-            Node::Conditional { .. } => {}
             Node::Call { function, arguments, .. } => self.call(id, function, arguments, 0),
             Node::Method { function, arguments } => {
                 let skip = matches!(self.program.checked.role(id), Role::Function { namespaced: true, .. });
@@ -194,7 +192,8 @@ impl Compiler<'_> {
             }
             Node::List(elements) => self.list(id, elements),
             Node::Map(entries) => self.map(id, entries),
-            Node::OptionalElement(_) | Node::Bind { .. } | Node::Block(_) => {}
+            // What these are was made after their children.
+            Node::Conditional { .. } | Node::OptionalElement(_) | Node::Bind { .. } | Node::Block(_) => {}
             Node::OptionalMap { flat, .. } => {
                 if !flat {
                     self.emit(id, Op::WrapOptional);

@@ -30,7 +30,6 @@ impl Env {
     ///
     /// What evalexpr does not read; texts above 16 KiB or 500 operators; and what has no meaning here: assignments,
     /// sequences of statements, powers, and functions that do not exist here.
-    #[expect(clippy::wrong_self_convention, reason = "the text is what it is from, the environment says how")]
     pub fn from_evalexpr(&self, text: &str) -> Result<String, Error> {
         if text.len() > MAX_BYTES {
             return Err(Error::plain(format!("the condition has more than {MAX_BYTES} bytes")));

@@ -213,9 +213,8 @@ impl Linter<'_> {
     }
 
     fn size_of(&self, id: NodeId) -> Option<String> {
-        let function = match self.ast.node(id) {
-            Node::Call { function, .. } | Node::Method { function, .. } => function,
-            _ => return None,
+        let (Node::Call { function, .. } | Node::Method { function, .. }) = self.ast.node(id) else {
+            return None;
         };
         (self.ast.name(function) == "size").then(|| self.ast.format_node(id))
     }

@@ -73,7 +73,7 @@ pub(crate) fn double_to_int(double: f64) -> Option<i64> {
 /// The uint that a double has left of its point.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
 pub(crate) fn double_to_uint(double: f64) -> Option<u64> {
-    (double > -1.0 && double < UINT_END && double >= 0.0).then_some(double as u64)
+    (0.0..UINT_END).contains(&double).then_some(double as u64)
 }
 
 /// A length as an int.

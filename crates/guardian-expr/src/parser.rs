@@ -571,8 +571,8 @@ impl Parser<'_> {
     fn close(&mut self) -> Result<(), Fault> {
         self.reduce(CONDITIONAL);
         match (self.frames.last().copied(), self.token.kind) {
-            (Some(Frame::List(open)), Kind::CloseSquare) => self.end_element(open.optional),
-            (Some(Frame::Map(open, false)), Kind::CloseCurly) => self.end_element(open.optional),
+            (Some(Frame::List(open)), Kind::CloseSquare)
+            | (Some(Frame::Map(open, false)), Kind::CloseCurly) => self.end_element(open.optional),
             _ => {}
         }
         self.finish_bracket()

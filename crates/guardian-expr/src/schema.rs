@@ -83,10 +83,9 @@ impl Reader<'_> {
         depth: usize,
     ) -> Result<Type, Error> {
         let others = match members.get("additionalProperties") {
-            Some(Json::Bool(false)) => None,
             Some(Json::Bool(true)) => Some(Type::Dyn),
+            Some(Json::Bool(false)) | None => None,
             Some(schema) => Some(self.read(schema, name, depth + 1)?),
-            None => None,
         };
         let Some(properties) = members.get("properties") else {
             return Ok(Type::map(Type::String, others.unwrap_or(Type::Dyn)));

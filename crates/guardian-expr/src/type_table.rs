@@ -260,8 +260,10 @@ impl<'e> Types<'e> {
                 self.bind(var, source);
                 true
             }
-            (Ty::Dyn, _) | (_, Ty::Dyn) | (Ty::Type(_), Ty::Type(_)) => true,
-            (
+            (Ty::Dyn, _)
+            | (_, Ty::Dyn)
+            | (Ty::Type(_), Ty::Type(_))
+            | (
                 Ty::Null,
                 Ty::Nullable(_) | Ty::Timestamp | Ty::Duration | Ty::Object(_) | Ty::Opaque { .. },
             ) => true,

@@ -95,7 +95,7 @@ impl Checker<'_> {
                 element
             }
             Ty::Map(key, value) => {
-                if !self.types.assign(by, key) && !(self.is_number(by) && self.is_number(key)) {
+                if !(self.types.assign(by, key) || self.is_number(by) && self.is_number(key)) {
                     let (wanted, shown) = (self.show(key), self.show(by));
                     self.fault(index, format!("the keys of this map are `{wanted}`, not `{shown}`"));
                 }
@@ -212,8 +212,9 @@ impl Checker<'_> {
             (Some(INT | UINT | DOUBLE | BOOL), Some(STRING)) if symbol == "+" => {
                 Some("convert the first one: `string(…)`".to_owned())
             }
-            (Some(STRING), Some(TIMESTAMP)) => Some("convert the text: `timestamp(…)`".to_owned()),
-            (Some(TIMESTAMP), Some(STRING)) => Some("convert the text: `timestamp(…)`".to_owned()),
+            (Some(STRING), Some(TIMESTAMP)) | (Some(TIMESTAMP), Some(STRING)) => {
+                Some("convert the text: `timestamp(…)`".to_owned())
+            }
             (Some(DURATION), Some(STRING)) | (Some(STRING), Some(DURATION)) => {
                 Some("convert the text: `duration(…)`".to_owned())
             }
@@ -276,12 +277,11 @@ impl Checker<'_> {
         let time = op == BinaryOp::Subtract;
         match (left, right) {
             (None, None) => Some(DYN),
-            (None, Some(TIMESTAMP)) if time => Some(DURATION),
-            (None, Some(DURATION)) if time => Some(DYN),
-            (Some(TIMESTAMP), None) if time => Some(DYN),
-            (Some(DURATION), None) if time => Some(DURATION),
+            (None | Some(TIMESTAMP), Some(TIMESTAMP)) | (Some(DURATION), None | Some(DURATION)) if time => {
+                Some(DURATION)
+            }
+            (None, Some(DURATION)) | (Some(TIMESTAMP), None) if time => Some(DYN),
             (Some(known), None) | (None, Some(known)) => numeric(known).then_some(known),
-            (Some(TIMESTAMP), Some(TIMESTAMP)) | (Some(DURATION), Some(DURATION)) if time => Some(DURATION),
             (Some(TIMESTAMP), Some(DURATION)) if time => Some(TIMESTAMP),
             (Some(left), Some(right)) => (left == right && numeric(left)).then_some(left),
         }

@@ -47,7 +47,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
-    if digits.len() % 4 == 1 || padding > 0 && (text.len() % 4 != 0 || padding > 2) {
+    if digits.len() % 4 == 1 || padding > 0 && (!text.len().is_multiple_of(4) || padding > 2) {
         return None;
     }
     let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);

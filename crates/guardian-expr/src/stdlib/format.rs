@@ -69,8 +69,7 @@ fn write_clause(
         ('s', value) => write_text(context, out, value)?,
         ('d', Value::Int(value)) => push(out, format_args!("{value}")),
         ('d', Value::Uint(value)) => push(out, format_args!("{value}")),
-        ('d', Value::Double(value)) if !value.is_finite() => push_special(out, *value),
-        ('f' | 'e', Value::Double(value)) if !value.is_finite() => push_special(out, *value),
+        ('d' | 'f' | 'e', Value::Double(value)) if !value.is_finite() => push_special(out, *value),
         ('f' | 'e', value) => {
             let double = match value {
                 Value::Double(value) => *value,

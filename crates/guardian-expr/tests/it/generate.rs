@@ -19,6 +19,10 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
     }
 
+    pub(crate) fn place(&mut self, end: u64) -> usize {
+        usize::try_from(self.below(end)).unwrap()
+    }
+
     fn int(&mut self) -> i64 {
         match self.below(12) {
             0 => i64::MAX,
@@ -27,6 +31,9 @@ impl Random {
         }
     }
 }
+
+/// Makes a part of an expression.
+type Part<'p> = &'p mut dyn FnMut(&mut Random, Kind, &mut Vec<Kind>) -> Box<Expr>;
 
 /// The types that generated expressions have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +55,7 @@ pub(crate) enum Expr {
     Text(String),
     List(Vec<Expr>),
     Field(&'static str),
-    Local(u64),
+    Local(usize),
     Not(Box<Expr>),
     Negate(Box<Expr>),
     Binary(&'static str, Box<Expr>, Box<Expr>),
@@ -57,8 +64,8 @@ pub(crate) enum Expr {
     Size(Box<Expr>),
     Index(Box<Expr>, Box<Expr>),
     Contains(Box<Expr>, Box<Expr>),
-    Macro(&'static str, Box<Expr>, u64, Box<Expr>),
-    Bind(u64, Box<Expr>, Box<Expr>),
+    Macro(&'static str, Box<Expr>, usize, Box<Expr>),
+    Bind(usize, Box<Expr>, Box<Expr>),
 }
 
 /// An expression of a kind; with `wild`, now and then one of another.
@@ -70,12 +77,12 @@ pub(crate) fn expression(
     wild: bool,
 ) -> Expr {
     if wild && random.below(12) == 0 {
-        kind = KINDS[random.below(5) as usize];
+        kind = KINDS[random.place(5)];
     }
     if let Some(local) = locals.iter().rposition(|local| *local == kind)
         && random.below(3) == 0
     {
-        return Expr::Local(local as u64);
+        return Expr::Local(local);
     }
     if depth == 0 || random.below(6) == 0 {
         return leaf(random, kind);
@@ -89,24 +96,21 @@ pub(crate) fn expression(
         return Expr::Conditional(a, b, c);
     }
     if random.below(10) == 0 {
-        let of = KINDS[random.below(5) as usize];
+        let of = KINDS[random.place(5)];
         let value = part(random, of, locals);
         locals.push(of);
         let body = part(random, kind, locals);
         locals.pop();
-        return Expr::Bind(locals.len() as u64, value, body);
+        return Expr::Bind(locals.len(), value, body);
     }
-    let list = |random: &mut Random,
-                kind: Kind,
-                locals: &mut Vec<Kind>,
-                part: &mut dyn FnMut(&mut Random, Kind, &mut Vec<Kind>) -> Box<Expr>| {
+    let list = |random: &mut Random, kind: Kind, locals: &mut Vec<Kind>, part: Part<'_>| {
         (0..random.below(4) + 2).map(|_| *part(random, kind, locals)).collect::<Vec<_>>()
     };
     match kind {
         Kind::Int => match random.below(6) {
             0 => Expr::Negate(part(random, Kind::Int, locals)),
             1 => {
-                let op = ["-", "*", "/", "%"][random.below(4) as usize];
+                let op = ["-", "*", "/", "%"][random.place(4)];
                 Expr::Binary(op, part(random, Kind::Int, locals), part(random, Kind::Int, locals))
             }
             2 => Expr::Chain("+", list(random, Kind::Int, locals, &mut part)),
@@ -120,7 +124,7 @@ pub(crate) fn expression(
         Kind::Double => match random.below(3) {
             0 => Expr::Negate(part(random, Kind::Double, locals)),
             1 => {
-                let op = ["-", "*", "/"][random.below(3) as usize];
+                let op = ["-", "*", "/"][random.place(3)];
                 Expr::Binary(op, part(random, Kind::Double, locals), part(random, Kind::Double, locals))
             }
             _ => Expr::Chain("+", list(random, Kind::Double, locals, &mut part)),
@@ -130,19 +134,19 @@ pub(crate) fn expression(
             1 => Expr::Chain("&&", list(random, Kind::Bool, locals, &mut part)),
             2 => Expr::Chain("||", list(random, Kind::Bool, locals, &mut part)),
             3 => {
-                let op = ["==", "!="][random.below(2) as usize];
-                let of = KINDS[random.below(5) as usize];
+                let op = ["==", "!="][random.place(2)];
+                let of = KINDS[random.place(5)];
                 Expr::Binary(op, part(random, of, locals), part(random, of, locals))
             }
             4 => {
-                let op = ["<", "<=", ">", ">="][random.below(4) as usize];
-                let of = KINDS[random.below(4) as usize];
+                let op = ["<", "<=", ">", ">="][random.place(4)];
+                let of = KINDS[random.place(4)];
                 Expr::Binary(op, part(random, of, locals), part(random, of, locals))
             }
             5 => Expr::Binary("in", part(random, Kind::Int, locals), part(random, Kind::Ints, locals)),
             6 => Expr::Contains(part(random, Kind::Text, locals), part(random, Kind::Text, locals)),
             _ => {
-                let name = ["all", "exists", "exists_one"][random.below(3) as usize];
+                let name = ["all", "exists", "exists_one"][random.place(3)];
                 looped(random, name, Kind::Bool, locals, &mut part)
             }
         },
@@ -161,27 +165,27 @@ fn looped(
     name: &'static str,
     body: Kind,
     locals: &mut Vec<Kind>,
-    part: &mut dyn FnMut(&mut Random, Kind, &mut Vec<Kind>) -> Box<Expr>,
+    part: Part<'_>,
 ) -> Expr {
     let range = part(random, Kind::Ints, locals);
     locals.push(Kind::Int);
     let body = part(random, body, locals);
     locals.pop();
-    Expr::Macro(name, range, locals.len() as u64, body)
+    Expr::Macro(name, range, locals.len(), body)
 }
 
 fn leaf(random: &mut Random, kind: Kind) -> Expr {
     let field = random.below(3) == 0;
     match kind {
-        Kind::Int if field => Expr::Field(["count", "zero", "gone"][random.below(3) as usize]),
+        Kind::Int if field => Expr::Field(["count", "zero", "gone"][random.place(3)]),
         Kind::Double if field => Expr::Field("share"),
         Kind::Bool if field => Expr::Field("open"),
         Kind::Text if field => Expr::Field("name"),
         Kind::Ints if field => Expr::Field("list"),
         Kind::Int => Expr::Int(random.int()),
-        Kind::Double => Expr::Double([0.0, 1.5, -2.0, 1e300][random.below(4) as usize]),
+        Kind::Double => Expr::Double([0.0, 1.5, -2.0, 1e300][random.place(4)]),
         Kind::Bool => Expr::Bool(random.below(2) == 0),
-        Kind::Text => Expr::Text(["", "a", "ab", "ä\"\n"][random.below(4) as usize].to_owned()),
+        Kind::Text => Expr::Text(["", "a", "ab", "ä\"\n"][random.place(4)].to_owned()),
         Kind::Ints => Expr::List((0..random.below(4)).map(|_| Expr::Int(random.int())).collect()),
     }
 }
@@ -286,7 +290,7 @@ impl Plain {
 
     fn equal(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Int(a), Self::Double(b)) | (Self::Double(b), Self::Int(a)) => *a as f64 == *b,
+            (Self::Int(a), Self::Double(b)) | (Self::Double(b), Self::Int(a)) => double(*a) == *b,
             (Self::List(a), Self::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equal(b)),
             (a, b) => a == b,
         }
@@ -296,8 +300,8 @@ impl Plain {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => Some(Some(a.cmp(b))),
             (Self::Double(a), Self::Double(b)) => Some(a.partial_cmp(b)),
-            (Self::Int(a), Self::Double(b)) => Some((*a as f64).partial_cmp(b)),
-            (Self::Double(a), Self::Int(b)) => Some(a.partial_cmp(&(*b as f64))),
+            (Self::Int(a), Self::Double(b)) => Some(double(*a).partial_cmp(b)),
+            (Self::Double(a), Self::Int(b)) => Some(a.partial_cmp(&double(*b))),
             (Self::Bool(a), Self::Bool(b)) => Some(Some(a.cmp(b))),
             (Self::Text(a), Self::Text(b)) => Some(Some(a.cmp(b))),
             _ => None,
@@ -317,7 +321,7 @@ pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) 
             Plain::List(items.iter().map(|item| plain(item, event, locals)).collect::<Option<_>>()?)
         }
         Expr::Field(name) => read(event.get("e")?.get(name)?),
-        Expr::Local(local) => locals[*local as usize].clone()?,
+        Expr::Local(local) => locals[*local].clone()?,
         Expr::Not(inner) => match plain(inner, event, locals)? {
             Plain::Bool(value) => Plain::Bool(!value),
             _ => return None,
@@ -390,15 +394,15 @@ pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) 
             _ => return None,
         },
         Expr::Size(inner) => match plain(inner, event, locals)? {
-            Plain::Text(text) => Plain::Int(text.chars().count() as i64),
-            Plain::List(items) => Plain::Int(items.len() as i64),
+            Plain::Text(text) => Plain::Int(i64::try_from(text.chars().count()).ok()?),
+            Plain::List(items) => Plain::Int(i64::try_from(items.len()).ok()?),
             _ => return None,
         },
         Expr::Index(of, at) => match (plain(of, event, locals)?, plain(at, event, locals)?) {
             (Plain::List(items), Plain::Int(at)) => items.get(usize::try_from(at).ok()?)?.clone(),
-            (Plain::List(items), Plain::Double(at)) if at.trunc() == at => {
-                items.get(usize::try_from(at as i64).ok()?)?.clone()
-            }
+            (Plain::List(items), Plain::Double(at)) if at.trunc() == at => items
+                .get((0..items.len()).find(|place| double(i64::try_from(*place).unwrap()) == at)?)?
+                .clone(),
             _ => return None,
         },
         Expr::Contains(of, part) => match (plain(of, event, locals)?, plain(part, event, locals)?) {
@@ -407,7 +411,7 @@ pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) 
         },
         Expr::Bind(local, value, body) => {
             let value = plain(value, event, locals);
-            assert_eq!(*local as usize, locals.len());
+            assert_eq!(*local, locals.len());
             locals.push(value);
             let result = plain(body, event, locals);
             locals.pop();
@@ -425,7 +429,7 @@ pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) 
                 "map" => Plain::List(made.into_iter().collect::<Option<_>>()?),
                 "all" | "exists" => {
                     let decides = *name == "exists";
-                    if made.iter().any(|each| *each == Some(Plain::Bool(decides))) {
+                    if made.contains(&Some(Plain::Bool(decides))) {
                         Plain::Bool(decides)
                     } else if made.iter().all(|each| *each == Some(Plain::Bool(!decides))) {
                         Plain::Bool(!decides)
@@ -447,6 +451,11 @@ pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) 
             }
         }
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the nearest double is what the language compares with")]
+fn double(int: i64) -> f64 {
+    int as f64
 }
 
 fn read(json: &Json) -> Plain {

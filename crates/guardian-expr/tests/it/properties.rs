@@ -8,7 +8,7 @@ use crate::generate::{Expr, Kind, Random, event, expression, plain, schema};
 
 fn made(seed: u64, wild: bool) -> (Expr, Json) {
     let mut random = Random::new(seed);
-    let kind = [Kind::Int, Kind::Double, Kind::Bool, Kind::Text, Kind::Ints][random.below(5) as usize];
+    let kind = [Kind::Int, Kind::Double, Kind::Bool, Kind::Text, Kind::Ints][random.place(5)];
     let depth = u32::try_from(random.below(5)).unwrap() + 1;
     let expr = expression(&mut random, kind, depth, &mut Vec::new(), wild);
     (expr, event(&mut random))

@@ -34,7 +34,7 @@ fn formatting_keeps_the_meaning_and_ends() {
         assert!(again == ast, "{source} became another expression: {text}");
         assert_eq!(again.format(), text);
     }
-    let long = vec!["deal.amount > 1000"; 10].join(" && ");
+    let long = ["deal.amount > 1000"; 10].join(" && ");
     assert_eq!(env.parse(&long).unwrap().format().lines().count(), 10);
 }
 
