@@ -468,7 +468,7 @@ impl Checker<'_> {
                 self.ast.node(parent),
                 Node::Select { kind: SelectKind::Field, .. } | Node::Method { .. }
             );
-        if !is_chain && container.is_empty() {
+        if container.is_empty() && !(is_chain && declarations.namespaces.contains(first)) {
             return None;
         }
         let mut parts = vec![(id, first.to_owned())];

@@ -104,7 +104,7 @@ pub(crate) struct Declarations {
     pub(crate) variables: HashMap<String, Declaration>,
     pub(crate) functions: Vec<Function>,
     pub(crate) function_names: HashMap<String, u32>,
-    /// The first parts of the names of functions that have dots.
+    /// The first parts of the names of variables and functions that have dots.
     pub(crate) namespaces: HashSet<String>,
     /// The most parts that a name of a variable or function has.
     pub(crate) most_parts: usize,
@@ -147,6 +147,9 @@ static STANDARD: LazyLock<Arc<Declarations>> = LazyLock::new(|| {
 impl Declarations {
     fn declare(&mut self, name: &str, r#type: TypeId, is_type: bool) {
         self.most_parts = self.most_parts.max(name.split('.').count());
+        if let Some((first, _)) = name.split_once('.') {
+            self.namespaces.insert(first.to_owned());
+        }
         self.variables.insert(name.to_owned(), Declaration { r#type, is_type });
     }
 

@@ -181,9 +181,21 @@ impl<'a, 'b> Machine<'a, 'b> {
                     self.stack.push(value);
                 }
                 Op::ComparePath { op, path, constant } => {
-                    let left = self.path(path)?;
                     let program = self.program;
                     let right = program.constants.get(constant as usize).ok_or_else(corrupt)?;
+                    let path = program.paths.get(path as usize).ok_or_else(corrupt)?;
+                    // Most comparisons are of a text or an integer of the event, which is not even made a value.
+                    if let Some(json) = self.json(path)
+                        && let Some(holds) = compare_json(op, json, right)
+                    {
+                        let text = if let Value::Shared(text) = right { text.len() } else { 0 };
+                        let text = json.as_str().map_or(0, |json| json.len().min(text));
+                        self.context.charge(path.keys.len() as u64 + text as u64 / 16)?;
+                        next = self.decide(code, holds, next)?;
+                        *place = next;
+                        continue;
+                    }
+                    let left = self.value(path)?;
                     let holds = self.compare(op, &left, right)?;
                     next = self.decide(code, holds, next)?;
                 }
@@ -217,7 +229,9 @@ impl<'a, 'b> Machine<'a, 'b> {
                     next = self.decide(code, holds, next)?;
                 }
                 Op::PathInSet { path, set } => {
-                    let value = self.path(path)?;
+                    let program = self.program;
+                    let path = program.paths.get(path as usize).ok_or_else(corrupt)?;
+                    let value = self.value(path)?;
                     let found = self.in_set(&value, set)?;
                     next = self.decide(code, found, next)?;
                 }
@@ -382,10 +396,41 @@ impl<'a, 'b> Machine<'a, 'b> {
         }
     }
 
+    /// The JSON at the end of a path without a place for its value, if all of it is JSON and it is there.
     #[inline]
+    fn json(&mut self, path: &'a Path) -> Option<&'a serde_json::Value> {
+        if path.cache.is_some() {
+            return None;
+        }
+        let (last, inner) = path.keys.split_last()?;
+        let slot = path.slot as usize;
+        if let Start::Variable(at) = path.start
+            && matches!(self.slots.get(slot), Some(Slot::Empty))
+        {
+            self.fill(at, slot).ok()?;
+        }
+        let Some(Slot::Full(Value::Map(Map(Entries::Json(members))))) = self.slots.get(slot) else {
+            return None;
+        };
+        let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
+        let program = self.program;
+        for key in inner {
+            match members.get(program.key(*key)) {
+                Some(serde_json::Value::Object(next)) => members = next,
+                _ => return None,
+            }
+        }
+        members.get(program.key(*last))
+    }
+
     fn path(&mut self, at: u32) -> Result<Value<'a>, EvalError> {
         let program = self.program;
         let path = program.paths.get(at as usize).ok_or_else(corrupt)?;
+        self.value(path)
+    }
+
+    #[inline]
+    fn value(&mut self, path: &'a Path) -> Result<Value<'a>, EvalError> {
         self.context.charge(path.keys.len() as u64)?;
         let Some(cache) = path.cache else { return self.walk(path) };
         if let Some(Slot::Full(value)) = self.slots.get(cache as usize) {
@@ -641,6 +686,37 @@ impl<'a, 'b> Machine<'a, 'b> {
         let value = self.context.shallow(value)?;
         self.stack.push(value);
         Ok(())
+    }
+}
+
+/// Compares JSON with a constant where that is a matter of a few instructions. What a declared type would make of a number
+/// changes no comparison.
+#[inline]
+fn compare_json(op: BinaryOp, json: &serde_json::Value, constant: &Value<'_>) -> Option<bool> {
+    match (json, constant) {
+        (serde_json::Value::String(a), Value::Shared(b)) => match op {
+            BinaryOp::Equal => Some(**a == **b),
+            BinaryOp::NotEqual => Some(**a != **b),
+            _ => None,
+        },
+        (serde_json::Value::Number(a), Value::Int(b)) => {
+            let a = a.as_i64()?;
+            match op {
+                BinaryOp::Equal => Some(a == *b),
+                BinaryOp::NotEqual => Some(a != *b),
+                BinaryOp::Less => Some(a < *b),
+                BinaryOp::LessEqual => Some(a <= *b),
+                BinaryOp::Greater => Some(a > *b),
+                BinaryOp::GreaterEqual => Some(a >= *b),
+                _ => None,
+            }
+        }
+        (serde_json::Value::Bool(a), Value::Bool(b)) => match op {
+            BinaryOp::Equal => Some(a == b),
+            BinaryOp::NotEqual => Some(a != b),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
