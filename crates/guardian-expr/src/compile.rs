@@ -32,9 +32,9 @@ pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
         env: env.clone(),
         code: Vec::with_capacity(size),
         nodes: Vec::with_capacity(size),
-        constants: Vec::new(),
-        keys: Vec::new(),
-        paths: Vec::new(),
+        constants: Vec::with_capacity(size.min(16) / 2),
+        keys: Vec::with_capacity(size.min(16) / 2),
+        paths: Vec::with_capacity(size.min(16) / 2),
         handlers: Vec::new(),
         loops: Vec::new(),
         sets: Vec::new(),
@@ -138,7 +138,8 @@ impl Compiler<'_> {
 
     /// The operands of a node, if all are constants: the last instructions.
     fn constants(&self, operands: &[NodeId]) -> Option<Vec<Value<'static>>> {
-        if self.traced {
+        let last = self.program.code.last();
+        if self.traced || !operands.is_empty() && !matches!(last, Some(Op::Constant(_))) {
             return None;
         }
         let first = self.program.code.len().checked_sub(operands.len())?;

@@ -52,29 +52,26 @@ pub(crate) struct Token {
 }
 
 /// Words that are kept for languages that embed this one; they may be fields, but not variables (langdef, "Identifiers").
-const RESERVED: [&str; 17] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "namespace",
-    "package",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 pub(crate) fn is_reserved(word: &str) -> bool {
-    // The longest is `namespace`, the shortest `as`; most names are settled by their length.
-    (2..=9).contains(&word.len()) && RESERVED.binary_search(&word).is_ok()
+    matches!(
+        word,
+        "as" | "break"
+            | "const"
+            | "continue"
+            | "else"
+            | "for"
+            | "function"
+            | "if"
+            | "import"
+            | "let"
+            | "loop"
+            | "namespace"
+            | "package"
+            | "return"
+            | "var"
+            | "void"
+            | "while"
+    )
 }
 
 /// Whether it is letters, digits and `_`, and begins with no digit.
