@@ -1,6 +1,7 @@
 //! The quality suites: each reads data that is not part of the project and judges what Guardian makes of it.
 
 mod access_log;
+mod cel;
 
 use std::error::Error;
 use std::path::Path;
@@ -23,11 +24,18 @@ pub struct Suite {
 pub type Run = fn(&Path, &ProgressBar) -> Result<Report, Box<dyn Error>>;
 
 /// Every suite.
-pub const SUITES: &[Suite] = &[Suite {
-    name: "access-log",
-    description: "every line of a web server's log is read, and on its traffic every algorithm keeps its promise",
-    run: access_log::run,
-}];
+pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "access-log",
+        description: "every line of a web server's log is read, and on its traffic every algorithm keeps its promise",
+        run: access_log::run,
+    },
+    Suite {
+        name: "cel",
+        description: "the conformance tests of the Common Expression Language, values, errors and deduced types",
+        run: cel::run,
+    },
+];
 
 /// What a suite found.
 #[derive(Debug, Default)]

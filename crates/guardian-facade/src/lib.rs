@@ -4,6 +4,10 @@
 /// The vocabulary of the suite: tenants, actors, scopes, clocks, ids, pages, events.
 pub use guardian_core as core;
 
+/// Expressions: environments, programs, budgets, what people who write conditions need.
+#[cfg(feature = "expr")]
+pub use guardian_expr as expr;
+
 /// Doors: client addresses, rate limit fields, problem documents, tower layers.
 #[cfg(feature = "http")]
 pub use guardian_http as http;

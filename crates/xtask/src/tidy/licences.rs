@@ -22,7 +22,8 @@ const PERMISSIVE: [&str; 12] = [
 ];
 
 /// Licences that tools may have besides: they are used here and shipped to nobody.
-const TOOLING: [&str; 1] = ["MPL-2.0"];
+/// The plus only says that later versions may be chosen too.
+const TOOLING: [&str; 2] = ["MPL-2.0", "MPL-2.0+"];
 
 /// Packages that stay out, whatever their licence.
 const BANNED: [(&str, &str); 2] = [

@@ -1,0 +1,788 @@
+//! Turns a checked tree into instructions: one loop over its nodes, which are already in the order of their evaluation.
+
+use std::sync::Arc;
+
+use crate::ast::{
+    BinaryOp, ChainOp, Children, Comprehension, Name, Node, NodeId, SelectKind, UnaryOp, count,
+};
+use crate::budget::{Budget, Context};
+use crate::check::{Checked, Coercion, Role};
+use crate::env::{Declarations, Env};
+use crate::number;
+use crate::operators;
+use crate::program::{Handler, Keep, Loop, Op, Path, Program, Set, Start};
+use crate::value::{Elements, List, Value};
+
+struct Compiler<'e> {
+    declarations: &'e Declarations,
+    program: Program,
+    /// The length of the code when a node was reached; for the first node of a subtree, where its code begins.
+    starts: Vec<u32>,
+    /// For nodes that need a place known before their children are compiled: chains, and loops.
+    notes: Vec<(u32, u32)>,
+    height: u32,
+    traced: bool,
+    /// Jumps that wait for the end of a node: the node, and the instruction.
+    jumps: Vec<(u32, usize)>,
+}
+
+pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
+    let size = checked.ast.nodes.len();
+    let program = Program {
+        env: env.clone(),
+        code: Vec::with_capacity(size),
+        nodes: Vec::with_capacity(size),
+        constants: Vec::with_capacity(size.min(16) / 2),
+        keys: Vec::with_capacity(size.min(16) / 2),
+        paths: Vec::with_capacity(size.min(16) / 2),
+        handlers: Vec::new(),
+        loops: Vec::new(),
+        sets: Vec::new(),
+        marks: Vec::new(),
+        natives: Vec::new(),
+        hosts: Vec::new(),
+        chains: 0,
+        slots: 0,
+        stack: 0,
+        checked,
+    };
+    let mut compiler = Compiler {
+        declarations: &env.declarations,
+        program,
+        starts: Vec::with_capacity(size),
+        notes: Vec::new(),
+        height: 0,
+        traced,
+        jumps: Vec::new(),
+    };
+    for at in 0..count(size) {
+        let id = NodeId(at);
+        compiler.starts.push(compiler.here());
+        if compiler.program.checked.role(id) != Role::Skip {
+            compiler.node(id);
+        }
+        compiler.after(id);
+    }
+    compiler.finish()
+}
+
+/// The most cost units that folding one operator may use.
+const FOLDING: u64 = 10_000;
+
+impl Compiler<'_> {
+    fn here(&self) -> u32 {
+        count(self.program.code.len())
+    }
+
+    fn emit(&mut self, id: NodeId, op: Op) -> usize {
+        self.program.code.push(op);
+        self.program.nodes.push(id.0);
+        self.program.code.len() - 1
+    }
+
+    fn grow(&mut self, by: u32) {
+        self.height += by;
+        self.program.stack = self.program.stack.max(self.height);
+    }
+
+    fn shrink(&mut self, by: u32) {
+        self.height = self.height.saturating_sub(by);
+    }
+
+    fn key(&mut self, name: Name) -> u32 {
+        let text = self.program.checked.ast.name(name);
+        let known = self.program.keys.iter().rev().take(64).position(|each| **each == *text);
+        if let Some(back) = known {
+            return count(self.program.keys.len() - 1 - back);
+        }
+        let text = text.into();
+        self.program.keys.push(text);
+        count(self.program.keys.len()) - 1
+    }
+
+    fn constant(&mut self, id: NodeId, value: Value<'static>) {
+        self.program.constants.push(value);
+        self.emit(id, Op::Constant(count(self.program.constants.len()) - 1));
+    }
+
+    /// Where the code of a node's subtree begins.
+    fn start_of(&self, id: NodeId) -> u32 {
+        let first = self.program.checked.firsts.get(id.at()).copied().unwrap_or(id.0);
+        self.starts.get(first as usize).copied().unwrap_or(0)
+    }
+
+    fn patch(&mut self, at: usize, op: Op) {
+        if let Some(place) = self.program.code.get_mut(at) {
+            *place = op;
+        }
+    }
+
+    fn drop_last(&mut self, instructions: usize) {
+        let left = self.program.code.len().saturating_sub(instructions);
+        self.program.code.truncate(left);
+        self.program.nodes.truncate(left);
+    }
+
+    /// The instruction that a child consists of, if it is one.
+    fn single(&self, id: NodeId, end: u32) -> Option<Op> {
+        let start = self.start_of(id);
+        (end.checked_sub(1) == Some(start)).then(|| self.program.code.get(start as usize).copied()).flatten()
+    }
+
+    fn constant_at(&self, op: Op) -> Option<&Value<'static>> {
+        match op {
+            Op::Constant(at) => self.program.constants.get(at as usize),
+            _ => None,
+        }
+    }
+
+    /// The operands of a node, if all are constants: the last instructions.
+    fn constants(&self, operands: &[NodeId]) -> Option<Vec<Value<'static>>> {
+        let last = self.program.code.last();
+        if self.traced || !operands.is_empty() && !matches!(last, Some(Op::Constant(_))) {
+            return None;
+        }
+        let first = self.program.code.len().checked_sub(operands.len())?;
+        let mut values = Vec::with_capacity(operands.len());
+        for (at, id) in operands.iter().enumerate() {
+            let place = first + at;
+            if self.start_of(*id) as usize != place {
+                return None;
+            }
+            values.push(self.constant_at(self.program.code.get(place).copied()?)?.clone());
+        }
+        Some(values)
+    }
+
+    fn replace(&mut self, id: NodeId, operands: usize, value: Value<'static>) {
+        self.drop_last(operands);
+        self.constant(id, value);
+    }
+
+    fn node(&mut self, id: NodeId) {
+        let ast = &self.program.checked.ast;
+        match ast.node(id) {
+            Node::Dead => return,
+            Node::Null => self.literal(id, Value::Null),
+            Node::Bool(value) => self.literal(id, Value::Bool(value)),
+            Node::Int(value) => self.literal(id, Value::Int(value)),
+            Node::Uint(value) => self.literal(id, Value::Uint(value)),
+            Node::Double(value) => self.literal(id, Value::Double(value)),
+            Node::Text(name) => {
+                let text: Arc<str> = ast.name(name).into();
+                self.literal(id, Value::Shared(text));
+            }
+            Node::Bytes(range) => {
+                let bytes: Arc<[u8]> = ast.byte_literal(range).into();
+                self.literal(id, Value::Bytes(bytes));
+            }
+            Node::Ident { .. } | Node::BlockIndex(_) => self.variable(id),
+            Node::Select { operand, field, kind } => match self.program.checked.role(id) {
+                Role::Global(_) | Role::TypeName(_) => self.variable(id),
+                _ => self.select(id, operand, field, kind),
+            },
+            Node::Index { operand, index, optional } => self.index(id, operand, index, optional),
+            Node::Unary { op, operand } => self.unary(id, op, operand),
+            Node::Binary { op, left, right } => self.binary(id, op, left, right),
+            Node::Chain { op: ChainOp::Add, terms } => self.addition(id, terms),
+            Node::Chain { op, terms } => self.end_chain(id, op, terms),
+            Node::Call { function, arguments, .. } => self.call(id, function, arguments, 0),
+            Node::Method { function, arguments } => {
+                let skip = matches!(self.program.checked.role(id), Role::Function { namespaced: true, .. });
+                self.call(id, function, arguments, u32::from(skip));
+            }
+            Node::List(elements) => self.list(id, elements),
+            Node::Map(entries) => self.map(id, entries),
+            // What these are was made after their children.
+            Node::Conditional { .. } | Node::OptionalElement(_) | Node::Bind { .. } | Node::Block(_) => {}
+            Node::OptionalMap { flat, .. } => {
+                if !flat {
+                    self.emit(id, Op::WrapOptional);
+                }
+            }
+            Node::Comprehension { .. } => self.end_loop(id),
+        }
+        self.land(id);
+        let coercion = self.program.checked.coercion(id);
+        if coercion != Coercion::None && !matches!(self.program.code.last(), Some(Op::Path(_))) {
+            self.emit(id, Op::Coerce(coercion));
+        }
+        if self.traced {
+            self.emit(id, Op::Trace(id.0));
+        }
+    }
+
+    /// Lets the jumps to the end of a node arrive here.
+    fn land(&mut self, id: NodeId) {
+        let here = self.here();
+        while let Some((_, at)) = self.jumps.pop_if(|(node, _)| *node == id.0) {
+            let op = match self.program.code.get(at).copied() {
+                Some(Op::Jump(_)) => Op::Jump(here),
+                Some(Op::And { chain, .. }) => Op::And { chain, end: here },
+                Some(Op::Or { chain, .. }) => Op::Or { chain, end: here },
+                Some(Op::OpenOptional { slot, .. }) => Op::OpenOptional { slot, end: here },
+                Some(Op::Otherwise { unwrap, .. }) => Op::Otherwise { unwrap, end: here },
+                _ => continue,
+            };
+            self.patch(at, op);
+        }
+    }
+
+    fn literal(&mut self, id: NodeId, value: Value<'static>) {
+        self.grow(1);
+        self.constant(id, value);
+    }
+
+    fn variable(&mut self, id: NodeId) {
+        self.grow(1);
+        match self.program.checked.role(id) {
+            Role::Local(slot) => {
+                let coercion = self.program.checked.coercion(id);
+                self.path(
+                    id,
+                    Path { start: Start::Local(slot), keys: Vec::new(), coercion, slot: 0, cache: None },
+                );
+            }
+            Role::TypeName(at) => {
+                let name = self.program.checked.type_names.get(at as usize).cloned().unwrap_or_default();
+                self.constant(id, Value::Type(name.into()));
+            }
+            Role::Global(at) => {
+                let coercion = self.program.checked.coercion(id);
+                self.path(
+                    id,
+                    Path { start: Start::Variable(at), keys: Vec::new(), coercion, slot: 0, cache: None },
+                );
+            }
+            _ => {
+                self.constant(id, Value::Null);
+            }
+        }
+    }
+
+    fn path(&mut self, id: NodeId, path: Path) {
+        self.program.paths.push(path);
+        self.emit(id, Op::Path(count(self.program.paths.len()) - 1));
+    }
+
+    fn select(&mut self, id: NodeId, operand: NodeId, field: Name, kind: SelectKind) {
+        let key = self.key(field);
+        match kind {
+            SelectKind::Optional => {
+                self.emit(id, Op::SelectOptional(key));
+            }
+            SelectKind::Test => {
+                self.emit(id, Op::Has(key));
+            }
+            SelectKind::Field => {
+                let coercion = self.program.checked.coercion(id);
+                match self.single(operand, self.here()) {
+                    Some(Op::Path(at)) if !self.traced => {
+                        // A path that no other instruction uses grows by the field.
+                        if let Some(path) = self.program.paths.get_mut(at as usize) {
+                            path.keys.push(key);
+                            path.coercion = coercion;
+                        }
+                        if let Some(node) = self.program.nodes.last_mut() {
+                            *node = id.0;
+                        }
+                    }
+                    _ => {
+                        self.emit(id, Op::Select(key));
+                    }
+                }
+            }
+        }
+    }
+
+    fn index(&mut self, id: NodeId, operand: NodeId, index: NodeId, optional: bool) {
+        self.shrink(1);
+        if let Some(values) = self.constants(&[operand, index]) {
+            let [of, by] = values.as_slice() else { return };
+            let folded = match optional {
+                true => operators::index_optional(of.clone(), by),
+                false => operators::index(of.clone(), by),
+            };
+            if let Ok(value) = folded {
+                return self.replace(id, 2, value);
+            }
+        }
+        self.emit(id, if optional { Op::IndexOptional } else { Op::Index });
+    }
+
+    fn unary(&mut self, id: NodeId, op: UnaryOp, operand: NodeId) {
+        if let Some(values) = self.constants(&[operand])
+            && let [value] = values.as_slice()
+        {
+            match (op, value) {
+                (UnaryOp::Not, Value::Bool(value)) => return self.replace(id, 1, Value::Bool(!value)),
+                (UnaryOp::Negate, value) => {
+                    if let Ok(value) = operators::negate(value) {
+                        return self.replace(id, 1, value);
+                    }
+                }
+                (UnaryOp::Not, _) => {}
+            }
+        }
+        self.emit(id, if op == UnaryOp::Not { Op::Not } else { Op::Negate });
+    }
+
+    fn binary(&mut self, id: NodeId, op: BinaryOp, left: NodeId, right: NodeId) {
+        self.shrink(1);
+        if let Some(values) = self.constants(&[left, right])
+            && let [a, b] = values.as_slice()
+        {
+            let mut context = Context::new(Budget::default().with_cost(FOLDING));
+            if let Ok(value) = operators::binary(&mut context, op, a, b) {
+                return self.replace(id, 2, value);
+            }
+        }
+        if self.traced {
+            self.emit(id, Op::Binary(op));
+            return;
+        }
+        let here = self.here();
+        let by = self.single(right, here);
+        if op == BinaryOp::In
+            && let Some(set) = by.and_then(|by| self.constant_at(by)).and_then(set_of)
+        {
+            self.drop_last(1);
+            self.program.sets.push(set);
+            let set = count(self.program.sets.len()) - 1;
+            match self.single(left, here - 1) {
+                Some(Op::Path(path)) => {
+                    self.drop_last(1);
+                    self.emit(id, Op::PathInSet { path, set });
+                }
+                _ => {
+                    self.emit(id, Op::InSet(set));
+                }
+            }
+            return;
+        }
+        if op.is_comparison() {
+            if let Some(Op::Constant(constant)) = by {
+                self.drop_last(1);
+                match self.single(left, here - 1) {
+                    Some(Op::Path(path)) => {
+                        self.drop_last(1);
+                        self.emit(id, Op::ComparePath { op, path, constant });
+                    }
+                    _ => {
+                        self.emit(id, Op::Compare { op, constant });
+                    }
+                }
+                return;
+            }
+            if let (Some(Op::Path(path)), Some(Op::Constant(constant))) = (by, self.single(left, here - 1)) {
+                self.drop_last(2);
+                self.emit(id, Op::ComparePath { op: turned(op), path, constant });
+                return;
+            }
+        }
+        self.emit(id, Op::Binary(op));
+    }
+
+    fn operands(&self, list: Children) -> Vec<NodeId> {
+        self.program.checked.ast.list(list).to_vec()
+    }
+
+    fn addition(&mut self, id: NodeId, terms: Children) {
+        self.shrink(terms.len.saturating_sub(1));
+        let operands = self.operands(terms);
+        if let Some(values) = self.constants(&operands) {
+            let mut context = Context::new(Budget::default().with_cost(FOLDING));
+            if let Ok(value) = operators::add(&mut context, &values) {
+                return self.replace(id, operands.len(), value);
+            }
+        }
+        self.emit(id, Op::Add(terms.len));
+    }
+
+    fn call(&mut self, id: NodeId, function: Name, arguments: Children, skip: u32) {
+        if self.otherwise(id).is_some() {
+            return;
+        }
+        let arity = arguments.len - skip;
+        let Role::Function { function: at, namespaced } = self.program.checked.role(id) else {
+            return self.no_function(id, function, arity);
+        };
+        let Some(declared) = self.declarations.functions.get(at as usize) else {
+            return self.no_function(id, function, arity);
+        };
+        let receiver = !namespaced;
+        let most = matches!(declared.name.as_str(), "math.greatest" | "math.least");
+        let fits = most && arity > 0
+            || declared
+                .overloads
+                .iter()
+                .any(|each| each.receiver == receiver && each.parameters.len() == arity as usize);
+        if !fits {
+            return self.no_function(id, function, arity);
+        }
+        self.shrink(arity);
+        self.grow(1);
+        let hosts: Vec<_> = declared.overloads.iter().filter_map(|each| each.host.clone()).collect();
+        let native = declared.native.map(|native| (native, crate::stdlib::static_name(&declared.name)));
+        if let Some((native, name)) = native
+            && hosts.is_empty()
+        {
+            let operands: Vec<_> = self.operands(arguments).split_off(skip as usize);
+            if let Some(values) = self.constants(&operands) {
+                let mut context =
+                    Context::new(Budget::default().with_cost(FOLDING).with_memory(FOLDING * 16));
+                if let Ok(value) = native(&mut context, &values).and_then(|value| context.shallow(value)) {
+                    return self.replace(id, operands.len(), value);
+                }
+            }
+            let known = self.program.natives.iter().position(|(_, each)| *each == name);
+            let function = count(known.unwrap_or_else(|| {
+                self.program.natives.push((native, name));
+                self.program.natives.len() - 1
+            }));
+            self.emit(id, Op::Call { function, arguments: arity });
+            return;
+        }
+        if let Some((native, name)) = native {
+            self.program.natives.push((native, name));
+        }
+        self.program.hosts.push((declared.name.clone(), hosts));
+        let function = count(self.program.hosts.len()) - 1;
+        self.emit(id, Op::CallHost { function, arguments: arity });
+    }
+
+    fn no_function(&mut self, id: NodeId, function: Name, arity: u32) {
+        self.shrink(arity);
+        self.grow(1);
+        let key = self.key(function);
+        self.emit(id, Op::NoFunction(key));
+    }
+
+    /// The marks of the elements that may be left out, if there are any.
+    fn marks(&mut self, operands: &[NodeId]) -> Option<u32> {
+        let ast = &self.program.checked.ast;
+        let marks: Vec<bool> =
+            operands.iter().map(|id| matches!(ast.node(*id), Node::OptionalElement(_))).collect();
+        if !marks.contains(&true) {
+            return None;
+        }
+        self.program.marks.push(marks);
+        Some(count(self.program.marks.len()) - 1)
+    }
+
+    fn list(&mut self, id: NodeId, elements: Children) {
+        self.shrink(elements.len);
+        self.grow(1);
+        let operands = self.operands(elements);
+        let marks = self.marks(&operands);
+        if marks.is_none()
+            && let Some(values) = self.constants(&operands)
+        {
+            let list = List::new(values);
+            if Value::List(list.clone()).depth() < crate::value::MAX_DEPTH {
+                return self.replace(id, operands.len(), Value::List(list));
+            }
+        }
+        let op = match marks {
+            Some(marks) => Op::ListOptional { length: elements.len, marks },
+            None => Op::List(elements.len),
+        };
+        self.emit(id, op);
+    }
+
+    fn map(&mut self, id: NodeId, entries: Children) {
+        self.shrink(entries.len);
+        self.grow(1);
+        let operands = self.operands(entries);
+        let marks = self.marks(&operands);
+        if marks.is_none()
+            && let Some(values) = self.constants(&operands)
+        {
+            let mut values = values.into_iter();
+            let mut pairs = Vec::new();
+            while let (Some(key), Some(value)) = (values.next(), values.next()) {
+                pairs.push((key, value));
+            }
+            if let Ok(map) = operators::build_map(pairs)
+                && map.depth() < crate::value::MAX_DEPTH
+            {
+                return self.replace(id, operands.len(), map);
+            }
+        }
+        let op = match marks {
+            Some(marks) => Op::MapOptional { length: entries.len, marks },
+            None => Op::Map(entries.len),
+        };
+        self.emit(id, op);
+    }
+
+    // -- Between the children of a node --
+
+    /// Whether a call is `or` (without taking the value out) or `orValue` (with it): their argument is evaluated only if
+    /// the receiver has no value.
+    fn otherwise(&self, id: NodeId) -> Option<bool> {
+        let Node::Method { function, arguments } = self.program.checked.ast.node(id) else { return None };
+        let is_call = matches!(self.program.checked.role(id), Role::Function { namespaced: false, .. });
+        match self.program.checked.ast.name(function) {
+            "or" if is_call && arguments.len == 2 => Some(false),
+            "orValue" if is_call && arguments.len == 2 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// What stands between a child and the next one.
+    fn after(&mut self, id: NodeId) {
+        let parent = self.program.checked.parents.get(id.at()).copied().unwrap_or(id.0);
+        if parent == id.0 {
+            return;
+        }
+        let parent = NodeId(parent);
+        match self.program.checked.ast.node(parent) {
+            Node::Chain { op: op @ (ChainOp::And | ChainOp::Or), terms } => self.term(id, parent, op, terms),
+            Node::Conditional { condition, then, .. } => {
+                if id == condition {
+                    self.shrink(1);
+                    let at = self.emit(parent, Op::Branch(0));
+                    self.notes.push((parent.0, count(at)));
+                } else if id == then {
+                    let jump = self.emit(parent, Op::Jump(0));
+                    let here = self.here();
+                    if let Some((_, branch)) = self.notes.pop_if(|(node, _)| *node == parent.0) {
+                        self.patch(branch as usize, Op::Branch(here));
+                    }
+                    self.jumps.push((parent.0, jump));
+                    // The value of the other branch takes the same place.
+                    self.shrink(1);
+                }
+            }
+            Node::Bind { value, .. } if id == value => {
+                let slot = self.program.checked.slot(parent);
+                self.store(id, slot);
+            }
+            Node::Block(list) => {
+                let place = self.program.checked.ast.list(list).iter().position(|each| *each == id);
+                if let Some(place) = place
+                    && place + 1 < list.len as usize
+                {
+                    let slot = self.program.checked.slot(parent) + count(place);
+                    self.store(id, slot);
+                }
+            }
+            Node::Method { arguments, .. }
+                if self.program.checked.ast.list(arguments).first() == Some(&id)
+                    && let Some(unwrap) = self.otherwise(parent) =>
+            {
+                let at = self.emit(parent, Op::Otherwise { unwrap, end: 0 });
+                self.jumps.push((parent.0, at));
+                self.shrink(1);
+            }
+            Node::OptionalMap { target, .. } if id == target => {
+                let slot = self.program.checked.slot(parent);
+                let at = self.emit(parent, Op::OpenOptional { slot, end: 0 });
+                self.jumps.push((parent.0, at));
+                self.shrink(1);
+            }
+            Node::Comprehension { kind, second, range, arguments, .. } => {
+                let list = self.program.checked.ast.comprehension(range, arguments);
+                let place = list.iter().position(|each| *each == id);
+                self.loop_part(parent, kind, second.is_some(), place, arguments);
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps a value, or the error that it met, for those who use it.
+    fn store(&mut self, value: NodeId, slot: u32) {
+        let start = self.start_of(value);
+        self.emit(value, Op::Store(slot));
+        self.shrink(1);
+        let end = self.here();
+        self.handler(start, end, end, self.height, Keep::Local(slot));
+    }
+
+    fn handler(&mut self, start: u32, end: u32, resume: u32, height: u32, keep: Keep) {
+        self.program.handlers.push(Handler { start, end, resume, height, keep, outer: u32::MAX });
+    }
+
+    fn term(&mut self, id: NodeId, parent: NodeId, op: ChainOp, terms: Children) {
+        let start = self.start_of(id);
+        let is_first = self.program.checked.ast.list(terms).first() == Some(&id);
+        if is_first {
+            let chain = self.program.chains;
+            self.program.chains += 1;
+            self.notes.push((parent.0, chain));
+        }
+        let chain = self.notes.last().map_or(0, |(_, chain)| *chain);
+        self.shrink(1);
+        let end = self.here();
+        // A comparison of a path cannot be entered from elsewhere, so the error handler needs only the term itself.
+        let at = match op {
+            ChainOp::And => self.emit(parent, Op::And { chain, end: 0 }),
+            _ => self.emit(parent, Op::Or { chain, end: 0 }),
+        };
+        self.jumps.push((parent.0, at));
+        let resume = self.here();
+        let height = self.height;
+        self.handler(start, end, resume, height, Keep::Chain(chain));
+    }
+
+    fn end_chain(&mut self, id: NodeId, op: ChainOp, _terms: Children) {
+        let chain = self.notes.pop_if(|(node, _)| *node == id.0).map_or(0, |(_, chain)| chain);
+        self.emit(id, Op::Undecided { chain, value: op == ChainOp::And });
+        self.grow(1);
+    }
+
+    fn loop_part(
+        &mut self,
+        parent: NodeId,
+        kind: Comprehension,
+        two: bool,
+        place: Option<usize>,
+        arguments: u8,
+    ) {
+        match place {
+            Some(0) => {
+                let at = count(self.program.loops.len());
+                let chain = self.program.chains;
+                self.program.chains += 1;
+                let slot = self.program.checked.slot(parent);
+                self.program.loops.push(Loop { kind, slot, two, next: 0, end: 0, chain });
+                self.notes.push((parent.0, at));
+                self.emit(parent, Op::LoopStart(at));
+                self.shrink(1);
+                let next = self.here();
+                self.emit(parent, Op::LoopNext(at));
+                if let Some(info) = self.program.loops.get_mut(at as usize) {
+                    info.next = next;
+                }
+            }
+            // The condition of a macro with a condition and an expression.
+            Some(1) if arguments == 2 => {
+                let at = self.notes.last().map_or(0, |(_, at)| *at);
+                self.shrink(1);
+                self.emit(parent, Op::LoopFilter(at));
+            }
+            _ => {}
+        }
+    }
+
+    fn end_loop(&mut self, id: NodeId) {
+        let at = self.notes.pop_if(|(node, _)| *node == id.0).map_or(0, |(_, at)| at);
+        self.shrink(1);
+        let end = self.here() + 1;
+        self.emit(id, Op::LoopStep(at));
+        self.emit(id, Op::LoopEnd(at));
+        let height = self.height;
+        let Some(info) = self.program.loops.get_mut(at as usize) else { return };
+        info.end = end;
+        let info = *info;
+        if crate::machine::absorbs(info.kind) {
+            // An error of an element is kept until an element decides or the elements end.
+            self.handler(info.next + 1, end - 1, info.next, height, Keep::Chain(info.chain));
+        }
+        self.grow(1);
+    }
+
+    fn finish(mut self) -> Program {
+        let program = &mut self.program;
+        // Outer handlers come first where several begin at one place.
+        program.handlers.sort_by(|a, b| a.start.cmp(&b.start).then(b.end.cmp(&a.end)));
+        let mut open: Vec<u32> = Vec::new();
+        for at in 0..program.handlers.len() {
+            let Some(handler) = program.handlers.get(at).copied() else { break };
+            while let Some(last) = open.last().copied()
+                && program.handlers.get(last as usize).is_some_and(|outer| outer.end <= handler.start)
+            {
+                open.pop();
+            }
+            let outer = open.last().copied().unwrap_or(u32::MAX);
+            if let Some(handler) = program.handlers.get_mut(at) {
+                handler.outer = outer;
+            }
+            open.push(count(at));
+        }
+        share_paths(program);
+        self.program
+    }
+}
+
+/// Gives every variable a place for its value, and every path that occurs more than once one for its.
+fn share_paths(program: &mut Program) {
+    let locals = program.checked.locals;
+    for path in &mut program.paths {
+        path.slot = match path.start {
+            Start::Variable(at) => locals + at,
+            Start::Local(slot) => slot,
+        };
+    }
+    program.slots = locals + count(program.checked.variables.len());
+    if program.paths.len() < 2 {
+        return;
+    }
+    let mut order: Vec<u32> = (0..count(program.paths.len())).collect();
+    let key = |at: &u32| {
+        let path = program.paths.get(*at as usize)?;
+        let Start::Variable(variable) = path.start else { return None };
+        Some((variable, path.keys.as_slice(), path.coercion as u8))
+    };
+    order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    let mut caches = Vec::new();
+    let mut next = program.slots;
+    let mut open = false;
+    for pair in order.windows(2) {
+        let [a, b] = pair else { continue };
+        // A variable alone is kept anyway.
+        let same = key(a).is_some_and(|(_, keys, _)| !keys.is_empty()) && key(a) == key(b);
+        if same {
+            if !open {
+                caches.push((*a, next));
+            }
+            caches.push((*b, next));
+        } else if open {
+            next += 1;
+        }
+        open = same;
+    }
+    program.slots = next + u32::from(open);
+    for (at, cache) in caches {
+        if let Some(path) = program.paths.get_mut(at as usize) {
+            path.cache = Some(cache);
+        }
+    }
+}
+
+/// The comparison with its sides exchanged.
+fn turned(op: BinaryOp) -> BinaryOp {
+    match op {
+        BinaryOp::Less => BinaryOp::Greater,
+        BinaryOp::LessEqual => BinaryOp::GreaterEqual,
+        BinaryOp::Greater => BinaryOp::Less,
+        BinaryOp::GreaterEqual => BinaryOp::LessEqual,
+        other => other,
+    }
+}
+
+/// A constant list as a set.
+fn set_of(list: &Value<'static>) -> Option<Set> {
+    let Value::List(List(Elements::Built(built))) = list else { return None };
+    let mut set = Set::default();
+    for item in &built.items {
+        match item {
+            Value::Shared(text) => set.texts.push((**text).into()),
+            Value::Int(int) => set.ints.push(*int),
+            Value::Uint(uint) => match i64::try_from(*uint) {
+                Ok(int) => set.ints.push(int),
+                Err(_) => set.others.push(item.clone()),
+            },
+            Value::Double(double) => match number::exact_int(*double) {
+                Some(int) => set.ints.push(int),
+                None => set.others.push(item.clone()),
+            },
+            other => set.others.push(other.clone()),
+        }
+    }
+    set.texts.sort_unstable();
+    set.texts.dedup();
+    set.ints.sort_unstable();
+    Some(set)
+}

@@ -1,0 +1,159 @@
+//! Paths: variables and their fields, read in place.
+
+use super::{Machine, Slot, coerced, corrupt, member, no_fields, no_key};
+use crate::ast::BinaryOp;
+use crate::error::{ErrorKind, EvalError};
+use crate::program::{Path, Start};
+use crate::value::{Entries, Map, Value, json_member};
+
+impl<'a> Machine<'a, '_> {
+    /// The JSON at the end of a path without a place for its value, if all of it is JSON and it is there.
+    #[inline]
+    pub(super) fn json(&mut self, path: &'a Path) -> Option<&'a serde_json::Value> {
+        if path.cache.is_some() {
+            return None;
+        }
+        let (last, inner) = path.keys.split_last()?;
+        let slot = path.slot as usize;
+        if let Start::Variable(at) = path.start
+            && matches!(self.slots.get(slot), Some(Slot::Empty))
+        {
+            self.fill(at, slot).ok()?;
+        }
+        let Some(Slot::Full(Value::Map(Map(Entries::Json(members))))) = self.slots.get(slot) else {
+            return None;
+        };
+        let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
+        let program = self.program;
+        for key in inner {
+            match json_member(members, program.key(*key)) {
+                Some(serde_json::Value::Object(next)) => members = next,
+                _ => return None,
+            }
+        }
+        json_member(members, program.key(*last))
+    }
+
+    #[inline]
+    pub(super) fn value(&mut self, path: &'a Path) -> Result<Value<'a>, EvalError> {
+        self.context.charge(path.keys.len() as u64)?;
+        let Some(cache) = path.cache else { return self.walk(path) };
+        if let Some(Slot::Full(value)) = self.slots.get(cache as usize) {
+            return Ok(value.clone());
+        }
+        let value = self.walk(path)?;
+        if let Some(place) = self.slots.get_mut(cache as usize) {
+            *place = Slot::Full(value.clone());
+        }
+        Ok(value)
+    }
+
+    /// Follows a path. JSON is followed from object to object without making values of them.
+    #[inline]
+    fn walk(&mut self, path: &'a Path) -> Result<Value<'a>, EvalError> {
+        let slot = path.slot as usize;
+        if let Start::Variable(at) = path.start
+            && !matches!(self.slots.get(slot), Some(Slot::Full(_)))
+        {
+            self.fill(at, slot)?;
+        }
+        let Some((last, inner)) = path.keys.split_last() else {
+            return match self.slots.get(slot) {
+                Some(Slot::Full(value)) => Ok(coerced(value.clone(), path.coercion)),
+                Some(Slot::Failed(error)) => Err(error.clone()),
+                _ => Err(corrupt()),
+            };
+        };
+        let Some(Slot::Full(Value::Map(Map(Entries::Json(members))))) = self.slots.get(slot) else {
+            return self.walk_values(path);
+        };
+        let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
+        let program = self.program;
+        for (step, key) in inner.iter().enumerate() {
+            let key = program.key(*key);
+            match json_member(members, key) {
+                Some(serde_json::Value::Object(next)) => members = next,
+                Some(other) => {
+                    let next = path.keys.get(step + 1).map_or("", |key| program.key(*key));
+                    return Err(no_fields(&Value::from(other), next));
+                }
+                None => return Err(no_key(key)),
+            }
+        }
+        let key = program.key(*last);
+        match json_member(members, key) {
+            Some(value) => Ok(coerced(Value::from(value), path.coercion)),
+            None => Err(no_key(key)),
+        }
+    }
+
+    fn walk_values(&mut self, path: &Path) -> Result<Value<'a>, EvalError> {
+        let mut value = match self.slots.get(path.slot as usize) {
+            Some(Slot::Full(value)) => value.clone(),
+            Some(Slot::Failed(error)) => return Err(error.clone()),
+            _ => return Err(corrupt()),
+        };
+        for key in &path.keys {
+            value = self.select(value, *key)?;
+        }
+        Ok(coerced(value, path.coercion))
+    }
+
+    /// Looks a variable up, once in an evaluation.
+    fn fill(&mut self, at: u32, slot: usize) -> Result<(), EvalError> {
+        let program = self.program;
+        let name = program.checked.variables.get(at as usize).map_or("", String::as_str);
+        let value = self.lookup(name)?;
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Slot::Full(value);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, name: &str) -> Result<Value<'a>, EvalError> {
+        if let Some(value) = self.variables.get(name) {
+            return Ok(value);
+        }
+        // A variable with dots may be the field of an object of the event.
+        if let Some((first, rest)) = name.split_once('.')
+            && let Some(mut value) = self.variables.get(first)
+        {
+            for part in rest.split('.') {
+                value = member(&value, part).ok_or_else(|| no_key(part))?;
+            }
+            return Ok(value);
+        }
+        Err(EvalError::new(ErrorKind::NoSuchVariable, format!("no value for the variable `{name}`")))
+    }
+}
+
+/// Compares JSON with a constant where that is a matter of a few instructions. What a declared type would make of a number
+/// changes no comparison.
+#[inline]
+pub(super) fn compare_json(op: BinaryOp, json: &serde_json::Value, constant: &Value<'_>) -> Option<bool> {
+    match (json, constant) {
+        (serde_json::Value::String(a), Value::Shared(b)) => match op {
+            BinaryOp::Equal => Some(**a == **b),
+            BinaryOp::NotEqual => Some(**a != **b),
+            _ => None,
+        },
+        (serde_json::Value::Number(a), Value::Int(b)) => {
+            let a = a.as_i64()?;
+            match op {
+                BinaryOp::Equal => Some(a == *b),
+                BinaryOp::NotEqual => Some(a != *b),
+                BinaryOp::Less => Some(a < *b),
+                BinaryOp::LessEqual => Some(a <= *b),
+                BinaryOp::Greater => Some(a > *b),
+                BinaryOp::GreaterEqual => Some(a >= *b),
+                _ => None,
+            }
+        }
+        (serde_json::Value::Bool(a), Value::Bool(b)) => match op {
+            BinaryOp::Equal => Some(a == b),
+            BinaryOp::NotEqual => Some(a != b),
+            _ => None,
+        },
+        _ => None,
+    }
+}
