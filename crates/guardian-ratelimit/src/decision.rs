@@ -226,6 +226,12 @@ impl Outcome {
         Self { head: head.admitting(true), room, unit, wait: 0, reset }
     }
 
+    /// The outcome of a limit that does not admit.
+    #[inline(always)]
+    pub(crate) fn refusing(head: OutcomeHead, room: u64, unit: u64, wait: u64, reset: u64) -> Self {
+        Self { head, room, unit, wait, reset }
+    }
+
     #[inline(always)]
     pub(crate) fn from_head(head: OutcomeHead, reading: Reading) -> Self {
         let Reading { admits, limit: _, room, unit, wait, reset } = reading;
@@ -338,7 +344,8 @@ impl OutcomeHead {
         PolicyId::from_bits((self.0 & 0xffff) as u16)
     }
 
-    fn limit(self) -> u32 {
+    #[inline(always)]
+    pub(crate) fn limit(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::bucket::Bucket;
 use crate::decision::{Outcome, OutcomeHead};
+use crate::reading::Reading;
 use crate::rule::Engine;
 use crate::store::{Item, OwnedSubject};
 use crate::{Error, Limit, Limiter, Mode, Policy, PolicyId, Realm, Rule, Subject};
@@ -246,18 +247,27 @@ impl Hot {
         self.bit.load(Ordering::Relaxed)
     }
 
-    /// What a bucket in nanoseconds says, and its TAT afterwards, if it admits.
+    /// What a bucket in nanoseconds says, and its TAT afterwards if it admits: as `Bucket::decide`.
     #[inline(always)]
-    pub(crate) fn admit_in_nanos(&self, tat: u64, now: u64, cost: u32) -> Option<(Outcome, u64)> {
+    pub(crate) fn decide_in_nanos(&self, tat: u64, now: u64, cost: u32) -> (Outcome, Option<u64>) {
         let (unit, tolerance) =
             (self.per_token.load(Ordering::Relaxed), self.tolerance.load(Ordering::Relaxed));
-        // As in `Bucket::decide`.
-        let after = tat.saturating_sub(now).saturating_add(unit.saturating_mul(u64::from(cost)));
-        if after > tolerance {
-            return None;
+        let debt = tat.saturating_sub(now);
+        let after = debt.saturating_add(unit.saturating_mul(u64::from(cost)));
+        if after <= tolerance {
+            let outcome = Outcome::admitting(self.head(), tolerance - after, unit, after);
+            return (outcome, Some(now.saturating_add(after)));
         }
-        let outcome = Outcome::admitting(self.head(), tolerance - after, unit, after);
-        Some((outcome, now.saturating_add(after)))
+        (self.refusal(debt, after, cost), None)
+    }
+
+    #[inline(always)]
+    fn refusal(&self, debt: u64, after: u64, cost: u32) -> Outcome {
+        let (unit, tolerance) =
+            (self.per_token.load(Ordering::Relaxed), self.tolerance.load(Ordering::Relaxed));
+        let head = self.head();
+        let wait = if cost > head.limit() { Reading::NEVER } else { after - tolerance };
+        Outcome::refusing(head, tolerance.saturating_sub(debt), unit, wait, debt)
     }
 }
 

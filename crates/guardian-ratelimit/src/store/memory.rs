@@ -30,13 +30,13 @@ use shard::{Shard, Work};
 /// The most shards: 2 to this power. Tables take their bits from below.
 const SHARD_BITS: u32 = 6;
 const MAX_SHARDS: usize = 1 << SHARD_BITS;
-const SHARDS_PER_PROCESSOR: usize = 8;
+const SHARDS_PER_PROCESSOR: usize = 16;
 /// A store with a small cap has fewer shards, so that each holds at least this many keys.
 const MIN_KEYS_PER_SHARD: usize = 256;
 
 /// Counters in this process's memory: exact, fast, and bounded.
 ///
-/// The counters are spread over eight shards for each processor, at most 64, with a lock each. All counters of a tenant share a shard, so
+/// The counters are spread over 16 shards for each processor, at most 64, with a lock each. All counters of a tenant share a shard, so
 /// a check of all its limits takes one lock; counters in the shared realm are spread by subject, and a check that
 /// names several locks their shards in a fixed order. Numbers are compared as they are, within their tenant or the
 /// shared realm; texts by a 128-bit keyed hash.

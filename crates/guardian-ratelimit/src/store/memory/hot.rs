@@ -181,8 +181,13 @@ impl MemoryStore {
         let (mut visited, now) = (0, decision.at());
         for (Ready { key, hot, cost }, before) in ready.iter().zip(&mut before) {
             if let Some((outcome, was)) = charge(&mut shard, hot, *cost, *key, now) {
-                decision.push_admitted(outcome);
-                *before = was;
+                match was {
+                    Some(was) => {
+                        decision.push_admitted(outcome);
+                        *before = was;
+                    }
+                    None => decision.push(outcome),
+                }
             } else if visit_anyhow(&mut shard, request, visited, *key, decision, before).is_none() {
                 break;
             }
@@ -206,8 +211,8 @@ fn is_twice(limits: &[Limit<'_>], at: usize) -> bool {
     limits.get(at).is_some_and(|limit| limits.iter().take(at).any(|other| other.policy == limit.policy))
 }
 
-/// Charges one limit in the straight way: the policy known to the lane, the key near its home, tokens left. Says what the
-/// counter was before. `None` leaves it to [`charge_anyhow`], which begins anew, so that nothing need be kept for it.
+/// Charges one limit in the straight way, if it admits: the policy known to the lane, the key near its home. Then it says
+/// what the counter was before. `None` leaves it to [`charge_anyhow`], which begins anew, so that nothing need be kept for it.
 #[inline(always)]
 fn charge<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
@@ -215,7 +220,7 @@ fn charge<K: HotKey<N>, const N: usize>(
     cost: u32,
     key: K,
     now: MonoTime,
-) -> Option<(Outcome, Tat)> {
+) -> Option<(Outcome, Option<Tat>)> {
     if cost == 0 {
         return None;
     }
@@ -224,8 +229,10 @@ fn charge<K: HotKey<N>, const N: usize>(
         return None;
     }
     let state = K::table(lane.uniform_mut()).near_home(key, key.spread())?;
-    let (outcome, tat) = hot.admit_in_nanos(state.ticks(), now.as_nanos(), cost)?;
-    Some((outcome, std::mem::replace(state, Tat::at(tat))))
+    match hot.decide_in_nanos(state.ticks(), now.as_nanos(), cost) {
+        (outcome, Some(tat)) => Some((outcome, Some(std::mem::replace(state, Tat::at(tat))))),
+        (outcome, None) => Some((outcome, None)),
+    }
 }
 
 /// Charges one limit that is a token bucket with a counter, if it admits: then it says what the counter was before.

@@ -3,7 +3,7 @@
 //! A bucket holds `N` keys and their states side by side and is aligned to a cache line, so that looking a key up
 //! costs one memory access in nearly every case, and comparing all keys of a bucket needs no branch. Buckets
 //! that overflow spill into the next one. Capacity is not a power of two: the table grows by a third, so it is
-//! never less than 56 % full after it has grown once.
+//! never less than 60 % full after it has grown once.
 
 use std::hint::select_unpredictable;
 
@@ -46,9 +46,9 @@ pub(super) struct Removed<S> {
 }
 
 /// A table is at most this full, in percent, before it grows.
-const MAX_LOAD: usize = 75;
+const MAX_LOAD: usize = 80;
 /// If removing what is idle leaves a crowded table no fuller than this, in percent, it need not grow.
-const ENOUGH_FREED: usize = 60;
+const ENOUGH_FREED: usize = 65;
 
 impl<K: TableKey, S: State, const N: usize> Table<K, S, N> {
     pub(super) const fn new() -> Self {
