@@ -13,6 +13,9 @@ DECLARE
   v_count numeric; v_window numeric; v_number numeric; v_slice numeric;
   v_why text;
 BEGIN
+  IF p_rule IS NULL THEN
+    RAISE EXCEPTION 'the rule is missing' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
   IF octet_length(p_rule) <= 128 THEN
     -- 1 count, 2 number and 3 unit of the window, 4 algorithm, 5 burst, 6 precision, 7 slices, 8 and 9 time of a permit.
     v_parts := regexp_match(p_rule, '^[ \t\n\v\f\r]*([0-9]+(?:_[0-9]+)*)[ \t\n\v\f\r]*(?:'
@@ -78,9 +81,9 @@ BEGIN
 END
 $body$;
 
--- One limit, for what has named it already.
+-- One limit, for what has named its subject as it is in the rows. Tests give a time.
 CREATE FUNCTION @schema@.guardian_rate_limits_ask(
-  p_tenant text, p_policy text, p_subject text, p_rule text, p_cost integer,
+  p_tenant text, p_policy text, p_subject text, p_rule text, p_cost bigint, p_now bigint,
   OUT allowed boolean, OUT limit_value bigint, OUT remaining bigint, OUT retry_after interval, OUT reset_after interval
 ) LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -94,15 +97,13 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value';
   ELSIF p_cost IS NULL OR p_cost < 1 THEN
     RAISE EXCEPTION 'the cost of `%` must be at least 1', p_policy USING ERRCODE = 'invalid_parameter_value';
-  ELSIF v_rule IS NULL THEN
-    RAISE EXCEPTION 'the rule of `%` is missing', p_policy USING ERRCODE = 'invalid_parameter_value';
   ELSIF v_rule[1] = 4 THEN
     RAISE EXCEPTION 'the rule `%` holds permits, which need somebody to release them: acquire it in the library', p_rule
       USING ERRCODE = 'feature_not_supported';
   END IF;
   v_rule[3] := p_cost;
   v := string_to_array(
-    @schema@.guardian_rate_limits_check(p_tenant, p_policy, p_subject, array_to_string(v_rule, ','), '', true, NULL), ',');
+    @schema@.guardian_rate_limits_check(p_tenant, p_policy, p_subject, array_to_string(v_rule, ','), '', true, p_now), ',');
   allowed := v[1] = 1;
   limit_value := v_rule[4];
   IF v_rule[1] = 1 THEN
@@ -137,7 +138,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
   v_answer := @schema@.guardian_rate_limits_ask(
-    tenant, policy, coalesce('t:' || replace(replace(subject, '%', '%25'), E'\n', '%0A'), 'w'), rule, cost);
+    tenant, policy, coalesce('t:' || replace(replace(subject, '%', '%25'), E'\n', '%0A'), 'w'), rule, cost, NULL);
   allowed := v_answer.allowed; limit_value := v_answer.limit_value; remaining := v_answer.remaining;
   retry_after := v_answer.retry_after; reset_after := v_answer.reset_after;
 END
@@ -154,7 +155,7 @@ BEGIN
     RAISE EXCEPTION 'the subject of `%` must be a whole number of 64 bits without a sign', policy
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  v_answer := @schema@.guardian_rate_limits_ask(tenant, policy, coalesce('i:' || trunc(subject), 'w'), rule, cost);
+  v_answer := @schema@.guardian_rate_limits_ask(tenant, policy, coalesce('i:' || trunc(subject), 'w'), rule, cost, NULL);
   allowed := v_answer.allowed; limit_value := v_answer.limit_value; remaining := v_answer.remaining;
   retry_after := v_answer.retry_after; reset_after := v_answer.reset_after;
 END

@@ -37,6 +37,15 @@ mod redis_states;
 mod sql;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql_callers;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod sql_differential;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql_outage;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql_processes;
 #[cfg(test)]
 mod syntax;
