@@ -18,6 +18,7 @@ pub(super) struct Token {
 }
 
 /// A time in whole microseconds and a numerator over a token's `per`.
+#[cfg(feature = "redis")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     pub(super) whole: u64,
@@ -33,6 +34,7 @@ impl Token {
 
     /// INVARIANT: a bucket fills in at most ten years, so `whole` of a cost within it stays below 2^49; of a
     /// refund above it, it is capped where scripts still count exactly, which empties any debt.
+    #[cfg(feature = "redis")]
     pub(super) fn times(&self, tokens: u32) -> Share {
         let product = u128::from(tokens) * u128::from(self.micros);
         let per = u128::from(self.per.max(1));

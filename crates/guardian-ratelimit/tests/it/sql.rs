@@ -142,7 +142,7 @@ async fn a_row_that_cannot_be_read_is_an_error_and_another_algorithms_is_none() 
                 match limiter.peek(&tenant, &[*limit]).await {
                     Ok(decision) => assert!(decision.is_allowed(), "{kind:?} {state}"),
                     Err(Error::Store(error)) => {
-                        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{state} {error:?}")
+                        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{state} {error:?}");
                     }
                     Err(error) => panic!("{error}"),
                 }
