@@ -36,4 +36,6 @@ pub use rule::{Algorithm, Precision, Rule};
 pub use store::memory::{AtCapacity, MemoryConfig, MemoryStats, MemoryStore};
 #[cfg(feature = "redis")]
 pub use store::redis::{RedisConfig, RedisStore};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::sql::SqlStore;
 pub use store::{AnyStore, LeaseConfig, LeasedStore};

@@ -71,7 +71,7 @@ impl Rate {
         self.window_micros.saturating_mul(1000)
     }
 
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
     pub(crate) fn window_micros(self) -> u64 {
         self.window_micros
     }

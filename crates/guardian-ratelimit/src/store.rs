@@ -12,8 +12,12 @@ use crate::{Decision, Limit, Mode, PermitId, PolicyId, PolicyName, Realm, Rule, 
 
 mod leased;
 pub mod memory;
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+mod micros;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod sql;
 
 pub use leased::{LeaseConfig, LeasedStore};
 

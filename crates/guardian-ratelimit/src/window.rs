@@ -34,7 +34,7 @@ impl WindowSpec {
         Self { limit: rate.count(), keeping: Keeping { window, precision, slice } }
     }
 
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
     pub(crate) fn slice_nanos(&self) -> u64 {
         self.keeping.slice
     }

@@ -7,7 +7,7 @@ use guardian_core::{Clock, MonoTime, StoreError, StoreErrorKind};
 use redis::{Client, Cmd, IntoConnectionInfo};
 use tokio::runtime::Handle;
 
-use super::{Call, Release, Store};
+use super::{Call, Release, Store, micros};
 use crate::{Decision, PolicyName};
 
 mod config;
@@ -179,7 +179,7 @@ impl Store for RedisStore {
 
     async fn refund(&self, call: &Call<'_>, consumed_at: MonoTime) -> Result<(), StoreError> {
         let mut arguments = self.arguments();
-        arguments.number(script::age(call.now, consumed_at));
+        arguments.number(micros::age(call.now, consumed_at));
         for item in call.items {
             arguments.refunded(item);
         }

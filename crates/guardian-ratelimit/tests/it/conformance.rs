@@ -87,6 +87,45 @@ mod redis {
     guardian_ratelimit::store_conformance!(OnRedis::new());
 }
 
+/// The SQL store on one of its databases. One runtime serves the fixture's connections and every thread of a law.
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+pub(crate) struct InSql {
+    pub(crate) store: guardian_ratelimit::SqlStore,
+    pub(crate) clock: ManualClock,
+    pub(crate) fresh: guardian_sql::testkit::Fresh,
+    pub(crate) runtime: tokio::runtime::Runtime,
+}
+
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+impl InSql {
+    pub(crate) fn new(kind: guardian_sql::testkit::Kind) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let clock = ManualClock::new();
+        let fresh = runtime.block_on(crate::sql::fresh(kind));
+        let store =
+            guardian_ratelimit::SqlStore::new(fresh.database()).with_time_source(Arc::new(clock.clone()));
+        Self { store, clock, fresh, runtime }
+    }
+}
+
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+impl Fixture for InSql {
+    type Store = guardian_ratelimit::SqlStore;
+
+    fn store(&self) -> Self::Store {
+        self.store.clone()
+    }
+
+    fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.handle().block_on(future)
+    }
+}
+
 /// A store that is right but for one fault.
 #[derive(Debug)]
 struct Broken {

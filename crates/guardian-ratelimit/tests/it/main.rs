@@ -1,4 +1,4 @@
-//! Rate limits against exact models, laws, broken stores, and a real Redis that is killed now and then.
+//! Rate limits against exact models, laws, broken stores, and a real Redis and PostgreSQL that are killed now and then.
 #![expect(
     clippy::cast_possible_truncation,
     clippy::unreachable,
@@ -7,6 +7,9 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+mod differential;
 #[cfg(test)]
 mod leased;
 #[cfg(test)]
@@ -29,5 +32,20 @@ mod redis_outage;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod redis_states;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql_callers;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql_differential;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql_outage;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql_processes;
 #[cfg(test)]
 mod syntax;
