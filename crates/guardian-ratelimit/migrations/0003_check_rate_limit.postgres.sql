@@ -50,7 +50,6 @@ BEGIN
   v_number := replace(coalesce(v_parts[5], v_parts[7]), '_', '')::numeric;
   v_why := CASE
     WHEN v_unit IS NULL THEN 'use the units `ms`, `s`, `min`, `h`, `day` or `week`'
-    WHEN v_window / v_unit > 4294967295 THEN 'the time is too long'
     WHEN v_window NOT BETWEEN 1000 AND 31622400000000 THEN 'the time must be 1ms to 366d'
     WHEN v_parts[9] IS NOT NULL AND v_count NOT BETWEEN 1 AND 10000 THEN 'the permits must be 1 to 10000'
     WHEN v_count NOT BETWEEN 1 AND 1000000000 THEN 'the count must be 1 to 1000000000'

@@ -93,7 +93,7 @@ impl<'a> Parser<'a> {
         if !self.rest().trim_start().starts_with(|c: char| c.is_ascii_digit()) {
             return Ok(Rule::DEFAULT_SLICES);
         }
-        let slices = self.number("a number of slices")?;
+        let slices: u32 = self.number("a number of slices")?;
         u16::try_from(slices).map_err(|_| self.error(format!("the slices must be 2 to {}", Rule::MAX_SLICES)))
     }
 
@@ -115,7 +115,7 @@ impl<'a> Parser<'a> {
     /// A time: a unit, with a number before it where one is given or needed.
     fn span(&mut self, number_needed: bool) -> Result<Duration, InvalidRule> {
         let has_number = self.rest().trim_start().starts_with(|c: char| c.is_ascii_digit());
-        let number = if has_number || number_needed { u64::from(self.number("a time")?) } else { 1 };
+        let number = if has_number || number_needed { self.number("a time")? } else { 1_u64 };
         let word = self.word();
         let Some((_, micros)) = UNITS.iter().find(|(names, _)| names.contains(&word)) else {
             let hint = if word == "m" {
@@ -137,7 +137,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Digits, with single `_` between them allowed.
-    fn number(&mut self, what: &str) -> Result<u32, InvalidRule> {
+    fn number<N: FromStr>(&mut self, what: &str) -> Result<N, InvalidRule> {
         self.skip_space();
         let rest = self.rest();
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(rest.len());

@@ -61,6 +61,8 @@ fn people_write_it_in_many_ways() {
         (" 100 / minute ", "100/min burst 100"),
         ("1_000/h burst 50", "1000/h burst 50"),
         ("5/10s", "5/10s burst 5"),
+        // More microseconds than 32 bits hold.
+        ("1/4294967297us", "1/4294967297us burst 1"),
         ("5/10 seconds", "5/10s burst 5"),
         ("3/1500ms", "3/1500ms burst 3"),
         ("60/60s burst 5", "60/min burst 5"),
