@@ -372,30 +372,23 @@ impl Ast {
         }
     }
 
-    /// The parent of every node; the root's and those of dead nodes are themselves.
-    pub(crate) fn parents(&self) -> Vec<u32> {
-        let mut parents: Vec<u32> = (0..count(self.nodes.len())).collect();
-        for id in 0..count(self.nodes.len()) {
-            self.each_child(NodeId(id), |child| {
-                if let Some(parent) = parents.get_mut(child.at()) {
-                    *parent = id;
-                }
-            });
-        }
-        parents
-    }
-
-    /// The first node of the subtree of every node.
-    pub(crate) fn firsts(&self) -> Vec<u32> {
+    /// The parent of every node, and the first node of its subtree. The root's parent and those of dead nodes are
+    /// themselves.
+    pub(crate) fn links(&self) -> (Vec<u32>, Vec<u32>) {
+        let mut parents: Vec<u32> = Vec::with_capacity(self.nodes.len());
         let mut firsts: Vec<u32> = Vec::with_capacity(self.nodes.len());
         for id in 0..count(self.nodes.len()) {
             let mut first = id;
             self.each_child(NodeId(id), |child| {
+                if let Some(parent) = parents.get_mut(child.at()) {
+                    *parent = id;
+                }
                 first = first.min(firsts.get(child.at()).copied().unwrap_or(first));
             });
+            parents.push(id);
             firsts.push(first);
         }
-        firsts
+        (parents, firsts)
     }
 
     /// The nodes with their texts in place of their table entries, and without what macros consumed.

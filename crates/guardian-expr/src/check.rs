@@ -98,6 +98,8 @@ struct Checker<'e> {
     scope: Vec<Local>,
     locals: u32,
     variables: Vec<String>,
+    /// Their types, for those that are declared.
+    variable_types: Vec<Option<TypeId>>,
     type_names: Vec<String>,
     faults: Vec<Fault>,
     lenient: bool,
@@ -108,18 +110,20 @@ struct Checker<'e> {
 
 pub(crate) fn check(declarations: &Declarations, ast: Ast, lenient: bool) -> Result<Checked, Error> {
     let size = ast.nodes.len();
+    let (parents, firsts) = ast.links();
     let mut checker = Checker {
         declarations,
         types: Types::new(&declarations.types),
         node_types: Vec::with_capacity(size),
         roles: vec![Role::Normal; size],
-        parents: ast.parents(),
-        firsts: ast.firsts(),
+        parents,
+        firsts,
         opens: Vec::new(),
         slots: Vec::new(),
         scope: Vec::new(),
         locals: 0,
         variables: Vec::new(),
+        variable_types: Vec::new(),
         type_names: Vec::new(),
         faults: Vec::new(),
         lenient,
@@ -143,7 +147,7 @@ pub(crate) fn check(declarations: &Declarations, ast: Ast, lenient: bool) -> Res
     checker.finish()
 }
 
-impl Checker<'_> {
+impl<'e> Checker<'e> {
     fn finish(mut self) -> Result<Checked, Error> {
         if !self.faults.is_empty() {
             self.faults.sort_by_key(|fault| fault.span.start);
@@ -422,9 +426,13 @@ impl Checker<'_> {
             return found;
         }
         let text = self.ast.name(name);
-        if let Some((key, declaration)) = self.declarations.variables.get_key_value(text) {
-            let (key, declaration) = (key.clone(), declaration.clone());
-            return self.use_declaration(id, &key, &declaration);
+        if let Some((at, found)) = self.again(text) {
+            self.set_role(id, Role::Global(at));
+            return found;
+        }
+        let declarations = self.declarations;
+        if let Some((key, declaration)) = declarations.variables.get_key_value(text) {
+            return self.use_declaration(id, key, declaration);
         }
         if !self.declarations.open && !self.lenient {
             let known = self.declarations.variables.iter().filter(|(_, each)| !each.is_type);
@@ -435,13 +443,20 @@ impl Checker<'_> {
             self.hinted(self.ast.span(id), message, hint);
         }
         let text = self.ast.name(name).to_owned();
-        self.use_variable(id, &text);
+        self.use_variable(id, &text, None);
         UNKNOWN
     }
 
-    fn use_variable(&mut self, id: NodeId, name: &str) {
+    /// A declared variable that the expression has used already: its number and its type. Only a few are looked at.
+    fn again(&self, name: &str) -> Option<(u32, TypeId)> {
+        let at = self.variables.iter().take(8).position(|each| each == name)?;
+        Some((count(at), self.variable_types.get(at).copied().flatten()?))
+    }
+
+    fn use_variable(&mut self, id: NodeId, name: &str, declared: Option<TypeId>) {
         let at = self.variables.iter().position(|each| each == name).unwrap_or_else(|| {
             self.variables.push(name.to_owned());
+            self.variable_types.push(declared);
             self.variables.len() - 1
         });
         self.set_role(id, Role::Global(count(at)));
@@ -452,7 +467,7 @@ impl Checker<'_> {
             self.type_names.push(name.to_owned());
             self.set_role(id, Role::TypeName(count(self.type_names.len()) - 1));
         } else {
-            self.use_variable(id, name);
+            self.use_variable(id, name, Some(declaration.r#type));
         }
         declaration.r#type
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ast::{
-    BinaryOp, ChainOp, Children, Comprehension, Name, Node, NodeId, SelectKind, UnaryOp, count,
+    BinaryOp, ChainOp, Children, Comprehension, Name, Node, NodeId, SelectKind, Span, UnaryOp, count,
 };
 use crate::budget::{Budget, Context};
 use crate::check::{Checked, Coercion, Role};
@@ -34,6 +34,7 @@ pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
         nodes: Vec::with_capacity(size),
         constants: Vec::with_capacity(size.min(16) / 2),
         keys: Vec::with_capacity(size.min(16) / 2),
+        path_keys: Vec::with_capacity(size.min(16) / 2),
         paths: Vec::with_capacity(size.min(16) / 2),
         handlers: Vec::new(),
         loops: Vec::new(),
@@ -50,7 +51,7 @@ pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
         declarations: &env.declarations,
         program,
         starts: Vec::with_capacity(size),
-        notes: Vec::new(),
+        notes: Vec::with_capacity(4),
         height: 0,
         traced,
         jumps: Vec::new(),
@@ -90,13 +91,14 @@ impl Compiler<'_> {
     }
 
     fn key(&mut self, name: Name) -> u32 {
-        let text = self.program.checked.ast.name(name);
-        let known = self.program.keys.iter().rev().take(64).position(|each| **each == *text);
-        if let Some(back) = known {
+        let ast = &self.program.checked.ast;
+        let text = ast.name(name);
+        let same = |each: &Span| ast.text.get(each.range()) == Some(text);
+        if let Some(back) = self.program.keys.iter().rev().take(64).position(same) {
             return count(self.program.keys.len() - 1 - back);
         }
-        let text = text.into();
-        self.program.keys.push(text);
+        let span = ast.names.get(name.0 as usize).copied().unwrap_or_default();
+        self.program.keys.push(span);
         count(self.program.keys.len()) - 1
     }
 
@@ -143,15 +145,14 @@ impl Compiler<'_> {
             return None;
         }
         let first = self.program.code.len().checked_sub(operands.len())?;
-        let mut values = Vec::with_capacity(operands.len());
-        for (at, id) in operands.iter().enumerate() {
-            let place = first + at;
-            if self.start_of(*id) as usize != place {
-                return None;
-            }
-            values.push(self.constant_at(self.program.code.get(place).copied()?)?.clone());
+        let instructions = self.program.code.get(first..)?;
+        // Most operands are no constants, so nothing is made before that is known.
+        let one_each =
+            || operands.iter().zip(first..).all(|(id, place)| self.start_of(*id) as usize == place);
+        if !instructions.iter().all(|op| matches!(op, Op::Constant(_))) || !one_each() {
+            return None;
         }
-        Some(values)
+        instructions.iter().map(|op| self.constant_at(*op).cloned()).collect()
     }
 
     fn replace(&mut self, id: NodeId, operands: usize, value: Value<'static>) {
@@ -240,7 +241,13 @@ impl Compiler<'_> {
                 let coercion = self.program.checked.coercion(id);
                 self.path(
                     id,
-                    Path { start: Start::Local(slot), keys: Vec::new(), coercion, slot: 0, cache: None },
+                    Path {
+                        start: Start::Local(slot),
+                        keys: Children::default(),
+                        coercion,
+                        slot: 0,
+                        cache: None,
+                    },
                 );
             }
             Role::TypeName(at) => {
@@ -251,7 +258,13 @@ impl Compiler<'_> {
                 let coercion = self.program.checked.coercion(id);
                 self.path(
                     id,
-                    Path { start: Start::Variable(at), keys: Vec::new(), coercion, slot: 0, cache: None },
+                    Path {
+                        start: Start::Variable(at),
+                        keys: Children::default(),
+                        coercion,
+                        slot: 0,
+                        cache: None,
+                    },
                 );
             }
             _ => {
@@ -279,8 +292,19 @@ impl Compiler<'_> {
                 match self.single(operand, self.here()) {
                     Some(Op::Path(at)) if !self.traced => {
                         // A path that no other instruction uses grows by the field.
-                        if let Some(path) = self.program.paths.get_mut(at as usize) {
-                            path.keys.push(key);
+                        let program = &mut self.program;
+                        if let Some(path) = program.paths.get_mut(at as usize) {
+                            let end = path.keys.start + path.keys.len;
+                            if path.keys.len == 0 {
+                                path.keys.start = count(program.path_keys.len());
+                            } else if end as usize != program.path_keys.len() {
+                                // Keys of another path lie behind its own, so they move to the end.
+                                let range = path.keys.start as usize..end as usize;
+                                path.keys.start = count(program.path_keys.len());
+                                program.path_keys.extend_from_within(range);
+                            }
+                            program.path_keys.push(key);
+                            path.keys.len += 1;
                             path.coercion = coercion;
                         }
                         if let Some(node) = self.program.nodes.last_mut() {
@@ -389,11 +413,10 @@ impl Compiler<'_> {
 
     fn addition(&mut self, id: NodeId, terms: Children) {
         self.shrink(terms.len.saturating_sub(1));
-        let operands = self.operands(terms);
-        if let Some(values) = self.constants(&operands) {
+        if let Some(values) = self.constants(self.program.checked.ast.list(terms)) {
             let mut context = Context::new(Budget::default().with_cost(FOLDING));
             if let Ok(value) = operators::add(&mut context, &values) {
-                return self.replace(id, operands.len(), value);
+                return self.replace(id, values.len(), value);
             }
         }
         self.emit(id, Op::Add(terms.len));
@@ -459,13 +482,14 @@ impl Compiler<'_> {
     }
 
     /// The marks of the elements that may be left out, if there are any.
-    fn marks(&mut self, operands: &[NodeId]) -> Option<u32> {
+    fn marks(&mut self, operands: Children) -> Option<u32> {
         let ast = &self.program.checked.ast;
-        let marks: Vec<bool> =
-            operands.iter().map(|id| matches!(ast.node(*id), Node::OptionalElement(_))).collect();
-        if !marks.contains(&true) {
+        let is_marked = |id: &NodeId| matches!(ast.node(*id), Node::OptionalElement(_));
+        let operands = ast.list(operands);
+        if !operands.iter().any(is_marked) {
             return None;
         }
+        let marks: Vec<bool> = operands.iter().map(is_marked).collect();
         self.program.marks.push(marks);
         Some(count(self.program.marks.len()) - 1)
     }
@@ -473,14 +497,13 @@ impl Compiler<'_> {
     fn list(&mut self, id: NodeId, elements: Children) {
         self.shrink(elements.len);
         self.grow(1);
-        let operands = self.operands(elements);
-        let marks = self.marks(&operands);
+        let marks = self.marks(elements);
         if marks.is_none()
-            && let Some(values) = self.constants(&operands)
+            && let Some(values) = self.constants(self.program.checked.ast.list(elements))
         {
-            let list = List::new(values);
-            if Value::List(list.clone()).depth() < crate::value::MAX_DEPTH {
-                return self.replace(id, operands.len(), Value::List(list));
+            let list = Value::List(List::new(values));
+            if list.depth() < crate::value::MAX_DEPTH {
+                return self.replace(id, elements.len as usize, list);
             }
         }
         let op = match marks {
@@ -493,10 +516,9 @@ impl Compiler<'_> {
     fn map(&mut self, id: NodeId, entries: Children) {
         self.shrink(entries.len);
         self.grow(1);
-        let operands = self.operands(entries);
-        let marks = self.marks(&operands);
+        let marks = self.marks(entries);
         if marks.is_none()
-            && let Some(values) = self.constants(&operands)
+            && let Some(values) = self.constants(self.program.checked.ast.list(entries))
         {
             let mut values = values.into_iter();
             let mut pairs = Vec::new();
@@ -506,7 +528,7 @@ impl Compiler<'_> {
             if let Ok(map) = operators::build_map(pairs)
                 && map.depth() < crate::value::MAX_DEPTH
             {
-                return self.replace(id, operands.len(), map);
+                return self.replace(id, entries.len as usize, map);
             }
         }
         let op = match marks {
@@ -687,7 +709,7 @@ impl Compiler<'_> {
         let program = &mut self.program;
         // Outer handlers come first where several begin at one place.
         program.handlers.sort_by(|a, b| a.start.cmp(&b.start).then(b.end.cmp(&a.end)));
-        let mut open: Vec<u32> = Vec::new();
+        let mut open: Vec<u32> = Vec::with_capacity(program.handlers.len().min(8));
         for at in 0..program.handlers.len() {
             let Some(handler) = program.handlers.get(at).copied() else { break };
             while let Some(last) = open.last().copied()
@@ -719,11 +741,21 @@ fn share_paths(program: &mut Program) {
     if program.paths.len() < 2 {
         return;
     }
+    // Of a few paths that are all different, as in most conditions, that is known sooner than they are sorted.
+    if program.paths.len() <= 8
+        && !program.paths.iter().enumerate().any(|(at, path)| {
+            let mut others = program.paths.iter().skip(at + 1);
+            others
+                .any(|other| other.start == path.start && program.path_keys(other) == program.path_keys(path))
+        })
+    {
+        return;
+    }
     let mut order: Vec<u32> = (0..count(program.paths.len())).collect();
     let key = |at: &u32| {
         let path = program.paths.get(*at as usize)?;
         let Start::Variable(variable) = path.start else { return None };
-        Some((variable, path.keys.as_slice(), path.coercion as u8))
+        Some((variable, program.path_keys(path), path.coercion as u8))
     };
     order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
     let mut caches = Vec::new();
@@ -768,7 +800,7 @@ fn set_of(list: &Value<'static>) -> Option<Set> {
     let mut set = Set::default();
     for item in &built.items {
         match item {
-            Value::Shared(text) => set.texts.push((**text).into()),
+            Value::Shared(text) => set.texts.push(Arc::clone(text)),
             Value::Int(int) => set.ints.push(*int),
             Value::Uint(uint) => match i64::try_from(*uint) {
                 Ok(int) => set.ints.push(int),

@@ -1,6 +1,6 @@
 //! What expressions can see: variables, functions, limits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -105,7 +105,7 @@ pub(crate) struct Declarations {
     pub(crate) functions: Vec<Function>,
     pub(crate) function_names: HashMap<String, u32>,
     /// The first parts of the names of variables and functions that have dots.
-    pub(crate) namespaces: HashSet<String>,
+    pub(crate) namespaces: BTreeSet<String>,
     /// The most parts that a name of a variable or function has.
     pub(crate) most_parts: usize,
     pub(crate) container: String,
@@ -121,7 +121,7 @@ static STANDARD: LazyLock<Arc<Declarations>> = LazyLock::new(|| {
         variables: HashMap::new(),
         functions: Vec::new(),
         function_names: HashMap::new(),
-        namespaces: HashSet::new(),
+        namespaces: BTreeSet::new(),
         most_parts: 1,
         container: String::new(),
         open: true,

@@ -194,7 +194,7 @@ impl Estimator<'_> {
             Start::Variable(_) => self.event,
             Start::Local(slot) => self.slots.get(slot as usize).copied().unwrap_or(self.event),
         };
-        let keys = path.keys.len() as u64;
+        let keys = u64::from(path.keys.len);
         (bound.inside(keys), keys)
     }
 

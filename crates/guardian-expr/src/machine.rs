@@ -184,7 +184,7 @@ impl<'a, 'b> Machine<'a, 'b> {
                     if matches!(code.get(next), Some(Op::And { .. } | Op::Or { .. } | Op::Not))
                         && let Some(serde_json::Value::Bool(holds)) = self.json(path)
                     {
-                        self.context.charge(path.keys.len() as u64)?;
+                        self.context.charge(u64::from(path.keys.len))?;
                         next = self.decide(code, *holds, next)?;
                     } else {
                         let value = self.value(path)?;
@@ -201,7 +201,7 @@ impl<'a, 'b> Machine<'a, 'b> {
                     {
                         let text = if let Value::Shared(text) = right { text.len() } else { 0 };
                         let text = json.as_str().map_or(0, |json| json.len().min(text));
-                        self.context.charge(path.keys.len() as u64 + text as u64 / 16)?;
+                        self.context.charge(u64::from(path.keys.len) + text as u64 / 16)?;
                         next = self.decide(code, holds, next)?;
                         *place = next;
                         continue;
@@ -244,7 +244,7 @@ impl<'a, 'b> Machine<'a, 'b> {
                     let path = program.paths.get(path as usize).ok_or_else(corrupt)?;
                     let value = match self.json(path) {
                         Some(serde_json::Value::String(text)) => {
-                            self.context.charge(path.keys.len() as u64)?;
+                            self.context.charge(u64::from(path.keys.len))?;
                             Value::Str(text)
                         }
                         _ => self.value(path)?,

@@ -154,7 +154,8 @@ impl Parser<'_> {
     fn named(&mut self, span: Span) -> Name {
         let start = count(self.ast.text.len());
         let text = self.source.get(span.range()).unwrap_or_default();
-        self.ast.text.push_str(text.trim_matches('`'));
+        let quoted = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
+        self.ast.text.push_str(quoted.unwrap_or(text));
         self.names_entry(start)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ast::{Ast, BinaryOp, Comprehension, NodeId, Span};
+use crate::ast::{Ast, BinaryOp, Children, Comprehension, NodeId, Span};
 use crate::budget::Budget;
 use crate::check::{Checked, Coercion};
 use crate::compile;
@@ -117,7 +117,8 @@ pub(crate) enum Start {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     pub(crate) start: Start,
-    pub(crate) keys: Vec<u32>,
+    /// The fields, as consecutive entries of the program's table of the keys of paths.
+    pub(crate) keys: Children,
     pub(crate) coercion: Coercion,
     /// Where what it begins with is kept.
     pub(crate) slot: u32,
@@ -160,7 +161,7 @@ pub(crate) struct Loop {
 /// The constants of `x in [constants]`, in an order in which they can be found.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Set {
-    pub(crate) texts: Vec<Box<str>>,
+    pub(crate) texts: Vec<Arc<str>>,
     pub(crate) ints: Vec<i64>,
     /// What is neither a text nor a whole number.
     pub(crate) others: Vec<Value<'static>>,
@@ -184,7 +185,9 @@ pub struct Program {
     /// The node of each instruction.
     pub(crate) nodes: Vec<u32>,
     pub(crate) constants: Vec<Value<'static>>,
-    pub(crate) keys: Vec<Box<str>>,
+    /// Where in the texts of the tree each name of a field or function stands.
+    pub(crate) keys: Vec<Span>,
+    pub(crate) path_keys: Vec<u32>,
     pub(crate) paths: Vec<Path>,
     pub(crate) handlers: Vec<Handler>,
     pub(crate) loops: Vec<Loop>,
@@ -274,7 +277,14 @@ impl Program {
     }
 
     pub(crate) fn key(&self, key: u32) -> &str {
-        self.keys.get(key as usize).map_or("", |key| key)
+        let span = self.keys.get(key as usize).copied().unwrap_or_default();
+        self.checked.ast.text.get(span.range()).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn path_keys(&self, path: &Path) -> &[u32] {
+        let start = path.keys.start as usize;
+        self.path_keys.get(start..start + path.keys.len as usize).unwrap_or_default()
     }
 }
 

@@ -13,7 +13,7 @@ impl<'a> Machine<'a, '_> {
         if path.cache.is_some() {
             return None;
         }
-        let (last, inner) = path.keys.split_last()?;
+        let (last, inner) = self.program.path_keys(path).split_last()?;
         let slot = path.slot as usize;
         if let Start::Variable(at) = path.start
             && matches!(self.slots.get(slot), Some(Slot::Empty))
@@ -36,7 +36,7 @@ impl<'a> Machine<'a, '_> {
 
     #[inline]
     pub(super) fn value(&mut self, path: &'a Path) -> Result<Value<'a>, EvalError> {
-        self.context.charge(path.keys.len() as u64)?;
+        self.context.charge(u64::from(path.keys.len))?;
         let Some(cache) = path.cache else { return self.walk(path) };
         if let Some(Slot::Full(value)) = self.slots.get(cache as usize) {
             return Ok(value.clone());
@@ -57,7 +57,7 @@ impl<'a> Machine<'a, '_> {
         {
             self.fill(at, slot)?;
         }
-        let Some((last, inner)) = path.keys.split_last() else {
+        let Some((last, inner)) = self.program.path_keys(path).split_last() else {
             return match self.slots.get(slot) {
                 Some(Slot::Full(value)) => Ok(coerced(value.clone(), path.coercion)),
                 Some(Slot::Failed(error)) => Err(error.clone()),
@@ -74,7 +74,7 @@ impl<'a> Machine<'a, '_> {
             match json_member(members, key) {
                 Some(serde_json::Value::Object(next)) => members = next,
                 Some(other) => {
-                    let next = path.keys.get(step + 1).map_or("", |key| program.key(*key));
+                    let next = program.path_keys(path).get(step + 1).map_or("", |key| program.key(*key));
                     return Err(no_fields(&Value::from(other), next));
                 }
                 None => return Err(no_key(key)),
@@ -93,7 +93,7 @@ impl<'a> Machine<'a, '_> {
             Some(Slot::Failed(error)) => return Err(error.clone()),
             _ => return Err(corrupt()),
         };
-        for key in &path.keys {
+        for key in self.program.path_keys(path) {
             value = self.select(value, *key)?;
         }
         Ok(coerced(value, path.coercion))
