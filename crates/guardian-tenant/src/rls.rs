@@ -201,14 +201,15 @@ impl Rls {
     }
 
     /// The tenant in a policy: what [`Self::current_tenant`] gives, spelt out, because a function in PL/pgSQL costs
-    /// microseconds a call and may be called for each row. The other branch is only called when it is needed.
+    /// microseconds a call and may be called for each row. What raises is only called when there is no tenant.
     fn policy_tenant(&self) -> String {
         let setting = format!("pg_catalog.current_setting('{SETTING}', true)");
+        let tenant = format!("NULLIF({setting}, '')");
         let value = if self.strict {
-            let raise = format!("{}.{}()", self.schema.quoted(), quote_name(NO_TENANT));
-            format!("CASE WHEN {setting} <> '' THEN {setting} ELSE {raise} END")
+            // The setting is looked up once: each look-up costs more than the rest of the test.
+            format!("COALESCE({tenant}, {}.{}())", self.schema.quoted(), quote_name(NO_TENANT))
         } else {
-            format!("NULLIF({setting}, '')")
+            tenant
         };
         if self.kind == TenantType::Text { value } else { format!("({value})::{}", self.kind.sql()) }
     }

@@ -271,8 +271,31 @@ impl Known<'_> {
         }
     }
 
-    /// Whether the tokens are `CASE WHEN setting <> '' THEN setting ELSE raise() END`.
+    /// Whether the tokens are `COALESCE(NULLIF(setting, ''), raise())`, or the same as a CASE.
     fn is_strict(&self, tokens: &[Token]) -> bool {
+        if let [coalesce, arguments @ ..] = tokens
+            && coalesce.is("coalesce")
+        {
+            return match split(bare(arguments), ",").as_slice() {
+                [setting, raise] => self.is_raiser(raise) && self.reads(value(setting, 0).0, self.setting),
+                _ => false,
+            };
+        }
+        self.is_strict_case(tokens)
+    }
+
+    /// Whether the tokens call a function that does nothing but raise an error.
+    fn is_raiser(&self, tokens: &[Token]) -> bool {
+        match tokens {
+            [name, open, close] | [_, _, name, open, close] => {
+                open.is("(") && close.is(")") && self.raisers.iter().any(|known| name.name() == Some(known))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the tokens are `CASE WHEN setting <> '' THEN setting ELSE raise() END`.
+    fn is_strict_case(&self, tokens: &[Token]) -> bool {
         let [case, when, inside @ .., end] = tokens else { return false };
         let pair = |tokens, separator| {
             let pieces = split(tokens, separator);
@@ -283,16 +306,10 @@ impl Known<'_> {
         else {
             return false;
         };
-        let raises = match raise {
-            [name, open, close] | [_, _, name, open, close] => {
-                open.is("(") && close.is(")") && self.raisers.iter().any(|known| name.name() == Some(known))
-            }
-            _ => false,
-        };
         case.is("case")
             && when.is("when")
             && end.is("end")
-            && raises
+            && self.is_raiser(raise)
             && matches!(value(right, 0).0, [Token::Text(text)] if text.is_empty())
             && self.reads(value(left, 0).0, self.setting)
             && self.reads(value(setting, 0).0, self.setting)
@@ -373,6 +390,8 @@ mod tests {
              current_setting('guardian.tenant'::text, true) ELSE guardian.no_tenant() END)",
             "(tenant_id = (CASE WHEN (current_setting('guardian.tenant'::text, true) <> ''::text) THEN \
              current_setting('guardian.tenant'::text, true) ELSE no_tenant() END)::uuid)",
+            "(tenant_id = COALESCE(NULLIF(current_setting('guardian.tenant'::text, true), ''::text), guardian.no_tenant()))",
+            "(tenant_id = (COALESCE(NULLIF(current_setting('guardian.tenant'::text, true), ''::text), no_tenant()))::bigint)",
         ] {
             assert_eq!(test(expression), Test::Tenant, "{expression}");
         }
@@ -398,6 +417,18 @@ mod tests {
             ),
             (
                 "(tenant_id = COALESCE(current_setting('guardian.tenant'::text, true), tenant_id))",
+                Test::Other,
+            ),
+            (
+                "(tenant_id = COALESCE(NULLIF(current_setting('guardian.tenant'::text, true), ''::text), tenant_id))",
+                Test::Other,
+            ),
+            (
+                "(tenant_id = COALESCE(NULLIF(current_setting('guardian.tenant'::text, true), ''::text), default_tenant()))",
+                Test::Other,
+            ),
+            (
+                "(tenant_id = COALESCE(NULLIF(current_setting('guardian.tenant'::text, true), ''::text), no_tenant(), tenant_id))",
                 Test::Other,
             ),
             ("(tenant_id = ( SELECT current_tenant() AS t FROM other))", Test::Other),
