@@ -147,10 +147,12 @@ fn write_rule(env: &Env, rule: &Json, alone: bool, out: &mut String) -> Result<(
                 return Err(wrong(format!("the value of `{operator}` is a list of two")));
             };
             let (low, high) = (operand(low)?, operand(high)?);
-            if operator == "between" {
-                format!("({low} <= {field} && {field} <= {high})")
-            } else {
-                format!("({field} < {low} || {high} < {field})")
+            match (operator, by_field) {
+                ("between", false) => format!("({low} <= {field} && {field} <= {high})"),
+                (_, false) => format!("({field} < {low} || {high} < {field})"),
+                // Between fields that would read as two ordinary rules.
+                ("between", true) => format!("({low} <= {field} ? {field} <= {high} : false)"),
+                (_, true) => format!("({field} < {low} ? true : {high} < {field})"),
             }
         }
         _ => return Err(wrong(format!("`{operator}` is no operator of a rule"))),
@@ -348,12 +350,25 @@ impl Ast {
     }
 
     /// `low <= field && field <= high`, or `field < low || high < field`: the literals stand first on one side only, so
-    /// that a group of two ordinary rules is something else.
+    /// that a group of two ordinary rules is something else. Between fields these are two ordinary rules, and a
+    /// conditional stands for the range.
     fn between(&self, id: NodeId) -> Option<Json> {
-        let Node::Chain { op, terms } = self.node(id) else { return None };
-        let [first, second] = self.list(terms) else { return None };
+        let (op, first, second, by_field) = match self.node(id) {
+            Node::Chain { op, terms } => {
+                let [first, second] = self.list(terms) else { return None };
+                (op, *first, *second, false)
+            }
+            Node::Conditional { condition, then, otherwise } => {
+                match (self.node(then), self.node(otherwise)) {
+                    (_, Node::Bool(false)) => (ChainOp::And, condition, then, true),
+                    (Node::Bool(true), _) => (ChainOp::Or, condition, otherwise, true),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
         let (Node::Binary { op: one, left: a, right: b }, Node::Binary { op: two, left: c, right: d }) =
-            (self.node(*first), self.node(*second))
+            (self.node(first), self.node(second))
         else {
             return None;
         };
@@ -366,11 +381,14 @@ impl Ast {
         if field != other {
             return None;
         }
-        if let (Some(low), Some(high)) = (self.json_of(low, 0), self.json_of(high, 0)) {
-            return Some(json!({"field": field, "operator": operator, "value": [low, high]}));
+        if by_field {
+            let (low, high) = (self.path_of(low)?, self.path_of(high)?);
+            return Some(
+                json!({"field": field, "operator": operator, "value": [low, high], "valueSource": "field"}),
+            );
         }
-        let (low, high) = (self.path_of(low)?, self.path_of(high)?);
-        Some(json!({"field": field, "operator": operator, "value": [low, high], "valueSource": "field"}))
+        let (low, high) = (self.json_of(low, 0)?, self.json_of(high, 0)?);
+        Some(json!({"field": field, "operator": operator, "value": [low, high]}))
     }
 
     /// The name of a field: a variable, or fields of one. Names with dots in backticks have none.

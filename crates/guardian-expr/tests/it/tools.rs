@@ -156,6 +156,11 @@ fn rule() -> impl Strategy<Value = Json> {
             .prop_map(|(field, operator, value)| json!({"field": field, "operator": operator, "value": value})),
         (field(), prop::sample::select(vec!["between", "notBetween"]), value(), value())
             .prop_map(|(field, operator, low, high)| json!({"field": field, "operator": operator, "value": [low, high]})),
+        (field(), prop::sample::select(vec!["between", "notBetween"]), field(), field()).prop_map(
+            |(field, operator, low, high)| {
+                json!({"field": field, "operator": operator, "value": [low, high], "valueSource": "field"})
+            }
+        ),
         Just(json!({"field": "", "operator": "expression", "value": "size(a) > 1 ? b : c"})),
     ]
 }
