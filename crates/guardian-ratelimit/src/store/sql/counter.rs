@@ -376,6 +376,13 @@ mod tests {
         prop::collection::vec((1..15_i64, pause), 1..80)
     }
 
+    /// The state after these requests, and the time.
+    fn after(terms: &Terms, steps: Vec<(i64, i64)>) -> (i64, Option<State>) {
+        steps.into_iter().fold((SECOND, None), |(now, state), (cost, pause)| {
+            (now + pause, terms.check(state.as_ref(), now, cost).taken.or(state))
+        })
+    }
+
     /// What was admitted within `span` before `now`, this moment included.
     fn within(admitted: &[(i64, i64)], span: i64, now: i64) -> i64 {
         admitted.iter().filter(|(at, _)| *at > now - span).map(|(_, cost)| cost).sum()
@@ -440,11 +447,7 @@ mod tests {
 
         #[test]
         fn what_is_put_back_at_once_was_never_taken(terms in rules(), steps in steps(), cost in 1..5_i64) {
-            let (mut now, mut state) = (SECOND, None::<State>);
-            for (cost, pause) in steps {
-                state = terms.check(state.as_ref(), now, cost).taken.or(state);
-                now += pause;
-            }
+            let (now, state) = after(&terms, steps);
             let before = terms.check(state.as_ref(), now, cost);
             if let Some(taken) = &before.taken {
                 let back = terms.refund(Some(taken), now, now, cost);
@@ -455,11 +458,7 @@ mod tests {
 
         #[test]
         fn what_has_expired_is_as_good_as_nothing(terms in rules(), steps in steps(), cost in 1..5_i64) {
-            let (mut now, mut state) = (SECOND, None::<State>);
-            for (cost, pause) in steps {
-                state = terms.check(state.as_ref(), now, cost).taken.or(state);
-                now += pause;
-            }
+            let (now, state) = after(&terms, steps);
             if let Some(state) = state {
                 let now = now.max(state.expires_at());
                 prop_assert_eq!(terms.check(Some(&state), now, cost), terms.check(None, now, cost));
