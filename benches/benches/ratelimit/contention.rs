@@ -26,6 +26,7 @@ pub(crate) fn one_hot_key(criterion: &mut Criterion) {
 
 fn compare(criterion: &mut Criterion, case: &'static str, single: &Single, keys: [&[u64]; 2]) {
     Case::new(case)
+        .with_turn("guardian:gate", || together(keys, |now, key| single.ours_gate(now, key)))
         .with_turn("guardian:one_limit", || together(keys, |now, key| single.ours_one(now, key)))
         .with_turn("vs/governor_foldhash", || together(keys, |_, key| single.peer_foldhash(key)))
         .with_turn("guardian:with_clock", || together(keys, |_, key| single.ours_with_clock(key)))

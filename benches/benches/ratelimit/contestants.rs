@@ -14,7 +14,8 @@ use governor::{Quota, RateLimiter};
 use guardian_benches::keys;
 use guardian_core::{Clock, MonoTime, TenantId};
 use guardian_ratelimit::{
-    Decision, Limit, Limiter, MemoryConfig, MemoryStore, Outcome, Policy, PolicyId, Realm,
+    Decision, Gate, Limit, Limiter, MemoryConfig, MemoryStore, Outcome, Policy, PolicyId, Realm, Stack,
+    Subject, Verdict,
 };
 
 type Foldhash<K> = RateLimiter<
@@ -61,9 +62,24 @@ fn define(limiter: &Limiter<MemoryStore>, name: &str, rule: &str) -> PolicyId {
     limiter.define(policy).expect("a new policy")
 }
 
+/// The policy looked up once, as by a host that knows its policies when it starts.
+#[expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+fn gate(limiter: &Limiter<MemoryStore>, policy: PolicyId) -> Gate {
+    limiter.gate(policy).expect("a policy of this limiter")
+}
+
 /// An error counts as a denial, which ends the benchmark: no case has a request that is not understood.
 fn admits(outcome: Result<Outcome, guardian_ratelimit::Error>) -> bool {
     outcome.is_ok_and(|outcome| outcome.admits())
+}
+
+#[expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+fn stack(limiter: &Limiter<MemoryStore>, policies: [PolicyId; 3]) -> Stack<3> {
+    limiter.stack(policies).expect("policies of this limiter")
+}
+
+fn allows<const N: usize>(verdict: Result<Verdict<N>, guardian_ratelimit::Error>) -> bool {
+    verdict.is_ok_and(|verdict| verdict.is_allowed())
 }
 
 /// One limit for each request, by number.
@@ -71,6 +87,7 @@ pub(crate) struct Single {
     pub(crate) keys: Vec<u64>,
     limiter: Limiter<MemoryStore>,
     policy: PolicyId,
+    gate: Gate,
     foldhash: Foldhash<u64>,
     given_time: GivenTime,
     default: Default64,
@@ -79,9 +96,11 @@ pub(crate) struct Single {
 impl Single {
     pub(crate) fn new(count: u64) -> Self {
         let limiter = Limiter::new(store());
+        let policy = define(&limiter, "per-key", ROOMY);
         let single = Self {
             keys: keys::shuffled_ids(count),
-            policy: define(&limiter, "per-key", ROOMY),
+            policy,
+            gate: gate(&limiter, policy),
             limiter,
             foldhash: RateLimiter::dashmap_with_hasher(roomy(), RandomState::default()),
             given_time: RateLimiter::dashmap_with_clock_and_hasher(
@@ -102,6 +121,16 @@ impl Single {
 
     pub(crate) fn now(&self) -> MonoTime {
         self.limiter.clock().monotonic()
+    }
+
+    #[inline]
+    pub(crate) fn ours_gate(&self, now: MonoTime, key: &u64) -> bool {
+        admits(self.gate.check_at(Realm::Shared, *key, now))
+    }
+
+    #[inline]
+    pub(crate) fn ours_gate_with_clock(&self, key: &u64) -> bool {
+        admits(self.gate.check(Realm::Shared, *key))
     }
 
     #[inline]
@@ -147,6 +176,7 @@ pub(crate) struct Stacked {
     /// Used again and again, as a host that counts nanoseconds would.
     decision: RefCell<Decision>,
     policies: [PolicyId; 3],
+    stack: Stack<3>,
     foldhash: [Foldhash<u64>; 3],
     given_time: [GivenTime; 3],
 }
@@ -159,10 +189,12 @@ impl Stacked {
         let given = || {
             RateLimiter::dashmap_with_clock_and_hasher(roomy(), GivenClock::default(), RandomState::default())
         };
+        let policies = ["organisation", "integration", "endpoint"].map(|name| define(&limiter, name, ROOMY));
         let stacked = Self {
             keys: keys::shuffled_ids(count),
             tenant: TenantId::from(Self::ORGANISATION),
-            policies: ["organisation", "integration", "endpoint"].map(|name| define(&limiter, name, ROOMY)),
+            policies,
+            stack: stack(&limiter, policies),
             decision: RefCell::new(Decision::from_outcomes(limiter.clock().monotonic(), [])),
             limiter,
             foldhash: [(); 3].map(|()| RateLimiter::dashmap_with_hasher(roomy(), RandomState::default())),
@@ -177,6 +209,18 @@ impl Stacked {
     }
 
     #[inline]
+    pub(crate) fn ours_stack_in_tenant(&self, now: MonoTime, key: &u64) -> bool {
+        let subjects = [Subject::Whole, Subject::Id(*key % 8), Subject::Id(*key)];
+        allows(self.stack.check_at(&self.tenant, subjects, now))
+    }
+
+    /// Three policies for one subject, such as one for each second, minute and day.
+    #[inline]
+    pub(crate) fn ours_stack_in_shared(&self, now: MonoTime, key: &u64) -> bool {
+        allows(self.stack.check_at(Realm::Shared, [Subject::Id(*key); 3], now))
+    }
+
+    #[inline]
     pub(crate) fn ours_in_tenant(&self, now: MonoTime, key: &u64) -> bool {
         let [organisation, integration, endpoint] = self.policies;
         let limits =
@@ -186,7 +230,7 @@ impl Stacked {
         decided.is_ok() && decision.is_allowed()
     }
 
-    /// Three policies for one subject, such as one for each second, minute and day.
+    /// As [`Self::ours_stack_in_shared`].
     #[inline]
     pub(crate) fn ours_in_shared(&self, now: MonoTime, key: &u64) -> bool {
         let limits = self.policies.map(|policy| Limit::of(policy, *key));
@@ -221,6 +265,7 @@ pub(crate) struct Denying {
     tenant: TenantId,
     limiter: Limiter<MemoryStore>,
     policy: PolicyId,
+    gate: Gate,
     foldhash: Foldhash<String>,
 }
 
@@ -228,10 +273,12 @@ impl Denying {
     pub(crate) fn new(count: u64) -> Self {
         let limiter = Limiter::new(store());
         let hour = Quota::with_period(Duration::from_secs(3600)).unwrap_or_else(roomy);
+        let policy = define(&limiter, "per-key", "1/h");
         let denying = Self {
             keys: (0..count).map(keys::text).collect(),
             tenant: TenantId::from(7),
-            policy: define(&limiter, "per-key", "1/h"),
+            policy,
+            gate: gate(&limiter, policy),
             limiter,
             foldhash: RateLimiter::dashmap_with_hasher(hour, RandomState::default()),
         };
@@ -240,6 +287,11 @@ impl Denying {
             assert!(denying.ours_one(now, key) && denying.peer_foldhash(key));
         }
         denying
+    }
+
+    #[inline]
+    pub(crate) fn ours_gate(&self, now: MonoTime, key: &String) -> bool {
+        admits(self.gate.check_at(&self.tenant, key, now))
     }
 
     #[inline]

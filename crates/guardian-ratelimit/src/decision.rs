@@ -104,16 +104,7 @@ impl Decision {
     /// the least room left, relative to its capacity. `None` when no store was asked.
     #[must_use]
     pub fn binding(&self) -> Option<&Outcome> {
-        if self.is_denied() {
-            let denying = self.outcomes.iter().filter(|outcome| outcome.denies());
-            return denying.max_by_key(|outcome| outcome.wait);
-        }
-        let enforced = self.outcomes.iter().filter(|outcome| outcome.mode() == Mode::Enforce);
-        // a/b < c/d is a·d < c·b, which needs no division.
-        enforced.min_by(|a, b| {
-            let left = |x: &Outcome, y: &Outcome| u64::from(x.remaining()) * u64::from(y.limit());
-            left(a, b).cmp(&left(b, a))
-        })
+        binding(&self.outcomes, self.allowed)
     }
 
     /// What each limit says, in the order of the check.
@@ -194,6 +185,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// In a place where another will be.
+    pub(crate) const NONE: Self = Self { head: OutcomeHead(0), room: 0, unit: 0, wait: 0, reset: 0 };
+
     /// An outcome in plain numbers, for stores: what is left after the decision, how long until the same request
     /// passes (`None` for never; zero if it passes), and how long until the limit is as good as new.
     #[must_use]
@@ -298,8 +292,22 @@ impl Outcome {
     }
 }
 
+/// [`Decision::binding`] of these outcomes.
+pub(crate) fn binding(outcomes: &[Outcome], allowed: bool) -> Option<&Outcome> {
+    if !allowed {
+        let denying = outcomes.iter().filter(|outcome| outcome.denies());
+        return denying.max_by_key(|outcome| outcome.wait);
+    }
+    let enforced = outcomes.iter().filter(|outcome| outcome.mode() == Mode::Enforce);
+    // a/b < c/d is a·d < c·b, which needs no division.
+    enforced.min_by(|a, b| {
+        let left = |x: &Outcome, y: &Outcome| u64::from(x.remaining()) * u64::from(y.limit());
+        left(a, b).cmp(&left(b, a))
+    })
+}
+
 /// An outcome's policy, mode, answer and limit in one word: a policy has its own ready, and a check sets one bit of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct OutcomeHead(u64);
 
 impl OutcomeHead {

@@ -365,7 +365,7 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         }
     }
 
-    fn entry(&self, id: PolicyId) -> Result<&Entry, Error> {
+    pub(crate) fn entry(&self, id: PolicyId) -> Result<&Entry, Error> {
         self.inner.registry.get(id).ok_or_else(|| unknown(id))
     }
 

@@ -75,8 +75,8 @@ impl<'a> Request<'a> {
     /// [`Store::check`]: its policy was changed while it runs, or there is something to complain about. Whether two
     /// are for the same counter was not looked at.
     pub fn items(&self) -> impl Iterator<Item = Option<Item<'a>>> {
-        let Self { limits, registry, .. } = *self;
-        limits.iter().map(move |limit| registry.item_as_defined(limit))
+        let Self { realm, limits, registry } = *self;
+        limits.iter().map(move |limit| registry.item_as_defined(realm, limit))
     }
 }
 

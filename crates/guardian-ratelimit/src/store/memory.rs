@@ -24,6 +24,7 @@ mod shard;
 mod table;
 
 use capacity::Capacity;
+pub(crate) use hot::StackRequest;
 use key::{Key, Secret};
 use shard::{Shard, Work};
 

@@ -19,6 +19,8 @@ mod memory;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod prepared;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 #[cfg(feature = "redis")]

@@ -14,9 +14,13 @@ use super::shard::Shard;
 use super::table::{State, Table};
 use super::{Guard, MemoryStore};
 use crate::decision::{Decision, Outcome};
-use crate::registry::{Hot, Registry};
+use crate::registry::{Hot, PlainBucket, Registry, Serial};
 use crate::store::Request;
 use crate::{Limit, Limiter, Realm, Subject};
+
+mod prepared;
+
+pub(crate) use prepared::StackRequest;
 
 /// The table of one kind of key.
 trait HotKey<const N: usize>: TableKey {
@@ -42,11 +46,19 @@ impl HotKey<5> for u128 {
 struct Ready<'a, K> {
     key: K,
     hot: &'a Hot,
+    serial: Serial,
     cost: u32,
 }
 
 /// How the subjects of one check become keys of one kind in one shard.
 trait Keys<K> {
+    fn realm(&self) -> Realm<'_>;
+
+    #[inline(always)]
+    fn is_tenants(&self) -> bool {
+        matches!(self.realm(), Realm::Tenant(_))
+    }
+
     /// The shard of all keys, chosen by the first.
     fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize>;
 
@@ -58,6 +70,11 @@ trait Keys<K> {
 struct SharedNumbers;
 
 impl Keys<u64> for SharedNumbers {
+    #[inline(always)]
+    fn realm(&self) -> Realm<'_> {
+        Realm::Shared
+    }
+
     #[inline(always)]
     fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize> {
         match first {
@@ -79,6 +96,11 @@ struct SharedTexts;
 
 impl Keys<u128> for SharedTexts {
     #[inline(always)]
+    fn realm(&self) -> Realm<'_> {
+        Realm::Shared
+    }
+
+    #[inline(always)]
     fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize> {
         Some(store.shard_at(store.secret.wide(None, first)?.spread()))
     }
@@ -94,6 +116,11 @@ impl Keys<u128> for SharedTexts {
 struct OfTenant<'t>(&'t TenantId);
 
 impl Keys<u128> for OfTenant<'_> {
+    #[inline(always)]
+    fn realm(&self) -> Realm<'_> {
+        Realm::Tenant(self.0)
+    }
+
     #[inline(always)]
     fn shard(&self, store: &MemoryStore, _first: Subject<'_>) -> Option<usize> {
         Some(store.shard_of_tenant(self.0))
@@ -131,13 +158,15 @@ impl MemoryStore {
         now: MonoTime,
     ) -> Option<Outcome> {
         let hot = registry.hot(limit.policy)?;
+        let serial = hot.serial(keys.is_tenants()).on()?;
         let place = keys.shard(self, limit.subject)?;
         let key = keys.key(self, limit.subject, place)?;
         let mut shard = self.shards.get(place)?.0.lock();
-        match charge(&mut shard, hot, limit.cost, key, now) {
+        match charge(&mut shard, hot.slot(), serial, &hot.bucket(), limit.cost, key, now) {
             Some((outcome, _)) => Some(outcome),
             // A copy, so that the original need not be in memory for the sake of this line.
-            None => charge_anyhow(&mut shard, registry, &{ *limit }, key, now).map(|(outcome, _)| outcome),
+            None => charge_anyhow(&mut shard, registry, keys.realm(), &{ *limit }, key, now)
+                .map(|(outcome, _)| outcome),
         }
     }
 
@@ -168,19 +197,22 @@ impl MemoryStore {
         let mut seen = 0;
         for limit in request.limits {
             let hot = request.registry.hot(limit.policy)?;
+            let serial = hot.serial(keys.is_tenants()).on()?;
             if seen & hot.bit() != 0 && is_twice(request.limits, ready.len()) {
                 return None;
             }
             seen |= hot.bit();
             let key = keys.key(self, limit.subject, place)?;
-            ready.try_push(Ready { key, hot, cost: limit.cost }).ok()?;
+            ready.try_push(Ready { key, hot, serial, cost: limit.cost }).ok()?;
         }
         let mut shard = self.shards.get(place)?.0.lock();
         // What the counters were before; vacant for one that was not charged.
         let mut before = [Tat::default(); Limiter::MAX_LIMITS];
         let (mut visited, now) = (0, decision.at());
-        for (Ready { key, hot, cost }, before) in ready.iter().zip(&mut before) {
-            if let Some((outcome, was)) = charge(&mut shard, hot, *cost, *key, now) {
+        for (Ready { key, hot, serial, cost }, before) in ready.iter().zip(&mut before) {
+            if let Some((outcome, was)) =
+                charge(&mut shard, hot.slot(), *serial, &hot.bucket(), *cost, *key, now)
+            {
                 match was {
                     Some(was) => {
                         decision.push_admitted(outcome);
@@ -216,7 +248,9 @@ fn is_twice(limits: &[Limit<'_>], at: usize) -> bool {
 #[inline(always)]
 fn charge<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
-    hot: &Hot,
+    slot: u32,
+    serial: Serial,
+    bucket: &PlainBucket,
     cost: u32,
     key: K,
     now: MonoTime,
@@ -224,12 +258,12 @@ fn charge<K: HotKey<N>, const N: usize>(
     if cost == 0 {
         return None;
     }
-    let lane = shard.bucket_lane(hot.slot())?;
-    if lane.known() != hot.serial() {
+    let lane = shard.bucket_lane(slot)?;
+    if !serial.is(lane.known()) {
         return None;
     }
     let state = K::table(lane.uniform_mut()).near_home(key, key.spread())?;
-    match hot.decide_in_nanos(state.ticks(), now.as_nanos(), cost) {
+    match bucket.decide(state.ticks(), now.as_nanos(), cost) {
         (outcome, Some(tat)) => Some((outcome, Some(std::mem::replace(state, Tat::at(tat))))),
         (outcome, None) => Some((outcome, None)),
     }
@@ -240,6 +274,7 @@ fn charge<K: HotKey<N>, const N: usize>(
 fn charge_anyhow<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
     registry: &Registry,
+    realm: Realm<'_>,
     limit: &Limit<'_>,
     key: K,
     now: MonoTime,
@@ -247,18 +282,19 @@ fn charge_anyhow<K: HotKey<N>, const N: usize>(
     if limit.cost == 0 {
         return None;
     }
-    let (hot, bucket) = (registry.hot(limit.policy)?, registry.bucket(limit.policy)?);
-    let lane = shard.bucket_lane(hot.slot())?;
+    let entry = registry.get(limit.policy)?;
+    let bucket = entry.bucket_as_defined(realm)?;
+    let lane = shard.bucket_lane(entry.slot)?;
     if !lane.counts_in_units_of(bucket) {
         return None;
     }
-    if hot.is_in_nanos() {
-        lane.remember(hot.serial());
+    if let Some(serial) = entry.serial().plain() {
+        lane.remember(serial);
     }
     let state = K::table(lane.uniform_mut()).get_mut(key)?;
     let (reading, tat) = bucket.decide(state.ticks(), bucket.ticks(now.as_nanos()), limit.cost);
     let was = tat.map(|tat| std::mem::replace(state, Tat::at(tat)));
-    Some((Outcome::from_head(hot.head(), reading), was))
+    Some((Outcome::from_head(entry.prepared.bucket.head, reading), was))
 }
 
 /// The same for one limit of several.
@@ -272,7 +308,7 @@ fn visit_anyhow<K: HotKey<N>, const N: usize>(
     before: &mut Tat,
 ) -> Option<()> {
     let limit = request.limits.get(index)?;
-    let (outcome, was) = charge_anyhow(shard, request.registry, limit, key, decision.at())?;
+    let (outcome, was) = charge_anyhow(shard, request.registry, request.realm, limit, key, decision.at())?;
     decision.push(outcome);
     *before = was.unwrap_or_default();
     Some(())

@@ -66,6 +66,8 @@ pub(super) struct Secret {
     mask: u64,
     first: u64,
     second: u64,
+    /// The image of 0, which stands for the realm as a whole.
+    whole: u64,
     sip: SipHasher13,
 }
 
@@ -88,7 +90,10 @@ impl Secret {
             let _ = getrandom::fill(word);
         }
         let [mask, first, second, k0, k1] = words.map(u64::from_le_bytes);
-        Self { mask, first: first | 1, second: second | 1, sip: SipHasher13::new_with_keys(k0, k1) }
+        let sip = SipHasher13::new_with_keys(k0, k1);
+        let mut secret = Self { mask, first: first | 1, second: second | 1, whole: 0, sip };
+        secret.whole = secret.permute(0);
+        secret
     }
 
     /// The key of a counter.
@@ -119,8 +124,8 @@ impl Secret {
             None => 0,
         };
         match subject {
-            Subject::Id(id) => Some(self.mix(digest, id, ID)),
-            Subject::Whole => Some(self.mix(digest, 0, WHOLE)),
+            Subject::Id(id) => Some(mix(digest, self.permute(id), ID)),
+            Subject::Whole => Some(mix(digest, self.whole, WHOLE)),
             Subject::Text(text) => self.fingerprint(digest, text),
         }
     }
@@ -137,11 +142,6 @@ impl Secret {
         (mixed ^ (mixed >> 32)).wrapping_mul(self.second)
     }
 
-    #[inline(always)]
-    fn mix(&self, digest: u128, id: u64, kind: u64) -> u128 {
-        digest ^ (u128::from(self.permute(id)) << 64) ^ u128::from(kind)
-    }
-
     /// SipHash-1-3 with 128 bits (Aumasson, Bernstein: "`SipHash`: a fast short-input PRF", 2012). Without the secret
     /// nobody finds two texts with one fingerprint, and the chance that any two of a billion keys meet by accident
     /// is below 10⁻²⁰.
@@ -155,6 +155,11 @@ impl Secret {
         hasher.write(text.as_bytes());
         Some(hasher.finish128().as_u128())
     }
+}
+
+#[inline(always)]
+fn mix(digest: u128, image: u64, kind: u64) -> u128 {
+    digest ^ (u128::from(image) << 64) ^ u128::from(kind)
 }
 
 #[cfg(test)]

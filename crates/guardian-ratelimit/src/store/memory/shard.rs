@@ -15,9 +15,14 @@ use crate::{PermitId, Rule};
 /// The counters of all policies in a shard, each policy at its slot.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    policies: Vec<Lanes>,
+    /// The first slots are here, so that no pointer need be followed to most policies that there are.
+    first: [Lanes; FIRST_SLOTS],
+    /// The slots after these.
+    more: Vec<Lanes>,
     keys: usize,
 }
+
+const FIRST_SLOTS: usize = 4;
 
 /// The counters of a policy in a shard. A policy keeps its algorithm, so it has one kind of counter.
 ///
@@ -62,17 +67,27 @@ impl Shard {
     /// Decides, and charges the counter if asked to and the answer is yes. `None` for a slot that no store gave.
     #[inline]
     pub(super) fn check(&mut self, work: &Work<'_>, capacity: &Capacity, charge: bool) -> Option<Reading> {
-        let known = self.policies.get_mut(work.slot as usize).and_then(|lanes| lanes.check(work, charge));
+        let known = self.lanes_at(work.slot).and_then(|lanes| lanes.check(work, charge));
         if known.is_some() { known } else { self.check_new(work, capacity, charge) }
     }
 
     /// A policy's token buckets, if it has any here.
     #[inline(always)]
     pub(super) fn bucket_lane(&mut self, slot: u32) -> Option<&mut BucketLane> {
-        match self.policies.get_mut(slot as usize)? {
+        match self.lanes_at(slot)? {
             Lanes::Bucket(lane) => Some(lane),
             _ => None,
         }
+    }
+
+    #[inline(always)]
+    fn lanes_at(&mut self, slot: u32) -> Option<&mut Lanes> {
+        let slot = slot as usize;
+        if slot < FIRST_SLOTS { self.first.get_mut(slot) } else { self.more.get_mut(slot - FIRST_SLOTS) }
+    }
+
+    fn all_lanes_mut(&mut self) -> impl Iterator<Item = &mut Lanes> {
+        self.first.iter_mut().chain(&mut self.more)
     }
 
     /// A key without a counter: as good as new, if there is room for it.
@@ -115,7 +130,7 @@ impl Shard {
 
     /// Removes what is idle among a few keys of the policy.
     fn sweep_some(&mut self, work: &Work<'_>, capacity: &Capacity) {
-        if let Some(lanes) = self.policies.get_mut(work.slot as usize) {
+        if let Some(lanes) = self.lanes_at(work.slot) {
             let before = lanes.len();
             lanes.sweep_some(work);
             let removed = before - lanes.len();
@@ -125,7 +140,7 @@ impl Shard {
 
     /// Evicts a key of the policy that has the most of those whose counters may be forgotten.
     fn evict_one(&mut self) -> bool {
-        let evictable = self.policies.iter_mut().filter(|lanes| lanes.is_evictable() && lanes.len() > 0);
+        let evictable = self.all_lanes_mut().filter(|lanes| lanes.is_evictable() && lanes.len() > 0);
         evictable.max_by_key(|lanes| lanes.len()).map(Lanes::evict_one).is_some()
     }
 
@@ -143,10 +158,10 @@ impl Shard {
         if slot >= MAX_SLOTS {
             return None;
         }
-        if slot >= self.policies.len() {
-            self.policies.resize_with(slot + 1, Lanes::default);
+        if slot >= FIRST_SLOTS + self.more.len() {
+            self.more.resize_with(slot + 1 - FIRST_SLOTS, Lanes::default);
         }
-        let lanes = self.policies.get_mut(slot)?;
+        let lanes = self.lanes_at(work.slot)?;
         if matches!(lanes, Lanes::Unused) {
             *lanes = Lanes::for_rule(work.rule);
         }
@@ -154,13 +169,13 @@ impl Shard {
     }
 
     pub(super) fn put_back(&mut self, work: &Work<'_>, at: u64) {
-        if let Some(lanes) = self.policies.get_mut(work.slot as usize) {
+        if let Some(lanes) = self.lanes_at(work.slot) {
             lanes.put_back(work, at);
         }
     }
 
     pub(super) fn remove(&mut self, work: &Work<'_>, capacity: &Capacity) {
-        if let Some(lanes) = self.policies.get_mut(work.slot as usize) {
+        if let Some(lanes) = self.lanes_at(work.slot) {
             let before = lanes.len();
             lanes.remove(work.key);
             let removed = before - lanes.len();
@@ -169,7 +184,7 @@ impl Shard {
     }
 
     pub(super) fn release(&mut self, slot: u32, key: Key, permit: PermitId) {
-        if let Some(Lanes::Permits(lane)) = self.policies.get_mut(slot as usize)
+        if let Some(Lanes::Permits(lane)) = self.lanes_at(slot)
             && let Some(Some(permits)) = lane.get_mut(key)
         {
             permits.release(permit);
@@ -177,10 +192,7 @@ impl Shard {
     }
 
     pub(super) fn sweep(&mut self, now: u64, capacity: &Capacity) {
-        for lanes in &mut self.policies {
-            lanes.sweep(now);
-        }
-        let left = self.policies.iter().map(Lanes::len).sum::<usize>();
+        let left = self.all_lanes_mut().map(|lanes| lanes.sweep(now)).sum::<usize>();
         self.forget(self.keys - left, capacity);
     }
 
@@ -189,7 +201,7 @@ impl Shard {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.policies.iter().map(Lanes::bytes).sum()
+        self.first.iter().chain(&self.more).map(Lanes::bytes).sum()
     }
 }
 
@@ -257,8 +269,10 @@ impl Lanes {
         each_kind!(self, (), lane => lane.sweep_some(work.key, work.now));
     }
 
-    fn sweep(&mut self, now: u64) {
+    /// Says how many keys are left.
+    fn sweep(&mut self, now: u64) -> usize {
         each_kind!(self, (), lane => lane.sweep(now));
+        self.len()
     }
 
     fn remove(&mut self, key: Key) {

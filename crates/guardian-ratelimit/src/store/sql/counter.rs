@@ -345,3 +345,139 @@ impl Held {
         Verdict { admits, numbers: [self.used, wait, reset], taken: None, moved: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: &[&str] = &[
+        "7/s burst 5",
+        "1000/min burst 3",
+        "9/10s sliding",
+        "12/s sliding strict 7",
+        "12/s sliding lenient 7",
+        "8/s fixed",
+    ];
+    const SECOND: i64 = 1_000_000;
+
+    fn terms(rule: &str) -> Terms {
+        Terms::of(&rule.parse().unwrap())
+    }
+
+    fn rules() -> impl Strategy<Value = Terms> {
+        prop::sample::select(RULES).prop_map(terms)
+    }
+
+    /// A cost, and how long it is until the next request.
+    fn steps() -> impl Strategy<Value = Vec<(i64, i64)>> {
+        let pause = prop_oneof![Just(0), 0..1000_i64, 0..SECOND / 3, 0..12 * SECOND];
+        prop::collection::vec((1..15_i64, pause), 1..80)
+    }
+
+    /// The state after these requests, and the time.
+    fn after(terms: &Terms, steps: Vec<(i64, i64)>) -> (i64, Option<State>) {
+        steps.into_iter().fold((SECOND, None), |(now, state), (cost, pause)| {
+            (now + pause, terms.check(state.as_ref(), now, cost).taken.or(state))
+        })
+    }
+
+    /// What was admitted within `span` before `now`, this moment included.
+    fn within(admitted: &[(i64, i64)], span: i64, now: i64) -> i64 {
+        admitted.iter().filter(|(at, _)| *at > now - span).map(|(_, cost)| cost).sum()
+    }
+
+    /// What an algorithm promises, from the history of admissions alone. The last of them was now, if it was admitted.
+    fn assert_promise(terms: &Terms, admitted: &[(i64, i64)], now: i64, denied: Option<i64>) {
+        let limit = terms.limit;
+        match terms.kind {
+            Kind::Bucket { per, micros } => {
+                for (from, (then, _)) in admitted.iter().enumerate() {
+                    let taken: i64 = admitted[from..].iter().map(|(_, cost)| cost).sum();
+                    assert!(taken * micros <= limit * micros + (now - then) * per, "{taken} since {then}");
+                }
+            }
+            Kind::Fixed { window } => {
+                let used: i64 =
+                    admitted.iter().filter(|(at, _)| at / window == now / window).map(|(_, cost)| cost).sum();
+                assert!(used <= limit);
+                assert!(denied.is_none_or(|cost| used + cost > limit), "{used} and {denied:?}");
+            }
+            Kind::Window(Keeping { precision, window, slice }) => {
+                let (used, longer) = (within(admitted, window, now), within(admitted, window + slice, now));
+                match (precision, denied) {
+                    (2, None) => assert!(within(admitted, window - slice, now) <= limit),
+                    (2, Some(cost)) => assert!(used + cost > limit, "{used} and {cost}"),
+                    (_, None) => assert!(used <= limit, "{used}"),
+                    (_, Some(cost)) => assert!(longer + cost > limit, "{longer} and {cost}"),
+                }
+            }
+            Kind::Permits { .. } => assert!(admitted.is_empty(), "permits are decided elsewhere"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn every_rule_keeps_its_promise_and_a_wait_is_exact(terms in rules(), steps in steps(), start in 1..1_i64 << 50) {
+            let (mut now, mut state, mut admitted) = (start, None::<State>, Vec::new());
+            for (cost, pause) in steps {
+                let verdict = terms.check(state.as_ref(), now, cost);
+                prop_assert_eq!(verdict.admits, verdict.taken.is_some());
+                prop_assert_eq!(&verdict.moved, &None);
+                if verdict.admits {
+                    admitted.push((now, cost));
+                    state = verdict.taken;
+                    assert_promise(&terms, &admitted, now, None);
+                } else {
+                    assert_promise(&terms, &admitted, now, Some(cost));
+                    let wait = verdict.numbers[1];
+                    if wait < 0 {
+                        prop_assert!(cost > terms.limit);
+                    } else if !matches!(terms.kind, Kind::Bucket { .. }) {
+                        prop_assert!(terms.check(state.as_ref(), now + wait, cost).admits);
+                        prop_assert!(!terms.check(state.as_ref(), now + wait - 1, cost).admits);
+                    }
+                }
+                now += pause;
+            }
+        }
+
+        #[test]
+        fn what_is_put_back_at_once_was_never_taken(terms in rules(), steps in steps(), cost in 1..5_i64) {
+            let (now, state) = after(&terms, steps);
+            let before = terms.check(state.as_ref(), now, cost);
+            if let Some(taken) = &before.taken {
+                let back = terms.refund(Some(taken), now, now, cost);
+                prop_assert!(back.is_some());
+                prop_assert_eq!(terms.check(back.as_ref(), now, cost), before);
+            }
+        }
+
+        #[test]
+        fn what_has_expired_is_as_good_as_nothing(terms in rules(), steps in steps(), cost in 1..5_i64) {
+            let (now, state) = after(&terms, steps);
+            if let Some(state) = state {
+                let now = now.max(state.expires_at());
+                prop_assert_eq!(terms.check(Some(&state), now, cost), terms.check(None, now, cost));
+            }
+        }
+
+        #[test]
+        fn no_state_that_can_be_read_is_too_much(
+            terms in rules(),
+            text in "[bfw][0-9]{1,18}(:[0-9]{1,18}){2,8}",
+            now in 0..1_i64 << 53,
+            age in 0..1_i64 << 53,
+            cost in 1..=i64::from(u32::MAX),
+        ) {
+            if let Ok(state) = State::parse(&text) {
+                let verdict = terms.check(Some(&state), now, cost);
+                prop_assert!(verdict.numbers[0] >= 0 && verdict.numbers[2] >= 0, "{:?}", verdict);
+                let _ = terms.refund(Some(&state), now - age.min(now), now, cost);
+            }
+        }
+    }
+}
