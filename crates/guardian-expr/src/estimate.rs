@@ -398,7 +398,7 @@ impl Estimator<'_> {
         let Some(set) = self.program.sets.get(set as usize) else { return u64::MAX };
         let others = set.others.iter().map(|other| Self::comparison(bound, bound_of(other)) + 1);
         let others = others.fold(0_u64, u64::saturating_add);
-        (bound.text / 16).saturating_add(set.ints.len() as u64).saturating_add(others)
+        (bound.text / 16).saturating_add(others)
     }
 
     fn addition(&mut self, terms: u32) -> (u64, u64) {

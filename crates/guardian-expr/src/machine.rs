@@ -259,12 +259,12 @@ impl<'a, 'b> Machine<'a, 'b> {
                 }
                 Op::Select(key) => {
                     let value = self.pop()?;
-                    let value = self.select(value, key)?;
+                    let value = select(value, self.program.key(key))?;
                     self.stack.push(value);
                 }
                 Op::SelectOptional(key) => {
                     let value = self.pop()?;
-                    let value = self.select_optional(value, key)?;
+                    let value = select_optional(value, self.program.key(key))?;
                     self.stack.push(value);
                 }
                 Op::Has(key) => {
@@ -418,20 +418,6 @@ impl<'a, 'b> Machine<'a, 'b> {
         }
     }
 
-    fn select(&self, value: Value<'a>, key: u32) -> Result<Value<'a>, EvalError> {
-        let key = self.program.key(key);
-        match value {
-            Value::Map(map) => map.get_str(key).ok_or_else(|| no_key(key)),
-            Value::Object(object) => object.get(key).ok_or_else(|| no_key(key)),
-            Value::Optional(_) => select_optional(value, key),
-            other => Err(no_fields(&other, key)),
-        }
-    }
-
-    fn select_optional(&self, value: Value<'a>, key: u32) -> Result<Value<'a>, EvalError> {
-        select_optional(value, self.program.key(key))
-    }
-
     fn has(&self, value: Value<'a>, key: u32) -> Result<bool, EvalError> {
         let key = self.program.key(key);
         let value = match value {
@@ -476,18 +462,11 @@ impl<'a, 'b> Machine<'a, 'b> {
         let int = match value {
             Value::Int(int) => Some(*int),
             Value::Uint(uint) => i64::try_from(*uint).ok(),
-            Value::Double(double) => number::exact_int(*double),
+            Value::Double(double) => number::equal_int(*double),
             _ => None,
         };
         if int.is_some_and(|int| set.ints.binary_search(&int).is_ok()) {
             return Ok(true);
-        }
-        if matches!(value, Value::Double(double) if double.abs() > 1e15) {
-            // Several ints are as near to such a double.
-            self.context.charge(set.ints.len() as u64)?;
-            if set.ints.iter().any(|int| *value == Value::Int(*int)) {
-                return Ok(true);
-            }
         }
         self.context.charge(set.others.len() as u64)?;
         for other in &set.others {
@@ -602,6 +581,15 @@ pub(crate) fn member<'a>(value: &Value<'a>, key: &str) -> Option<Value<'a>> {
         Value::Map(map) => map.get_str(key),
         Value::Object(object) => object.get(key),
         _ => None,
+    }
+}
+
+fn select<'a>(value: Value<'a>, key: &str) -> Result<Value<'a>, EvalError> {
+    match value {
+        Value::Map(map) => map.get_str(key).ok_or_else(|| no_key(key)),
+        Value::Object(object) => object.get(key).ok_or_else(|| no_key(key)),
+        Value::Optional(_) => select_optional(value, key),
+        other => Err(no_fields(&other, key)),
     }
 }
 

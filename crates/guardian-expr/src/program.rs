@@ -117,7 +117,7 @@ pub(crate) enum Start {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     pub(crate) start: Start,
-    /// The fields, as consecutive entries of the program's table of the keys of paths.
+    /// The fields, as consecutive entries of the program's table of keys.
     pub(crate) keys: Children,
     pub(crate) coercion: Coercion,
     /// Where what it begins with is kept.
@@ -185,9 +185,8 @@ pub struct Program {
     /// The node of each instruction.
     pub(crate) nodes: Vec<u32>,
     pub(crate) constants: Vec<Value<'static>>,
-    /// Where in the texts of the tree each name of a field or function stands.
+    /// Where in the text of the tree the names of fields and functions stand; equal ones at the same place.
     pub(crate) keys: Vec<Span>,
-    pub(crate) path_keys: Vec<u32>,
     pub(crate) paths: Vec<Path>,
     pub(crate) handlers: Vec<Handler>,
     pub(crate) loops: Vec<Loop>,
@@ -277,14 +276,18 @@ impl Program {
     }
 
     pub(crate) fn key(&self, key: u32) -> &str {
-        let span = self.keys.get(key as usize).copied().unwrap_or_default();
-        self.checked.ast.text.get(span.range()).unwrap_or_default()
+        self.name(self.keys.get(key as usize).copied().unwrap_or_default())
     }
 
     #[inline]
-    pub(crate) fn path_keys(&self, path: &Path) -> &[u32] {
+    pub(crate) fn name(&self, place: Span) -> &str {
+        self.checked.ast.part(place)
+    }
+
+    #[inline]
+    pub(crate) fn path_keys(&self, path: &Path) -> &[Span] {
         let start = path.keys.start as usize;
-        self.path_keys.get(start..start + path.keys.len as usize).unwrap_or_default()
+        self.keys.get(start..start + path.keys.len as usize).unwrap_or_default()
     }
 }
 

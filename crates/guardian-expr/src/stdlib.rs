@@ -68,11 +68,6 @@ fn regex_functions() -> &'static [Entry] {
     &[]
 }
 
-/// The name of a function of the library, for as long as the program runs.
-pub(crate) fn static_name(name: &str) -> &'static str {
-    functions().find(|(each, ..)| *each == name).map_or("", |(each, ..)| each)
-}
-
 /// The arguments are of types that the function is not defined for; who calls it knows its name.
 #[cold]
 pub(crate) fn mismatch() -> EvalError {

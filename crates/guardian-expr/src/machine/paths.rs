@@ -1,6 +1,6 @@
 //! Paths: variables and their fields, read in place.
 
-use super::{Machine, Slot, coerced, corrupt, member, no_fields, no_key};
+use super::{Machine, Slot, coerced, corrupt, member, no_fields, no_key, select};
 use crate::ast::BinaryOp;
 use crate::error::{ErrorKind, EvalError};
 use crate::program::{Path, Start};
@@ -26,12 +26,12 @@ impl<'a> Machine<'a, '_> {
         let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
         let program = self.program;
         for key in inner {
-            match json_member(members, program.key(*key)) {
+            match json_member(members, program.name(*key)) {
                 Some(serde_json::Value::Object(next)) => members = next,
                 _ => return None,
             }
         }
-        json_member(members, program.key(*last))
+        json_member(members, program.name(*last))
     }
 
     #[inline]
@@ -70,17 +70,17 @@ impl<'a> Machine<'a, '_> {
         let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
         let program = self.program;
         for (step, key) in inner.iter().enumerate() {
-            let key = program.key(*key);
+            let key = program.name(*key);
             match json_member(members, key) {
                 Some(serde_json::Value::Object(next)) => members = next,
                 Some(other) => {
-                    let next = program.path_keys(path).get(step + 1).map_or("", |key| program.key(*key));
+                    let next = program.path_keys(path).get(step + 1).map_or("", |key| program.name(*key));
                     return Err(no_fields(&Value::from(other), next));
                 }
                 None => return Err(no_key(key)),
             }
         }
-        let key = program.key(*last);
+        let key = program.name(*last);
         match json_member(members, key) {
             Some(value) => Ok(coerced(Value::from(value), path.coercion)),
             None => Err(no_key(key)),
@@ -94,7 +94,7 @@ impl<'a> Machine<'a, '_> {
             _ => return Err(corrupt()),
         };
         for key in self.program.path_keys(path) {
-            value = self.select(value, *key)?;
+            value = select(value, self.program.name(*key))?;
         }
         Ok(coerced(value, path.coercion))
     }
@@ -102,7 +102,7 @@ impl<'a> Machine<'a, '_> {
     /// Looks a variable up, once in an evaluation.
     fn fill(&mut self, at: u32, slot: usize) -> Result<(), EvalError> {
         let program = self.program;
-        let name = program.checked.variables.get(at as usize).map_or("", String::as_str);
+        let name = program.checked.variable(at);
         let value = self.lookup(name)?;
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Slot::Full(value);
