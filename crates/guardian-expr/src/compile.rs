@@ -9,7 +9,8 @@ use crate::budget::{Budget, Context};
 use crate::check::{Checked, Coercion, Role};
 use crate::env::{Declarations, Env};
 use crate::operators;
-use crate::program::{Handler, Keep, Loop, Op, Path, Program, Start};
+use crate::program::{Handler, Keep, Library, Loop, Op, Path, Program, Start};
+use crate::stdlib::{self, Native, price};
 use crate::value::{List, Value};
 
 mod paths;
@@ -28,7 +29,12 @@ struct Compiler<'e> {
     traced: bool,
     /// Jumps that wait for the end of a node: the node, and the instruction.
     jumps: Vec<(u32, usize)>,
+    /// How many calls there are whose pattern is a constant.
+    patterns: u32,
 }
+
+/// So many calls with a constant as their pattern do not pay for it.
+const KNOWN_PATTERNS: u32 = 16;
 
 pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
     let size = checked.ast.nodes.len();
@@ -58,6 +64,7 @@ pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
         height: 0,
         traced,
         jumps: Vec::new(),
+        patterns: 0,
     };
     for at in 0..count(size) {
         let id = NodeId(at);
@@ -98,7 +105,7 @@ impl Compiler<'_> {
     fn place(&self, name: Name) -> Span {
         let ast = &self.program.checked.ast;
         let text = ast.name(name);
-        let same = self.program.keys.iter().rev().take(64).find(|each| ast.part(**each) == text);
+        let same = self.program.keys.iter().rev().take(24).find(|each| ast.part(**each) == text);
         same.copied().unwrap_or_else(|| ast.place(name))
     }
 
@@ -330,6 +337,15 @@ impl Compiler<'_> {
 
     fn index(&mut self, id: NodeId, operand: NodeId, index: NodeId, optional: bool) {
         self.shrink(1);
+        // A text in brackets says the same as a field.
+        if let Node::Text(field) = self.program.checked.ast.node(index)
+            && !optional
+            && !self.traced
+            && let Some(Op::Path(_)) = self.single(operand, self.here() - 1)
+        {
+            self.drop_constants(1);
+            return self.select(id, operand, field, SelectKind::Field);
+        }
         if let Some(values) = self.constants(&[operand, index]) {
             let [of, by] = values else { return };
             let folded = match optional {
@@ -460,20 +476,40 @@ impl Compiler<'_> {
                     return self.replace(id, arity as usize, value);
                 }
             }
-            let known = self.program.natives.iter().position(|(_, each)| *each == name);
-            let function = count(known.unwrap_or_else(|| {
-                self.program.natives.push((native, name));
-                self.program.natives.len() - 1
-            }));
+            let pattern = operands.get(1).copied();
+            let function = pattern.and_then(|pattern| self.with_known_pattern(name, pattern));
+            let function = count(function.unwrap_or_else(|| self.native(native, name)));
             self.emit(id, Op::Call { function, arguments: arity });
             return;
         }
         if let Some((native, name)) = native {
-            self.program.natives.push((native, name));
+            self.native(native, name);
         }
         self.program.hosts.push((declared.name.clone(), hosts));
         let function = count(self.program.hosts.len()) - 1;
         self.emit(id, Op::CallHost { function, arguments: arity });
+    }
+
+    /// The place of a function for a call whose pattern is a constant. There are not many of them, because their patterns are
+    /// not paid for at each call.
+    fn with_known_pattern(&mut self, name: &'static str, pattern: NodeId) -> Option<usize> {
+        let Node::Text(pattern) = self.program.checked.ast.node(pattern) else { return None };
+        if self.patterns >= KNOWN_PATTERNS {
+            return None;
+        }
+        let (native, effort) = stdlib::with_known_pattern(name, self.program.checked.ast.name(pattern))?;
+        self.patterns += 1;
+        self.program.natives.push(Library { native, name, price: price(name), effort: Some(effort) });
+        Some(self.program.natives.len() - 1)
+    }
+
+    /// The place of a function of the library.
+    fn native(&mut self, native: Native, name: &'static str) -> usize {
+        let natives = &mut self.program.natives;
+        natives.iter().position(|each| each.name == name && each.effort.is_none()).unwrap_or_else(|| {
+            natives.push(Library { native, name, price: price(name), effort: None });
+            natives.len() - 1
+        })
     }
 
     fn no_function(&mut self, id: NodeId, function: Name, arity: u32) {

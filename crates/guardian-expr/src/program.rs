@@ -10,6 +10,7 @@ use crate::env::{Env, HostFunction};
 use crate::error::EvalError;
 use crate::machine::Machine;
 use crate::stdlib::Native;
+use crate::stdlib::effort::Effort;
 use crate::types::Type;
 use crate::value::{Lookup, Value};
 use std::sync::Arc;
@@ -158,6 +159,17 @@ pub(crate) struct Loop {
     pub(crate) chain: u32,
 }
 
+/// A function of the library.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Library {
+    pub(crate) native: Native,
+    pub(crate) name: &'static str,
+    /// What a call costs beside going through its arguments.
+    pub(crate) price: u64,
+    /// What the pattern takes, where it is a constant.
+    pub(crate) effort: Option<Effort>,
+}
+
 /// The constants of `x in [constants]`, in an order in which they can be found.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Set {
@@ -192,7 +204,7 @@ pub struct Program {
     pub(crate) loops: Vec<Loop>,
     pub(crate) sets: Vec<Set>,
     pub(crate) marks: Vec<Vec<bool>>,
-    pub(crate) natives: Vec<(Native, &'static str)>,
+    pub(crate) natives: Vec<Library>,
     pub(crate) hosts: Vec<(String, Vec<Arc<HostFunction>>)>,
     pub(crate) chains: u32,
     pub(crate) slots: u32,

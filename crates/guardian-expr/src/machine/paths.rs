@@ -1,15 +1,17 @@
 //! Paths: variables and their fields, read in place.
 
-use super::{Machine, Slot, coerced, corrupt, member, no_fields, no_key, select};
+use super::{Machine, Slot, coerced, corrupt, member, no_fields, no_key};
 use crate::ast::BinaryOp;
+use crate::budget::search_cost;
 use crate::error::{ErrorKind, EvalError};
 use crate::program::{Path, Start};
 use crate::value::{Entries, Map, Value, json_member};
 
 impl<'a> Machine<'a, '_> {
-    /// The JSON at the end of a path without a place for its value, if all of it is JSON and it is there.
+    /// The JSON at the end of a path without a place for its value, if all of it is JSON and it is there, and what it costs
+    /// to find it.
     #[inline]
-    pub(super) fn json(&mut self, path: &'a Path) -> Option<&'a serde_json::Value> {
+    pub(super) fn json(&mut self, path: &'a Path) -> Option<(&'a serde_json::Value, u64)> {
         if path.cache.is_some() {
             return None;
         }
@@ -25,13 +27,16 @@ impl<'a> Machine<'a, '_> {
         };
         let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
         let program = self.program;
+        let mut cost = u64::from(path.keys.len);
         for key in inner {
+            cost += search_cost(members.len() as u64);
             match json_member(members, program.name(*key)) {
                 Some(serde_json::Value::Object(next)) => members = next,
                 _ => return None,
             }
         }
-        json_member(members, program.name(*last))
+        cost += search_cost(members.len() as u64);
+        Some((json_member(members, program.name(*last))?, cost))
     }
 
     #[inline]
@@ -71,6 +76,7 @@ impl<'a> Machine<'a, '_> {
         let program = self.program;
         for (step, key) in inner.iter().enumerate() {
             let key = program.name(*key);
+            self.context.search(members.len())?;
             match json_member(members, key) {
                 Some(serde_json::Value::Object(next)) => members = next,
                 Some(other) => {
@@ -81,20 +87,21 @@ impl<'a> Machine<'a, '_> {
             }
         }
         let key = program.name(*last);
+        self.context.search(members.len())?;
         match json_member(members, key) {
             Some(value) => Ok(coerced(Value::from(value), path.coercion)),
             None => Err(no_key(key)),
         }
     }
 
-    fn walk_values(&mut self, path: &Path) -> Result<Value<'a>, EvalError> {
+    fn walk_values(&mut self, path: &'a Path) -> Result<Value<'a>, EvalError> {
         let mut value = match self.slots.get(path.slot as usize) {
             Some(Slot::Full(value)) => value.clone(),
             Some(Slot::Failed(error)) => return Err(error.clone()),
             _ => return Err(corrupt()),
         };
         for key in self.program.path_keys(path) {
-            value = select(value, self.program.name(*key))?;
+            value = self.select(value, self.program.name(*key))?;
         }
         Ok(coerced(value, path.coercion))
     }
@@ -139,6 +146,19 @@ pub(super) fn compare_json(op: BinaryOp, json: &serde_json::Value, constant: &Va
         },
         (serde_json::Value::Number(a), Value::Int(b)) => {
             let a = a.as_i64()?;
+            match op {
+                BinaryOp::Equal => Some(a == *b),
+                BinaryOp::NotEqual => Some(a != *b),
+                BinaryOp::Less => Some(a < *b),
+                BinaryOp::LessEqual => Some(a <= *b),
+                BinaryOp::Greater => Some(a > *b),
+                BinaryOp::GreaterEqual => Some(a >= *b),
+                _ => None,
+            }
+        }
+        // A number with a fraction is none of the integers that would have to be compared exactly.
+        (serde_json::Value::Number(a), Value::Double(b)) if a.is_f64() => {
+            let a = a.as_f64()?;
             match op {
                 BinaryOp::Equal => Some(a == *b),
                 BinaryOp::NotEqual => Some(a != *b),
