@@ -45,21 +45,29 @@ pub(crate) fn binary<'a>(
     }
 }
 
+/// Whether a comparison of two values of one type holds; `None` for other operators.
+#[inline]
+pub(crate) fn holds<T: PartialOrd>(op: BinaryOp, a: &T, b: &T) -> Option<bool> {
+    Some(match op {
+        BinaryOp::Equal => a == b,
+        BinaryOp::NotEqual => a != b,
+        BinaryOp::Less => a < b,
+        BinaryOp::LessEqual => a <= b,
+        BinaryOp::Greater => a > b,
+        BinaryOp::GreaterEqual => a >= b,
+        _ => return None,
+    })
+}
+
 /// What an operator makes of two ints, where that is no error.
 #[inline]
 pub(crate) fn of_ints<'a>(op: BinaryOp, a: i64, b: i64) -> Option<Value<'a>> {
     let number = match op {
-        BinaryOp::Equal => return Some(Value::Bool(a == b)),
-        BinaryOp::NotEqual => return Some(Value::Bool(a != b)),
-        BinaryOp::Less => return Some(Value::Bool(a < b)),
-        BinaryOp::LessEqual => return Some(Value::Bool(a <= b)),
-        BinaryOp::Greater => return Some(Value::Bool(a > b)),
-        BinaryOp::GreaterEqual => return Some(Value::Bool(a >= b)),
         BinaryOp::Subtract => a.checked_sub(b),
         BinaryOp::Multiply => a.checked_mul(b),
         BinaryOp::Divide => a.checked_div(b),
         BinaryOp::Remainder => a.checked_rem(b),
-        BinaryOp::In => None,
+        _ => return holds(op, &a, &b).map(Value::Bool),
     };
     number.map(Value::Int)
 }

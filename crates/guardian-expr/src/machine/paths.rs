@@ -4,6 +4,7 @@ use super::{Machine, Slot, coerced, corrupt, member, no_fields, no_key};
 use crate::ast::BinaryOp;
 use crate::budget::search_cost;
 use crate::error::{ErrorKind, EvalError};
+use crate::operators;
 use crate::program::{Path, Start};
 use crate::value::{Entries, Map, Value, json_member};
 
@@ -134,8 +135,8 @@ impl<'a> Machine<'a, '_> {
     }
 }
 
-/// Compares JSON with a constant where that is a matter of a few instructions. What a declared type would make of a number
-/// changes no comparison.
+/// Compares JSON with a constant where that is a matter of a few instructions, and where what a declared type would make of a
+/// number changes nothing.
 #[inline]
 pub(super) fn compare_json(op: BinaryOp, json: &serde_json::Value, constant: &Value<'_>) -> Option<bool> {
     match (json, constant) {
@@ -144,30 +145,14 @@ pub(super) fn compare_json(op: BinaryOp, json: &serde_json::Value, constant: &Va
             BinaryOp::NotEqual => Some(**a != **b),
             _ => None,
         },
+        // Beyond this a declared type may make another number of an integer.
         (serde_json::Value::Number(a), Value::Int(b)) => {
-            let a = a.as_i64()?;
-            match op {
-                BinaryOp::Equal => Some(a == *b),
-                BinaryOp::NotEqual => Some(a != *b),
-                BinaryOp::Less => Some(a < *b),
-                BinaryOp::LessEqual => Some(a <= *b),
-                BinaryOp::Greater => Some(a > *b),
-                BinaryOp::GreaterEqual => Some(a >= *b),
-                _ => None,
-            }
+            let a = a.as_i64().filter(|a| a.unsigned_abs() <= 1 << 53)?;
+            operators::holds(op, &a, b)
         }
         // A number with a fraction is none of the integers that would have to be compared exactly.
         (serde_json::Value::Number(a), Value::Double(b)) if a.is_f64() => {
-            let a = a.as_f64()?;
-            match op {
-                BinaryOp::Equal => Some(a == *b),
-                BinaryOp::NotEqual => Some(a != *b),
-                BinaryOp::Less => Some(a < *b),
-                BinaryOp::LessEqual => Some(a <= *b),
-                BinaryOp::Greater => Some(a > *b),
-                BinaryOp::GreaterEqual => Some(a >= *b),
-                _ => None,
-            }
+            operators::holds(op, &a.as_f64()?, b)
         }
         (serde_json::Value::Bool(a), Value::Bool(b)) => match op {
             BinaryOp::Equal => Some(a == b),
