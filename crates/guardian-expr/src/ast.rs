@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// A part of the source text, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Span {
     /// Where it begins.
@@ -253,12 +253,15 @@ impl NonMaxName {
 /// Two trees are equal when they say the same, whatever the spaces, brackets and comments of their sources.
 #[derive(Clone, Default)]
 pub struct Ast {
-    pub(crate) source: String,
+    /// The source, and behind it the texts that do not stand in it as they are.
+    pub(crate) text: String,
+    /// The bytes of the source.
+    pub(crate) length: u32,
     pub(crate) nodes: Vec<Node>,
     pub(crate) spans: Vec<Span>,
     pub(crate) children: Vec<NodeId>,
+    /// Where in the text each name and each text literal stands.
     pub(crate) names: Vec<Span>,
-    pub(crate) text: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) comments: Vec<Span>,
 }
@@ -267,7 +270,7 @@ impl Ast {
     /// The text that was parsed.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.source
+        self.text.get(..self.length as usize).unwrap_or_default()
     }
 
     /// The node that stands for the whole expression.
@@ -297,7 +300,7 @@ impl Ast {
     /// The text of a node in the source.
     #[must_use]
     pub fn snippet(&self, id: NodeId) -> &str {
-        self.source.get(self.span(id).range()).unwrap_or_default()
+        self.part(self.span(id))
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Node {
@@ -305,8 +308,24 @@ impl Ast {
     }
 
     pub(crate) fn name(&self, name: Name) -> &str {
-        let span = self.names.get(name.0 as usize).copied().unwrap_or_default();
+        self.part(self.place(name))
+    }
+
+    /// Where in the text a name stands.
+    pub(crate) fn place(&self, name: Name) -> Span {
+        self.names.get(name.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// A part of the source, or of the texts behind it.
+    pub(crate) fn part(&self, span: Span) -> &str {
         self.text.get(span.range()).unwrap_or_default()
+    }
+
+    /// Keeps a text that does not stand in the source.
+    pub(crate) fn append(&mut self, text: &str) -> Span {
+        let start = count(self.text.len());
+        self.text.push_str(text);
+        Span::new(start, count(self.text.len()))
     }
 
     pub(crate) fn list(&self, children: Children) -> &[NodeId] {
@@ -321,6 +340,18 @@ impl Ast {
 
     pub(crate) fn comprehension(&self, range: u32, arguments: u8) -> &[NodeId] {
         self.list(Children { start: range, len: u32::from(arguments) + 1 })
+    }
+
+    /// The first part of a macro in which its variables are known, if the node is a macro that has variables.
+    pub(crate) fn body(&self, id: NodeId) -> Option<NodeId> {
+        match self.node(id) {
+            Node::Comprehension { range, arguments, .. } => {
+                self.comprehension(range, arguments).get(1).copied()
+            }
+            Node::Bind { body, .. } | Node::OptionalMap { body, .. } => Some(body),
+            Node::Block(list) => self.list(list).first().copied(),
+            _ => None,
+        }
     }
 
     /// Calls `visit` for each child of the node, in the order of their evaluation.
@@ -370,25 +401,6 @@ impl Ast {
                 visit(body);
             }
         }
-    }
-
-    /// The parent of every node, and the first node of its subtree. The root's parent and those of dead nodes are
-    /// themselves.
-    pub(crate) fn links(&self) -> (Vec<u32>, Vec<u32>) {
-        let mut parents: Vec<u32> = Vec::with_capacity(self.nodes.len());
-        let mut firsts: Vec<u32> = Vec::with_capacity(self.nodes.len());
-        for id in 0..count(self.nodes.len()) {
-            let mut first = id;
-            self.each_child(NodeId(id), |child| {
-                if let Some(parent) = parents.get_mut(child.at()) {
-                    *parent = id;
-                }
-                first = first.min(firsts.get(child.at()).copied().unwrap_or(first));
-            });
-            parents.push(id);
-            firsts.push(first);
-        }
-        (parents, firsts)
     }
 
     /// The nodes with their texts in place of their table entries, and without what macros consumed.
@@ -447,7 +459,7 @@ impl fmt::Debug for Ast {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Ast")
-            .field("source", &self.source)
+            .field("source", &self.source())
             .field("nodes", &self.nodes.len())
             .finish_non_exhaustive()
     }

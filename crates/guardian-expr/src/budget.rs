@@ -21,8 +21,9 @@ use crate::value::{MAX_DEPTH, Value};
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Budget<'a> {
-    /// Cost units: one for each step, one for each 16 bytes of text and each element that a step goes through or builds.
-    /// 1,000,000 by default. The same expression costs the same on the same input everywhere.
+    /// Cost units: one for each step, one for each 16 bytes of text and each element that a step goes through or builds, and
+    /// more for what takes longer, so that a unit is some ten nanoseconds of work. 1,000,000 by default. The same expression
+    /// costs the same on the same input everywhere.
     pub cost: u64,
     /// Bytes of texts, lists and maps that the expression builds, all together; 8 MiB by default.
     pub memory: u64,
@@ -144,6 +145,7 @@ impl<'a> Context<'a> {
     }
 
     /// A value that nests too deeply is refused, so that dropping it needs little stack.
+    #[inline]
     pub(crate) fn shallow<'v>(&self, value: Value<'v>) -> Result<Value<'v>, EvalError> {
         if value.depth() > MAX_DEPTH {
             // Its parts are within the bound, so dropping it here is within it by one.
@@ -155,29 +157,53 @@ impl<'a> Context<'a> {
         Ok(value)
     }
 
-    /// Whether two values are equal; pays for what is compared.
+    /// Pays for finding a key among so many.
     #[inline]
-    pub(crate) fn equal(&mut self, left: &Value<'_>, right: &Value<'_>) -> Result<bool, EvalError> {
-        match (left, right) {
-            (Value::Int(a), Value::Int(b)) => Ok(a == b),
-            (Value::Str(a), Value::Str(b)) => {
-                self.charge(a.len().min(b.len()) as u64 / 16)?;
-                Ok(a == b)
-            }
-            _ => self.equal_any(left, right),
+    pub(crate) fn search(&mut self, entries: usize) -> Result<(), EvalError> {
+        match search_cost(entries as u64) {
+            0 => Ok(()),
+            cost => self.charge(cost),
         }
     }
 
-    fn equal_any(&mut self, left: &Value<'_>, right: &Value<'_>) -> Result<bool, EvalError> {
-        let elements = |value: &Value<'_>| match value {
-            Value::List(list) => list.len() as u64,
-            Value::Map(map) => map.len() as u64,
-            Value::Object(object) => object.names().len() as u64,
-            other => other.as_str().map_or(0, |text| text.len() as u64 / 16),
+    /// Whether two values are equal; pays for what is compared.
+    #[inline]
+    pub(crate) fn equal(&mut self, left: &Value<'_>, right: &Value<'_>) -> Result<bool, EvalError> {
+        if let (Value::Int(a), Value::Int(b)) = (left, right) {
+            return Ok(a == b);
+        }
+        if let (Some(a), Some(b)) = (left.as_str(), right.as_str()) {
+            self.charge(a.len().min(b.len()) as u64 / 16)?;
+            return Ok(a == b);
+        }
+        if left.has_parts() && right.has_parts() {
+            return self.equal_parts(left, right);
+        }
+        self.charge(weight(left).min(weight(right)))?;
+        Ok(crate::value::equal_flat(left, right))
+    }
+
+    fn equal_parts(&mut self, left: &Value<'_>, right: &Value<'_>) -> Result<bool, EvalError> {
+        let cost = |value: &Value<'_>| match value {
+            Value::List(list) => 2 * list.len() as u64,
+            Value::Map(map) => entries_cost(map.len() as u64),
+            Value::Object(object) => entries_cost(object.names().len() as u64),
+            other => weight(other),
         };
         // Only what both have is compared.
-        crate::value::equal_paid(left, right, &mut |a, b| self.charge(elements(a).min(elements(b))))
+        crate::value::equal_paid(left, right, &mut |a, b| self.charge(cost(a).min(cost(b))))
     }
+}
+
+/// What finding a key costs beside the step itself: large maps are searched, with a step for each doubling.
+#[inline]
+pub(crate) fn search_cost(entries: u64) -> u64 {
+    u64::from((entries | 1).ilog2()).saturating_sub(3)
+}
+
+/// The cost of comparing the entries of two maps.
+fn entries_cost(entries: u64) -> u64 {
+    entries.saturating_mul(4 + search_cost(entries))
 }
 
 /// The cost of going once through a value: 1 for each 16 bytes of text and each element.

@@ -6,6 +6,8 @@
 mod calls;
 mod operators;
 
+use std::collections::HashMap;
+
 use crate::ast::{Ast, Comprehension, Name, Node, NodeId, SelectKind, Span, count};
 use crate::env::{Declarations, UNKNOWN};
 use crate::error::{Error, Fault};
@@ -42,29 +44,87 @@ pub(crate) enum Coercion {
     ToDouble,
 }
 
+/// What is known of a node; 24 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Info {
+    pub(crate) role: Role,
+    pub(crate) coercion: Coercion,
+    r#type: TypeId,
+    /// The node that it is a child of; itself for the root and for what macros consumed.
+    pub(crate) parent: u32,
+    /// The first node of its subtree.
+    pub(crate) first: u32,
+}
+
+/// What is known of each node at first, and where scopes open: the first node of a macro's body, and the macro.
+fn begin(ast: &Ast) -> (Vec<Info>, Vec<(u32, u32)>) {
+    let mut infos: Vec<Info> = Vec::with_capacity(ast.nodes.len());
+    let mut opens = Vec::new();
+    for id in 0..count(ast.nodes.len()) {
+        let mut first = id;
+        ast.each_child(NodeId(id), |child| {
+            if let Some(child) = infos.get_mut(child.at()) {
+                child.parent = id;
+                first = first.min(child.first);
+            }
+        });
+        if let Some(body) = ast.body(NodeId(id)) {
+            opens.push((infos.get(body.at()).map_or(id, |info| info.first), id));
+        }
+        infos.push(Info { role: Role::Normal, coercion: Coercion::None, r#type: DYN, parent: id, first });
+    }
+    // Where several scopes open at one node, the outer one does so first.
+    opens.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+    (infos, opens)
+}
+
+/// A variable that an expression uses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Variable {
+    /// Where in the text of the tree its name stands.
+    name: Span,
+    /// Its type, if it is declared.
+    declared: Option<TypeId>,
+}
+
 /// An expression, and all that is known of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Checked {
     pub(crate) ast: Ast,
-    pub(crate) roles: Vec<Role>,
-    pub(crate) coercions: Vec<Coercion>,
-    pub(crate) parents: Vec<u32>,
-    pub(crate) firsts: Vec<u32>,
+    pub(crate) infos: Vec<Info>,
     /// For each macro the place of its first variable.
     pub(crate) slots: Vec<(u32, u32)>,
     pub(crate) locals: u32,
-    pub(crate) variables: Vec<String>,
+    pub(crate) variables: Vec<Variable>,
     pub(crate) type_names: Vec<String>,
     pub(crate) result: Type,
 }
 
 impl Checked {
     pub(crate) fn role(&self, id: NodeId) -> Role {
-        self.roles.get(id.at()).copied().unwrap_or(Role::Normal)
+        self.infos.get(id.at()).map_or(Role::Normal, |info| info.role)
     }
 
     pub(crate) fn coercion(&self, id: NodeId) -> Coercion {
-        self.coercions.get(id.at()).copied().unwrap_or(Coercion::None)
+        self.infos.get(id.at()).map_or(Coercion::None, |info| info.coercion)
+    }
+
+    pub(crate) fn parent(&self, id: NodeId) -> NodeId {
+        NodeId(self.infos.get(id.at()).map_or(id.0, |info| info.parent))
+    }
+
+    /// The first node of a subtree.
+    pub(crate) fn first(&self, id: NodeId) -> NodeId {
+        NodeId(self.infos.get(id.at()).map_or(id.0, |info| info.first))
+    }
+
+    /// The name of the variable of this number.
+    pub(crate) fn variable(&self, at: u32) -> &str {
+        self.variables.get(at as usize).map_or("", |variable| self.ast.part(variable.name))
+    }
+
+    pub(crate) fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|variable| self.ast.part(variable.name))
     }
 
     /// The place of the first variable of a macro.
@@ -77,29 +137,36 @@ impl Checked {
 /// After so many faults the rest is left out.
 const MAX_FAULTS: usize = 20;
 
+/// Up to so many variables are looked for one by one.
+const FEW: usize = 16;
+
+/// The variable of a macro.
 struct Local {
     name: Name,
     r#type: TypeId,
     slot: u32,
-    /// Values of `cel.block` have no name.
-    index: Option<u32>,
+}
+
+/// The values of a `cel.block`, which have no names.
+struct Block {
+    slot: u32,
+    types: Vec<TypeId>,
 }
 
 struct Checker<'e> {
     declarations: &'e Declarations,
     types: Types<'e>,
     ast: Ast,
-    node_types: Vec<TypeId>,
-    roles: Vec<Role>,
-    parents: Vec<u32>,
-    firsts: Vec<u32>,
-    opens: Vec<u32>,
+    infos: Vec<Info>,
     slots: Vec<(u32, u32)>,
     scope: Vec<Local>,
+    blocks: Vec<Block>,
+    /// The places that the open scopes take, and the most that were taken at once.
+    taken: u32,
     locals: u32,
-    variables: Vec<String>,
-    /// Their types, for those that are declared.
-    variable_types: Vec<Option<TypeId>>,
+    variables: Vec<Variable>,
+    /// Their numbers, once there are more than a few.
+    numbers: HashMap<String, usize>,
     type_names: Vec<String>,
     faults: Vec<Fault>,
     lenient: bool,
@@ -110,20 +177,19 @@ struct Checker<'e> {
 
 pub(crate) fn check(declarations: &Declarations, ast: Ast, lenient: bool) -> Result<Checked, Error> {
     let size = ast.nodes.len();
-    let (parents, firsts) = ast.links();
+    let (infos, opens) = begin(&ast);
+    let mut opens = opens.into_iter().peekable();
     let mut checker = Checker {
         declarations,
         types: Types::new(&declarations.types),
-        node_types: Vec::with_capacity(size),
-        roles: vec![Role::Normal; size],
-        parents,
-        firsts,
-        opens: Vec::new(),
+        infos,
         slots: Vec::new(),
         scope: Vec::new(),
+        blocks: Vec::new(),
+        taken: 0,
         locals: 0,
         variables: Vec::new(),
-        variable_types: Vec::new(),
+        numbers: HashMap::new(),
         type_names: Vec::new(),
         faults: Vec::new(),
         lenient,
@@ -131,14 +197,14 @@ pub(crate) fn check(declarations: &Declarations, ast: Ast, lenient: bool) -> Res
         ahead: Vec::new(),
         ast,
     };
-    checker.find_scopes();
     for at in 0..count(size) {
-        let opener = checker.opens.get(at as usize).copied().unwrap_or(0);
-        if opener > 0 {
-            checker.open_scope(NodeId(opener - 1));
+        while let Some((_, opener)) = opens.next_if(|(first, _)| *first == at) {
+            checker.open_scope(NodeId(opener));
         }
         let found = checker.node(NodeId(at));
-        checker.node_types.push(found);
+        if let Some(info) = checker.infos.get_mut(at as usize) {
+            info.r#type = found;
+        }
         checker.after(NodeId(at));
         if checker.faults.len() >= MAX_FAULTS {
             break;
@@ -151,18 +217,17 @@ impl<'e> Checker<'e> {
     fn finish(mut self) -> Result<Checked, Error> {
         if !self.faults.is_empty() {
             self.faults.sort_by_key(|fault| fault.span.start);
-            return Err(Error::new(&self.ast.source, self.faults));
+            return Err(Error::new(self.ast.source(), self.faults));
         }
         let result = self.type_of(self.ast.root());
         let result = self.types.show(result);
-        let coercions = if self.lenient { Vec::new() } else { self.coercions() };
+        if !self.lenient {
+            self.coerce();
+        }
         self.slots.sort_unstable();
         Ok(Checked {
             ast: self.ast,
-            roles: self.roles,
-            coercions,
-            parents: self.parents,
-            firsts: self.firsts,
+            infos: self.infos,
             slots: self.slots,
             locals: self.locals,
             variables: self.variables,
@@ -171,46 +236,33 @@ impl<'e> Checker<'e> {
         })
     }
 
-    fn find_scopes(&mut self) {
-        for at in 0..count(self.ast.nodes.len()) {
-            let body = match self.ast.node(NodeId(at)) {
-                Node::Comprehension { range, arguments, .. } => {
-                    self.ast.comprehension(range, arguments).get(1).copied()
-                }
-                Node::Bind { body, .. } | Node::OptionalMap { body, .. } => Some(body),
-                Node::Block(list) => self.ast.list(list).first().copied(),
-                _ => continue,
-            };
-            if self.opens.is_empty() {
-                self.opens = vec![0; self.ast.nodes.len()];
-            }
-            let first = body.and_then(|body| self.firsts.get(body.at()).copied());
-            if let Some(place) = first.and_then(|first| self.opens.get_mut(first as usize)) {
-                *place = at + 1;
-            }
-        }
+    /// Takes so many places, and says which is the first.
+    fn take(&mut self, places: u32) -> u32 {
+        let slot = self.taken;
+        self.taken += places;
+        self.locals = self.locals.max(self.taken);
+        slot
     }
 
-    fn declare(&mut self, name: Name, r#type: TypeId, index: Option<u32>) {
-        let slot = count(self.scope.len());
-        self.scope.push(Local { name, r#type, slot, index });
-        self.locals = self.locals.max(slot + 1);
+    fn declare(&mut self, name: Name, r#type: TypeId) {
+        let slot = self.take(1);
+        self.scope.push(Local { name, r#type, slot });
     }
 
     fn open_scope(&mut self, opener: NodeId) {
-        self.slots.push((opener.0, count(self.scope.len())));
+        self.slots.push((opener.0, self.taken));
         match self.ast.node(opener) {
             Node::Comprehension { kind, first, second, range, arguments } => {
                 let range = self.ast.comprehension(range, arguments).first().copied().unwrap_or(NodeId(0));
                 let (one, two) = self.elements(kind, range, second.is_some());
-                self.declare(first, one, None);
+                self.declare(first, one);
                 if let Some(second) = second {
-                    self.declare(second.get(), two, None);
+                    self.declare(second.get(), two);
                 }
             }
             Node::Bind { name, value, .. } => {
                 let found = self.type_of(value);
-                self.declare(name, found, None);
+                self.declare(name, found);
             }
             Node::OptionalMap { name, target, .. } => {
                 let inner = match self.types.get(self.type_of(target)) {
@@ -222,13 +274,13 @@ impl<'e> Checker<'e> {
                         DYN
                     }
                 };
-                self.declare(name, inner, None);
+                self.declare(name, inner);
             }
             Node::Block(list) => {
-                for index in 0..list.len.saturating_sub(1) {
-                    // Each value may refer to those before it; its type is set when it is known.
-                    self.declare(Name(u32::MAX), DYN, Some(index));
-                }
+                let values = list.len.saturating_sub(1);
+                let slot = self.take(values);
+                // Each value may refer to those before it; its type is set when it is known.
+                self.blocks.push(Block { slot, types: vec![DYN; values as usize] });
             }
             _ => {}
         }
@@ -255,7 +307,15 @@ impl<'e> Checker<'e> {
     }
 
     fn type_of(&self, id: NodeId) -> TypeId {
-        self.node_types.get(id.at()).copied().unwrap_or(DYN)
+        self.infos.get(id.at()).map_or(DYN, |info| info.r#type)
+    }
+
+    fn role(&self, id: NodeId) -> Role {
+        self.infos.get(id.at()).map_or(Role::Normal, |info| info.role)
+    }
+
+    fn parent(&self, id: NodeId) -> NodeId {
+        NodeId(self.infos.get(id.at()).map_or(id.0, |info| info.parent))
     }
 
     fn show(&self, id: TypeId) -> Type {
@@ -279,7 +339,7 @@ impl<'e> Checker<'e> {
     /// Reports a condition that is no truth value.
     fn expect_bool(&mut self, id: NodeId, what: &str) {
         let found = self.type_of(id);
-        if !self.types.assign(found, BOOL) {
+        if found != BOOL && !self.types.assign(found, BOOL) {
             let shown = self.show(found);
             self.fault(id, format!("{what} is a `bool`, not a `{shown}`"));
         }
@@ -287,24 +347,24 @@ impl<'e> Checker<'e> {
 
     /// What must happen after a node beside giving it a type: values of a block become known.
     fn after(&mut self, id: NodeId) {
-        let parent = self.parents.get(id.at()).copied().unwrap_or(id.0);
-        if parent == id.0 {
+        let parent = self.parent(id);
+        if parent == id {
             return;
         }
-        if let Node::Block(list) = self.ast.node(NodeId(parent)) {
-            let place = self.ast.list(list).iter().position(|each| *each == id);
+        if let Node::Block(list) = self.ast.node(parent) {
+            let place = self.ast.list(list).binary_search(&id);
             let found = self.type_of(id);
-            let base = self.slots.last().map_or(0, |(_, slot)| *slot);
-            if let Some(place) = place
-                && let Some(local) = self.scope.get_mut(base as usize + place)
+            let types = self.blocks.last_mut().map(|block| &mut block.types);
+            if let (Ok(place), Some(types)) = (place, types)
+                && let Some(known) = types.get_mut(place)
             {
-                local.r#type = found;
+                *known = found;
             }
         }
     }
 
     fn node(&mut self, id: NodeId) -> TypeId {
-        if self.roles.get(id.at()) == Some(&Role::Skip) {
+        if self.role(id) == Role::Skip {
             return DYN;
         }
         match self.ast.node(id) {
@@ -317,8 +377,8 @@ impl<'e> Checker<'e> {
             Node::Text(_) => STRING,
             Node::Bytes(_) => BYTES,
             Node::Ident { name, absolute } => self.identifier(id, name, absolute),
-            Node::Select { operand, field, kind } => match self.roles.get(id.at()) {
-                Some(Role::Global(_) | Role::TypeName(_)) => {
+            Node::Select { operand, field, kind } => match self.role(id) {
+                Role::Global(_) | Role::TypeName(_) => {
                     self.ahead.pop_if(|(node, _)| *node == id).map_or(DYN, |(_, found)| found)
                 }
                 _ => self.select(id, operand, field, kind),
@@ -351,7 +411,7 @@ impl<'e> Checker<'e> {
             Node::Comprehension { kind, second, range, arguments, .. } => {
                 let list: Vec<NodeId> = self.ast.comprehension(range, arguments).to_vec();
                 let found = self.comprehension(kind, &list);
-                self.close_scope(1 + usize::from(second.is_some()));
+                self.close_scope(1 + u32::from(second.is_some()));
                 found
             }
             Node::Bind { body, .. } => {
@@ -371,22 +431,24 @@ impl<'e> Checker<'e> {
                 found
             }
             Node::Block(list) => {
-                self.close_scope(list.len.saturating_sub(1) as usize);
+                self.blocks.pop();
+                self.taken = self.taken.saturating_sub(list.len.saturating_sub(1));
                 self.ast.list(list).last().map_or(DYN, |body| self.type_of(*body))
             }
             Node::BlockIndex(index) => self.block_index(id, index),
         }
     }
 
-    fn close_scope(&mut self, variables: usize) {
-        let left = self.scope.len().saturating_sub(variables);
+    fn close_scope(&mut self, variables: u32) {
+        let left = self.scope.len().saturating_sub(variables as usize);
         self.scope.truncate(left);
+        self.taken = self.taken.saturating_sub(variables);
     }
 
     fn block_index(&mut self, id: NodeId, index: u32) -> TypeId {
-        match self.scope.iter().find(|local| local.index == Some(index)) {
-            Some(local) => {
-                let (slot, found) = (local.slot, local.r#type);
+        let value = |block: &Block| Some((block.slot + index, *block.types.get(index as usize)?));
+        match self.blocks.iter().find_map(value) {
+            Some((slot, found)) => {
                 self.set_role(id, Role::Local(slot));
                 found
             }
@@ -399,8 +461,8 @@ impl<'e> Checker<'e> {
     }
 
     fn set_role(&mut self, id: NodeId, role: Role) {
-        if let Some(place) = self.roles.get_mut(id.at()) {
-            *place = role;
+        if let Some(info) = self.infos.get_mut(id.at()) {
+            info.role = role;
         }
     }
 
@@ -409,11 +471,7 @@ impl<'e> Checker<'e> {
     fn identifier(&mut self, id: NodeId, name: Name, absolute: bool) -> TypeId {
         if !absolute {
             let text = self.ast.name(name);
-            let local = self
-                .scope
-                .iter()
-                .rev()
-                .find(|local| local.index.is_none() && self.ast.name(local.name) == text);
+            let local = self.scope.iter().rev().find(|local| self.ast.name(local.name) == text);
             if let Some(local) = local {
                 let (slot, found) = (local.slot, local.r#type);
                 self.set_role(id, Role::Local(slot));
@@ -431,8 +489,9 @@ impl<'e> Checker<'e> {
             return found;
         }
         let declarations = self.declarations;
-        if let Some((key, declaration)) = declarations.variables.get_key_value(text) {
-            return self.use_declaration(id, key, declaration);
+        if let Some(declaration) = declarations.variables.get(text) {
+            let place = self.ast.place(name);
+            return self.use_declaration(id, place, declaration);
         }
         if !self.declarations.open && !self.lenient {
             let known = self.declarations.variables.iter().filter(|(_, each)| !each.is_type);
@@ -442,29 +501,44 @@ impl<'e> Checker<'e> {
             let message = format!("unknown variable `{text}`");
             self.hinted(self.ast.span(id), message, hint);
         }
-        let text = self.ast.name(name).to_owned();
-        self.use_variable(id, &text, None);
+        let place = self.ast.place(name);
+        self.use_variable(id, place, None);
         UNKNOWN
     }
 
     /// A declared variable that the expression has used already: its number and its type. Only a few are looked at.
     fn again(&self, name: &str) -> Option<(u32, TypeId)> {
-        let at = self.variables.iter().take(8).position(|each| each == name)?;
-        Some((count(at), self.variable_types.get(at).copied().flatten()?))
+        let mut few = self.variables.iter().take(8);
+        let at = few.position(|each| self.ast.part(each.name) == name)?;
+        Some((count(at), self.variables.get(at)?.declared?))
     }
 
-    fn use_variable(&mut self, id: NodeId, name: &str, declared: Option<TypeId>) {
-        let at = self.variables.iter().position(|each| each == name).unwrap_or_else(|| {
-            self.variables.push(name.to_owned());
-            self.variable_types.push(declared);
-            self.variables.len() - 1
+    fn use_variable(&mut self, id: NodeId, name: Span, declared: Option<TypeId>) {
+        let at = self.number(name).unwrap_or_else(|| {
+            self.variables.push(Variable { name, declared });
+            let at = self.variables.len() - 1;
+            if at >= FEW {
+                let unlisted = self.variables.iter().enumerate().skip(self.numbers.len());
+                let unlisted = unlisted.map(|(at, each)| (self.ast.part(each.name).to_owned(), at));
+                self.numbers.extend(unlisted);
+            }
+            at
         });
         self.set_role(id, Role::Global(count(at)));
     }
 
-    fn use_declaration(&mut self, id: NodeId, name: &str, declaration: &crate::env::Declaration) -> TypeId {
+    /// The number of a variable that was used before.
+    fn number(&self, name: Span) -> Option<usize> {
+        let text = self.ast.part(name);
+        if self.variables.len() > FEW {
+            return self.numbers.get(text).copied();
+        }
+        self.variables.iter().position(|each| self.ast.part(each.name) == text)
+    }
+
+    fn use_declaration(&mut self, id: NodeId, name: Span, declaration: &crate::env::Declaration) -> TypeId {
         if declaration.is_type {
-            self.type_names.push(name.to_owned());
+            self.type_names.push(self.ast.part(name).to_owned());
             self.set_role(id, Role::TypeName(count(self.type_names.len()) - 1));
         } else {
             self.use_variable(id, name, Some(declaration.r#type));
@@ -477,7 +551,7 @@ impl<'e> Checker<'e> {
         let declarations = self.declarations;
         let first = self.ast.name(name);
         let container = if absolute { "" } else { declarations.container.as_str() };
-        let parent = NodeId(self.parents.get(id.at()).copied().unwrap_or(id.0));
+        let parent = self.parent(id);
         let is_chain = parent != id
             && matches!(
                 self.ast.node(parent),
@@ -490,7 +564,7 @@ impl<'e> Checker<'e> {
         let mut call = None;
         let mut last = id;
         while parts.len() < declarations.most_parts {
-            let parent = NodeId(self.parents.get(last.at()).copied().unwrap_or(last.0));
+            let parent = self.parent(last);
             match self.ast.node(parent) {
                 Node::Select { operand, field, kind: SelectKind::Field }
                     if operand == last && parent != last =>
@@ -555,8 +629,8 @@ impl<'e> Checker<'e> {
                 for (part, _) in used {
                     self.set_role(*part, Role::Skip);
                 }
-                let name = buffer.clone();
-                let r#type = self.use_declaration(top, &name, declaration);
+                let name = self.ast.append(&buffer);
+                let r#type = self.use_declaration(top, name, declaration);
                 if top != id {
                     // The node above takes its type from here when its turn comes.
                     self.ahead.push((top, r#type));

@@ -8,12 +8,13 @@ use crate::ast::{
 use crate::budget::{Budget, Context};
 use crate::check::{Checked, Coercion, Role};
 use crate::env::{Declarations, Env};
-use crate::number;
 use crate::operators;
-use crate::program::{Handler, Keep, Loop, Op, Path, Program, Set, Start};
-use crate::value::{Elements, List, Value};
+use crate::program::{Handler, Keep, Library, Loop, Op, Path, Program, Start};
+use crate::stdlib::{self, Native, price};
+use crate::value::{List, Value};
 
 mod paths;
+mod sets;
 
 use paths::share_paths;
 
@@ -28,7 +29,12 @@ struct Compiler<'e> {
     traced: bool,
     /// Jumps that wait for the end of a node: the node, and the instruction.
     jumps: Vec<(u32, usize)>,
+    /// How many calls there are whose pattern is a constant.
+    patterns: u32,
 }
+
+/// So many calls with a constant as their pattern do not pay for it.
+const KNOWN_PATTERNS: u32 = 16;
 
 pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
     let size = checked.ast.nodes.len();
@@ -38,7 +44,6 @@ pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
         nodes: Vec::with_capacity(size),
         constants: Vec::with_capacity(size.min(16) / 2),
         keys: Vec::with_capacity(size.min(16) / 2),
-        path_keys: Vec::with_capacity(size.min(16) / 2),
         paths: Vec::with_capacity(size.min(16) / 2),
         handlers: Vec::new(),
         loops: Vec::new(),
@@ -59,6 +64,7 @@ pub(crate) fn compile(env: &Env, checked: Checked, traced: bool) -> Program {
         height: 0,
         traced,
         jumps: Vec::new(),
+        patterns: 0,
     };
     for at in 0..count(size) {
         let id = NodeId(at);
@@ -94,15 +100,18 @@ impl Compiler<'_> {
         self.height = self.height.saturating_sub(by);
     }
 
-    fn key(&mut self, name: Name) -> u32 {
+    /// Where a name stands, at the same place for equal names. Only the last ones are looked at, so that many names take
+    /// no quadratic time.
+    fn place(&self, name: Name) -> Span {
         let ast = &self.program.checked.ast;
         let text = ast.name(name);
-        let same = |each: &Span| ast.text.get(each.range()) == Some(text);
-        if let Some(back) = self.program.keys.iter().rev().take(64).position(same) {
-            return count(self.program.keys.len() - 1 - back);
-        }
-        let span = ast.names.get(name.0 as usize).copied().unwrap_or_default();
-        self.program.keys.push(span);
+        let same = self.program.keys.iter().rev().take(24).find(|each| ast.part(**each) == text);
+        same.copied().unwrap_or_else(|| ast.place(name))
+    }
+
+    fn key(&mut self, name: Name) -> u32 {
+        let place = self.place(name);
+        self.program.keys.push(place);
         count(self.program.keys.len()) - 1
     }
 
@@ -113,8 +122,8 @@ impl Compiler<'_> {
 
     /// Where the code of a node's subtree begins.
     fn start_of(&self, id: NodeId) -> u32 {
-        let first = self.program.checked.firsts.get(id.at()).copied().unwrap_or(id.0);
-        self.starts.get(first as usize).copied().unwrap_or(0)
+        let first = self.program.checked.first(id);
+        self.starts.get(first.at()).copied().unwrap_or(0)
     }
 
     fn patch(&mut self, at: usize, op: Op) {
@@ -135,32 +144,32 @@ impl Compiler<'_> {
         (end.checked_sub(1) == Some(start)).then(|| self.program.code.get(start as usize).copied()).flatten()
     }
 
-    fn constant_at(&self, op: Op) -> Option<&Value<'static>> {
-        match op {
-            Op::Constant(at) => self.program.constants.get(at as usize),
-            _ => None,
-        }
-    }
-
-    /// The operands of a node, if all are constants: the last instructions.
-    fn constants(&self, operands: &[NodeId]) -> Option<Vec<Value<'static>>> {
+    /// The operands of a node, if all are constants: the last instructions, and the last constants.
+    fn constants(&self, operands: &[NodeId]) -> Option<&[Value<'static>]> {
         let last = self.program.code.last();
         if self.traced || !operands.is_empty() && !matches!(last, Some(Op::Constant(_))) {
             return None;
         }
         let first = self.program.code.len().checked_sub(operands.len())?;
         let instructions = self.program.code.get(first..)?;
-        // Most operands are no constants, so nothing is made before that is known.
-        let one_each =
-            || operands.iter().zip(first..).all(|(id, place)| self.start_of(*id) as usize == place);
-        if !instructions.iter().all(|op| matches!(op, Op::Constant(_))) || !one_each() {
-            return None;
-        }
-        instructions.iter().map(|op| self.constant_at(*op).cloned()).collect()
+        let base = self.program.constants.len().checked_sub(operands.len())?;
+        let mut each = operands.iter().zip(instructions).enumerate();
+        let are_last = each.all(|(place, (id, op))| {
+            matches!(op, Op::Constant(at) if *at as usize == base + place)
+                && self.start_of(*id) as usize == first + place
+        });
+        are_last.then(|| self.program.constants.get(base..)).flatten()
+    }
+
+    /// Forgets operands that are constants.
+    fn drop_constants(&mut self, operands: usize) {
+        self.drop_last(operands);
+        let left = self.program.constants.len().saturating_sub(operands);
+        self.program.constants.truncate(left);
     }
 
     fn replace(&mut self, id: NodeId, operands: usize, value: Value<'static>) {
-        self.drop_last(operands);
+        self.drop_constants(operands);
         self.constant(id, value);
     }
 
@@ -283,12 +292,13 @@ impl Compiler<'_> {
     }
 
     fn select(&mut self, id: NodeId, operand: NodeId, field: Name, kind: SelectKind) {
-        let key = self.key(field);
         match kind {
             SelectKind::Optional => {
+                let key = self.key(field);
                 self.emit(id, Op::SelectOptional(key));
             }
             SelectKind::Test => {
+                let key = self.key(field);
                 self.emit(id, Op::Has(key));
             }
             SelectKind::Field => {
@@ -296,18 +306,19 @@ impl Compiler<'_> {
                 match self.single(operand, self.here()) {
                     Some(Op::Path(at)) if !self.traced => {
                         // A path that no other instruction uses grows by the field.
+                        let key = self.place(field);
                         let program = &mut self.program;
                         if let Some(path) = program.paths.get_mut(at as usize) {
                             let end = path.keys.start + path.keys.len;
                             if path.keys.len == 0 {
-                                path.keys.start = count(program.path_keys.len());
-                            } else if end as usize != program.path_keys.len() {
+                                path.keys.start = count(program.keys.len());
+                            } else if end as usize != program.keys.len() {
                                 // Keys of another path lie behind its own, so they move to the end.
                                 let range = path.keys.start as usize..end as usize;
-                                path.keys.start = count(program.path_keys.len());
-                                program.path_keys.extend_from_within(range);
+                                path.keys.start = count(program.keys.len());
+                                program.keys.extend_from_within(range);
                             }
-                            program.path_keys.push(key);
+                            program.keys.push(key);
                             path.keys.len += 1;
                             path.coercion = coercion;
                         }
@@ -316,6 +327,7 @@ impl Compiler<'_> {
                         }
                     }
                     _ => {
+                        let key = self.key(field);
                         self.emit(id, Op::Select(key));
                     }
                 }
@@ -325,8 +337,17 @@ impl Compiler<'_> {
 
     fn index(&mut self, id: NodeId, operand: NodeId, index: NodeId, optional: bool) {
         self.shrink(1);
+        // A text in brackets says the same as a field.
+        if let Node::Text(field) = self.program.checked.ast.node(index)
+            && !optional
+            && !self.traced
+            && let Some(Op::Path(_)) = self.single(operand, self.here() - 1)
+        {
+            self.drop_constants(1);
+            return self.select(id, operand, field, SelectKind::Field);
+        }
         if let Some(values) = self.constants(&[operand, index]) {
-            let [of, by] = values.as_slice() else { return };
+            let [of, by] = values else { return };
             let folded = match optional {
                 true => operators::index_optional(of.clone(), by),
                 false => operators::index(of.clone(), by),
@@ -339,11 +360,12 @@ impl Compiler<'_> {
     }
 
     fn unary(&mut self, id: NodeId, op: UnaryOp, operand: NodeId) {
-        if let Some(values) = self.constants(&[operand])
-            && let [value] = values.as_slice()
-        {
+        if let Some([value]) = self.constants(&[operand]) {
             match (op, value) {
-                (UnaryOp::Not, Value::Bool(value)) => return self.replace(id, 1, Value::Bool(!value)),
+                (UnaryOp::Not, Value::Bool(value)) => {
+                    let value = Value::Bool(!value);
+                    return self.replace(id, 1, value);
+                }
                 (UnaryOp::Negate, value) => {
                     if let Ok(value) = operators::negate(value) {
                         return self.replace(id, 1, value);
@@ -357,9 +379,7 @@ impl Compiler<'_> {
 
     fn binary(&mut self, id: NodeId, op: BinaryOp, left: NodeId, right: NodeId) {
         self.shrink(1);
-        if let Some(values) = self.constants(&[left, right])
-            && let [a, b] = values.as_slice()
-        {
+        if let Some([a, b]) = self.constants(&[left, right]) {
             let mut context = Context::new(Budget::default().with_cost(FOLDING));
             if let Ok(value) = operators::binary(&mut context, op, a, b) {
                 return self.replace(id, 2, value);
@@ -372,11 +392,9 @@ impl Compiler<'_> {
         let here = self.here();
         let by = self.single(right, here);
         if op == BinaryOp::In
-            && let Some(set) = by.and_then(|by| self.constant_at(by)).and_then(set_of)
+            && let Some(set) = by.and_then(|by| self.set(by))
         {
             self.drop_last(1);
-            self.program.sets.push(set);
-            let set = count(self.program.sets.len()) - 1;
             match self.single(left, here - 1) {
                 Some(Op::Path(path)) => {
                     self.drop_last(1);
@@ -411,16 +429,12 @@ impl Compiler<'_> {
         self.emit(id, Op::Binary(op));
     }
 
-    fn operands(&self, list: Children) -> Vec<NodeId> {
-        self.program.checked.ast.list(list).to_vec()
-    }
-
     fn addition(&mut self, id: NodeId, terms: Children) {
         self.shrink(terms.len.saturating_sub(1));
         if let Some(values) = self.constants(self.program.checked.ast.list(terms)) {
             let mut context = Context::new(Budget::default().with_cost(FOLDING));
-            if let Ok(value) = operators::add(&mut context, &values) {
-                return self.replace(id, values.len(), value);
+            if let Ok(value) = operators::add(&mut context, values) {
+                return self.replace(id, terms.len as usize, value);
             }
         }
         self.emit(id, Op::Add(terms.len));
@@ -450,32 +464,52 @@ impl Compiler<'_> {
         self.shrink(arity);
         self.grow(1);
         let hosts: Vec<_> = declared.overloads.iter().filter_map(|each| each.host.clone()).collect();
-        let native = declared.native.map(|native| (native, crate::stdlib::static_name(&declared.name)));
+        let native = declared.native;
         if let Some((native, name)) = native
             && hosts.is_empty()
         {
-            let operands: Vec<_> = self.operands(arguments).split_off(skip as usize);
-            if let Some(values) = self.constants(&operands) {
+            let operands = self.program.checked.ast.list(arguments).get(skip as usize..).unwrap_or_default();
+            if let Some(values) = self.constants(operands) {
                 let mut context =
                     Context::new(Budget::default().with_cost(FOLDING).with_memory(FOLDING * 16));
-                if let Ok(value) = native(&mut context, &values).and_then(|value| context.shallow(value)) {
-                    return self.replace(id, operands.len(), value);
+                if let Ok(value) = native(&mut context, values).and_then(|value| context.shallow(value)) {
+                    return self.replace(id, arity as usize, value);
                 }
             }
-            let known = self.program.natives.iter().position(|(_, each)| *each == name);
-            let function = count(known.unwrap_or_else(|| {
-                self.program.natives.push((native, name));
-                self.program.natives.len() - 1
-            }));
+            let pattern = operands.get(1).copied();
+            let function = pattern.and_then(|pattern| self.with_known_pattern(name, pattern));
+            let function = count(function.unwrap_or_else(|| self.native(native, name)));
             self.emit(id, Op::Call { function, arguments: arity });
             return;
         }
         if let Some((native, name)) = native {
-            self.program.natives.push((native, name));
+            self.native(native, name);
         }
         self.program.hosts.push((declared.name.clone(), hosts));
         let function = count(self.program.hosts.len()) - 1;
         self.emit(id, Op::CallHost { function, arguments: arity });
+    }
+
+    /// The place of a function for a call whose pattern is a constant. There are not many of them, because their patterns are
+    /// not paid for at each call.
+    fn with_known_pattern(&mut self, name: &'static str, pattern: NodeId) -> Option<usize> {
+        let Node::Text(pattern) = self.program.checked.ast.node(pattern) else { return None };
+        if self.patterns >= KNOWN_PATTERNS {
+            return None;
+        }
+        let (native, effort) = stdlib::with_known_pattern(name, self.program.checked.ast.name(pattern))?;
+        self.patterns += 1;
+        self.program.natives.push(Library { native, name, price: price(name), effort: Some(effort) });
+        Some(self.program.natives.len() - 1)
+    }
+
+    /// The place of a function of the library.
+    fn native(&mut self, native: Native, name: &'static str) -> usize {
+        let natives = &mut self.program.natives;
+        natives.iter().position(|each| each.name == name && each.effort.is_none()).unwrap_or_else(|| {
+            natives.push(Library { native, name, price: price(name), effort: None });
+            natives.len() - 1
+        })
     }
 
     fn no_function(&mut self, id: NodeId, function: Name, arity: u32) {
@@ -505,7 +539,10 @@ impl Compiler<'_> {
         if marks.is_none()
             && let Some(values) = self.constants(self.program.checked.ast.list(elements))
         {
-            let list = Value::List(List::new(values));
+            if self.is_searched(id) {
+                return self.searched(id, elements.len as usize);
+            }
+            let list = Value::List(List::new(values.to_vec()));
             if list.depth() < crate::value::MAX_DEPTH {
                 return self.replace(id, elements.len as usize, list);
             }
@@ -524,8 +561,8 @@ impl Compiler<'_> {
         if marks.is_none()
             && let Some(values) = self.constants(self.program.checked.ast.list(entries))
         {
-            let mut values = values.into_iter();
-            let mut pairs = Vec::new();
+            let mut values = values.iter().cloned();
+            let mut pairs = Vec::with_capacity(entries.len as usize / 2);
             while let (Some(key), Some(value)) = (values.next(), values.next()) {
                 pairs.push((key, value));
             }
@@ -558,11 +595,10 @@ impl Compiler<'_> {
 
     /// What stands between a child and the next one.
     fn after(&mut self, id: NodeId) {
-        let parent = self.program.checked.parents.get(id.at()).copied().unwrap_or(id.0);
-        if parent == id.0 {
+        let parent = self.program.checked.parent(id);
+        if parent == id {
             return;
         }
-        let parent = NodeId(parent);
         match self.program.checked.ast.node(parent) {
             Node::Chain { op: op @ (ChainOp::And | ChainOp::Or), terms } => self.term(id, parent, op, terms),
             Node::Conditional { condition, then, .. } => {
@@ -586,8 +622,8 @@ impl Compiler<'_> {
                 self.store(id, slot);
             }
             Node::Block(list) => {
-                let place = self.program.checked.ast.list(list).iter().position(|each| *each == id);
-                if let Some(place) = place
+                let place = self.program.checked.ast.list(list).binary_search(&id);
+                if let Ok(place) = place
                     && place + 1 < list.len as usize
                 {
                     let slot = self.program.checked.slot(parent) + count(place);
@@ -711,8 +747,11 @@ impl Compiler<'_> {
 
     fn finish(mut self) -> Program {
         let program = &mut self.program;
-        // Outer handlers come first where several begin at one place.
-        program.handlers.sort_by(|a, b| a.start.cmp(&b.start).then(b.end.cmp(&a.end)));
+        // Outer handlers come first where several begin at one place. Those of one chain come in this order.
+        let order = |a: &Handler, b: &Handler| a.start.cmp(&b.start).then(b.end.cmp(&a.end));
+        if !program.handlers.is_sorted_by(|a, b| order(a, b).is_le()) {
+            program.handlers.sort_by(order);
+        }
         let mut open: Vec<u32> = Vec::with_capacity(program.handlers.len().min(8));
         for at in 0..program.handlers.len() {
             let Some(handler) = program.handlers.get(at).copied() else { break };
@@ -741,29 +780,4 @@ fn turned(op: BinaryOp) -> BinaryOp {
         BinaryOp::GreaterEqual => BinaryOp::LessEqual,
         other => other,
     }
-}
-
-/// A constant list as a set.
-fn set_of(list: &Value<'static>) -> Option<Set> {
-    let Value::List(List(Elements::Built(built))) = list else { return None };
-    let mut set = Set::default();
-    for item in &built.items {
-        match item {
-            Value::Shared(text) => set.texts.push(Arc::clone(text)),
-            Value::Int(int) => set.ints.push(*int),
-            Value::Uint(uint) => match i64::try_from(*uint) {
-                Ok(int) => set.ints.push(int),
-                Err(_) => set.others.push(item.clone()),
-            },
-            Value::Double(double) => match number::exact_int(*double) {
-                Some(int) => set.ints.push(int),
-                None => set.others.push(item.clone()),
-            },
-            other => set.others.push(other.clone()),
-        }
-    }
-    set.texts.sort_unstable();
-    set.texts.dedup();
-    set.ints.sort_unstable();
-    Some(set)
 }

@@ -1,9 +1,10 @@
 //! What expressions can see: variables, functions, limits.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use foldhash::fast::FixedState;
 use serde_json::Value as Json;
 
 use crate::ast::Ast;
@@ -38,7 +39,8 @@ pub(crate) struct Overload {
 #[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) name: String,
-    pub(crate) native: Option<Native>,
+    /// Of a function of the library, what does it, and its name for as long as the program runs.
+    pub(crate) native: Option<(Native, &'static str)>,
     pub(crate) overloads: Vec<Overload>,
 }
 
@@ -97,15 +99,15 @@ impl fmt::Debug for HostFunction {
     }
 }
 
-/// Everything that is declared.
+/// Everything that is declared. Only the host adds to the tables, so a fast hash without a secret will do.
 #[derive(Clone)]
 pub(crate) struct Declarations {
     pub(crate) types: TypeTable,
-    pub(crate) variables: HashMap<String, Declaration>,
+    pub(crate) variables: HashMap<String, Declaration, FixedState>,
     pub(crate) functions: Vec<Function>,
-    pub(crate) function_names: HashMap<String, u32>,
+    pub(crate) function_names: HashMap<String, u32, FixedState>,
     /// The first parts of the names of variables and functions that have dots.
-    pub(crate) namespaces: BTreeSet<String>,
+    pub(crate) namespaces: HashSet<String, FixedState>,
     /// The most parts that a name of a variable or function has.
     pub(crate) most_parts: usize,
     pub(crate) container: String,
@@ -118,10 +120,10 @@ pub(crate) struct Declarations {
 static STANDARD: LazyLock<Arc<Declarations>> = LazyLock::new(|| {
     let mut declarations = Declarations {
         types: TypeTable::new(),
-        variables: HashMap::new(),
+        variables: HashMap::default(),
         functions: Vec::new(),
-        function_names: HashMap::new(),
-        namespaces: BTreeSet::new(),
+        function_names: HashMap::default(),
+        namespaces: HashSet::default(),
         most_parts: 1,
         container: String::new(),
         open: true,
@@ -136,7 +138,7 @@ static STANDARD: LazyLock<Arc<Declarations>> = LazyLock::new(|| {
         for signature in signatures {
             // A signature of the table that does not parse would be a function without overloads; a test calls each.
             if let Ok(signature) = signature.parse::<Signature>() {
-                declarations.add_overload(&signature, Some(native), None);
+                declarations.add_overload(&signature, Some((native, name)), None);
             }
         }
         debug_assert!(declarations.function_names.contains_key(name), "{name} has a faulty signature");
@@ -156,7 +158,7 @@ impl Declarations {
     fn add_overload(
         &mut self,
         signature: &Signature,
-        native: Option<Native>,
+        native: Option<(Native, &'static str)>,
         host: Option<Arc<HostFunction>>,
     ) {
         let at = match self.function_names.get(&signature.name) {

@@ -1,7 +1,11 @@
 //! What an expression may cost, before it runs.
 
 use crate::ast::{BinaryOp, Comprehension};
-use crate::program::{Op, Program, Start};
+use crate::budget::search_cost;
+use crate::machine::{HANDLED, OPTIONAL};
+use crate::operators::TEXT;
+use crate::program::{Library, Op, Program, Start};
+use crate::stdlib::effort::{Effort, MATCH};
 use crate::value::{Elements, Entries, List, Map, Value};
 
 /// How large the parts of an event are at most.
@@ -142,7 +146,7 @@ impl Program {
     ///
     /// let program = Env::new().compile("deal.items.all(i, i.qty > 0)")?;
     /// let estimate = program.estimate(Sizes::at_most(1_000, 100, 5));
-    /// assert!(estimate.max < 2_000);
+    /// assert!(estimate.max < 5_000);
     /// assert_eq!(program.estimate(Sizes::default()).max, u64::MAX);
     /// # Ok::<(), guardian_expr::Error>(())
     /// ```
@@ -188,14 +192,15 @@ impl Estimator<'_> {
         self.program.constants.get(at as usize).map(bound_of).unwrap_or_default()
     }
 
-    fn path(&self, at: u32) -> (Bound, u64) {
-        let Some(path) = self.program.paths.get(at as usize) else { return (self.event, 0) };
+    /// The bound of a path, and what it costs to follow it at least and at most.
+    fn path(&self, at: u32) -> (Bound, u64, u64) {
+        let Some(path) = self.program.paths.get(at as usize) else { return (self.event, 0, u64::MAX) };
         let bound = match path.start {
             Start::Variable(_) => self.event,
             Start::Local(slot) => self.slots.get(slot as usize).copied().unwrap_or(self.event),
         };
         let keys = u64::from(path.keys.len);
-        (bound.inside(keys), keys)
+        (bound.inside(keys), keys, keys.saturating_mul(1 + search_cost(bound.items)))
     }
 
     fn comparison(left: Bound, right: Bound) -> u64 {
@@ -213,15 +218,15 @@ impl Estimator<'_> {
                 (1, 1)
             }
             Op::Path(path) => {
-                let (bound, keys) = self.path(path);
+                let (bound, least, most) = self.path(path);
                 self.stack.push(bound);
-                (1 + keys, 1 + keys)
+                (1 + least, most.saturating_add(1))
             }
             Op::ComparePath { path, constant, .. } => {
-                let (bound, keys) = self.path(path);
-                let most = Self::comparison(bound, self.constant(constant));
+                let (bound, least, most) = self.path(path);
+                let comparison = Self::comparison(bound, self.constant(constant));
                 self.stack.push(flat);
-                (1 + keys, (1 + keys).saturating_add(most))
+                (1 + least, most.saturating_add(1).saturating_add(comparison))
             }
             Op::Compare { constant, .. } => {
                 let bound = self.pop();
@@ -230,9 +235,9 @@ impl Estimator<'_> {
                 (1, most.saturating_add(1))
             }
             Op::PathInSet { path, set } => {
-                let (bound, keys) = self.path(path);
+                let (bound, least, most) = self.path(path);
                 self.stack.push(flat);
-                (1 + keys, self.set_cost(set, bound).saturating_add(1 + keys))
+                (1 + least, self.set_cost(set, bound).saturating_add(1).saturating_add(most))
             }
             Op::InSet(set) => {
                 let bound = self.pop();
@@ -243,18 +248,18 @@ impl Estimator<'_> {
                 let bound = self.pop();
                 let wraps = matches!(op, Op::WrapOptional | Op::SelectOptional(_));
                 self.stack.push(if wraps { bound.within(1) } else { bound });
-                (1, 2 + u64::from(op == Op::WrapOptional))
+                (1, 2 + OPTIONAL + search_cost(bound.items))
             }
             Op::Has(_) | Op::Not => {
-                self.pop();
+                let bound = self.pop();
                 self.stack.push(flat);
-                (1, 1)
+                (1, 2 + search_cost(bound.items))
             }
             Op::Index | Op::IndexOptional => {
                 self.pop();
                 let bound = self.pop();
                 self.stack.push(bound.within(u32::from(op == Op::IndexOptional)));
-                (1, 1)
+                (1, 1 + OPTIONAL + search_cost(bound.items))
             }
             Op::Binary(op) => {
                 let (right, left) = (self.pop(), self.pop());
@@ -263,7 +268,8 @@ impl Estimator<'_> {
                     BinaryOp::In => right
                         .items
                         .saturating_mul(Self::comparison(left, right).saturating_add(2))
-                        .saturating_add(left.weight()),
+                        .saturating_add(left.weight())
+                        .saturating_add(search_cost(right.items)),
                     op if op.is_comparison() => Self::comparison(left, right),
                     _ => 0,
                 };
@@ -281,8 +287,8 @@ impl Estimator<'_> {
                 (0, 1)
             }
             Op::Call { function, arguments } => {
-                let name = self.program.natives.get(function as usize).map_or("", |(_, name)| *name);
-                self.call(name, arguments)
+                let function = self.program.natives.get(function as usize);
+                self.call(function, arguments)
             }
             Op::CallHost { function, arguments } => {
                 for _ in 0..arguments {
@@ -291,8 +297,11 @@ impl Estimator<'_> {
                 self.stack.push(self.event);
                 let hosts = self.program.hosts.get(function as usize);
                 let costs = hosts.into_iter().flat_map(|(_, hosts)| hosts.iter().map(|host| host.cost));
-                let native =
-                    self.program.natives.iter().any(|(_, name)| hosts.is_some_and(|(each, _)| each == name));
+                let native = self
+                    .program
+                    .natives
+                    .iter()
+                    .any(|native| hosts.is_some_and(|(each, _)| each == native.name));
                 let most = if native { u64::MAX } else { costs.clone().max().unwrap_or(0) };
                 let result = (self.event.text / 16).saturating_add(self.event.items.saturating_mul(3));
                 (costs.min().unwrap_or(0), most.saturating_add(1).saturating_add(result))
@@ -330,7 +339,7 @@ impl Estimator<'_> {
                 if let Some(place) = self.ranges.get_mut(index as usize) {
                     *place = (range, runs.0, runs.1);
                 }
-                (1, range.items.saturating_mul(2).saturating_add(1))
+                (1, range.items.saturating_mul(3).saturating_add(1))
             }
             Op::LoopNext(index) => {
                 let (range, ..) =
@@ -366,7 +375,7 @@ impl Estimator<'_> {
                 if let Some(place) = self.slots.get_mut(slot as usize) {
                     *place = bound;
                 }
-                (1, 1)
+                (1, 2)
             }
             Op::Otherwise { end, .. } => {
                 let bound = self.pop();
@@ -386,7 +395,7 @@ impl Estimator<'_> {
                 Some(Comprehension::TransformMapEntry) => runs.saturating_mul(made.items.max(1)),
                 _ => *runs,
             };
-            let each = made.items.saturating_mul(2);
+            let each = made.items.saturating_mul(4);
             *range = range.join(made).within(1);
             range.items = range.items.max(entries);
             return (0, each.saturating_add(3));
@@ -398,7 +407,7 @@ impl Estimator<'_> {
         let Some(set) = self.program.sets.get(set as usize) else { return u64::MAX };
         let others = set.others.iter().map(|other| Self::comparison(bound, bound_of(other)) + 1);
         let others = others.fold(0_u64, u64::saturating_add);
-        (bound.text / 16).saturating_add(set.ints.len() as u64).saturating_add(others)
+        (bound.text / 16).saturating_add(others)
     }
 
     fn addition(&mut self, terms: u32) -> (u64, u64) {
@@ -412,16 +421,17 @@ impl Estimator<'_> {
             };
         }
         self.stack.push(sum);
-        let most = u64::from(terms).saturating_add(sum.text / 16).saturating_add(if sum.depth > 0 {
-            sum.items.saturating_mul(3)
-        } else {
-            0
-        });
+        let most = u64::from(terms)
+            .saturating_add(TEXT)
+            .saturating_add(sum.text / 16)
+            .saturating_add(if sum.depth > 0 { sum.items.saturating_mul(3) } else { 0 });
         (u64::from(terms), most)
     }
 
     /// What a function of the library costs, and how large its result is.
-    fn call(&mut self, name: &str, arguments: u32) -> (u64, u64) {
+    fn call(&mut self, function: Option<&Library>, arguments: u32) -> (u64, u64) {
+        let (name, price) = function.map_or(("", 0), |function| (function.name, function.price));
+        let effort = function.and_then(|function| function.effort);
         let mut all = Vec::new();
         for _ in 0..arguments {
             all.push(self.pop());
@@ -438,8 +448,15 @@ impl Estimator<'_> {
         let mut extra = 0;
         match name {
             "string" | "type" => result.text = plus(result.text, 512),
-            "replace" => result.text = plus(a.text, times(a.text.saturating_add(1), c.text)),
-            "join" => result.text = times(a.items, plus(a.text, b.text)),
+            "replace" => {
+                result.text = plus(a.text, times(a.text.saturating_add(1), c.text));
+                extra = times(plus(a.text, 1), crate::stdlib::REPLACED);
+            }
+            "join" => {
+                result.text = times(a.items, plus(a.text, b.text));
+                extra = a.items;
+            }
+            "contains" | "indexOf" | "lastIndexOf" => extra = a.text / 16,
             "strings.quote" => result.text = plus(times(a.text, 2), 2),
             "base64.encode" => result.text = plus(times(a.text, 2), 4),
             "split" | "regex.extractAll" => {
@@ -472,20 +489,23 @@ impl Estimator<'_> {
             _ => {}
         }
         if name.starts_with("regex.") || name == "matches" {
-            let search = times(plus(a.text / 16, 1), plus(b.text / 4, 1));
-            extra = plus(extra, plus(search, plus(b.text, 10)));
+            extra = plus(extra, effort.unwrap_or(Effort::most()).search(a.text));
+            extra = plus(extra, plus(times(b.text, 10), 10));
+            if effort.is_none() {
+                extra = plus(extra, Effort::most().compilation);
+            }
             if name == "regex.replace" {
                 let each = plus(times(plus(c.text, 1), plus(a.text, 1)), 1);
                 result.text = plus(a.text, times(plus(a.text, 1), each));
-                extra = plus(extra, plus(a.text, 1));
+                extra = plus(extra, times(plus(a.text, 1), MATCH));
             } else {
-                extra = plus(extra, times(plus(a.text, 1), 3));
+                extra = plus(extra, times(plus(a.text, 1), MATCH + 3));
                 result = result.within(1);
             }
         }
         extra = plus(extra, plus(result.text / 16, 3));
         self.stack.push(result);
-        (1, plus(plus(1, weights), extra))
+        (1, plus(plus(1, price), plus(weights, extra)))
     }
 
     /// Adds the costs up, from the end of the program to its beginning.
@@ -534,6 +554,7 @@ impl Estimator<'_> {
                 let resume = handler.resume as usize;
                 let after = if resume > at { rest.get(resume).map_or(0, |rest| rest.0) } else { 0 };
                 total.0 = total.0.min(after.saturating_add(1));
+                total.1 = total.1.saturating_add(HANDLED);
             }
             if let Some(place) = rest.get_mut(at) {
                 *place = total;

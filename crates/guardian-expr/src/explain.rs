@@ -68,9 +68,9 @@ impl Program {
             if ast.node(id) == Node::Dead || traced.checked.role(id) == crate::check::Role::Skip {
                 continue;
             }
-            let parent = traced.checked.parents.get(id.at()).copied().unwrap_or(at);
-            let above = depths.get(parent as usize).copied().unwrap_or(0);
-            let depth = if parent == at { 0 } else { above + 1 };
+            let parent = traced.checked.parent(id);
+            let above = depths.get(parent.at()).copied().unwrap_or(0);
+            let depth = if parent == id { 0 } else { above + 1 };
             if let Some(place) = depths.get_mut(id.at()) {
                 *place = depth;
             }

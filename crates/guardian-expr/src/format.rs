@@ -38,9 +38,9 @@ impl Ast {
     /// ```
     #[must_use]
     pub fn format(&self) -> String {
-        let mut out = String::with_capacity(self.source.len() + 16);
+        let mut out = String::with_capacity(self.source().len() + 16);
         for comment in &self.comments {
-            out.push_str(self.source.get(comment.range()).unwrap_or_default().trim_end());
+            out.push_str(self.part(*comment).trim_end());
             out.push('\n');
         }
         let start = out.len();

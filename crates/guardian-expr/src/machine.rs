@@ -6,7 +6,7 @@ use crate::check::Coercion;
 use crate::error::{ErrorKind, EvalError};
 use crate::number;
 use crate::operators;
-use crate::program::{Handler, Keep, Op, Program, Set};
+use crate::program::{Handler, Keep, Library, Op, Program, Set};
 use crate::value::{Elements, List, Lookup, Value};
 
 mod loops;
@@ -24,6 +24,11 @@ pub(crate) enum Slot<'a> {
     /// The error that the value met; whoever uses the value meets it.
     Failed(EvalError),
 }
+
+/// What an error costs that is kept: its text was written.
+pub(crate) const HANDLED: u64 = 10;
+/// What an optional value costs: it may have to be made.
+pub(crate) const OPTIONAL: u64 = 3;
 
 pub(crate) struct Machine<'a, 'b> {
     program: &'a Program,
@@ -126,6 +131,7 @@ impl<'a, 'b> Machine<'a, 'b> {
             found = handlers.get(candidate);
         }
         let Some(handler) = found else { return Err(error) };
+        self.context.charge(HANDLED)?;
         self.stack.truncate(handler.height as usize);
         match handler.keep {
             Keep::Chain(chain) => self.keep(chain, error),
@@ -182,9 +188,9 @@ impl<'a, 'b> Machine<'a, 'b> {
                     let program = self.program;
                     let path = program.paths.get(at as usize).ok_or_else(corrupt)?;
                     if matches!(code.get(next), Some(Op::And { .. } | Op::Or { .. } | Op::Not))
-                        && let Some(serde_json::Value::Bool(holds)) = self.json(path)
+                        && let Some((serde_json::Value::Bool(holds), cost)) = self.json(path)
                     {
-                        self.context.charge(u64::from(path.keys.len))?;
+                        self.context.charge(cost)?;
                         next = self.decide(code, *holds, next)?;
                     } else {
                         let value = self.value(path)?;
@@ -196,12 +202,12 @@ impl<'a, 'b> Machine<'a, 'b> {
                     let right = program.constants.get(constant as usize).ok_or_else(corrupt)?;
                     let path = program.paths.get(path as usize).ok_or_else(corrupt)?;
                     // Most comparisons are of a text or an integer of the event, which is not even made a value.
-                    if let Some(json) = self.json(path)
+                    if let Some((json, cost)) = self.json(path)
                         && let Some(holds) = compare_json(op, json, right)
                     {
                         let text = if let Value::Shared(text) = right { text.len() } else { 0 };
                         let text = json.as_str().map_or(0, |json| json.len().min(text));
-                        self.context.charge(u64::from(path.keys.len) + text as u64 / 16)?;
+                        self.context.charge(cost + text as u64 / 16)?;
                         next = self.decide(code, holds, next)?;
                         *place = next;
                         continue;
@@ -243,8 +249,8 @@ impl<'a, 'b> Machine<'a, 'b> {
                     let program = self.program;
                     let path = program.paths.get(path as usize).ok_or_else(corrupt)?;
                     let value = match self.json(path) {
-                        Some(serde_json::Value::String(text)) => {
-                            self.context.charge(u64::from(path.keys.len))?;
+                        Some((serde_json::Value::String(text), cost)) => {
+                            self.context.charge(cost)?;
                             Value::Str(text)
                         }
                         _ => self.value(path)?,
@@ -259,26 +265,33 @@ impl<'a, 'b> Machine<'a, 'b> {
                 }
                 Op::Select(key) => {
                     let value = self.pop()?;
-                    let value = self.select(value, key)?;
+                    let value = self.select(value, self.program.key(key))?;
                     self.stack.push(value);
                 }
                 Op::SelectOptional(key) => {
                     let value = self.pop()?;
-                    let value = self.select_optional(value, key)?;
+                    self.context.charge(OPTIONAL)?;
+                    self.search(&value)?;
+                    let value = select_optional(value, self.program.key(key))?;
                     self.stack.push(value);
                 }
                 Op::Has(key) => {
                     let value = self.pop()?;
+                    self.context.charge(1)?;
+                    self.search(&value)?;
                     let found = self.has(value, key)?;
                     self.stack.push(Value::Bool(found));
                 }
                 Op::Index => {
                     let (index, of) = (self.pop()?, self.pop()?);
+                    self.search(&of)?;
                     let value = operators::index(of, &index)?;
                     self.stack.push(value);
                 }
                 Op::IndexOptional => {
                     let (index, of) = (self.pop()?, self.pop()?);
+                    self.context.charge(OPTIONAL)?;
+                    self.search(&of)?;
                     let value = operators::index_optional(of, &index)?;
                     self.stack.push(value);
                 }
@@ -296,8 +309,25 @@ impl<'a, 'b> Machine<'a, 'b> {
                 }
                 Op::Binary(op) => {
                     let (right, left) = (self.pop()?, self.pop()?);
-                    let value = operators::binary(&mut self.context, op, &left, &right)?;
-                    self.stack.push(value);
+                    let value = match (&left, &right) {
+                        (Value::Int(a), Value::Int(b)) => operators::of_ints(op, *a, *b),
+                        _ => None,
+                    };
+                    let value = match value {
+                        Some(value) => value,
+                        None => operators::binary(&mut self.context, op, &left, &right)?,
+                    };
+                    next = self.give(code, value, next)?;
+                }
+                Op::Add(2)
+                    if let [.., Value::Int(a), Value::Int(b)] = self.stack.as_slice()
+                        && let Some(sum) = a.checked_add(*b) =>
+                {
+                    self.context.charge(1)?;
+                    self.stack.pop();
+                    if let Some(last) = self.stack.last_mut() {
+                        *last = Value::Int(sum);
+                    }
                 }
                 Op::Add(terms) => {
                     let base = self.stack.len().saturating_sub(terms as usize);
@@ -311,7 +341,10 @@ impl<'a, 'b> Machine<'a, 'b> {
                     Value::Bool(false) => next = otherwise as usize,
                     other => return Err(not_bool(&other)),
                 },
-                Op::Call { function, arguments } => self.call(function, arguments)?,
+                Op::Call { function, arguments } => {
+                    let value = self.call(function, arguments)?;
+                    next = self.give(code, value, next)?;
+                }
                 Op::CallHost { function, arguments } => self.call_host(function, arguments)?,
                 Op::NoFunction(name) => {
                     let name = self.program.key(name);
@@ -328,6 +361,7 @@ impl<'a, 'b> Machine<'a, 'b> {
                 Op::LoopStep(at) => next = self.loop_step(at)?,
                 Op::LoopEnd(at) => self.loop_end(at)?,
                 Op::Store(slot) => {
+                    self.context.charge(1)?;
                     let value = self.pop()?;
                     if let Some(place) = self.slots.get_mut(slot as usize) {
                         *place = Slot::Full(value);
@@ -409,6 +443,16 @@ impl<'a, 'b> Machine<'a, 'b> {
         }
     }
 
+    /// Gives a value to the next instruction.
+    #[inline]
+    fn give(&mut self, code: &[Op], value: Value<'a>, next: usize) -> Result<usize, EvalError> {
+        if let Value::Bool(holds) = value {
+            return self.decide(code, holds, next);
+        }
+        self.stack.push(value);
+        Ok(next)
+    }
+
     #[inline]
     fn local(&self, slot: u32) -> Result<Value<'a>, EvalError> {
         match self.slots.get(slot as usize) {
@@ -418,18 +462,30 @@ impl<'a, 'b> Machine<'a, 'b> {
         }
     }
 
-    fn select(&self, value: Value<'a>, key: u32) -> Result<Value<'a>, EvalError> {
-        let key = self.program.key(key);
-        match value {
-            Value::Map(map) => map.get_str(key).ok_or_else(|| no_key(key)),
-            Value::Object(object) => object.get(key).ok_or_else(|| no_key(key)),
-            Value::Optional(_) => select_optional(value, key),
-            other => Err(no_fields(&other, key)),
+    /// Pays for finding a key in a value that has keys.
+    #[inline]
+    fn search(&mut self, of: &Value<'_>) -> Result<(), EvalError> {
+        match of {
+            Value::Map(map) => self.context.search(map.len()),
+            Value::Optional(Some(inner)) => match &**inner {
+                Value::Map(map) => self.context.search(map.len()),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 
-    fn select_optional(&self, value: Value<'a>, key: u32) -> Result<Value<'a>, EvalError> {
-        select_optional(value, self.program.key(key))
+    fn select(&mut self, value: Value<'a>, key: &str) -> Result<Value<'a>, EvalError> {
+        self.search(&value)?;
+        match value {
+            Value::Map(map) => map.get_str(key).ok_or_else(|| no_key(key)),
+            Value::Object(object) => object.get(key).ok_or_else(|| no_key(key)),
+            Value::Optional(_) => {
+                self.context.charge(OPTIONAL)?;
+                select_optional(value, key)
+            }
+            other => Err(no_fields(&other, key)),
+        }
     }
 
     fn has(&self, value: Value<'a>, key: u32) -> Result<bool, EvalError> {
@@ -476,18 +532,11 @@ impl<'a, 'b> Machine<'a, 'b> {
         let int = match value {
             Value::Int(int) => Some(*int),
             Value::Uint(uint) => i64::try_from(*uint).ok(),
-            Value::Double(double) => number::exact_int(*double),
+            Value::Double(double) => number::equal_int(*double),
             _ => None,
         };
         if int.is_some_and(|int| set.ints.binary_search(&int).is_ok()) {
             return Ok(true);
-        }
-        if matches!(value, Value::Double(double) if double.abs() > 1e15) {
-            // Several ints are as near to such a double.
-            self.context.charge(set.ints.len() as u64)?;
-            if set.ints.iter().any(|int| *value == Value::Int(*int)) {
-                return Ok(true);
-            }
         }
         self.context.charge(set.others.len() as u64)?;
         for other in &set.others {
@@ -498,18 +547,18 @@ impl<'a, 'b> Machine<'a, 'b> {
         Ok(false)
     }
 
-    fn call(&mut self, function: u32, arguments: u32) -> Result<(), EvalError> {
-        let (native, name) = *self.program.natives.get(function as usize).ok_or_else(corrupt)?;
+    fn call(&mut self, function: u32, arguments: u32) -> Result<Value<'a>, EvalError> {
+        let Library { native, name, price, .. } =
+            *self.program.natives.get(function as usize).ok_or_else(corrupt)?;
         let base = self.stack.len().saturating_sub(arguments as usize);
         let list = self.stack.get(base..).unwrap_or_default();
         let cost: u64 = list.iter().map(weight).sum();
-        self.context.charge(cost)?;
+        self.context.charge(cost + price)?;
         let value =
             native(&mut self.context, list).map_err(|error| crate::stdlib::named(error, name, list))?;
         let value = self.context.shallow(value)?;
         self.stack.truncate(base);
-        self.stack.push(value);
-        Ok(())
+        Ok(value)
     }
 
     fn call_host(&mut self, function: u32, arguments: u32) -> Result<(), EvalError> {
@@ -519,8 +568,12 @@ impl<'a, 'b> Machine<'a, 'b> {
         let list = self.stack.get(base..).unwrap_or_default();
         let fitting = overloads.iter().find(|overload| operators::accepts(&overload.parameters, list));
         let Some(overload) = fitting else {
-            let native = program.natives.iter().find(|(_, native)| native == name);
-            let Some((native, name)) = native else { return Err(crate::stdlib::undefined(name, list)) };
+            let native = program.natives.iter().find(|native| native.name == name && native.effort.is_none());
+            let Some(Library { native, name, price, .. }) = native else {
+                return Err(crate::stdlib::undefined(name, list));
+            };
+            let cost: u64 = list.iter().map(weight).sum();
+            self.context.charge(cost + price)?;
             let value =
                 native(&mut self.context, list).map_err(|error| crate::stdlib::named(error, name, list))?;
             self.stack.truncate(base);

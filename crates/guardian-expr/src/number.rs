@@ -1,4 +1,7 @@
-//! Numbers of different types on one number line: 1, 1u and 1.0 are equal.
+//! Numbers of different types on one number line: 1, 1u and 1.0 are equal, and 2⁵³ + 1 is above 2.0⁵³.
+//!
+//! There is one exception, because the conformance tests of the language ask for it: the greatest int equals the double
+//! 2⁶³, and the greatest uint the double 2⁶⁴, which are above them by one.
 
 use std::cmp::Ordering;
 
@@ -6,8 +9,6 @@ use crate::value::Value;
 
 /// 2⁶³, the first double above every int.
 const INT_END: f64 = 9_223_372_036_854_775_808.0;
-/// 2⁵³; below it every int is a double.
-const EXACT_END: f64 = 9_007_199_254_740_992.0;
 /// 2⁶⁴, the first double above every uint.
 const UINT_END: f64 = 18_446_744_073_709_551_616.0;
 
@@ -31,25 +32,62 @@ fn int_uint(int: i64, uint: u64) -> Ordering {
     u64::try_from(int).map_or(Ordering::Less, |int| int.cmp(&uint))
 }
 
-/// Beyond ±2⁵³, where not every int is a double, the int counts as the double nearest to it; the conformance tests of the
-/// language ask for that.
 fn int_double(int: i64, double: f64) -> Option<Ordering> {
+    if double.is_nan() {
+        return None;
+    }
     if double > INT_END {
         return Some(Ordering::Less);
     }
-    int_to_double(int).partial_cmp(&double)
+    if double < -INT_END {
+        return Some(Ordering::Greater);
+    }
+    // At the end of the range this is the greatest int.
+    let whole = truncated(double);
+    Some(int.cmp(&whole).then_with(|| compare_fraction(double)))
 }
 
 fn uint_double(uint: u64, double: f64) -> Option<Ordering> {
+    if double.is_nan() {
+        return None;
+    }
     if double > UINT_END {
         return Some(Ordering::Less);
     }
-    uint_to_double(uint).partial_cmp(&double)
+    if double < 0.0 {
+        return Some(Ordering::Greater);
+    }
+    let whole = truncated_uint(double);
+    Some(uint.cmp(&whole).then_with(|| compare_fraction(double)))
 }
 
-/// The int that a double is, where no other int is as near to it.
+/// The order of what a double has left of its point and the double.
+fn compare_fraction(double: f64) -> Ordering {
+    double.trunc().partial_cmp(&double).unwrap_or(Ordering::Equal)
+}
+
+/// The int that a double is.
 pub(crate) fn exact_int(double: f64) -> Option<i64> {
-    (double.abs() < EXACT_END && double.trunc() == double).then(|| double_to_int(double)).flatten()
+    ((-INT_END..INT_END).contains(&double) && double.trunc() == double).then(|| truncated(double))
+}
+
+/// The int that equals a double: the int that it is, or the greatest int for 2⁶³.
+pub(crate) fn equal_int(double: f64) -> Option<i64> {
+    if double == INT_END { Some(i64::MAX) } else { exact_int(double) }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what lies outside of the range becomes its end")]
+fn truncated(double: f64) -> i64 {
+    double as i64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what lies outside of the range becomes its end"
+)]
+fn truncated_uint(double: f64) -> u64 {
+    double as u64
 }
 
 /// The double nearest to an int.

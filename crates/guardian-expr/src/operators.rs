@@ -9,7 +9,10 @@ use crate::error::{ErrorKind, EvalError};
 use crate::machine::no_overload;
 use crate::number;
 use crate::types::Type;
-use crate::value::{List, Map, Value};
+use crate::value::{Elements, List, Map, Value};
+
+/// What a text costs that is built, beside its bytes.
+pub(crate) const TEXT: u64 = 4;
 
 #[cold]
 fn undefined(symbol: &str, left: &Value<'_>, right: &Value<'_>) -> EvalError {
@@ -42,20 +45,40 @@ pub(crate) fn binary<'a>(
     }
 }
 
+/// Whether a comparison of two values of one type holds; `None` for other operators.
+#[inline]
+pub(crate) fn holds<T: PartialOrd>(op: BinaryOp, a: &T, b: &T) -> Option<bool> {
+    Some(match op {
+        BinaryOp::Equal => a == b,
+        BinaryOp::NotEqual => a != b,
+        BinaryOp::Less => a < b,
+        BinaryOp::LessEqual => a <= b,
+        BinaryOp::Greater => a > b,
+        BinaryOp::GreaterEqual => a >= b,
+        _ => return None,
+    })
+}
+
+/// What an operator makes of two ints, where that is no error.
+#[inline]
+pub(crate) fn of_ints<'a>(op: BinaryOp, a: i64, b: i64) -> Option<Value<'a>> {
+    let number = match op {
+        BinaryOp::Subtract => a.checked_sub(b),
+        BinaryOp::Multiply => a.checked_mul(b),
+        BinaryOp::Divide => a.checked_div(b),
+        BinaryOp::Remainder => a.checked_rem(b),
+        _ => return holds(op, &a, &b).map(Value::Bool),
+    };
+    number.map(Value::Int)
+}
+
 fn arithmetic<'a>(op: BinaryOp, left: &Value<'a>, right: &Value<'a>) -> Result<Value<'a>, EvalError> {
     let symbol = op.symbol();
     match (left, right) {
-        (Value::Int(a), Value::Int(b)) => {
-            let result = match op {
-                BinaryOp::Subtract => a.checked_sub(*b),
-                BinaryOp::Multiply => a.checked_mul(*b),
-                _ if *b == 0 => return Err(by_zero(symbol)),
-                BinaryOp::Divide => a.checked_div(*b),
-                // The remainder of the least int by -1 is 0, though the quotient is out of range.
-                _ => a.checked_rem(*b),
-            };
-            result.map(Value::Int).ok_or_else(|| overflow(symbol))
-        }
+        (Value::Int(a), Value::Int(b)) => of_ints(op, *a, *b).ok_or_else(|| match op {
+            BinaryOp::Divide | BinaryOp::Remainder if *b == 0 => by_zero(symbol),
+            _ => overflow(symbol),
+        }),
         (Value::Uint(a), Value::Uint(b)) => {
             let result = match op {
                 BinaryOp::Subtract => a.checked_sub(*b),
@@ -147,6 +170,7 @@ pub(crate) fn add<'a>(context: &mut Context<'_>, terms: &[Value<'a>]) -> Result<
     context.charge(rest.len() as u64)?;
     match first {
         Value::Str(_) | Value::Shared(_) => {
+            context.charge(TEXT)?;
             let mut length = 0;
             for term in terms {
                 length += term.as_str().ok_or_else(|| undefined("+", first, term))?.len();
@@ -210,6 +234,22 @@ fn contains(
     element: &Value<'_>,
 ) -> Result<bool, EvalError> {
     match container {
+        Value::List(List(Elements::Json(items))) => {
+            for item in *items {
+                context.charge(1)?;
+                let found = match (item, element) {
+                    (serde_json::Value::String(a), Value::Str(b)) => {
+                        context.charge(a.len().min(b.len()) as u64 / 16)?;
+                        a == b
+                    }
+                    _ => context.equal(&Value::from(item), element)?,
+                };
+                if found {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
         Value::List(list) => {
             for item in list.iter() {
                 context.charge(1)?;
@@ -221,6 +261,7 @@ fn contains(
         }
         Value::Map(map) => {
             context.charge(weight(element))?;
+            context.search(map.len())?;
             Ok(map.get(element).is_some())
         }
         Value::Object(object) => Ok(element.as_str().is_some_and(|name| object.get(name).is_some())),

@@ -87,7 +87,8 @@ pub(crate) fn parse(source: &str, limits: Limits) -> Result<Ast, Error> {
             nodes: Vec::with_capacity(nodes),
             spans: Vec::with_capacity(nodes),
             names: Vec::with_capacity(nodes / 2),
-            text: String::with_capacity(source.len() / 2),
+            text: source.to_owned(),
+            length: bytes,
             children: Vec::with_capacity(nodes / 2),
             ..Ast::default()
         },
@@ -100,7 +101,6 @@ pub(crate) fn parse(source: &str, limits: Limits) -> Result<Ast, Error> {
         Ok(()) => {
             let mut ast = parser.ast;
             ast.comments = parser.lexer.comments;
-            source.clone_into(&mut ast.source);
             Ok(ast)
         }
         Err(fault) => Err(Error::new(source, vec![fault])),
@@ -140,23 +140,14 @@ impl Parser<'_> {
     }
 
     pub(crate) fn intern(&mut self, text: &str) -> Name {
-        let start = count(self.ast.text.len());
-        self.ast.text.push_str(text);
-        self.names_entry(start)
+        let place = self.ast.append(text);
+        self.name_at(place)
     }
 
-    fn names_entry(&mut self, start: u32) -> Name {
-        self.ast.names.push(Span::new(start, count(self.ast.text.len())));
+    /// The name that stands at a place of the text.
+    fn name_at(&mut self, place: Span) -> Name {
+        self.ast.names.push(place);
         Name(count(self.ast.names.len()) - 1)
-    }
-
-    /// The name that a token spells, without its backticks.
-    fn named(&mut self, span: Span) -> Name {
-        let start = count(self.ast.text.len());
-        let text = self.source.get(span.range()).unwrap_or_default();
-        let quoted = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
-        self.ast.text.push_str(quoted.unwrap_or(text));
-        self.names_entry(start)
     }
 
     fn pop(&mut self) -> NodeId {
@@ -260,7 +251,7 @@ impl Parser<'_> {
 
     /// A variable, or the call of a function; whether it is complete.
     fn identifier(&mut self, span: Span, absolute: bool) -> Result<bool, Fault> {
-        let name = self.named(self.token.span);
+        let name = self.name_at(self.token.span);
         self.advance()?;
         if self.token.kind != Kind::OpenRound {
             self.push(Node::Ident { name, absolute }, span);
@@ -318,21 +309,20 @@ impl Parser<'_> {
             let len = count(self.ast.bytes.len()) - start;
             self.push(Node::Bytes(Children { start, len }), span);
         } else {
-            let start = count(self.ast.text.len());
             let inner = literal.get(1..literal.len() - 1).unwrap_or_default();
             // Most texts have neither escapes nor prefixes and are taken as they are.
-            if inner.bytes().all(|byte| !matches!(byte, b'\\' | b'"' | b'\''))
+            let place = if inner.bytes().all(|byte| !matches!(byte, b'\\' | b'"' | b'\''))
                 && !literal.starts_with(['r', 'R'])
             {
-                self.ast.text.push_str(inner);
+                Span::new(span.start + 1, span.end - 1)
             } else {
                 let mut bytes = Vec::with_capacity(literal.len());
                 literal::unquote(literal, false, &mut bytes).map_err(wrong)?;
                 let text =
                     String::from_utf8(bytes).map_err(|_| Fault::new(span, "the text is not valid UTF-8"))?;
-                self.ast.text.push_str(&text);
-            }
-            let name = self.names_entry(start);
+                self.ast.append(&text)
+            };
+            let name = self.name_at(place);
             self.push(Node::Text(name), span);
         }
         self.advance()
@@ -442,7 +432,9 @@ impl Parser<'_> {
         if !matches!(token, Kind::Ident | Kind::Quoted | Kind::Reserved) {
             return Err(self.unexpected("a field"));
         }
-        let name = self.named(span);
+        // Backticks are not part of the name.
+        let ticks = u32::from(token == Kind::Quoted);
+        let name = self.name_at(Span::new(span.start + ticks, span.end - ticks));
         self.advance()?;
         if self.token.kind == Kind::OpenRound && token != Kind::Quoted {
             if kind == SelectKind::Optional {

@@ -10,6 +10,7 @@ use crate::env::{Env, HostFunction};
 use crate::error::EvalError;
 use crate::machine::Machine;
 use crate::stdlib::Native;
+use crate::stdlib::effort::Effort;
 use crate::types::Type;
 use crate::value::{Lookup, Value};
 use std::sync::Arc;
@@ -117,7 +118,7 @@ pub(crate) enum Start {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     pub(crate) start: Start,
-    /// The fields, as consecutive entries of the program's table of the keys of paths.
+    /// The fields, as consecutive entries of the program's table of keys.
     pub(crate) keys: Children,
     pub(crate) coercion: Coercion,
     /// Where what it begins with is kept.
@@ -158,6 +159,17 @@ pub(crate) struct Loop {
     pub(crate) chain: u32,
 }
 
+/// A function of the library.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Library {
+    pub(crate) native: Native,
+    pub(crate) name: &'static str,
+    /// What a call costs beside going through its arguments.
+    pub(crate) price: u64,
+    /// What the pattern takes, where it is a constant.
+    pub(crate) effort: Option<Effort>,
+}
+
 /// The constants of `x in [constants]`, in an order in which they can be found.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Set {
@@ -185,15 +197,14 @@ pub struct Program {
     /// The node of each instruction.
     pub(crate) nodes: Vec<u32>,
     pub(crate) constants: Vec<Value<'static>>,
-    /// Where in the texts of the tree each name of a field or function stands.
+    /// Where in the text of the tree the names of fields and functions stand; equal ones at the same place.
     pub(crate) keys: Vec<Span>,
-    pub(crate) path_keys: Vec<u32>,
     pub(crate) paths: Vec<Path>,
     pub(crate) handlers: Vec<Handler>,
     pub(crate) loops: Vec<Loop>,
     pub(crate) sets: Vec<Set>,
     pub(crate) marks: Vec<Vec<bool>>,
-    pub(crate) natives: Vec<(Native, &'static str)>,
+    pub(crate) natives: Vec<Library>,
     pub(crate) hosts: Vec<(String, Vec<Arc<HostFunction>>)>,
     pub(crate) chains: u32,
     pub(crate) slots: u32,
@@ -277,14 +288,18 @@ impl Program {
     }
 
     pub(crate) fn key(&self, key: u32) -> &str {
-        let span = self.keys.get(key as usize).copied().unwrap_or_default();
-        self.checked.ast.text.get(span.range()).unwrap_or_default()
+        self.name(self.keys.get(key as usize).copied().unwrap_or_default())
     }
 
     #[inline]
-    pub(crate) fn path_keys(&self, path: &Path) -> &[u32] {
+    pub(crate) fn name(&self, place: Span) -> &str {
+        self.checked.ast.part(place)
+    }
+
+    #[inline]
+    pub(crate) fn path_keys(&self, path: &Path) -> &[Span] {
         let start = path.keys.start as usize;
-        self.path_keys.get(start..start + path.keys.len as usize).unwrap_or_default()
+        self.keys.get(start..start + path.keys.len as usize).unwrap_or_default()
     }
 }
 

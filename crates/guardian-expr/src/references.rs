@@ -31,14 +31,16 @@ impl Program {
     #[must_use]
     pub fn references(&self) -> References {
         let (checked, ast) = (&self.checked, &self.checked.ast);
-        let mut references =
-            References { variables: checked.variables.iter().cloned().collect(), ..References::default() };
+        let mut references = References {
+            variables: checked.variable_names().map(str::to_owned).collect(),
+            ..References::default()
+        };
         // For each node the path that it stands for, while its parent may make it longer.
         let mut paths: Vec<Option<String>> = vec![None; ast.nodes.len()];
         for at in 0..count(ast.nodes.len()) {
             let id = NodeId(at);
             let own = match (ast.node(id), checked.role(id)) {
-                (_, Role::Global(variable)) => checked.variables.get(variable as usize).cloned(),
+                (_, Role::Global(variable)) => Some(checked.variable(variable).to_owned()),
                 (Node::Select { operand, field, kind }, Role::Normal) => {
                     let base = paths.get_mut(operand.at()).and_then(Option::take);
                     let longer = base.map(|base| format!("{base}.{}", ast.name(field)));

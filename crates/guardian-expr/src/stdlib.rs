@@ -2,10 +2,13 @@
 
 use crate::budget::Context;
 use crate::error::{ErrorKind, EvalError};
+use crate::machine::OPTIONAL;
+use crate::operators;
 use crate::value::Value;
 
 mod convert;
 mod dates;
+pub(crate) mod effort;
 pub(crate) mod encoders;
 mod format;
 pub(crate) mod lists;
@@ -13,12 +16,17 @@ mod math;
 mod network;
 mod optional;
 #[cfg(feature = "regex")]
-mod regex;
+pub(crate) mod regex;
 mod sets;
 mod strings;
 
+use effort::Effort;
+
 /// A function of the library. Its arguments were paid for: it charges what it does beyond going through them once.
 pub(crate) type Native = for<'a> fn(&mut Context<'_>, &[Value<'a>]) -> Result<Value<'a>, EvalError>;
+
+/// What a part of a text costs that is replaced, beside its bytes.
+pub(crate) const REPLACED: u64 = 3;
 
 /// A function and the ways to call it.
 pub(crate) type Entry = (&'static str, Native, &'static [&'static str]);
@@ -58,6 +66,35 @@ pub(crate) fn functions() -> impl Iterator<Item = Entry> {
     tables.into_iter().flatten().copied()
 }
 
+/// What a call costs beside going through its arguments and what the function charges, for functions that take longer than
+/// a step.
+pub(crate) fn price(name: &str) -> u64 {
+    match name {
+        "string" | "double" => 20,
+        "timestamp" | "duration" => 12,
+        "ip" | "isIP" | "ip.isCanonical" | "cidr" | "isCIDR" | "containsIP" | "containsCIDR" | "masked" => 10,
+        _ if name.starts_with("get") => 12,
+        "bytes" | "join" | "lowerAscii" | "upperAscii" | "replace" | "split" | "substring" | "charAt"
+        | "trim" | "reverse" | "strings.quote" | "format" | "base64.encode" | "base64.decode" => {
+            operators::TEXT
+        }
+        "type" | "first" | "last" | "optional.of" | "optional.ofNonZeroValue" => OPTIONAL,
+        "slice" | "flatten" | "distinct" | "sort" | "lists.range" | "unwrapOpt" | "optional.unwrap" => 4,
+        _ => 0,
+    }
+}
+
+/// The function for calls whose pattern is a constant of the program, if it is one of regular expressions.
+#[cfg(feature = "regex")]
+pub(crate) fn with_known_pattern(name: &str, pattern: &str) -> Option<(Native, Effort)> {
+    Some((regex::with_known_pattern(name)?, Effort::of(pattern)))
+}
+
+#[cfg(not(feature = "regex"))]
+pub(crate) fn with_known_pattern(_: &str, _: &str) -> Option<(Native, Effort)> {
+    None
+}
+
 #[cfg(feature = "regex")]
 fn regex_functions() -> &'static [Entry] {
     regex::FUNCTIONS
@@ -66,11 +103,6 @@ fn regex_functions() -> &'static [Entry] {
 #[cfg(not(feature = "regex"))]
 fn regex_functions() -> &'static [Entry] {
     &[]
-}
-
-/// The name of a function of the library, for as long as the program runs.
-pub(crate) fn static_name(name: &str) -> &'static str {
-    functions().find(|(each, ..)| *each == name).map_or("", |(each, ..)| each)
 }
 
 /// The arguments are of types that the function is not defined for; who calls it knows its name.

@@ -1,6 +1,5 @@
 //! Types as numbers: an environment's in one table, those of one check in another that continues it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::ast::count;
@@ -20,8 +19,13 @@ pub(crate) const BYTES: TypeId = 7;
 pub(crate) const TIMESTAMP: TypeId = 8;
 pub(crate) const DURATION: TypeId = 9;
 
+/// Behind the simple types are the lists of each, in the same order.
+const LISTS: TypeId = 10;
+
 /// Types nest no deeper; what would is not known.
 const MAX_DEPTH: u32 = 48;
+/// The fields of an object with up to so many are scanned.
+const SCANNED: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ty {
@@ -69,8 +73,22 @@ const SIMPLE: [Ty; 10] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) declared: Arc<ObjectType>,
-    pub(crate) fields: BTreeMap<String, TypeId>,
+    /// In the order of their names.
+    pub(crate) fields: Vec<(String, TypeId)>,
     pub(crate) others: Option<TypeId>,
+}
+
+impl Object {
+    /// The type of a field. Most names differ in their length, so a few are looked at one by one.
+    pub(crate) fn field(&self, name: &str) -> Option<TypeId> {
+        let found = if self.fields.len() <= SCANNED {
+            self.fields.iter().find(|(each, _)| each == name)
+        } else {
+            let found = self.fields.binary_search_by(|(each, _)| each.as_str().cmp(name));
+            found.ok().and_then(|at| self.fields.get(at))
+        };
+        found.map(|(_, found)| *found).or(self.others)
+    }
 }
 
 /// The types of an environment.
@@ -84,7 +102,9 @@ pub(crate) struct TypeTable {
 
 impl TypeTable {
     pub(crate) fn new() -> Self {
-        Self { types: SIMPLE.to_vec(), parameters: Vec::new(), names: Vec::new(), objects: Vec::new() }
+        let lists = (0..LISTS).map(Ty::List);
+        let types = SIMPLE.into_iter().chain(lists).collect();
+        Self { types, parameters: Vec::new(), names: Vec::new(), objects: Vec::new() }
     }
 
     fn name(&mut self, name: &str) -> u32 {
@@ -176,6 +196,11 @@ impl<'e> Types<'e> {
     pub(crate) fn add(&mut self, ty: Ty) -> TypeId {
         self.added.push(ty);
         self.fixed + count(self.added.len()) - 1
+    }
+
+    /// Lists of a type.
+    pub(crate) fn list(&mut self, element: TypeId) -> TypeId {
+        if element < LISTS { LISTS + element } else { self.add(Ty::List(element)) }
     }
 
     pub(crate) fn var(&mut self) -> TypeId {
@@ -306,8 +331,8 @@ impl<'e> Types<'e> {
         }
         let table = self.table;
         let Some(object) = table.objects.get(object as usize) else { return false };
-        let fields = object.fields.values().chain(&object.others);
-        value == DYN || fields.copied().all(|field| self.assign_at(field, value, depth))
+        let mut fields = object.fields.iter().map(|(_, field)| *field).chain(object.others);
+        value == DYN || fields.all(|field| self.assign_at(field, value, depth))
     }
 
     /// Whether `a` says less than `b` somewhere and as much elsewhere.

@@ -460,6 +460,12 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether it consists of other values.
+    #[inline]
+    pub(crate) fn has_parts(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Map(_) | Self::Object(_) | Self::Optional(_))
+    }
+
     pub(crate) fn is_key(&self) -> bool {
         matches!(
             self,
@@ -635,15 +641,15 @@ pub(crate) fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
         (Value::Str(a), Value::Str(b)) => a == b,
         (Value::Int(a), Value::Int(b)) => a == b,
         (Value::Bool(a), Value::Bool(b)) => a == b,
-        (
-            Value::List(_) | Value::Map(_) | Value::Object(_) | Value::Optional(_),
-            Value::List(_) | Value::Map(_) | Value::Object(_) | Value::Optional(_),
-        ) => equal_paid(left, right, &mut |_, _| Ok(())).unwrap_or(false),
+        _ if left.has_parts() && right.has_parts() => {
+            equal_paid(left, right, &mut |_, _| Ok(())).unwrap_or(false)
+        }
         _ => equal_flat(left, right),
     }
 }
 
-fn equal_flat(left: &Value<'_>, right: &Value<'_>) -> bool {
+/// Whether two values without parts are equal.
+pub(crate) fn equal_flat(left: &Value<'_>, right: &Value<'_>) -> bool {
     match (left, right) {
         (Value::Null, Value::Null) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
@@ -682,6 +688,18 @@ pub(crate) fn equal_paid(
                 (Some(a), Some(b)) => pairs.push(((*a).clone(), (*b).clone())),
                 _ => return Ok(false),
             },
+            (Value::Map(Map(Entries::Json(a))), Value::Map(Map(Entries::Json(b)))) => {
+                if a.len() != b.len() {
+                    return Ok(false);
+                }
+                // Members mostly come in the same order.
+                for ((key, value), (other_key, other)) in a.iter().zip(b.iter()) {
+                    match if key == other_key { Some(other) } else { b.get(key) } {
+                        Some(other) => pairs.push((value.into(), other.into())),
+                        None => return Ok(false),
+                    }
+                }
+            }
             (a @ (Value::Map(_) | Value::Object(_)), b @ (Value::Map(_) | Value::Object(_))) => {
                 let (a, b) = (entries(&a), as_map(b));
                 if a.len() != b.len() {

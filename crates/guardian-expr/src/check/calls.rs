@@ -24,7 +24,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn method(&mut self, id: NodeId, name: Name, arguments: Children) -> TypeId {
-        if let Some(Role::Function { function, namespaced: true }) = self.roles.get(id.at()).copied() {
+        if let Role::Function { function, namespaced: true } = self.role(id) {
             // The receiver was part of the name.
             return self.overload(id, function, arguments, 1, false);
         }

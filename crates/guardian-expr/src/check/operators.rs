@@ -59,10 +59,10 @@ impl Checker<'_> {
         let table = self.types.table();
         let Some(object) = table.objects.get(at as usize) else { return DYN };
         let name = self.ast.name(field);
-        if let Some(found) = object.fields.get(name).copied().or(object.others) {
+        if let Some(found) = object.field(name) {
             return found;
         }
-        let near = nearest(name, object.fields.keys().map(String::as_str));
+        let near = nearest(name, object.fields.iter().map(|(each, _)| each.as_str()));
         let hint = near.map(|near| format!("did you mean `{near}`?"));
         let message = format!("`{}` has no field `{name}`", object.declared.name);
         let mut span = self.ast.span(id);
@@ -169,8 +169,8 @@ impl Checker<'_> {
                 if let Some(place) = self.ast.nodes.get_mut(id.at()) {
                     *place = Node::Double(crate::number::int_to_double(value));
                 }
-                if let Some(place) = self.node_types.get_mut(id.at()) {
-                    *place = DOUBLE;
+                if let Some(info) = self.infos.get_mut(id.at()) {
+                    info.r#type = DOUBLE;
                 }
             }
         }
@@ -198,6 +198,9 @@ impl Checker<'_> {
     }
 
     fn undefined(&mut self, id: NodeId, symbol: &str, a: TypeId, b: TypeId) {
+        if self.lenient {
+            return;
+        }
         let (left, right) = (self.show(a), self.show(b));
         let hint = match (self.known(a), self.known(b)) {
             (Some(INT), Some(DOUBLE)) | (Some(DOUBLE), Some(INT)) => {
@@ -225,7 +228,7 @@ impl Checker<'_> {
     }
 
     fn equality(&mut self, a: TypeId, b: TypeId) -> Option<TypeId> {
-        if self.is_number(a) && self.is_number(b) {
+        if a == b || self.is_number(a) && self.is_number(b) {
             return Some(BOOL);
         }
         let mark = self.types.mark();
@@ -332,7 +335,7 @@ impl Checker<'_> {
                 if plain {
                     return Some(known);
                 }
-                matches!(self.types.get(known), Ty::List(_)).then(|| self.types.add(Ty::List(DYN)))
+                matches!(self.types.get(known), Ty::List(_)).then(|| self.types.list(DYN))
             }
             (Some(left), Some(right)) => {
                 let same = matches!(left, UINT | DOUBLE | STRING | BYTES | DURATION) && left == right;
@@ -342,7 +345,7 @@ impl Checker<'_> {
                 match (self.types.get(left), self.types.get(right)) {
                     (Ty::List(x), Ty::List(y)) => {
                         let joined = self.types.join(x, y);
-                        Some(self.types.add(Ty::List(joined)))
+                        Some(self.types.list(joined))
                     }
                     _ => None,
                 }
@@ -361,7 +364,7 @@ impl Checker<'_> {
             });
         }
         let element = joined.unwrap_or_else(|| self.types.var());
-        self.types.add(Ty::List(element))
+        self.types.list(element)
     }
 
     pub(super) fn map(&mut self, entries: Children) -> TypeId {
@@ -369,10 +372,13 @@ impl Checker<'_> {
         for at in 0..entries.len as usize {
             let Some(entry) = self.ast.list(entries).get(at).copied() else { break };
             let next = self.type_of(entry);
-            if at % 2 == 0 && !matches!(self.known(next), None | Some(BOOL | INT | UINT | STRING)) {
+            let is_key = at % 2 == 1 || matches!(self.known(next), None | Some(BOOL | INT | UINT | STRING));
+            if !is_key {
                 let shown = self.show(next);
                 self.fault(entry, format!("a key is a `bool`, `int`, `uint` or `string`, not a `{shown}`"));
             }
+            // What is no key has no part in the type: types that branch could take exponential time.
+            let next = if is_key { next } else { DYN };
             let joined = if at % 2 == 0 { &mut key } else { &mut value };
             *joined = Some(match *joined {
                 None => next,
@@ -404,12 +410,12 @@ impl Checker<'_> {
                 self.expect_bool(*first, "the condition of a macro");
                 match self.types.get(range_type) {
                     Ty::List(_) => range_type,
-                    Ty::Map(key, _) => self.types.add(Ty::List(key)),
-                    Ty::Object(_) => self.types.add(Ty::List(STRING)),
-                    _ => self.types.add(Ty::List(DYN)),
+                    Ty::Map(key, _) => self.types.list(key),
+                    Ty::Object(_) => self.types.list(STRING),
+                    _ => self.types.list(DYN),
                 }
             }
-            Comprehension::Map | Comprehension::TransformList => self.types.add(Ty::List(made)),
+            Comprehension::Map | Comprehension::TransformList => self.types.list(made),
             Comprehension::TransformMap => {
                 let key = match self.types.get(range_type) {
                     Ty::List(_) => INT,
@@ -442,35 +448,38 @@ impl Checker<'_> {
     }
 
     /// Where a value may come from JSON and its type is that of a number, it becomes such a number.
-    pub(super) fn coercions(&self) -> Vec<Coercion> {
-        let mut all = vec![Coercion::None; self.ast.nodes.len()];
-        for (at, place) in all.iter_mut().enumerate() {
-            let id = NodeId(count(at));
-            let comes_from_outside = match self.ast.node(id) {
-                Node::Ident { .. }
-                | Node::Select { kind: SelectKind::Field, .. }
-                | Node::Index { optional: false, .. } => true,
-                Node::Method { .. } | Node::Call { .. } => {
-                    // Calls whose result is an element of an argument.
-                    matches!(self.roles.get(at), Some(Role::Function { function, .. })
-                        if self.declarations.functions.get(*function as usize)
-                            .is_some_and(|function| function.overloads.iter().any(|each| each.generic)))
-                }
-                _ => false,
+    pub(super) fn coerce(&mut self) {
+        for at in 0..count(self.ast.nodes.len()) {
+            let id = NodeId(at);
+            let found = match self.types.get(self.type_of(id)) {
+                Ty::Nullable(inner) => self.types.get(inner),
+                other => other,
             };
-            if comes_from_outside && !matches!(self.roles.get(at), Some(Role::Skip)) {
-                let found = self.type_of(id);
-                let found = match self.types.get(found) {
-                    Ty::Nullable(inner) => self.types.get(inner),
-                    other => other,
-                };
-                *place = match found {
-                    Ty::Int => Coercion::ToInt,
-                    Ty::Double => Coercion::ToDouble,
-                    _ => Coercion::None,
-                };
+            let coercion = match found {
+                Ty::Int => Coercion::ToInt,
+                Ty::Double => Coercion::ToDouble,
+                _ => continue,
+            };
+            if self.comes_from_outside(id)
+                && let Some(info) = self.infos.get_mut(id.at())
+            {
+                info.coercion = coercion;
             }
         }
-        all
+    }
+
+    fn comes_from_outside(&self, id: NodeId) -> bool {
+        match self.ast.node(id) {
+            Node::Ident { .. }
+            | Node::Select { kind: SelectKind::Field, .. }
+            | Node::Index { optional: false, .. } => self.role(id) != Role::Skip,
+            Node::Method { .. } | Node::Call { .. } => {
+                // Calls whose result is an element of an argument.
+                matches!(self.role(id), Role::Function { function, .. }
+                    if self.declarations.functions.get(function as usize)
+                        .is_some_and(|function| function.overloads.iter().any(|each| each.generic)))
+            }
+            _ => false,
+        }
     }
 }

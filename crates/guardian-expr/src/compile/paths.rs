@@ -26,12 +26,13 @@ pub(super) fn share_paths(program: &mut Program) {
     {
         return;
     }
-    let mut order: Vec<u32> = (0..count(program.paths.len())).collect();
+    // Equal keys stand at one place.
     let key = |at: &u32| {
         let path = program.paths.get(*at as usize)?;
         let Start::Variable(variable) = path.start else { return None };
-        Some((variable, program.path_keys(path), path.coercion as u8))
+        Some((variable, path.coercion as u8, program.path_keys(path)))
     };
+    let mut order: Vec<u32> = (0..count(program.paths.len())).collect();
     order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
     let mut caches = Vec::new();
     let mut next = program.slots;
@@ -39,7 +40,7 @@ pub(super) fn share_paths(program: &mut Program) {
     for pair in order.windows(2) {
         let [a, b] = pair else { continue };
         // A variable alone is kept anyway.
-        let same = key(a).is_some_and(|(_, keys, _)| !keys.is_empty()) && key(a) == key(b);
+        let same = key(a).is_some_and(|(.., keys)| !keys.is_empty()) && key(a) == key(b);
         if same {
             if !open {
                 caches.push((*a, next));

@@ -40,11 +40,13 @@ impl<'a> Machine<'a, '_> {
                 None => Range::List(list),
             },
             Value::Map(map) if info.kind != Comprehension::SortBy => {
+                self.context.charge(map.len() as u64)?;
                 self.context.build_items(map.len())?;
                 Range::Entries(map.entries())
             }
             Value::Object(object) if info.kind != Comprehension::SortBy => {
                 let entries = object_entries(object);
+                self.context.charge(entries.len() as u64)?;
                 self.context.build_items(entries.len())?;
                 Range::Entries(entries)
             }
@@ -171,6 +173,7 @@ impl<'a> Machine<'a, '_> {
                         return Err(no_overload(format!("`transformMapEntry` makes a map, not a `{found}`")));
                     }
                 };
+                self.context.charge(2 * entries.len() as u64)?;
                 for (key, value) in entries {
                     self.collect(at, value)?;
                     if let Some(state) = self.loops.get_mut(at as usize) {

@@ -2,14 +2,17 @@
 
 use super::{Machine, Slot, coerced, corrupt, member, no_fields, no_key};
 use crate::ast::BinaryOp;
+use crate::budget::search_cost;
 use crate::error::{ErrorKind, EvalError};
+use crate::operators;
 use crate::program::{Path, Start};
 use crate::value::{Entries, Map, Value, json_member};
 
 impl<'a> Machine<'a, '_> {
-    /// The JSON at the end of a path without a place for its value, if all of it is JSON and it is there.
+    /// The JSON at the end of a path without a place for its value, if all of it is JSON and it is there, and what it costs
+    /// to find it.
     #[inline]
-    pub(super) fn json(&mut self, path: &'a Path) -> Option<&'a serde_json::Value> {
+    pub(super) fn json(&mut self, path: &'a Path) -> Option<(&'a serde_json::Value, u64)> {
         if path.cache.is_some() {
             return None;
         }
@@ -25,13 +28,16 @@ impl<'a> Machine<'a, '_> {
         };
         let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
         let program = self.program;
+        let mut cost = u64::from(path.keys.len);
         for key in inner {
-            match json_member(members, program.key(*key)) {
+            cost += search_cost(members.len() as u64);
+            match json_member(members, program.name(*key)) {
                 Some(serde_json::Value::Object(next)) => members = next,
                 _ => return None,
             }
         }
-        json_member(members, program.key(*last))
+        cost += search_cost(members.len() as u64);
+        Some((json_member(members, program.name(*last))?, cost))
     }
 
     #[inline]
@@ -70,31 +76,33 @@ impl<'a> Machine<'a, '_> {
         let mut members: &'a serde_json::Map<String, serde_json::Value> = members;
         let program = self.program;
         for (step, key) in inner.iter().enumerate() {
-            let key = program.key(*key);
+            let key = program.name(*key);
+            self.context.search(members.len())?;
             match json_member(members, key) {
                 Some(serde_json::Value::Object(next)) => members = next,
                 Some(other) => {
-                    let next = program.path_keys(path).get(step + 1).map_or("", |key| program.key(*key));
+                    let next = program.path_keys(path).get(step + 1).map_or("", |key| program.name(*key));
                     return Err(no_fields(&Value::from(other), next));
                 }
                 None => return Err(no_key(key)),
             }
         }
-        let key = program.key(*last);
+        let key = program.name(*last);
+        self.context.search(members.len())?;
         match json_member(members, key) {
             Some(value) => Ok(coerced(Value::from(value), path.coercion)),
             None => Err(no_key(key)),
         }
     }
 
-    fn walk_values(&mut self, path: &Path) -> Result<Value<'a>, EvalError> {
+    fn walk_values(&mut self, path: &'a Path) -> Result<Value<'a>, EvalError> {
         let mut value = match self.slots.get(path.slot as usize) {
             Some(Slot::Full(value)) => value.clone(),
             Some(Slot::Failed(error)) => return Err(error.clone()),
             _ => return Err(corrupt()),
         };
         for key in self.program.path_keys(path) {
-            value = self.select(value, *key)?;
+            value = self.select(value, self.program.name(*key))?;
         }
         Ok(coerced(value, path.coercion))
     }
@@ -102,7 +110,7 @@ impl<'a> Machine<'a, '_> {
     /// Looks a variable up, once in an evaluation.
     fn fill(&mut self, at: u32, slot: usize) -> Result<(), EvalError> {
         let program = self.program;
-        let name = program.checked.variables.get(at as usize).map_or("", String::as_str);
+        let name = program.checked.variable(at);
         let value = self.lookup(name)?;
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Slot::Full(value);
@@ -127,8 +135,8 @@ impl<'a> Machine<'a, '_> {
     }
 }
 
-/// Compares JSON with a constant where that is a matter of a few instructions. What a declared type would make of a number
-/// changes no comparison.
+/// Compares JSON with a constant where that is a matter of a few instructions, and where what a declared type would make of a
+/// number changes nothing.
 #[inline]
 pub(super) fn compare_json(op: BinaryOp, json: &serde_json::Value, constant: &Value<'_>) -> Option<bool> {
     match (json, constant) {
@@ -137,17 +145,14 @@ pub(super) fn compare_json(op: BinaryOp, json: &serde_json::Value, constant: &Va
             BinaryOp::NotEqual => Some(**a != **b),
             _ => None,
         },
+        // Beyond this a declared type may make another number of an integer.
         (serde_json::Value::Number(a), Value::Int(b)) => {
-            let a = a.as_i64()?;
-            match op {
-                BinaryOp::Equal => Some(a == *b),
-                BinaryOp::NotEqual => Some(a != *b),
-                BinaryOp::Less => Some(a < *b),
-                BinaryOp::LessEqual => Some(a <= *b),
-                BinaryOp::Greater => Some(a > *b),
-                BinaryOp::GreaterEqual => Some(a >= *b),
-                _ => None,
-            }
+            let a = a.as_i64().filter(|a| a.unsigned_abs() <= 1 << 53)?;
+            operators::holds(op, &a, b)
+        }
+        // A number with a fraction is none of the integers that would have to be compared exactly.
+        (serde_json::Value::Number(a), Value::Double(b)) if a.is_f64() => {
+            operators::holds(op, &a.as_f64()?, b)
         }
         (serde_json::Value::Bool(a), Value::Bool(b)) => match op {
             BinaryOp::Equal => Some(a == b),

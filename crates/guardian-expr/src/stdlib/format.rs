@@ -10,6 +10,9 @@ use crate::value::Value;
 
 /// The digits behind the point where a clause says nothing.
 const PRECISION: usize = 6;
+/// What a part of a value costs, and what an entry of a map costs more: their keys are sorted as texts.
+const PIECE: u64 = 2;
+const ENTRY: u64 = 10;
 /// The most digits that a clause may ask for.
 const MOST_PRECISION: usize = 1000;
 
@@ -166,6 +169,7 @@ fn write_text(context: &mut Context<'_>, out: &mut String, value: &Value<'_>) ->
             }
             Piece::Value(value) => value,
         };
+        context.charge(PIECE)?;
         context.build(1 + 16 * weight(&value))?;
         match &value {
             Value::Null => out.push_str("null"),
@@ -191,6 +195,7 @@ fn write_text(context: &mut Context<'_>, out: &mut String, value: &Value<'_>) ->
                 }
             }
             Value::Map(map) => {
+                context.charge(ENTRY * map.len() as u64)?;
                 let mut entries = Vec::with_capacity(map.len());
                 for (key, value) in map.entries() {
                     let mut text = String::new();

@@ -78,10 +78,13 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 ];
 
 fn extreme<'a>(wanted: Ordering, arguments: &[Value<'a>]) -> Result<'a> {
-    let items: Vec<Value<'a>> = match arguments {
-        [Value::List(list)] => list.iter().collect(),
-        _ => arguments.to_vec(),
-    };
+    match arguments {
+        [Value::List(list)] => extreme_of(wanted, list.iter()),
+        _ => extreme_of(wanted, arguments.iter().cloned()),
+    }
+}
+
+fn extreme_of<'a>(wanted: Ordering, items: impl Iterator<Item = Value<'a>>) -> Result<'a> {
     let mut best: Option<Value<'a>> = None;
     for item in items {
         if !is_number(&item) {

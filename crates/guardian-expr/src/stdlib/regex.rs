@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Entry, invalid, mismatch};
+use super::effort::{Effort, MATCH};
+use super::{Entry, Native, invalid, mismatch};
 use crate::budget::Context;
 use crate::error::{ErrorKind, EvalError};
 use crate::value::Value;
@@ -13,58 +14,82 @@ use crate::value::Value;
 type Result<'a> = std::result::Result<Value<'a>, EvalError>;
 
 pub(super) const FUNCTIONS: &[Entry] = &[
-    ("matches", matches, &["string.matches(string) -> bool", "matches(string, string) -> bool"]),
+    ("matches", matches::<false>, &["string.matches(string) -> bool", "matches(string, string) -> bool"]),
     (
         "regex.replace",
-        replace,
+        replace::<false>,
         &[
             "regex.replace(string, string, string) -> string",
             "regex.replace(string, string, string, int) -> string",
         ],
     ),
-    ("regex.extract", extract, &["regex.extract(string, string) -> optional_type(string)"]),
-    ("regex.extractAll", extract_all, &["regex.extractAll(string, string) -> list(string)"]),
+    ("regex.extract", extract::<false>, &["regex.extract(string, string) -> optional_type(string)"]),
+    ("regex.extractAll", extract_all::<false>, &["regex.extractAll(string, string) -> list(string)"]),
 ];
 
 /// Bytes of a compiled pattern, and of the cache of its automaton.
 const SIZE_LIMIT: usize = 1 << 18;
 /// How deeply the groups of a pattern may nest.
-const NEST_LIMIT: u32 = 64;
-/// Compiled patterns that each thread keeps.
+pub(super) const NEST_LIMIT: u32 = 64;
+/// Patterns that each thread keeps.
 const KEPT: usize = 64;
+
+/// A pattern that was compiled, or why it could not be.
+#[derive(Clone)]
+struct Pattern {
+    effort: Effort,
+    compiled: std::result::Result<Regex, EvalError>,
+}
 
 thread_local! {
     /// The patterns that were used last, because most conditions ask with the same one again and again.
-    static PATTERNS: RefCell<Vec<(Arc<str>, Regex)>> = const { RefCell::new(Vec::new()) };
+    static PATTERNS: RefCell<Vec<(Arc<str>, Pattern)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The compiled pattern. Its cost does not depend on whether it was kept, so that costs are the same everywhere.
-fn pattern(context: &mut Context<'_>, text: &str) -> std::result::Result<Regex, EvalError> {
-    context.charge(10 + text.len() as u64)?;
+/// The compiled pattern, and what a search with it costs. Its own cost does not depend on whether it was kept, so that costs
+/// are the same everywhere: a pattern that is made while the expression runs is paid for each time, a constant of the program
+/// is not (`known`).
+fn pattern(
+    context: &mut Context<'_>,
+    text: &str,
+    known: bool,
+) -> std::result::Result<(Regex, Effort), EvalError> {
+    let length = text.len() as u64;
+    context.charge(10 + if known { length } else { 10 * length })?;
     let kept = PATTERNS.with_borrow_mut(|patterns| {
         let at = patterns.iter().position(|(each, _)| **each == *text)?;
         // The ones that are used stay at the end.
         let found = patterns.remove(at);
-        let regex = found.1.clone();
+        let pattern = found.1.clone();
         patterns.push(found);
-        Some(regex)
+        Some(pattern)
     });
-    if let Some(regex) = kept {
-        return Ok(regex);
+    let effort = match &kept {
+        Some(pattern) => pattern.effort,
+        None => Effort::of(text),
+    };
+    if !known {
+        context.charge(effort.compilation)?;
     }
-    let built = RegexBuilder::new(text)
+    let pattern = kept.unwrap_or_else(|| keep(text, effort));
+    pattern.compiled.map(|regex| (regex, effort))
+}
+
+fn keep(text: &str, effort: Effort) -> Pattern {
+    let compiled = RegexBuilder::new(text)
         .size_limit(SIZE_LIMIT)
         .dfa_size_limit(SIZE_LIMIT)
         .nest_limit(NEST_LIMIT)
         .build()
-        .map_err(|error| invalid(format!("`{text}` is no regular expression: {}", last_line(&error))))?;
+        .map_err(|error| invalid(format!("`{text}` is no regular expression: {}", last_line(&error))));
+    let pattern = Pattern { effort, compiled };
     PATTERNS.with_borrow_mut(|patterns| {
         if patterns.len() >= KEPT {
             patterns.remove(0);
         }
-        patterns.push((text.into(), built.clone()));
+        patterns.push((text.into(), pattern.clone()));
     });
-    Ok(built)
+    pattern
 }
 
 fn last_line(error: &regex::Error) -> String {
@@ -77,18 +102,35 @@ fn two<'v>(arguments: &'v [Value<'_>]) -> std::result::Result<(&'v str, &'v str)
     Ok((of.as_str().ok_or_else(mismatch)?, pattern.as_str().ok_or_else(mismatch)?))
 }
 
-/// Searching is linear in the text and in the pattern.
-fn pay(context: &mut Context<'_>, of: &str, pattern: &str) -> std::result::Result<(), EvalError> {
-    context.charge((of.len() as u64 / 16 + 1).saturating_mul(pattern.len() as u64 / 4 + 1))
+/// The functions for calls whose pattern is a constant.
+pub(super) fn with_known_pattern(name: &str) -> Option<Native> {
+    Some(match name {
+        "matches" => matches::<true>,
+        "regex.replace" => replace::<true>,
+        "regex.extract" => extract::<true>,
+        "regex.extractAll" => extract_all::<true>,
+        _ => return None,
+    })
 }
 
-fn matches<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+/// The pattern, ready for a search in a text, which is paid for.
+fn search(
+    context: &mut Context<'_>,
+    of: &str,
+    text: &str,
+    known: bool,
+) -> std::result::Result<Regex, EvalError> {
+    let (regex, effort) = pattern(context, text, known)?;
+    context.charge(effort.search(of.len() as u64))?;
+    Ok(regex)
+}
+
+fn matches<'a, const KNOWN: bool>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
     let (of, text) = two(arguments)?;
-    pay(context, of, text)?;
-    Ok(Value::Bool(pattern(context, text)?.is_match(of)))
+    Ok(Value::Bool(search(context, of, text, KNOWN)?.is_match(of)))
 }
 
-fn replace<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+fn replace<'a, const KNOWN: bool>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
     let (of, text, with, most) = match arguments {
         [of, text, with] => (of, text, with, -1),
         [of, text, with, Value::Int(most)] => (of, text, with, *most),
@@ -96,8 +138,7 @@ fn replace<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a>
     };
     let (of, text) = (of.as_str().ok_or_else(mismatch)?, text.as_str().ok_or_else(mismatch)?);
     let with = with.as_str().ok_or_else(mismatch)?;
-    pay(context, of, text)?;
-    let regex = pattern(context, text)?;
+    let regex = search(context, of, text, KNOWN)?;
     let parts = template(with, regex.captures_len())?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut out = String::new();
@@ -113,7 +154,7 @@ fn replace<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a>
             }
         }
         end = whole.end();
-        context.charge(1)?;
+        context.charge(MATCH)?;
         context.build((out.len() - before) as u64)?;
     }
     let rest = of.get(end..).unwrap_or_default();
@@ -166,10 +207,9 @@ fn group(regex: &Regex, text: &str) -> std::result::Result<usize, EvalError> {
     }
 }
 
-fn extract<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+fn extract<'a, const KNOWN: bool>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
     let (of, text) = two(arguments)?;
-    pay(context, of, text)?;
-    let regex = pattern(context, text)?;
+    let regex = search(context, of, text, KNOWN)?;
     let wanted = group(&regex, text)?;
     let found = regex.captures(of).and_then(|found| found.get(wanted));
     match found {
@@ -181,14 +221,14 @@ fn extract<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a>
     }
 }
 
-fn extract_all<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+fn extract_all<'a, const KNOWN: bool>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
     let (of, text) = two(arguments)?;
-    pay(context, of, text)?;
-    let regex = pattern(context, text)?;
+    let regex = search(context, of, text, KNOWN)?;
     let wanted = group(&regex, text)?;
     let mut all = Vec::new();
     for found in regex.captures_iter(of) {
         if let Some(found) = found.get(wanted) {
+            context.charge(MATCH)?;
             context.build(32 + found.len() as u64)?;
             all.push(Value::Shared(found.as_str().into()));
         }

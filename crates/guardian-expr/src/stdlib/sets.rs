@@ -19,7 +19,7 @@ fn has(
     wanted: &Value<'_>,
 ) -> std::result::Result<bool, EvalError> {
     for item in list.iter() {
-        context.charge(1)?;
+        context.charge(3)?;
         if context.equal(&item, wanted)? {
             return Ok(true);
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Entry, format, mismatch};
-use crate::budget::Context;
+use super::{Entry, REPLACED, format, mismatch};
+use crate::budget::{Context, weight};
 use crate::error::{ErrorKind, EvalError};
 use crate::number;
 use crate::value::Value;
@@ -83,8 +83,9 @@ fn points(text: &str, byte: usize) -> i64 {
     number::length(text.get(..byte).unwrap_or(text).chars().count())
 }
 
-fn contains<'a>(_: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+fn contains<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
     let [of, part] = arguments else { return Err(mismatch()) };
+    context.charge(weight(of))?;
     Ok(Value::Bool(text(of)?.contains(text(part)?)))
 }
 
@@ -105,7 +106,8 @@ fn char_at<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a>
     part(context, of, start..start + length)
 }
 
-fn index_of<'a>(_: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+fn index_of<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+    context.charge(arguments.first().map_or(0, weight))?;
     let (of, wanted, from) = match arguments {
         [of, wanted] => (text(of)?, text(wanted)?, 0),
         [of, wanted, from] => (text(of)?, text(wanted)?, int(from)?),
@@ -116,7 +118,8 @@ fn index_of<'a>(_: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
     Ok(Value::Int(found.map_or(-1, |at| points(of, start + at))))
 }
 
-fn last_index_of<'a>(_: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+fn last_index_of<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
+    context.charge(arguments.first().map_or(0, weight))?;
     let (of, wanted, end) = match arguments {
         [of, wanted] => (text(of)?, text(wanted)?, None),
         [of, wanted, last] => {
@@ -141,6 +144,7 @@ fn join<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a> {
         [Value::List(list), between] => (list, text(between)?),
         _ => return Err(mismatch()),
     };
+    context.charge(list.len() as u64)?;
     let mut length = 0;
     for item in list.iter() {
         length += text(&item)?.len() + between.len();
@@ -182,6 +186,7 @@ fn replace<'a>(context: &mut Context<'_>, arguments: &[Value<'a>]) -> Result<'a>
     // The length is known before anything is built.
     let found = of.matches(from).take(most).count();
     let length = of.len() - found * from.len() + found * to.len();
+    context.charge((found as u64).saturating_mul(REPLACED))?;
     context.build(length as u64)?;
     Ok(Value::Shared(of.replacen(from, to, most).into()))
 }

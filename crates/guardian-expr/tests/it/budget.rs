@@ -56,6 +56,29 @@ fn what_is_built_is_bounded() {
     assert_eq!(kind(&deep, Budget::default()), ErrorKind::MemoryExceeded);
 }
 
+/// What takes long costs much: these go through few elements and few bytes.
+#[cfg(feature = "regex")]
+#[test]
+fn patterns_cost_what_they_take() {
+    let searches = |pattern: &str, budget: u64| {
+        let source = format!("l.exists(x, s.matches({pattern}))");
+        let program = Env::new().compile(&source).unwrap();
+        let event = json!({"l": (0..30).collect::<Vec<_>>(), "s": "x".repeat(1000)});
+        let outcome = program.run(&event, Budget::default().with_cost(budget));
+        assert!(outcome.cost <= program.estimate(Sizes::at_most(1000, 30, 1)).max);
+        outcome.value.map(guardian_expr::Value::into_owned)
+    };
+    // A thousand places may be active at each byte.
+    assert_eq!(searches("'(x?){1000}[0-9]'", 1_000_000).unwrap_err().kind(), ErrorKind::BudgetExceeded);
+    // A pattern that is made is compiled again and again; a constant one is not.
+    assert_eq!(searches("'^[a-z]+[0-9]$' + string(x)", 5_000).unwrap_err().kind(), ErrorKind::BudgetExceeded);
+    assert_eq!(searches("'^[a-z]+[0-9]$'", 50_000), Ok(guardian_expr::Value::Bool(false)));
+    // One that is too large to compile is refused, and that costs too.
+    let kind = searches("'(\\\\w+){99}' + string(x)", 1_000_000).unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::BudgetExceeded);
+    assert_eq!(searches("'(\\\\w+){99}'", 1_000_000).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
 #[test]
 fn deadlines_and_cancellation_stop() {
     let flag = AtomicBool::new(true);

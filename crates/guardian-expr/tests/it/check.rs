@@ -155,3 +155,27 @@ fn types_read_as_they_are_shown() {
     assert!("list(".parse::<Type>().is_err() && "".parse::<Type>().is_err());
     assert!(format!("{}int{}", "list(".repeat(5000), ")".repeat(5000)).parse::<Type>().is_err());
 }
+
+#[test]
+fn many_names_and_branching_types_take_no_time() {
+    // Looking for each name from the first one on would take quadratic time.
+    let many = |each: &dyn Fn(usize) -> String, between: &str| {
+        (0..40_000).map(each).collect::<Vec<_>>().join(between)
+    };
+    let env =
+        Env::builder().limits(guardian_expr::Limits::default().with_max_bytes(8 << 20)).build().unwrap();
+    let variables = many(&|at| format!("v{at} == v{}", at / 2), " || ");
+    assert_eq!(env.compile(&variables).unwrap().references().variables.len(), 40_000);
+    let block = format!("cel.block([{}], cel.index(39999))", many(&|at| format!("b{at}"), ", "));
+    assert!(env.compile(&block).is_ok());
+    // Maps whose keys are maps: comparing their types would branch at each level, and take time without end.
+    let chain = |name: &str, inner: &str| {
+        let opens: String = (1..60)
+            .map(|at| format!("cel.bind({name}{at}, {{{name}{}: {name}{}}}, ", at - 1, at - 1))
+            .collect();
+        format!("cel.bind({name}0, {{1: 1}}, {opens}{inner}{})", ")".repeat(59))
+    };
+    let source = chain("a", &chain("b", "[a59, b59]"));
+    assert!(env.compile_unchecked(&source).is_ok());
+    assert!(env.compile(&source).is_err());
+}

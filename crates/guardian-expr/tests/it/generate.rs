@@ -1,8 +1,14 @@
 //! Expressions made from a seed, and a plain evaluator that goes through them as they were made.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
+
+/// From here on not every int is a double.
+const TWO_TO_53: f64 = 9_007_199_254_740_992.0;
+/// The first double above every int.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// Numbers from a seed (xorshift64*).
 pub(crate) struct Random(u64);
@@ -183,7 +189,7 @@ fn leaf(random: &mut Random, kind: Kind) -> Expr {
         Kind::Text if field => Expr::Field("name"),
         Kind::Ints if field => Expr::Field("list"),
         Kind::Int => Expr::Int(random.int()),
-        Kind::Double => Expr::Double([0.0, 1.5, -2.0, 1e300][random.place(4)]),
+        Kind::Double => Expr::Double([0.0, 1.5, -2.0, 1e300, TWO_TO_53, TWO_TO_63][random.place(6)]),
         Kind::Bool => Expr::Bool(random.below(2) == 0),
         Kind::Text => Expr::Text(["", "a", "ab", "ä\"\n"][random.place(4)].to_owned()),
         Kind::Ints => Expr::List((0..random.below(4)).map(|_| Expr::Int(random.int())).collect()),
@@ -290,18 +296,20 @@ impl Plain {
 
     fn equal(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Int(a), Self::Double(b)) | (Self::Double(b), Self::Int(a)) => double(*a) == *b,
+            (Self::Int(a), Self::Double(b)) | (Self::Double(b), Self::Int(a)) => {
+                int_with_double(*a, *b) == Some(Ordering::Equal)
+            }
             (Self::List(a), Self::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equal(b)),
             (a, b) => a == b,
         }
     }
 
-    fn less(&self, other: &Self) -> Option<Option<std::cmp::Ordering>> {
+    fn less(&self, other: &Self) -> Option<Option<Ordering>> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => Some(Some(a.cmp(b))),
             (Self::Double(a), Self::Double(b)) => Some(a.partial_cmp(b)),
-            (Self::Int(a), Self::Double(b)) => Some(double(*a).partial_cmp(b)),
-            (Self::Double(a), Self::Int(b)) => Some(a.partial_cmp(&double(*b))),
+            (Self::Int(a), Self::Double(b)) => Some(int_with_double(*a, *b)),
+            (Self::Double(a), Self::Int(b)) => Some(int_with_double(*b, *a).map(Ordering::reverse)),
             (Self::Bool(a), Self::Bool(b)) => Some(Some(a.cmp(b))),
             (Self::Text(a), Self::Text(b)) => Some(Some(a.cmp(b))),
             _ => None,
@@ -311,7 +319,6 @@ impl Plain {
 
 /// Evaluates an expression as the specification reads; `None` is an error.
 pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) -> Option<Plain> {
-    use std::cmp::Ordering;
     Some(match expr {
         Expr::Int(value) => Plain::Int(*value),
         Expr::Double(value) => Plain::Double(*value),
@@ -401,7 +408,9 @@ pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) 
         Expr::Index(of, at) => match (plain(of, event, locals)?, plain(at, event, locals)?) {
             (Plain::List(items), Plain::Int(at)) => items.get(usize::try_from(at).ok()?)?.clone(),
             (Plain::List(items), Plain::Double(at)) if at.trunc() == at => items
-                .get((0..items.len()).find(|place| double(i64::try_from(*place).unwrap()) == at)?)?
+                .get((0..items.len()).find(|place| {
+                    int_with_double(i64::try_from(*place).unwrap(), at) == Some(Ordering::Equal)
+                })?)?
                 .clone(),
             _ => return None,
         },
@@ -453,9 +462,18 @@ pub(crate) fn plain(expr: &Expr, event: &Json, locals: &mut Vec<Option<Plain>>) 
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the nearest double is what the language compares with")]
-fn double(int: i64) -> f64 {
-    int as f64
+/// The order on the number line. The greatest int counts as 2⁶³, as the conformance tests have it.
+#[expect(clippy::cast_possible_truncation, reason = "doubles that no i128 reaches are handled before")]
+fn int_with_double(int: i64, double: f64) -> Option<Ordering> {
+    if double.is_nan() {
+        return None;
+    }
+    if double.abs() > 1e30 {
+        return Some(if double > 0.0 { Ordering::Less } else { Ordering::Greater });
+    }
+    let int = i128::from(int) + i128::from(int == i64::MAX);
+    let below = double.floor();
+    Some(int.cmp(&(below as i128)).then(if double > below { Ordering::Less } else { Ordering::Equal }))
 }
 
 fn read(json: &Json) -> Plain {
