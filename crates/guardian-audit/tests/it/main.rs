@@ -1,0 +1,5 @@
+//! Integration tests of the audit log.
+
+mod canonical;
+mod memory;
+mod query;
