@@ -1,6 +1,7 @@
 //! Where a log is kept: the contract, and the stores.
 
 mod memory;
+mod segment;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::sealed::Sealed;
 use crate::{canonical, terms::Terms};
 
 pub use memory::MemoryStore;
+pub use segment::{Durability, Maintenance, Recovery, SegmentConfig, SegmentStore};
 
 /// An event that is ready to be stored: encoded but for its place, and with the terms that it is found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Draft {
     pub body: Vec<u8>,
     /// What it is found by.
     pub terms: Terms,
+    /// The keyed terms of what is sealed, which cannot be told from the body; part of `terms`.
+    pub blind: Vec<String>,
 }
 
 impl Draft {
@@ -48,7 +52,7 @@ impl Draft {
         let mut terms = Terms::of(event, risk);
         blind.iter().for_each(|term| terms.push(term));
         let body = canonical::encode_body(event, risk, sealed)?;
-        Ok(Self { id, occurred: occurred.timestamp_micros(), body, terms })
+        Ok(Self { id, occurred: occurred.timestamp_micros(), body, terms, blind: blind.to_vec() })
     }
 }
 

@@ -1,5 +1,10 @@
 //! Integration tests of the audit log.
 
+#[cfg(test)]
 mod canonical;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
 mod query;
+#[cfg(test)]
+mod segment;
