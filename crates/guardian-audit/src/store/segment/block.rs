@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 
 use super::file::{Section, Sink, Source};
 use super::number::{Input, doc, narrow, put, put_bytes, wide};
-use super::part::{Numbers, Part, Span};
+use super::part::{Numbers, Part, Scratch, Span};
 use super::postings::{self, Bits, Postings};
 use crate::merkle::Frontier;
 
@@ -31,7 +31,7 @@ pub(super) struct Entry {
     /// The edge of the tenant's tree after the last event of the block.
     pub(super) frontier: Frontier,
     pub(super) last_recorded: i64,
-    occurred: (i64, i64),
+    lag: (i64, i64),
     terms: u32,
     bodies: Section,
     /// By column: body ends u64, recorded i64, occurred i64, leaves, word ends u64.
@@ -51,7 +51,7 @@ impl Entry {
         out.extend_from_slice(&self.base.to_le_bytes());
         out.extend_from_slice(&self.length.to_le_bytes());
         put_bytes(out, &self.frontier.to_bytes());
-        for time in [self.last_recorded, self.occurred.0, self.occurred.1] {
+        for time in [self.last_recorded, self.lag.0, self.lag.1] {
             out.extend_from_slice(&time.to_le_bytes());
         }
         put(out, self.terms.into());
@@ -68,7 +68,7 @@ impl Entry {
         let length = u32::from_le_bytes(input.array()?);
         let frontier = Frontier::from_bytes(input.bytes()?).ok()?;
         let mut time = || input.array().map(i64::from_le_bytes);
-        let (last_recorded, occurred) = (time()?, (time()?, time()?));
+        let (last_recorded, lag) = (time()?, (time()?, time()?));
         let terms = input.small()?;
         let mut section = || Some(Section { offset: input.number()?, length: input.number()? });
         let bodies = section()?;
@@ -81,7 +81,7 @@ impl Entry {
             length,
             frontier,
             last_recorded,
-            occurred,
+            lag,
             terms,
             bodies,
             columns,
@@ -103,7 +103,7 @@ pub(super) struct Writer<'s> {
     bodies: Section,
     columns: [Vec<u8>; 4],
     length: u32,
-    occurred: (i64, i64),
+    lag: (i64, i64),
     last_recorded: i64,
     dictionary: Vec<u8>,
     groups: Vec<u8>,
@@ -124,7 +124,7 @@ impl<'s> Writer<'s> {
             bodies,
             columns: Default::default(),
             length: 0,
-            occurred: (i64::MAX, i64::MIN),
+            lag: (i64::MAX, i64::MIN),
             last_recorded: i64::MIN,
             dictionary: Vec::new(),
             groups: Vec::new(),
@@ -159,7 +159,8 @@ impl<'s> Writer<'s> {
         leaves.extend_from_slice(leaf);
         self.length += 1;
         self.last_recorded = recorded;
-        self.occurred = (self.occurred.0.min(occurred), self.occurred.1.max(occurred));
+        let lag = recorded.saturating_sub(occurred);
+        self.lag = (self.lag.0.min(lag), self.lag.1.max(lag));
         Ok(())
     }
 
@@ -218,7 +219,7 @@ impl<'s> Writer<'s> {
             length: self.length,
             frontier,
             last_recorded: self.last_recorded,
-            occurred: self.occurred,
+            lag: self.lag,
             terms: self.terms,
             bodies: self.bodies,
             columns,
@@ -583,9 +584,7 @@ impl Terms<'_> {
 
 const BODY_ENDS: usize = 0;
 const RECORDED: usize = 1;
-const OCCURRED: usize = 2;
 const LEAVES: usize = 3;
-const WORD_ENDS: usize = 4;
 
 impl Part for Block {
     fn base(&self) -> u64 {
@@ -625,26 +624,39 @@ impl Part for Block {
         Ok(Numbers::Between(from, to))
     }
 
-    fn words(&self, place: u32) -> io::Result<Vec<u32>> {
-        let bytes = self.item(WORD_ENDS, self.entry.words, place)?;
-        let mut input = Input(&bytes);
-        let mut words = Vec::with_capacity(bytes.len() / 2);
-        while !input.0.is_empty() {
-            words.push(input.small().ok_or_else(|| self.source.damaged("its words"))?);
+    fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()> {
+        let [.., ends] = self.entry.columns;
+        let [end_bytes, word_bytes, _] = &mut scratch.stretches;
+        let first = u64::from(place.saturating_sub(1)) * 8;
+        let mut pair = Input(end_bytes.get(&self.source, ends, first, u64::from(place) * 8 + 8)?);
+        let mut next =
+            || pair.array().map(u64::from_le_bytes).ok_or_else(|| self.source.damaged("its words"));
+        let (start, end) = if place == 0 { (0, next()?) } else { (next()?, next()?) };
+        scratch.words.clear();
+        if start == end {
+            return Ok(());
         }
-        Ok(words)
+        let mut input = Input(word_bytes.get(&self.source, self.entry.words, start, end)?);
+        while !input.0.is_empty() {
+            scratch.words.push(input.small().ok_or_else(|| self.source.damaged("its words"))?);
+        }
+        Ok(())
     }
 
     fn recorded(&self, place: u32) -> io::Result<i64> {
         self.column(RECORDED, place).map(i64::from_le_bytes)
     }
 
-    fn occurred(&self, place: u32) -> io::Result<i64> {
-        self.column(OCCURRED, place).map(i64::from_le_bytes)
+    fn occurred(&self, place: u32, scratch: &mut Scratch) -> io::Result<i64> {
+        let [_, _, occurred, ..] = self.entry.columns;
+        let [.., times] = &mut scratch.stretches;
+        let from = u64::from(place) * 8;
+        let mut time = Input(times.get(&self.source, occurred, from, from + 8)?);
+        time.array().map(i64::from_le_bytes).ok_or_else(|| self.source.damaged("its times"))
     }
 
-    fn occurred_span(&self) -> (i64, i64) {
-        self.entry.occurred
+    fn lag(&self) -> (i64, i64) {
+        self.entry.lag
     }
 
     fn body(&self, place: u32) -> io::Result<Option<Vec<u8>>> {

@@ -107,6 +107,39 @@ impl Source {
     }
 }
 
+/// Bytes of a section around the last that were asked for. Who asks for what lies just before gets more at once, up to
+/// 64 KiB; who asks here and there gets little more than what is asked for.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    from: u64,
+    bytes: Vec<u8>,
+    length: u64,
+}
+
+impl Default for Stretch {
+    fn default() -> Self {
+        Self { from: 0, bytes: Vec::new(), length: Self::LEAST }
+    }
+}
+
+impl Stretch {
+    const LEAST: u64 = 256;
+    const MOST: u64 = 64 * 1024;
+
+    /// The bytes of the section from one place to another.
+    pub(super) fn get(&mut self, source: &Source, section: Section, from: u64, to: u64) -> io::Result<&[u8]> {
+        if from < self.from || to > self.from + wide(self.bytes.len()) || self.bytes.is_empty() {
+            let near = to <= self.from && self.from - to < self.length * 2;
+            self.length = if near { (self.length * 4).min(Self::MOST) } else { Self::LEAST };
+            self.from = from.min(to.saturating_sub(self.length));
+            self.bytes = source.slice(section, self.from, to)?;
+        }
+        let place = |at: u64| usize::try_from(at.wrapping_sub(self.from)).unwrap_or(usize::MAX);
+        let bytes = self.bytes.get(place(from)..place(to));
+        bytes.ok_or_else(|| source.damaged("a value is beyond its section"))
+    }
+}
+
 /// Writes a sealed file from its start to its end.
 #[derive(Debug)]
 pub(super) struct Sink {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::part::{Numbers, Part, Span};
+use super::part::{Numbers, Part, Scratch, Span};
 use super::postings::{Backwards, Bits, Postings};
 use crate::plan::Plan;
 
@@ -69,7 +69,13 @@ enum Reader {
 
 /// A test of one event that the index does not answer.
 #[derive(Debug)]
-enum Check {
+struct Check {
+    test: Test,
+    scratch: Scratch,
+}
+
+#[derive(Debug)]
+enum Test {
     /// Words with these numbers follow each other.
     Phrase(Vec<Numbers>),
     /// It occurred from one time on, before another.
@@ -112,7 +118,7 @@ impl Reader {
             Plan::Range(from, to) => Self::span(part, &Span::range(from, to))?,
             Plan::Phrase { terms, open } => match phrase(part, terms, *open)? {
                 None => Self::Nothing,
-                Some((lists, numbers)) => Self::all(lists, vec![Check::Phrase(numbers)], length),
+                Some((lists, numbers)) => Self::all(lists, vec![Check::phrase(numbers)], length),
             },
             Plan::Recorded(from, to) => Self::window(part.place_at(*from)?, part.place_at(*to)?),
             Plan::Sequence(from, to) => {
@@ -120,13 +126,12 @@ impl Reader {
                 Self::window(from, to)
             }
             Plan::Occurred(from, to) => {
-                let (first, last) = part.occurred_span();
-                if *from > last || *to <= first {
-                    Self::Nothing
-                } else if *from <= first && *to > last {
-                    Self::Window(0, length)
-                } else {
-                    Self::all(Vec::new(), vec![Check::Occurred(*from, *to)], length)
+                // What occurred in the range was recorded in it, moved by the lag: only that is looked at.
+                let (least, most) = part.lag();
+                let first = part.place_at(from.saturating_add(least))?;
+                match Self::window(first, part.place_at(to.saturating_add(most))?) {
+                    Self::Nothing => Self::Nothing,
+                    window => Self::all(vec![window], vec![Check::occurred(*from, *to)], length),
                 }
             }
             Plan::Not(plan) => match Self::new(part, plan)? {
@@ -259,7 +264,7 @@ impl Reader {
                     }
                     // Each reader has the place, unless a later one moved it, when all are asked again.
                     let mut holds = true;
-                    for check in checks.iter() {
+                    for check in checks.iter_mut() {
                         holds = holds && check.holds(part, place)?;
                     }
                     if holds {
@@ -276,15 +281,23 @@ impl Reader {
 }
 
 impl Check {
-    fn holds<P: Part>(&self, part: &P, place: u32) -> io::Result<bool> {
-        Ok(match self {
-            Self::Occurred(from, to) => (*from..*to).contains(&part.occurred(place)?),
-            Self::Phrase(numbers) => {
-                let words = part.words(place)?;
+    fn phrase(numbers: Vec<Numbers>) -> Self {
+        Self { test: Test::Phrase(numbers), scratch: Scratch::default() }
+    }
+
+    fn occurred(from: i64, to: i64) -> Self {
+        Self { test: Test::Occurred(from, to), scratch: Scratch::default() }
+    }
+
+    fn holds<P: Part>(&mut self, part: &P, place: u32) -> io::Result<bool> {
+        Ok(match &self.test {
+            Test::Occurred(from, to) => (*from..*to).contains(&part.occurred(place, &mut self.scratch)?),
+            Test::Phrase(numbers) => {
+                part.words(place, &mut self.scratch)?;
                 let follow = |window: &[u32]| {
                     window.iter().zip(numbers).all(|(word, numbers)| *word != 0 && numbers.has(*word))
                 };
-                words.windows(numbers.len().max(1)).any(follow)
+                self.scratch.words.windows(numbers.len().max(1)).any(follow)
             }
         })
     }

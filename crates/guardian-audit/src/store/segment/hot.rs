@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::number::{doc, narrow, wide};
-use super::part::{Numbers, Part, Span};
+use super::part::{Numbers, Part, Scratch, Span};
 use super::postings::{Bits, Postings};
 use crate::merkle::Hash;
 use crate::terms::{Terms, WORD};
@@ -27,6 +27,7 @@ pub(super) struct Hot {
     words: Vec<u32>,
     /// Where the words of each event end in `words`.
     word_ends: Vec<usize>,
+    lag: (i64, i64),
 }
 
 /// The terms of the part: texts in one buffer, found by a table of their hashes.
@@ -161,6 +162,11 @@ impl Hot {
     /// Appends an event.
     pub(super) fn push(&mut self, recorded: i64, occurred: i64, leaf: Hash, body: &[u8], terms: &Terms) {
         let place = doc(self.recorded.len());
+        let lag = recorded.saturating_sub(occurred);
+        self.lag = match place {
+            0 => (lag, lag),
+            _ => (self.lag.0.min(lag), self.lag.1.max(lag)),
+        };
         self.recorded.push(recorded);
         self.occurred.push(occurred);
         self.bodies.extend_from_slice(body);
@@ -188,6 +194,16 @@ impl Hot {
             .collect();
         sorted.sort_unstable_by(|a, b| a.1.cmp(b.1));
         sorted
+    }
+
+    /// The numbers of the words of an event; 0 between two texts.
+    pub(super) fn words_of(&self, place: u32) -> &[u32] {
+        self.words.get(range(&self.word_ends, place)).unwrap_or_default()
+    }
+
+    /// When an event occurred.
+    pub(super) fn occurred_at(&self, place: u32) -> i64 {
+        self.occurred.get(narrow(place)).copied().unwrap_or_default()
     }
 
     /// How many terms there are.
@@ -232,21 +248,22 @@ impl Part for Hot {
         Ok(Numbers::Among(self.dictionary.within(span).map(|(number, ..)| number + 1).collect()))
     }
 
-    fn words(&self, place: u32) -> io::Result<Vec<u32>> {
-        self.words.get(range(&self.word_ends, place)).map(<[u32]>::to_vec).ok_or_else(beyond)
+    fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()> {
+        scratch.words.clear();
+        scratch.words.extend_from_slice(self.words_of(place));
+        Ok(())
     }
 
     fn recorded(&self, place: u32) -> io::Result<i64> {
         self.recorded.get(narrow(place)).copied().ok_or_else(beyond)
     }
 
-    fn occurred(&self, place: u32) -> io::Result<i64> {
+    fn occurred(&self, place: u32, _: &mut Scratch) -> io::Result<i64> {
         self.occurred.get(narrow(place)).copied().ok_or_else(beyond)
     }
 
-    fn occurred_span(&self) -> (i64, i64) {
-        // Not kept: the part is small.
-        (i64::MIN, i64::MAX)
+    fn lag(&self) -> (i64, i64) {
+        self.lag
     }
 
     fn body(&self, place: u32) -> io::Result<Option<Vec<u8>>> {

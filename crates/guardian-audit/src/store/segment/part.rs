@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use super::file::Stretch;
 use super::postings::{Bits, Postings};
 
 /// A run of a tenant's events with its own index: one that is being written, or one in a file. A place is a sequence
@@ -22,17 +23,17 @@ pub(super) trait Part {
     /// The numbers that the terms of a span have in [`Self::words`].
     fn word_numbers(&self, span: &Span) -> io::Result<Numbers>;
 
-    /// The numbers of the words of an event, in the order of its text; 0 between two texts.
-    fn words(&self, place: u32) -> io::Result<Vec<u32>>;
+    /// Puts the numbers of the words of an event into the scratch, in the order of its text; 0 between two texts.
+    fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()>;
 
     /// When the event was recorded. Never less than that of the place before.
     fn recorded(&self, place: u32) -> io::Result<i64>;
 
     /// When the event occurred.
-    fn occurred(&self, place: u32) -> io::Result<i64>;
+    fn occurred(&self, place: u32, scratch: &mut Scratch) -> io::Result<i64>;
 
-    /// The first and last time that an event of the part occurred at.
-    fn occurred_span(&self) -> (i64, i64);
+    /// The least and the most that events of the part were recorded after they occurred, in microseconds.
+    fn lag(&self) -> (i64, i64);
 
     /// The body; `None` when it was dropped.
     fn body(&self, place: u32) -> io::Result<Option<Vec<u8>>>;
@@ -55,6 +56,14 @@ pub(super) trait Part {
         }
         Ok(low)
     }
+}
+
+/// What a search that goes through a part backwards keeps of what it read.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The numbers of the words of the event that was asked for last.
+    pub(super) words: Vec<u32>,
+    pub(super) stretches: [Stretch; 3],
 }
 
 /// Terms from one on, up to and not with another; in the order of their bytes.

@@ -35,7 +35,7 @@ fn seal_one(sink: &mut Sink, tenant: &TenantId, hot: &Hot, mut frontier: Frontie
     let mut writer = Writer::new(sink);
     for (place, leaf) in (0..).zip(hot.leaves(0, hot.length())?) {
         let body = hot.body(place)?;
-        writer.event(hot.recorded(place)?, hot.occurred(place)?, &leaf, body.as_deref())?;
+        writer.event(hot.recorded(place)?, hot.occurred_at(place), &leaf, body.as_deref())?;
         frontier.append(Hash::new(leaf));
     }
     // The number of a word in memory, less one, is that of its term there: to the order of the bytes.
@@ -47,8 +47,9 @@ fn seal_one(sink: &mut Sink, tenant: &TenantId, hot: &Hot, mut frontier: Frontie
         }
     }
     for place in 0..hot.length() {
-        let words = hot.words(place)?;
-        writer.words(words.iter().map(|word| numbers.get(narrow(*word)).copied().unwrap_or_default()));
+        writer.words(
+            hot.words_of(place).iter().map(|word| numbers.get(narrow(*word)).copied().unwrap_or_default()),
+        );
     }
     writer.finish(tenant.clone(), hot.base(), frontier)
 }
