@@ -1,4 +1,10 @@
-//! The audit log, on every store and in every way to tamper with it.
+//! Integration tests of the audit log.
 
 #[cfg(test)]
+mod canonical;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod merkle;
+#[cfg(test)]
+mod query;
