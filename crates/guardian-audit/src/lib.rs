@@ -18,6 +18,7 @@ pub mod store;
 mod terms;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod verify;
 
 pub use change::{Change, changes_between};
 pub use dimension::Dimension;

@@ -101,6 +101,7 @@ pub struct CheckpointChain<'k> {
     trusted: Option<Checkpoint>,
     generation: Option<(KeyId, u64)>,
     counts: [u64; 3],
+    last_sealed: bool,
 }
 
 impl<'k> CheckpointChain<'k> {
@@ -115,6 +116,7 @@ impl<'k> CheckpointChain<'k> {
             trusted: None,
             generation: None,
             counts: [0; 3],
+            last_sealed: false,
         }
     }
 
@@ -159,6 +161,7 @@ impl<'k> CheckpointChain<'k> {
     /// Whether the checkpoint is trusted by itself.
     fn judge(&mut self, sealed: &SealedCheckpoint) -> Result<bool, CheckpointFault> {
         let next = sealed.checkpoint();
+        self.last_sealed = false;
         if *next.tenant() != self.tenant {
             return Err(CheckpointFault::ForeignTenant { found: next.tenant().clone() });
         }
@@ -167,7 +170,8 @@ impl<'k> CheckpointChain<'k> {
             Standing::Forged(key) => return Err(CheckpointFault::Forged { key: key.clone() }),
             Standing::Retired(key) => return Err(CheckpointFault::Retired { key: key.clone() }),
             Standing::Unknown if self.knows_evolving => return Err(CheckpointFault::Unsigned),
-            _ => {}
+            Standing::Signed(_) | Standing::Sealed(..) => self.last_sealed = true,
+            Standing::Unknown => {}
         }
         if let Some(last) = &self.last {
             if next.previous() != Some(last.hash()) {
@@ -208,6 +212,12 @@ impl<'k> CheckpointChain<'k> {
     #[must_use]
     pub fn last(&self) -> Option<&Checkpoint> {
         self.last.as_ref()
+    }
+
+    /// Whether an accepted key sealed the checkpoint that was pushed last, whatever else is wrong with it.
+    #[must_use]
+    pub fn is_last_sealed(&self) -> bool {
+        self.last_sealed
     }
 
     /// The last checkpoint that an accepted key sealed. Those before it are bound to it by their hashes.

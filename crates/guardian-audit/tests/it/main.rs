@@ -8,3 +8,5 @@ mod memory;
 mod merkle;
 #[cfg(test)]
 mod query;
+#[cfg(test)]
+mod tampering;
