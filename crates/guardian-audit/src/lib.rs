@@ -7,6 +7,7 @@ mod dimension;
 mod event;
 mod sealed;
 
+pub mod anchor;
 pub mod canonical;
 pub mod checkpoint;
 pub mod merkle;

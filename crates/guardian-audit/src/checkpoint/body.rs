@@ -5,9 +5,6 @@ use sha2::{Digest, Sha256};
 use crate::base64;
 use crate::merkle::Hash;
 
-/// The beginning of the first line, which says what the text is and in which version.
-const ORIGIN: &str = "guardian-audit.v1/";
-
 /// What a tenant's log was at some moment.
 ///
 /// ```
@@ -30,6 +27,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The beginning of the first line, which says what the text is and in which version; the tenant follows.
+    pub const ORIGIN: &str = "guardian-audit.v1/";
+
     /// The longest text, in bytes.
     pub const MAX_LEN: usize = 384;
 
@@ -88,7 +88,8 @@ impl Checkpoint {
         let previous =
             self.previous.map_or_else(|| "none".to_owned(), |hash| base64::encode(hash.as_bytes()));
         let time = self.time.to_rfc3339_opts(SecondsFormat::Micros, true);
-        format!("{ORIGIN}{}\n{}\n{root}\nprevious {previous}\ntime {time}\n", self.tenant, self.size)
+        let origin = Self::ORIGIN;
+        format!("{origin}{}\n{}\n{root}\nprevious {previous}\ntime {time}\n", self.tenant, self.size)
     }
 
     /// Reads a text, which must be exactly what [`Self::text`] writes.
@@ -109,8 +110,8 @@ impl Checkpoint {
             |what| lines.next().ok_or_else(|| InvalidCheckpoint(format!("the line with {what} is missing")));
         let origin = line("the origin")?;
         let tenant = origin
-            .strip_prefix(ORIGIN)
-            .ok_or_else(|| InvalidCheckpoint(format!("the origin does not begin with `{ORIGIN}`")))?;
+            .strip_prefix(Self::ORIGIN)
+            .ok_or_else(|| InvalidCheckpoint(format!("the origin does not begin with `{}`", Self::ORIGIN)))?;
         let tenant = TenantId::new(tenant).map_err(|error| InvalidCheckpoint(error.to_string()))?;
         let size = line("the size")?.parse().map_err(|_| wrong("the size is no number of 64 bits"))?;
         let root = hash(line("the root")?).ok_or_else(|| wrong("the root is no hash in base 64"))?;

@@ -1,6 +1,8 @@
 //! Integration tests of the audit log.
 
 #[cfg(test)]
+mod anchors;
+#[cfg(test)]
 mod canonical;
 #[cfg(test)]
 mod memory;
