@@ -8,6 +8,7 @@ mod event;
 mod sealed;
 
 pub mod anchor;
+pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
 pub mod merkle;

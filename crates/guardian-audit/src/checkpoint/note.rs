@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 use super::body::{Checkpoint, InvalidCheckpoint};
 use super::key::{KeyId, VerifyingKey};
 use crate::base64;
@@ -35,6 +33,27 @@ impl Seal {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The line in a note, with its line feed.
+    pub(crate) fn line(&self) -> String {
+        let mut seal = self.key.hash().to_be_bytes().to_vec();
+        seal.extend_from_slice(&self.bytes);
+        format!("{DASH}{} {}\n", self.key.name(), base64::encode(&seal))
+    }
+
+    /// Reads a line, without its line feed.
+    pub(crate) fn parse_line(line: &str) -> Result<Self, InvalidCheckpoint> {
+        let wrong = |why: &str| InvalidCheckpoint(why.to_owned());
+        let seal = line.strip_prefix(DASH).and_then(|line| line.split_once(' '));
+        let (name, seal) = seal.ok_or_else(|| wrong("the line of a seal is `— NAME BASE64`"))?;
+        let bytes = base64::decode(seal).ok_or_else(|| wrong("a seal is not in base 64"))?;
+        let (hash, bytes) = bytes.split_first_chunk::<4>().ok_or_else(|| wrong("a seal is too short"))?;
+        let key = KeyId::from_parts(name, *hash).map_err(|error| InvalidCheckpoint(error.to_string()))?;
+        if bytes.len() > SealedCheckpoint::MAX_SEAL - 4 {
+            return Err(wrong("a seal is too long"));
+        }
+        Ok(Self::new(key, bytes.to_vec()))
     }
 }
 
@@ -118,11 +137,8 @@ impl SealedCheckpoint {
     pub fn note(&self) -> String {
         let mut note = self.checkpoint.text();
         note.push('\n');
-        for Seal { key, bytes } in &self.seals {
-            let mut seal = key.hash().to_be_bytes().to_vec();
-            seal.extend_from_slice(bytes);
-            // Writing to a text cannot fail.
-            let _ = writeln!(note, "{DASH}{} {}", key.name(), base64::encode(&seal));
+        for seal in &self.seals {
+            note.push_str(&seal.line());
         }
         note
     }
@@ -143,18 +159,9 @@ impl SealedCheckpoint {
         let (text, lines) =
             note.split_once("\n\n").ok_or_else(|| wrong("the empty line before the seals is missing"))?;
         let checkpoint = Checkpoint::parse(&format!("{text}\n"))?;
-        let mut seals = Vec::new();
-        for line in lines.lines() {
-            let seal = line.strip_prefix(DASH).and_then(|line| line.split_once(' '));
-            let (name, seal) = seal.ok_or_else(|| wrong("the line of a seal is `— NAME BASE64`"))?;
-            let bytes = base64::decode(seal).ok_or_else(|| wrong("a seal is not in base 64"))?;
-            let (hash, bytes) = bytes.split_first_chunk::<4>().ok_or_else(|| wrong("a seal is too short"))?;
-            let key = KeyId::from_parts(name, *hash).map_err(|error| InvalidCheckpoint(error.to_string()))?;
-            if bytes.len() > Self::MAX_SEAL - 4 {
-                return Err(wrong("a seal is too long"));
-            }
-            seals.push(Seal::new(key, bytes.to_vec()));
-        }
+        // More lines than there may be need not be read.
+        let lines = lines.lines().take(Self::MAX_SEALS + 1);
+        let seals: Vec<Seal> = lines.map(Seal::parse_line).collect::<Result<_, _>>()?;
         if seals.is_empty() || seals.len() > Self::MAX_SEALS {
             return Err(wrong("a note has 1 to 16 seals"));
         }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod anchors;
 #[cfg(test)]
+mod bundles;
+#[cfg(test)]
 mod canonical;
 #[cfg(test)]
 mod memory;
