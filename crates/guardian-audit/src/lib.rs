@@ -1,12 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod base64;
 mod change;
 mod dimension;
 mod event;
 mod sealed;
 
+pub mod anchor;
+pub mod bundle;
 pub mod canonical;
+pub mod checkpoint;
 pub mod merkle;
 pub mod query;
 
@@ -16,6 +20,7 @@ pub mod store;
 mod terms;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod verify;
 
 pub use change::{Change, changes_between};
 pub use dimension::Dimension;

@@ -1,10 +1,18 @@
 //! Integration tests of the audit log.
 
 #[cfg(test)]
+mod anchors;
+#[cfg(test)]
+mod bundles;
+#[cfg(test)]
 mod canonical;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod merkle;
+#[cfg(test)]
 mod query;
 #[cfg(test)]
 mod segment;
+#[cfg(test)]
+mod tampering;
