@@ -56,8 +56,10 @@ impl CursorKey {
     }
 
     fn mac(&self, tenant: &TenantId, query: &Query, sequence: u64) -> Hmac<Sha256> {
-        // A key of any length does.
-        let mut mac = Hmac::<Sha256>::new(&self.0.into());
+        // A key shorter than a block is filled up with zeros (RFC 2104, section 2).
+        let mut block = [0; 64];
+        block.iter_mut().zip(&self.0).for_each(|(to, from)| *to = *from);
+        let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(b"guardian-audit cursor 1\0");
         mac.update(tenant.as_str().as_bytes());
         mac.update(&[0]);

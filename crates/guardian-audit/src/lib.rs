@@ -3,6 +3,7 @@
 
 mod base64;
 mod change;
+mod cursor;
 mod dimension;
 mod event;
 mod sealed;
@@ -15,7 +16,10 @@ pub mod merkle;
 pub mod query;
 
 mod error;
+mod log;
 mod plan;
+mod redact;
+mod risk;
 pub mod store;
 mod terms;
 #[cfg(feature = "testkit")]
@@ -26,7 +30,10 @@ pub use change::{Change, changes_between};
 pub use dimension::Dimension;
 pub use error::{Error, InvalidEvent, Malformed};
 pub use event::{Assessment, AuditEvent, EventActor, Origin, Outcome, Risk, StoredEvent, Target};
+pub use log::{AuditConfig, AuditLog, ReadAudit, Receipt};
 pub use plan::{Candidate, Plan};
 pub use query::{Condition, Query, QueryError, TimeRange};
+pub use redact::{Redaction, Treatment};
+pub use risk::{RiskRule, RiskRules};
 pub use sealed::Sealed;
 pub use terms::Terms;

@@ -57,8 +57,17 @@ impl Redaction {
     #[must_use]
     pub fn standard() -> Self {
         let removed = [
-            "*password", "*passwd", "*passphrase", "*secret", "*token", "*private_key", "*api_key_value", "*authorization",
-            "*cookie", "*cvv", "*otp",
+            "*password",
+            "*passwd",
+            "*passphrase",
+            "*secret",
+            "*token",
+            "*private_key",
+            "*api_key_value",
+            "*authorization",
+            "*cookie",
+            "*cvv",
+            "*otp",
         ];
         let shortened = ["*card_number", "*iban", "*account_number", "*ssn"];
         let none = Self::none();
@@ -193,10 +202,19 @@ mod tests {
     #[test]
     fn names_are_found_at_any_depth() {
         let event = AuditEvent::new("a.b")
-            .with_metadata("login", json!({ "New_Password": "x", "cards": [{ "card_number": "4111111111111111" }] }))
-            .with_changes(changes_between(&json!({ "api_token": "a", "n": 1 }), &json!({ "api_token": "b", "n": 2 })));
+            .with_metadata(
+                "login",
+                json!({ "New_Password": "x", "cards": [{ "card_number": "4111111111111111" }] }),
+            )
+            .with_changes(changes_between(
+                &json!({ "api_token": "a", "n": 1 }),
+                &json!({ "api_token": "b", "n": 2 }),
+            ));
         let event = Redaction::standard().apply(event);
-        assert_eq!(event.metadata["login"], json!({ "New_Password": GONE, "cards": [{ "card_number": "…1111" }] }));
+        assert_eq!(
+            event.metadata["login"],
+            json!({ "New_Password": GONE, "cards": [{ "card_number": "…1111" }] })
+        );
         assert_eq!(event.changes[0].after, Some(json!(GONE)));
         assert_eq!(event.changes[1].after, Some(json!(2)));
         assert!(!serde_json::to_string(&event).unwrap().contains("4111"));
@@ -204,7 +222,8 @@ mod tests {
 
     #[test]
     fn fields_are_named_by_path() {
-        let policy = Redaction::none().with("actor.email", Treatment::Remove).with("message", Treatment::LastFour);
+        let policy =
+            Redaction::none().with("actor.email", Treatment::Remove).with("message", Treatment::LastFour);
         let event = AuditEvent::new("a.b")
             .with_actor(EventActor::user("u1").with_email("a@b.example"))
             .with_message("account DE0012345678");

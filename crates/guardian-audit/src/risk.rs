@@ -98,20 +98,22 @@ impl RiskRule {
     pub fn holds(&self, event: &AuditEvent) -> bool {
         let actor = event.actor.as_ref();
         let any = |wanted: &[String], value: Option<&str>| {
-            wanted.is_empty() || value.is_some_and(|value| wanted.iter().any(|one| one.eq_ignore_ascii_case(value)))
+            wanted.is_empty()
+                || value.is_some_and(|value| wanted.iter().any(|one| one.eq_ignore_ascii_case(value)))
         };
         let action = |pattern: &String| match pattern.strip_suffix('*') {
             Some(start) => event.action.starts_with(start),
             None => event.action == *pattern,
         };
-        let changed = |start: &String| event.changes.iter().any(|change| change.path.starts_with(start.as_str()));
+        let changed =
+            |start: &String| event.changes.iter().any(|change| change.path.starts_with(start.as_str()));
         (self.actions.is_empty() || self.actions.iter().any(action))
             && any(&self.categories, Some(event.category()))
             && (self.outcomes.is_empty() || self.outcomes.contains(&event.outcome))
             && any(&self.actor_kinds, actor.map(|actor| actor.kind.as_str()))
-            && self.impersonated.is_none_or(|wanted| {
-                wanted == actor.is_some_and(|actor| actor.impersonator.is_some())
-            })
+            && self
+                .impersonated
+                .is_none_or(|wanted| wanted == actor.is_some_and(|actor| actor.impersonator.is_some()))
             && any(&self.target_kinds, event.target.as_ref().map(|target| target.kind.as_str()))
             && (self.outside_of.is_empty()
                 || event.origin.country.as_ref().is_some_and(|country| !self.outside_of.contains(country)))
@@ -146,17 +148,44 @@ impl RiskRules {
                 .with_actions(["user.login", "user.login_failed", "session.created"])
                 .with_outcomes(failed),
             RiskRule::new("credentials changed", 40).with_actions([
-                "user.password_*", "user.mfa_*", "user.email_changed", "api_key.*", "token.*", "secret.*",
+                "user.password_*",
+                "user.mfa_*",
+                "user.email_changed",
+                "api_key.*",
+                "token.*",
+                "secret.*",
             ]),
             RiskRule::new("protection taken away", 35).with_actions([
-                "user.mfa_disabled", "sso.disabled", "ip_rule.deleted", "audit_log.retention_changed", "webhook.secret_*",
+                "user.mfa_disabled",
+                "sso.disabled",
+                "ip_rule.deleted",
+                "audit_log.retention_changed",
+                "webhook.secret_*",
             ]),
-            RiskRule::new("permissions changed", 50).with_actions(["role.*", "permission.*", "member.role_*"]),
+            RiskRule::new("permissions changed", 50).with_actions([
+                "role.*",
+                "permission.*",
+                "member.role_*",
+            ]),
             RiskRule::new("members changed", 25).with_actions(["member.*", "user.invited", "user.deleted"]),
-            RiskRule::new("settings changed", 25).with_actions(["settings.*", "sso.*", "ip_rule.*", "billing.*"]),
-            RiskRule::new("data taken out", 50).with_actions(["export.*", "contact.exported", "deal.exported", "audit_log.exported"]),
+            RiskRule::new("settings changed", 25).with_actions([
+                "settings.*",
+                "sso.*",
+                "ip_rule.*",
+                "billing.*",
+            ]),
+            RiskRule::new("data taken out", 50).with_actions([
+                "export.*",
+                "contact.exported",
+                "deal.exported",
+                "audit_log.exported",
+            ]),
             RiskRule::new("data deleted", 30).with_actions([
-                "contact.deleted", "deal.deleted", "note.deleted", "workflow.deleted", "data.purged",
+                "contact.deleted",
+                "deal.deleted",
+                "note.deleted",
+                "workflow.deleted",
+                "data.purged",
             ]),
             RiskRule::new("tenant deleted", 80).with_actions(["tenant.deleted", "organization.deleted"]),
             RiskRule { impersonated: Some(true), ..RiskRule::new("in another's name", 30) },
@@ -215,6 +244,9 @@ mod tests {
             .with_occurred(chrono::DateTime::from_timestamp(7_200, 0).unwrap());
         let found = rules.assess(&abroad);
         assert_eq!((found.score, found.level, found.rules), (80, Risk::Critical, 7));
-        assert_eq!(serde_json::from_str::<RiskRules>(&serde_json::to_string(&rules).unwrap()).unwrap(), rules);
+        assert_eq!(
+            serde_json::from_str::<RiskRules>(&serde_json::to_string(&rules).unwrap()).unwrap(),
+            rules
+        );
     }
 }
