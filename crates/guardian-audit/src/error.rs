@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use guardian_core::{InvalidCursor, StoreError};
 
+use crate::lifecycle::Subject;
 use crate::query::QueryError;
 
 /// Why the log did not do what it was asked to.
@@ -28,6 +29,14 @@ pub enum Error {
         /// What is wrong with it.
         #[source]
         source: Malformed,
+    },
+    /// A legal hold keeps events of the person.
+    #[error("`{subject}` cannot be erased: the hold `{hold}` keeps their events")]
+    Held {
+        /// The person.
+        subject: Subject,
+        /// The name of the hold.
+        hold: String,
     },
     /// The store failed.
     #[error("the audit log is not reachable")]

@@ -10,6 +10,9 @@ use crate::cursor::CursorKey;
 use crate::dimension::Dimension;
 use crate::error::{Error, InvalidEvent};
 use crate::event::{Assessment, AuditEvent, EventActor, StoredEvent, Target};
+use crate::keys::KeyStore;
+use crate::lifecycle::PersonalData;
+use crate::lifecycle::personal::{self, SealedEvent};
 use crate::plan::Plan;
 use crate::query::{Query, TimeRange};
 use crate::redact::Redaction;
@@ -57,6 +60,7 @@ pub struct AuditConfig {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     cursors: CursorKey,
+    personal: Option<(PersonalData, Arc<dyn KeyStore>)>,
 }
 
 /// Which uses of the log are recorded in it. Recorded are who asked and the query; not what was found.
@@ -79,6 +83,7 @@ impl Default for AuditConfig {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
             cursors: CursorKey::random(),
+            personal: None,
         }
     }
 }
@@ -127,6 +132,18 @@ impl AuditConfig {
         self
     }
 
+    /// The same settings, sealing personal data with the keys of this store, so that a person can be
+    /// [forgotten](AuditLog::erase_subject).
+    #[must_use]
+    pub fn with_personal_data(mut self, policy: PersonalData, keys: impl KeyStore) -> Self {
+        self.personal = Some((policy, Arc::new(keys)));
+        self
+    }
+
+    pub(crate) fn keys(&self) -> Option<&dyn KeyStore> {
+        self.personal.as_ref().map(|(_, keys)| &**keys)
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -173,7 +190,7 @@ impl<S: AuditStore> AuditLog<S> {
     /// When the event is none the log takes, or the store failed; it is safe to record the same event, with its id,
     /// again.
     pub async fn record(&self, scope: &Scope, event: AuditEvent) -> Result<Receipt, Error> {
-        let (draft, risk) = self.prepare(scope, event)?;
+        let (draft, risk) = self.prepare(scope, event).await?;
         let placed = self.append(scope, std::slice::from_ref(&draft)).await?;
         let placed = placed.first().copied().ok_or_else(lost)?;
         Ok(receipt(draft.id, risk, placed))
@@ -184,8 +201,12 @@ impl<S: AuditStore> AuditLog<S> {
     /// # Errors
     /// As [`Self::record`]; one event that the log does not take keeps the others out.
     pub async fn record_all(&self, scope: &Scope, events: Vec<AuditEvent>) -> Result<Vec<Receipt>, Error> {
-        let prepared = events.into_iter().map(|event| self.prepare(scope, event));
-        let (drafts, risks): (Vec<_>, Vec<_>) = prepared.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let (mut drafts, mut risks) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+        for event in events {
+            let (draft, risk) = self.prepare(scope, event).await?;
+            drafts.push(draft);
+            risks.push(risk);
+        }
         let placed = self.append(scope, &drafts).await?;
         if placed.len() != drafts.len() {
             return Err(lost());
@@ -198,12 +219,12 @@ impl<S: AuditStore> AuditLog<S> {
             .collect())
     }
 
-    /// Makes an event ready to be stored: fills in what is absent, assesses the risk, redacts, encodes. For who appends to
-    /// the store by other ways than [`Self::record`].
+    /// Makes an event ready to be stored: fills in what is absent, assesses the risk, redacts, seals, encodes. For who
+    /// appends to the store by other ways than [`Self::record`].
     ///
     /// # Errors
-    /// When the event is none the log takes.
-    pub fn prepare(&self, scope: &Scope, mut event: AuditEvent) -> Result<(Draft, Assessment), Error> {
+    /// When the event is none the log takes, or the store of keys failed.
+    pub async fn prepare(&self, scope: &Scope, mut event: AuditEvent) -> Result<(Draft, Assessment), Error> {
         event.check()?;
         let now = self.config.now();
         event.id.get_or_insert_with(|| self.config.ids.next_id(now));
@@ -212,7 +233,11 @@ impl<S: AuditStore> AuditLog<S> {
         // The risk is told from the whole event; what is stored of it is not.
         let risk = self.config.risk.assess(&event);
         let event = self.config.redaction.apply(event);
-        let draft = Draft::new(&event, &risk, &[], &[])
+        let SealedEvent { event, sealed, blind } = match &self.config.personal {
+            Some((policy, keys)) => personal::seal(policy, keys, scope, event).await?,
+            None => SealedEvent { event, sealed: Vec::new(), blind: Vec::new() },
+        };
+        let draft = Draft::new(&event, &risk, &sealed, &blind)
             .map_err(|error| InvalidEvent::new("event", &event.action, error.to_string()))?;
         Ok((draft, risk))
     }
@@ -239,11 +264,10 @@ impl<S: AuditStore> AuditLog<S> {
         let before =
             page.cursor().map(|cursor| self.config.cursors.open(tenant, query, cursor)).transpose()?;
         let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
-        let found = self.store.search(scope, &self.plan(query), before, size).await?;
+        let found = self.store.search(scope, &self.plan(scope, query).await?, before, size).await?;
         let next = found.records.last().filter(|_| found.more);
         let next: Option<Cursor> = next.map(|last| self.config.cursors.after(tenant, query, last.sequence));
-        let items = found.records.iter().filter_map(|record| self.decode(scope, record).transpose());
-        let items = items.collect::<Result<_, _>>()?;
+        let items = self.decode_all(scope, &found.records).await?;
         if before.is_none() {
             self.audit_read(scope, "audit_log.searched", query).await?;
         }
@@ -261,7 +285,7 @@ impl<S: AuditStore> AuditLog<S> {
     /// # Errors
     /// When the store failed.
     pub async fn count(&self, scope: &Scope, query: &Query, limit: Option<u64>) -> Result<Count, Error> {
-        let count = self.store.count(scope, &self.plan(query), limit).await?;
+        let count = self.store.count(scope, &self.plan(scope, query).await?, limit).await?;
         self.audit_read(scope, "audit_log.counted", query).await?;
         Ok(count)
     }
@@ -277,7 +301,11 @@ impl<S: AuditStore> AuditLog<S> {
         dimension: Dimension,
         top: usize,
     ) -> Result<Vec<Facet>, Error> {
-        Ok(self.store.facets(scope, &self.plan(query), dimension, top).await?)
+        let plan = self.plan(scope, query).await?;
+        let mut facets = self.store.facets(scope, &plan, dimension, top).await?;
+        // Keyed hashes of sealed values say nothing to anybody.
+        facets.retain(|facet| !personal::is_blind(&facet.value));
+        Ok(facets)
     }
 
     /// How many of the events that the query finds were recorded in each of `buckets` equal parts of a time: the start of
@@ -300,7 +328,7 @@ impl<S: AuditStore> AuditLog<S> {
         let edge = |index: i64| start + (end - start).max(0) * i128::from(index) / i128::from(buckets);
         let edges: Vec<i64> =
             (0..=buckets).map(|index| i64::try_from(edge(index)).unwrap_or(i64::MAX)).collect();
-        let counts = self.store.histogram(scope, &self.plan(query), &edges).await?;
+        let counts = self.store.histogram(scope, &self.plan(scope, query).await?, &edges).await?;
         let start = |micros: &i64| chrono::DateTime::from_timestamp_micros(*micros).unwrap_or_default();
         Ok(edges.iter().map(start).zip(counts).collect())
     }
@@ -312,7 +340,7 @@ impl<S: AuditStore> AuditLog<S> {
     pub async fn get(&self, scope: &Scope, sequence: u64) -> Result<Option<StoredEvent>, Error> {
         let records = self.store.records(scope, sequence, 1).await?;
         match records.first().filter(|record| record.sequence == sequence) {
-            Some(record) => self.decode(scope, record),
+            Some(record) => Ok(self.decode_all(scope, std::slice::from_ref(record)).await?.pop()),
             None => Ok(None),
         }
     }
@@ -325,17 +353,34 @@ impl<S: AuditStore> AuditLog<S> {
         Ok(self.store.head(scope).await?)
     }
 
-    pub(crate) fn plan(&self, query: &Query) -> Plan {
-        Plan::compile(query, &|_, _| None)
+    pub(crate) async fn plan(&self, scope: &Scope, query: &Query) -> Result<Plan, Error> {
+        Ok(match self.config.keys() {
+            None => Plan::compile(query, &|_, _| None),
+            Some(keys) => {
+                let index = personal::index_key(keys, scope).await?;
+                Plan::compile(query, &|dimension, value| personal::blind_term(&index, dimension, value))
+            }
+        })
     }
 
-    /// The event of a record; `None` when its body was dropped.
-    pub(crate) fn decode(&self, scope: &Scope, record: &Record) -> Result<Option<StoredEvent>, Error> {
-        let Some(body) = &record.body else { return Ok(None) };
-        let corrupt = |source| Error::Corrupt { sequence: record.sequence, source };
-        let (event, risk, sealed) = canonical::decode_body(body).map_err(corrupt)?;
-        let (tenant, sequence, recorded) = (scope.tenant().clone(), record.sequence, record.recorded);
-        Ok(Some(StoredEvent { tenant, sequence, recorded, risk, event, sealed }))
+    /// The events of records whose bodies are there, opened as far as there are keys.
+    pub(crate) async fn decode_all(
+        &self,
+        scope: &Scope,
+        records: &[Record],
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let mut events = Vec::with_capacity(records.len());
+        for Record { sequence, recorded, body } in records {
+            let Some(body) = body else { continue };
+            let (sequence, recorded, tenant) = (*sequence, *recorded, scope.tenant().clone());
+            let corrupt = |source| Error::Corrupt { sequence, source };
+            let (event, risk, sealed) = canonical::decode_body(body).map_err(corrupt)?;
+            events.push(StoredEvent { tenant, sequence, recorded, risk, event, sealed });
+        }
+        if let Some(keys) = self.config.keys() {
+            personal::open(keys, scope, &mut events).await?;
+        }
+        Ok(events)
     }
 
     /// Records that somebody used the log.

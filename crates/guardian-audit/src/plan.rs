@@ -123,7 +123,11 @@ impl Plan {
             }
             Condition::Network(network) => {
                 let (first, last) = (network.network(), network.broadcast());
-                Self::range(terms::address_term(first), terms::address_term(last))
+                let plain = Self::range(terms::address_term(first), terms::address_term(last));
+                // A sealed address is found by itself, not by its network.
+                let sealed =
+                    blind(Dimension::Address, &first.to_canonical().to_string()).filter(|_| first == last);
+                Self::any([Some(plain), sealed.map(Self::Term)].into_iter().flatten().collect())
             }
             Condition::Risk(from, to) => Self::any(
                 Risk::ALL
