@@ -31,7 +31,8 @@ pub(crate) fn show() -> Result<(), Box<dyn Error>> {
         println!("  {:>10}  {}", file.metadata()?.len(), file.file_name().display());
     }
     let ring = KeyRing::new().accept(signer.verifying_key().clone());
-    println!("\n$ audit_verify {} --key '{}'", path.display(), signer.verifying_key());
+    let command = format!("$ audit_verify {} --key '{}'", path.display(), signer.verifying_key());
+    println!("\n{command}");
     println!("{}", describe(&verify(&Folder::new(&path), Some(&ring))?));
 
     // Somebody changes who deleted a deal.
@@ -43,7 +44,7 @@ pub(crate) fn show() -> Result<(), Box<dyn Error>> {
         *byte = b'v';
     }
     fs::write(&events, bytes)?;
-    println!("Now byte {at} of events.bin is altered.\n\n$ audit_verify {}", path.display());
+    println!("Now byte {at} of events.bin is altered.\n\n{command}");
     match verify(&Folder::new(&path), Some(&ring)) {
         Ok(_) => Err("an altered bundle was verified".into()),
         Err(error) => {
