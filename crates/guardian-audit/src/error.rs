@@ -38,6 +38,9 @@ pub enum Error {
         /// The name of the hold.
         hold: String,
     },
+    /// What an export is written to does not take it.
+    #[error("the export could not be written")]
+    Export(#[source] std::io::Error),
     /// The store failed.
     #[error("the audit log is not reachable")]
     Store(#[from] StoreError),

@@ -2,6 +2,7 @@
 
 mod memory;
 mod segment;
+pub(crate) mod spill;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,6 +9,8 @@ mod canonical;
 #[cfg(test)]
 mod checkpoints;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod log;
@@ -18,6 +20,8 @@ mod memory;
 mod merkle;
 #[cfg(test)]
 mod query;
+#[cfg(test)]
+mod queue;
 #[cfg(test)]
 mod segment;
 #[cfg(test)]

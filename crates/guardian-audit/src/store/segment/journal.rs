@@ -9,23 +9,23 @@ const EVENTS: u8 = 1;
 
 /// One frame of the journal: events that were appended together.
 #[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) tenant: TenantId,
-    pub(super) base: u64,
-    pub(super) recorded: i64,
-    pub(super) events: Vec<Event<'a>>,
+pub(crate) struct Entry<'a> {
+    pub(crate) tenant: TenantId,
+    pub(crate) base: u64,
+    pub(crate) recorded: i64,
+    pub(crate) events: Vec<Event<'a>>,
 }
 
 /// An event in the journal.
 #[derive(Debug)]
-pub(super) struct Event<'a> {
-    pub(super) body: &'a [u8],
+pub(crate) struct Event<'a> {
+    pub(crate) body: &'a [u8],
     /// The terms that cannot be told from the body.
-    pub(super) blind: Vec<&'a str>,
+    pub(crate) blind: Vec<&'a str>,
 }
 
 /// The frame of events that are appended together.
-pub(super) fn events<'d>(
+pub(crate) fn events<'d>(
     tenant: &TenantId,
     base: u64,
     recorded: i64,
@@ -45,7 +45,7 @@ pub(super) fn events<'d>(
 }
 
 /// Reads a frame; `None` when it is not one.
-pub(super) fn read(payload: &[u8]) -> Option<Entry<'_>> {
+pub(crate) fn read(payload: &[u8]) -> Option<Entry<'_>> {
     let mut input = Input(payload);
     let [kind] = input.array()?;
     let tenant = TenantId::new(std::str::from_utf8(input.bytes()?).ok()?).ok()?;

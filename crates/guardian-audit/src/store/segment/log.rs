@@ -9,11 +9,11 @@ const MAGIC: [u8; 4] = [0xd6, b'G', b'A', b'1'];
 const HEADING: usize = 12;
 
 /// The longest payload: a batch of the largest events is split before it gets here.
-pub(super) const MAX_PAYLOAD: usize = 256 * 1024 * 1024;
+pub(crate) const MAX_PAYLOAD: usize = 256 * 1024 * 1024;
 
 /// A file of frames, open for appending.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     path: PathBuf,
     file: File,
     length: u64,
@@ -21,20 +21,20 @@ pub(super) struct Log {
 
 /// What was cut off the end of a file: bytes of a frame that was never finished, so never acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Torn {
-    pub(super) at: u64,
-    pub(super) bytes: u64,
+pub(crate) struct Torn {
+    pub(crate) at: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Log {
     /// Makes the file, which must not be there.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).read(true).open(path)?;
         Ok(Self { path: path.to_owned(), file, length: 0 })
     }
 
     /// Opens the file, gives each payload to `each`, and cuts off what a crash left unfinished at its end.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         mut each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<(Self, Option<Torn>)> {
@@ -65,7 +65,7 @@ impl Log {
     }
 
     /// Appends a frame. After an error the file is as it was; if even that fails, the error is of the kind `Other`.
-    pub(super) fn append(&mut self, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, payload: &[u8]) -> io::Result<()> {
         let framed = framed(payload)?;
         if let Err(error) = self.file.write_all(&framed) {
             let back = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::End(0)));
@@ -79,26 +79,33 @@ impl Log {
     }
 
     /// Makes what was appended survive a crash.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Takes everything out.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.length = 0;
         self.file.sync_data()
     }
 
     /// A second handle to the same file, for syncing while others append.
-    pub(super) fn handle(&self) -> io::Result<File> {
+    pub(crate) fn handle(&self) -> io::Result<File> {
         self.file.try_clone()
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
 
 /// A payload with its heading.
-pub(super) fn framed(payload: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) fn framed(payload: &[u8]) -> io::Result<Vec<u8>> {
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "a batch is too large");
     let length =
         u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD).ok_or_else(too_long)?;
@@ -111,7 +118,7 @@ pub(super) fn framed(payload: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// The payload of the frame at the start of the bytes, and what follows it; `None` when no whole frame is there.
-pub(super) fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = bytes.strip_prefix(&MAGIC)?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
