@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+/// The audit log: events, search, stores, proofs, life cycle, exports.
+#[cfg(feature = "audit")]
+pub use guardian_audit as audit;
+
 /// The vocabulary of the suite: tenants, actors, scopes, clocks, ids, pages, events.
 pub use guardian_core as core;
 

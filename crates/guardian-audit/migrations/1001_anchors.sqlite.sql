@@ -1,0 +1,21 @@
+-- Checkpoints of audit logs that are kept apart from the logs. Rows are inserted and never changed.
+CREATE TABLE guardian_audit_anchors (
+  tenant_id TEXT NOT NULL,
+  id INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  made INTEGER NOT NULL,
+  note TEXT NOT NULL,
+  PRIMARY KEY (tenant_id, id)
+) WITHOUT ROWID;
+
+CREATE INDEX guardian_audit_anchors_size ON guardian_audit_anchors (tenant_id, size, id);
+
+CREATE TRIGGER guardian_audit_anchors_update BEFORE UPDATE ON guardian_audit_anchors
+BEGIN
+  SELECT RAISE(ABORT, 'anchors are never changed');
+END;
+
+CREATE TRIGGER guardian_audit_anchors_delete BEFORE DELETE ON guardian_audit_anchors
+BEGIN
+  SELECT RAISE(ABORT, 'anchors are never deleted');
+END;

@@ -1,0 +1,203 @@
+//! Events leave the log as a file: CSV, JSON, JSON lines, or the Open Cybersecurity Schema, each with a manifest at its end.
+
+mod csv;
+mod json;
+mod ocsf;
+
+use std::io::{self, Write};
+
+use guardian_core::{Scope, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::event::StoredEvent;
+use crate::log::AuditLog;
+use crate::merkle::Hash;
+use crate::query::{Condition, Query};
+use crate::store::AuditStore;
+
+/// How many events are read at once: what an export holds in memory.
+const PAGE: usize = 1_000;
+
+/// What an export is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExportFormat {
+    /// Comma-separated values (RFC 4180) with a line of names. A text that a spreadsheet would take for a formula has an
+    /// apostrophe before it. The last record begins with `#manifest` and has the manifest as JSON in its second field.
+    Csv,
+    /// One JSON object: `events` and, last, `manifest`.
+    Json,
+    /// One JSON object for each line; the last is `{"manifest": …}`.
+    NdJson,
+    /// JSON lines of the Open Cybersecurity Schema Framework, version 1.3.0. What it has no place for is `unmapped`; the
+    /// last line is a base event whose `unmapped` is the manifest.
+    Ocsf,
+}
+
+/// What stands at the end of an export: a file without it was cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ExportManifest {
+    /// Whose events these are.
+    pub tenant: String,
+    /// What was asked for.
+    pub query: String,
+    /// How many events there are.
+    pub count: u64,
+    /// The place in the log of the first event of the file, the newest.
+    pub first: Option<u64>,
+    /// The place of the last one, the oldest.
+    pub last: Option<u64>,
+    /// How many events the log had when the export began; later ones are not in it.
+    pub size: u64,
+    /// The root of the log's tree at that size.
+    pub root: Hash,
+    /// When the export began.
+    pub created: Timestamp,
+}
+
+impl<S: AuditStore> AuditLog<S> {
+    /// Writes what the query finds, newest first, and a manifest. Takes the memory of a thousand events, whatever the
+    /// length; `progress` is told how many are written after each thousand. Events that are recorded meanwhile are not
+    /// part of it. The log records that somebody took them.
+    ///
+    /// ```
+    /// use guardian_audit::store::MemoryStore;
+    /// use guardian_audit::{AuditConfig, AuditEvent, AuditLog, ExportFormat, Query};
+    /// use guardian_core::{Scope, TenantId};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let log = AuditLog::new(MemoryStore::new(), AuditConfig::default());
+    /// let acme = Scope::system(TenantId::new("acme")?);
+    /// log.record(&acme, AuditEvent::new("deal.updated").with_message("=1+1")).await?;
+    ///
+    /// let mut file = Vec::new();
+    /// let manifest = log.export(&acme, &Query::All, ExportFormat::Csv, &mut file, |_| ()).await?;
+    /// assert_eq!(manifest.count, 1);
+    /// assert!(String::from_utf8(file)?.contains(",'=1+1,"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the store failed, or the file could not be written; what was written then has no manifest.
+    pub async fn export(
+        &self,
+        scope: &Scope,
+        query: &Query,
+        format: ExportFormat,
+        out: &mut (dyn Write + Send),
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<ExportManifest, Error> {
+        let head = self.store().head(scope).await?;
+        let mut manifest = ExportManifest {
+            tenant: scope.tenant().to_string(),
+            query: query.to_string(),
+            count: 0,
+            first: None,
+            last: None,
+            size: head.size,
+            root: head.root.into(),
+            created: self.config().now(),
+        };
+        self.audit_use(scope, "audit_log.exported", query).await?;
+        let mut bytes = Vec::with_capacity(1 << 19);
+        let mut writer = Writer::new(format);
+        writer.begin(&mut bytes);
+        if let Some(newest) = head.size.checked_sub(1) {
+            let within = query.clone().and(Condition::Sequence(0, newest).into());
+            let plan = self.plan(scope, &within).await?;
+            let mut before = None;
+            loop {
+                let found = self.store().search(scope, &plan, before, PAGE).await?;
+                for event in self.decode_all(scope, &found.records).await? {
+                    writer.event(&mut bytes, &event).map_err(cannot_write)?;
+                    manifest.count += 1;
+                    manifest.first.get_or_insert(event.sequence);
+                    manifest.last = Some(event.sequence);
+                }
+                out.write_all(&bytes).map_err(cannot_write)?;
+                bytes.clear();
+                progress(manifest.count);
+                before = found.records.last().map(|record| record.sequence);
+                if !found.more {
+                    break;
+                }
+            }
+        }
+        writer.end(&mut bytes, &manifest).map_err(cannot_write)?;
+        out.write_all(&bytes).and_then(|()| out.flush()).map_err(cannot_write)?;
+        Ok(manifest)
+    }
+}
+
+fn cannot_write(error: impl Into<io::Error>) -> Error {
+    Error::Export(error.into())
+}
+
+/// Writes the parts of a file into a buffer.
+#[derive(Debug)]
+struct Writer {
+    format: ExportFormat,
+    events: u64,
+}
+
+impl Writer {
+    fn new(format: ExportFormat) -> Self {
+        Self { format, events: 0 }
+    }
+
+    fn begin(&self, out: &mut Vec<u8>) {
+        match self.format {
+            ExportFormat::Csv => csv::heading(out),
+            ExportFormat::Json => out.extend_from_slice(b"{\"events\":["),
+            ExportFormat::NdJson | ExportFormat::Ocsf => {}
+        }
+    }
+
+    fn event(&mut self, out: &mut Vec<u8>, event: &StoredEvent) -> Result<(), serde_json::Error> {
+        self.events += 1;
+        match self.format {
+            ExportFormat::Csv => csv::event(out, event),
+            ExportFormat::Json => {
+                out.extend_from_slice(if self.events > 1 { b",\n" } else { b"\n" });
+                json::event(out, event)
+            }
+            ExportFormat::NdJson => {
+                json::event(out, event)?;
+                out.push(b'\n');
+                Ok(())
+            }
+            ExportFormat::Ocsf => {
+                serde_json::to_writer(&mut *out, &ocsf::event(event))?;
+                out.push(b'\n');
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&self, out: &mut Vec<u8>, manifest: &ExportManifest) -> Result<(), serde_json::Error> {
+        match self.format {
+            ExportFormat::Csv => csv::manifest(out, manifest),
+            ExportFormat::Json => {
+                out.extend_from_slice(b"\n],\"manifest\":");
+                serde_json::to_writer(&mut *out, manifest)?;
+                out.extend_from_slice(b"}\n");
+                Ok(())
+            }
+            ExportFormat::NdJson => {
+                out.extend_from_slice(b"{\"manifest\":");
+                serde_json::to_writer(&mut *out, manifest)?;
+                out.extend_from_slice(b"}\n");
+                Ok(())
+            }
+            ExportFormat::Ocsf => {
+                serde_json::to_writer(&mut *out, &ocsf::manifest(manifest))?;
+                out.push(b'\n');
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId};
+use parking_lot::{Condvar, Mutex};
+
+use crate::canonical;
+use crate::error::Error;
+use crate::event::{Assessment, AuditEvent};
+use crate::log::{AuditLog, Receipt};
+use crate::store::spill::Spill;
+use crate::store::{AuditStore, Batch, Draft, Placed};
+
+/// Takes events from many tasks and appends them in batches from one thread: callers wait for the disk together.
+///
+/// The host gives the thread, which runs [`run`](Self::run), or calls [`drain`](Self::drain) itself. An event is
+/// acknowledged when the store has it; with [`Overflow::Spill`], when the spill file has it. What is waiting when the
+/// process ends was not acknowledged.
+///
+/// ```
+/// use std::sync::Arc;
+/// use guardian_audit::store::MemoryStore;
+/// use guardian_audit::{AuditConfig, AuditEvent, AuditLog, AuditQueue, Overflow};
+/// use guardian_core::{Scope, TenantId};
+///
+/// let log = AuditLog::new(MemoryStore::new(), AuditConfig::default());
+/// let queue = Arc::new(AuditQueue::new(log, 10_000, Overflow::Block)?);
+/// let worker = std::thread::spawn({
+///     let queue = Arc::clone(&queue);
+///     move || queue.run(|error| eprintln!("the audit log: {error}"))
+/// });
+///
+/// let acme = Scope::system(TenantId::new("acme")?);
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let receipt = queue.record(&acme, AuditEvent::new("deal.updated")).await?;
+/// assert_eq!(receipt.map(|receipt| receipt.sequence), Some(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// queue.close();
+/// worker.join().expect("the worker ends once the queue is empty");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct AuditQueue<S = Arc<dyn AuditStore>> {
+    log: AuditLog<S>,
+    capacity: usize,
+    overflow: Overflow,
+    state: Mutex<State>,
+    /// Told when something waits, or the queue closes.
+    work: Condvar,
+    spill: Option<Mutex<Spill>>,
+}
+
+/// What becomes of an event when the queue is full. It is never dropped in silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The caller waits for room.
+    Block,
+    /// The caller gets an error at once: the operation that is to be audited should fail.
+    Fail,
+    /// The event goes to this file, which survives a crash, and from there into the log later. Its place is not known yet,
+    /// so there is no receipt.
+    Spill(PathBuf),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    /// How many events were handed to the store and are not answered yet.
+    busy: usize,
+    /// Callers that wait for room.
+    blocked: Vec<Waker>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    scope: Scope,
+    draft: Draft,
+    risk: Assessment,
+    answer: Arc<Answer>,
+}
+
+/// Where a caller waits for what became of its event.
+#[derive(Debug, Default)]
+struct Answer {
+    slot: Mutex<(Option<Receipt>, Option<Waker>)>,
+}
+
+impl Answer {
+    fn give(&self, receipt: Receipt) {
+        let waker = {
+            let mut slot = self.slot.lock();
+            slot.0 = Some(receipt);
+            slot.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// How many events are appended at once.
+const BATCH: usize = 1_000;
+
+/// How long the worker waits after the store failed, at first and at most.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+
+impl<S: AuditStore> AuditQueue<S> {
+    /// A queue in front of a log, for at most so many events; what an earlier process spilled is taken up again.
+    ///
+    /// # Errors
+    /// When the spill file cannot be opened or read.
+    pub fn new(log: AuditLog<S>, capacity: usize, overflow: Overflow) -> Result<Self, Error> {
+        let spill = match &overflow {
+            Overflow::Spill(path) => Some(Mutex::new(open(path)?)),
+            _ => None,
+        };
+        let (state, work) = (Mutex::new(State::default()), Condvar::new());
+        Ok(Self { log, capacity: capacity.max(1), overflow, state, work, spill })
+    }
+
+    /// The log behind the queue.
+    #[must_use]
+    pub fn log(&self) -> &AuditLog<S> {
+        &self.log
+    }
+
+    /// How many events wait in memory.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let state = self.state.lock();
+        state.waiting.len() + state.busy
+    }
+
+    /// How many events wait in the spill file.
+    #[must_use]
+    pub fn spilled(&self) -> usize {
+        self.spill.as_ref().map_or(0, |spill| spill.lock().len())
+    }
+
+    /// Records an event; returns when the store has it. Without a receipt the spill file has it.
+    ///
+    /// A caller that stops waiting does not take the event back.
+    ///
+    /// # Errors
+    /// When the event is none the log takes; [`StoreErrorKind::Full`] when the queue is full and its policy is to fail;
+    /// when the queue is closed; when the spill file does not take it.
+    pub async fn record(&self, scope: &Scope, event: AuditEvent) -> Result<Option<Receipt>, Error> {
+        let (draft, risk) = self.log.prepare(scope, event).await?;
+        let answer = Arc::new(Answer::default());
+        let mut waiting = Some(Waiting { scope: scope.clone(), draft, risk, answer: Arc::clone(&answer) });
+        let entered = Enter { queue: self, waiting: &mut waiting }.await?;
+        if !entered {
+            let Some(Waiting { scope, draft, .. }) = waiting else { return Ok(None) };
+            self.spill(&scope, &draft)?;
+            return Ok(None);
+        }
+        Ok(Some(Receive(&answer).await))
+    }
+
+    fn spill(&self, scope: &Scope, draft: &Draft) -> Result<(), Error> {
+        let Some(spill) = &self.spill else { return Err(full().into()) };
+        spill.lock().push(scope.tenant(), draft).map_err(unavailable)?;
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Appends what waits, at most a thousand events; how many. What was spilled goes first.
+    ///
+    /// # Errors
+    /// When the store failed: the events wait on, in their order.
+    pub async fn drain(&self) -> Result<usize, Error> {
+        if let Some(count) = self.drain_spill().await? {
+            return Ok(count);
+        }
+        let taken: Vec<Waiting> = {
+            let mut state = self.state.lock();
+            let count = state.waiting.len().min(BATCH);
+            state.busy += count;
+            state.waiting.drain(..count).collect()
+        };
+        if taken.is_empty() {
+            return Ok(0);
+        }
+        let mut by_tenant: Vec<(&Scope, Vec<Draft>)> = Vec::new();
+        let mut index: HashMap<&TenantId, usize> = HashMap::new();
+        for one in &taken {
+            let at = *index.entry(one.scope.tenant()).or_insert_with(|| {
+                by_tenant.push((&one.scope, Vec::new()));
+                by_tenant.len() - 1
+            });
+            if let Some((_, drafts)) = by_tenant.get_mut(at) {
+                drafts.push(one.draft.clone());
+            }
+        }
+        let batches: Vec<_> = by_tenant.iter().map(|(scope, drafts)| Batch::new(scope, drafts)).collect();
+        let appended = self.log.store().append(&batches, self.log.config().now()).await;
+        let placed = match appended {
+            Ok(placed) => placed,
+            Err(error) => {
+                // Appending again is safe: the store knows the ids of what it took.
+                let mut state = self.state.lock();
+                state.busy -= taken.len();
+                taken.into_iter().rev().for_each(|one| state.waiting.push_front(one));
+                return Err(error.into());
+            }
+        };
+        let mut places: Vec<_> = placed.into_iter().map(Vec::into_iter).collect();
+        for one in &taken {
+            let at = index.get(one.scope.tenant()).copied().unwrap_or_default();
+            if let Some(placed) = places.get_mut(at).and_then(Iterator::next) {
+                one.answer.give(receipt(one, placed));
+            }
+        }
+        let woken = {
+            let mut state = self.state.lock();
+            state.busy -= taken.len();
+            std::mem::take(&mut state.blocked)
+        };
+        woken.into_iter().for_each(Waker::wake);
+        Ok(taken.len())
+    }
+
+    /// Appends what was spilled; how many, or nothing when there is none.
+    async fn drain_spill(&self) -> Result<Option<usize>, Error> {
+        let Some(spill) = &self.spill else { return Ok(None) };
+        let some = spill.lock().first(BATCH);
+        if some.is_empty() {
+            return Ok(None);
+        }
+        let scopes: Vec<Scope> = some.iter().map(|(tenant, _)| Scope::system(tenant.clone())).collect();
+        let drafts: Vec<Draft> = some.into_iter().map(|(_, draft)| draft).collect();
+        let pairs = scopes.iter().zip(&drafts);
+        let batches: Vec<_> =
+            pairs.map(|(scope, draft)| Batch::new(scope, std::slice::from_ref(draft))).collect();
+        self.log.store().append(&batches, self.log.config().now()).await?;
+        // A crash before this appends them again, and the store knows them.
+        spill.lock().done(drafts.len()).map_err(unavailable)?;
+        Ok(Some(drafts.len()))
+    }
+
+    /// Appends what waits until the queue is closed and empty. For a thread of the host's. `failed` is told when the store
+    /// fails; the events wait, and it is tried again after a while.
+    pub fn run(&self, mut failed: impl FnMut(&Error)) {
+        let mut pause = BACK_OFF.0;
+        loop {
+            match block_on(self.drain()) {
+                Ok(0) => {
+                    let mut state = self.state.lock();
+                    if state.waiting.is_empty() && self.spilled() == 0 {
+                        if state.closed {
+                            return;
+                        }
+                        // A look now and then, should somebody else drain too.
+                        self.work.wait_for(&mut state, Duration::from_millis(100));
+                    }
+                }
+                Ok(_) => pause = BACK_OFF.0,
+                Err(error) => {
+                    failed(&error);
+                    let mut state = self.state.lock();
+                    self.work.wait_for(&mut state, pause);
+                    pause = (pause * 2).min(BACK_OFF.1);
+                }
+            }
+        }
+    }
+
+    /// Takes no more events. What waits is appended still.
+    pub fn close(&self) {
+        let blocked = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            std::mem::take(&mut state.blocked)
+        };
+        blocked.into_iter().for_each(Waker::wake);
+        self.work.notify_all();
+    }
+}
+
+/// Enters an event into the queue: true when it is in, false when it is to be spilled.
+struct Enter<'q, S> {
+    queue: &'q AuditQueue<S>,
+    waiting: &'q mut Option<Waiting>,
+}
+
+impl<S> fmt::Debug for Enter<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Enter")
+    }
+}
+
+impl<S: AuditStore> Future for Enter<'_, S> {
+    type Output = Result<bool, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let queue = self.queue;
+        let mut state = queue.state.lock();
+        if state.closed {
+            return Poll::Ready(Err(unavailable("the queue is closed").into()));
+        }
+        if state.waiting.len() + state.busy < queue.capacity {
+            state.waiting.extend(self.waiting.take());
+            drop(state);
+            queue.work.notify_one();
+            return Poll::Ready(Ok(true));
+        }
+        match queue.overflow {
+            Overflow::Block => {
+                state.blocked.push(context.waker().clone());
+                Poll::Pending
+            }
+            Overflow::Fail => Poll::Ready(Err(full().into())),
+            Overflow::Spill(_) => Poll::Ready(Ok(false)),
+        }
+    }
+}
+
+/// Waits for a receipt.
+struct Receive<'a>(&'a Answer);
+
+impl Future for Receive<'_> {
+    type Output = Receipt;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Receipt> {
+        let mut slot = self.0.slot.lock();
+        match slot.0.take() {
+            Some(receipt) => Poll::Ready(receipt),
+            None => {
+                slot.1 = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Runs a future on this thread, asleep while it waits.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let mut future = std::pin::pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+fn receipt(waiting: &Waiting, placed: Placed) -> Receipt {
+    let Placed { sequence, recorded, duplicate } = placed;
+    Receipt { id: waiting.draft.id, sequence, recorded, risk: waiting.risk.clone(), duplicate }
+}
+
+fn open(path: &Path) -> Result<Spill, Error> {
+    Ok(Spill::open(path, |body, blind| {
+        let (event, risk, sealed) = canonical::decode_body(body).ok()?;
+        Draft::new(&event, &risk, &sealed, &blind).ok()
+    })
+    .map_err(unavailable)?)
+}
+
+fn full() -> StoreError {
+    StoreError::new(StoreErrorKind::Full, "audit queue")
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "audit queue").with_source(error)
+}

@@ -1,0 +1,134 @@
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use super::file::Stretch;
+use super::postings::{Bits, Postings};
+
+/// A run of a tenant's events with its own index: one that is being written, or one in a file. A place is a sequence
+/// less the base.
+pub(super) trait Part {
+    /// The sequence of the first event.
+    fn base(&self) -> u64;
+
+    /// How many events.
+    fn length(&self) -> u32;
+
+    /// The places of a term.
+    fn postings(&self, term: &[u8]) -> io::Result<Option<Postings>>;
+
+    /// Each term of the span with its places; not always in order.
+    fn each_term(&self, span: &Span, each: &mut dyn FnMut(&[u8], Postings)) -> io::Result<()>;
+
+    /// The numbers that the terms of a span have in [`Self::words`].
+    fn word_numbers(&self, span: &Span) -> io::Result<Numbers>;
+
+    /// Puts the numbers of the words of an event into the scratch, in the order of its text; 0 between two texts.
+    fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()>;
+
+    /// When the event was recorded. Never less than that of the place before.
+    fn recorded(&self, place: u32) -> io::Result<i64>;
+
+    /// When the event occurred.
+    fn occurred(&self, place: u32, scratch: &mut Scratch) -> io::Result<i64>;
+
+    /// The least and the most that events of the part were recorded after they occurred, in microseconds.
+    fn lag(&self) -> (i64, i64);
+
+    /// The body; `None` when it was dropped.
+    fn body(&self, place: u32) -> io::Result<Option<Vec<u8>>>;
+
+    /// The leaf hashes from a place on.
+    fn leaves(&self, from: u32, count: u32) -> io::Result<Vec<[u8; 32]>>;
+
+    /// The places whose bodies were dropped, if any were.
+    fn dropped(&self) -> Option<Arc<Bits>>;
+
+    /// The first place that was recorded at or after the time.
+    fn place_at(&self, micros: i64) -> io::Result<u32> {
+        let (mut low, mut high) = (0, self.length());
+        while low < high {
+            let middle = u32::midpoint(low, high);
+            match self.recorded(middle)? < micros {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        Ok(low)
+    }
+}
+
+/// What a search that goes through a part backwards keeps of what it read.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The numbers of the words of the event that was asked for last.
+    pub(super) words: Vec<u32>,
+    pub(super) stretches: [Stretch; 3],
+}
+
+/// Terms from one on, up to and not with another; in the order of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) from: Vec<u8>,
+    /// No end when there is none.
+    pub(super) to: Option<Vec<u8>>,
+}
+
+impl Span {
+    /// The one term.
+    pub(super) fn term(term: &str) -> Self {
+        Self::range(term, term)
+    }
+
+    /// The terms that begin so.
+    pub(super) fn prefix(start: &str) -> Self {
+        let from = start.as_bytes().to_vec();
+        let mut to = from.clone();
+        // The next text that does not begin so: terms are UTF-8, so no byte of them is 0xff.
+        if let Some(last) = to.last_mut() {
+            *last += 1;
+        }
+        Self { to: (!to.is_empty()).then_some(to), from }
+    }
+
+    /// The terms from one to another, both included.
+    pub(super) fn range(from: &str, to: &str) -> Self {
+        let mut end = to.as_bytes().to_vec();
+        end.push(0);
+        Self { from: from.as_bytes().to_vec(), to: Some(end) }
+    }
+
+    pub(super) fn has(&self, term: &[u8]) -> bool {
+        term >= self.from.as_slice() && !self.is_before(term)
+    }
+
+    /// Whether the span ends before the term.
+    pub(super) fn is_before(&self, term: &[u8]) -> bool {
+        self.to.as_deref().is_some_and(|to| term >= to)
+    }
+}
+
+/// The numbers of some words.
+#[derive(Debug)]
+pub(super) enum Numbers {
+    /// From one up to, and not with, another.
+    Between(u32, u32),
+    /// These.
+    Among(HashSet<u32>),
+}
+
+impl Numbers {
+    pub(super) fn has(&self, number: u32) -> bool {
+        match self {
+            Self::Between(from, to) => (*from..*to).contains(&number),
+            Self::Among(numbers) => numbers.contains(&number),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Between(from, to) => from >= to,
+            Self::Among(numbers) => numbers.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The laws that every audit store must obey, to run against your own.
+//!
+//! Implement [`Fixture`] for your store and let [`store_conformance!`](crate::store_conformance) make one test of each
+//! law:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use guardian_audit::store::MemoryStore;
+//! use guardian_audit::testkit::Fixture;
+//!
+//! struct InMemory(Arc<MemoryStore>);
+//!
+//! impl Fixture for InMemory {
+//!     type Store = Arc<MemoryStore>;
+//!
+//!     fn store(&self) -> Self::Store {
+//!         Arc::clone(&self.0)
+//!     }
+//!
+//!     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+//!         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+//!     }
+//! }
+//!
+//! guardian_audit::store_conformance!(InMemory(Arc::new(MemoryStore::new())));
+//! # fn main() {}
+//! ```
+//!
+//! The kit is outside of semantic versioning: a new law may fail a store that passed before.
+
+mod append;
+mod find;
+mod keep;
+mod sample;
+
+use std::fmt;
+use std::future::Future;
+
+use guardian_core::{Scope, StoreError, TenantId};
+
+use crate::error::Malformed;
+use crate::store::AuditStore;
+
+pub use append::{
+    a_batch_goes_to_its_tenant_alone, an_event_is_stored_once, racing_writers_leave_no_gap,
+    sequences_have_no_gap_and_time_never_goes_back, what_is_stored_comes_back,
+};
+pub use find::{
+    a_search_finds_what_the_plain_meaning_finds, counts_facets_and_histograms_agree_with_searches,
+    pages_show_each_event_once_while_others_write,
+};
+pub use keep::{a_dropped_body_leaves_its_leaf, notes_are_kept_by_name, the_head_commits_to_every_leaf};
+pub use sample::{QUERIES, Sample};
+
+/// A store to test.
+pub trait Fixture: Sync {
+    /// The store.
+    type Store: AuditStore + Clone;
+
+    /// The store, empty at first. Each call returns the same one.
+    fn store(&self) -> Self::Store;
+
+    /// Runs a future to its end. Called from several threads at once.
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
+}
+
+/// How a store broke a law.
+#[derive(Debug)]
+pub struct Violation(String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+impl From<StoreError> for Violation {
+    fn from(error: StoreError) -> Self {
+        Self(format!("the store failed: {error:?}"))
+    }
+}
+
+impl From<Malformed> for Violation {
+    fn from(error: Malformed) -> Self {
+        Self(format!("the store gave bytes that are no event: {error}"))
+    }
+}
+
+impl From<guardian_core::InvalidTenantId> for Violation {
+    fn from(error: guardian_core::InvalidTenantId) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<crate::QueryError> for Violation {
+    fn from(error: crate::QueryError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The end of a law.
+pub type Verdict = Result<(), Violation>;
+
+/// Breaks the law unless both are the same.
+fn same<T: PartialEq + fmt::Debug>(what: impl fmt::Display, found: &T, wanted: &T) -> Verdict {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Violation(format!("{what}: found {found:?}, wanted {wanted:?}")))
+}
+
+/// A scope of Guardian's own in the tenant.
+fn scope(tenant: &str) -> Result<Scope, Violation> {
+    Ok(Scope::system(TenantId::new(tenant)?))
+}
+
+/// Makes one `#[test]` of each law; the expression makes a fixture with an empty store.
+#[macro_export]
+macro_rules! store_conformance {
+    ($fixture:expr) => {
+        $crate::store_conformance!(@each $fixture,
+            sequences_have_no_gap_and_time_never_goes_back,
+            what_is_stored_comes_back,
+            an_event_is_stored_once,
+            a_batch_goes_to_its_tenant_alone,
+            racing_writers_leave_no_gap,
+            a_search_finds_what_the_plain_meaning_finds,
+            counts_facets_and_histograms_agree_with_searches,
+            pages_show_each_event_once_while_others_write,
+            the_head_commits_to_every_leaf,
+            a_dropped_body_leaves_its_leaf,
+            notes_are_kept_by_name,
+        );
+    };
+    (@each $fixture:expr, $($law:ident,)+) => {
+        $(
+            #[test]
+            fn $law() {
+                if let Err(violation) = $crate::testkit::$law(&$fixture) {
+                    panic!("{violation}");
+                }
+            }
+        )+
+    };
+}

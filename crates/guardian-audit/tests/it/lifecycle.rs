@@ -1,0 +1,198 @@
+//! Retention, legal holds, and people who are forgotten.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use guardian_audit::keys::{FileKeys, KeyStore, MemoryKeys};
+use guardian_audit::merkle::leaf_hash;
+use guardian_audit::store::{AuditStore, Maintenance, MemoryStore, SegmentStore};
+use guardian_audit::{
+    AuditConfig, AuditEvent, AuditLog, Dimension, Error, EventActor, Origin, PersonalData, Query, ReadAudit,
+    Retention, Subject, Target,
+};
+use guardian_core::{ManualClock, PageRequest, Scope, SeededIds, TenantId};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn scope(tenant: &str) -> Scope {
+    Scope::system(TenantId::new(tenant).unwrap())
+}
+
+fn config(clock: &Arc<ManualClock>) -> AuditConfig {
+    AuditConfig::default()
+        .with_clock(Arc::clone(clock))
+        .with_ids(SeededIds::new(1))
+        .with_read_audit(ReadAudit::Exports)
+}
+
+fn found<S: AuditStore>(log: &AuditLog<S>, query: &str) -> usize {
+    let page = PageRequest::first(1_000).unwrap();
+    now(log.search(&scope("acme"), &query.parse().unwrap(), &page)).unwrap().items.len()
+}
+
+#[test]
+fn the_first_rule_that_finds_an_event_decides_and_holds_stop_it() {
+    let clock = Arc::new(ManualClock::new());
+    let log = AuditLog::new(MemoryStore::new(), config(&clock));
+    let acme = scope("acme");
+    for action in ["role.granted", "contact.viewed", "deal.updated", "deal.updated"] {
+        now(log.record(&acme, AuditEvent::new(action).with_message("spring"))).unwrap();
+    }
+    now(log.hold(&acme, "case 7", "sequence:2".parse().unwrap(), "a dispute")).unwrap();
+    let policy = Retention::default()
+        .with_rule("risk:>=high".parse().unwrap(), 1_000 * DAY)
+        .with_rule("action:contact.*".parse().unwrap(), 30 * DAY)
+        .with_rule(Query::text("spring"), 100 * DAY);
+
+    clock.advance(31 * DAY);
+    let head = now(log.head(&acme)).unwrap();
+    assert_eq!(now(log.retain(&acme, &policy, 100)).unwrap().dropped, 1);
+    assert_eq!((found(&log, "spring"), found(&log, "contact.viewed")), (3, 0));
+
+    clock.advance(70 * DAY);
+    let step = now(log.retain(&acme, &policy, 1)).unwrap();
+    assert_eq!((step.dropped, step.more), (1, true));
+    assert_eq!(now(log.retain(&acme, &policy, 100)).unwrap().dropped, 0);
+    assert_eq!(found(&log, "spring"), 2, "the risky one, and the one that is held");
+
+    assert!(now(log.lift_hold(&acme, "case 7")).unwrap());
+    assert!(!now(log.lift_hold(&acme, "case 7")).unwrap());
+    assert_eq!(now(log.retain(&acme, &policy, 100)).unwrap().dropped, 1);
+    // The log knows of all this, and the leaves are as they were.
+    assert_eq!(found(&log, "action:audit_log.*"), 5);
+    let leaves = now(log.store().leaves(&acme, 0, 5)).unwrap();
+    assert_eq!(leaves.len(), 5);
+    assert!(now(log.head(&acme)).unwrap().size > head.size);
+}
+
+fn about_ann() -> Vec<AuditEvent> {
+    let ann =
+        || EventActor::user("u_ann").with_name("Annegret Zwiebelmeier").with_email("annegret@secret.example");
+    let origin = || Origin::address("203.0.113.77".parse().unwrap()).with_user_agent("Annes Browser");
+    vec![
+        AuditEvent::new("deal.updated")
+            .with_actor(ann())
+            .with_origin(origin())
+            .with_message("Call Zwiebelmeier back"),
+        AuditEvent::new("contact.viewed")
+            .with_actor(EventActor::user("u_ben").with_name("Ben Kurz"))
+            .with_target(Target::new("user", "u_ann").with_name("Annegret Zwiebelmeier"))
+            .with_message("Zwiebelmeier viewed"),
+    ]
+}
+
+/// Every byte of every file below a folder.
+fn holds(folder: &Path, text: &str) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        let bytes = if path.is_dir() { return holds(&path, text) } else { fs::read(&path).unwrap() };
+        bytes.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
+    })
+}
+
+#[test]
+fn a_person_who_is_erased_leaves_no_byte_and_every_proof_holds() {
+    let (clock, folder) = (Arc::new(ManualClock::new()), tempfile::tempdir().unwrap());
+    let acme = scope("acme");
+    let keys = Arc::new(FileKeys::open(folder.path().join("keys")).unwrap());
+    let config = config(&clock).with_personal_data(PersonalData::default(), Arc::clone(&keys));
+    let log = AuditLog::new(SegmentStore::open(folder.path().join("log")).unwrap(), config.clone());
+    now(log.record_all(&acme, about_ann())).unwrap();
+
+    // While the key is there, everything is: read, and found by what it equals.
+    let ann = Subject::new("user", "u_ann");
+    let page = now(log.subject_events(&acme, &ann, &PageRequest::first(9).unwrap())).unwrap();
+    let (by_ann, of_ann) = (&page.items[1].event, &page.items[0].event);
+    assert_eq!(by_ann.actor.as_ref().unwrap().name.as_deref(), Some("Annegret Zwiebelmeier"));
+    assert_eq!(by_ann.message.as_deref(), Some("Call Zwiebelmeier back"));
+    assert_eq!(of_ann.target.as_ref().unwrap().name.as_deref(), Some("Annegret Zwiebelmeier"));
+    assert_eq!(found(&log, "email:ANNEGRET@secret.example"), 1);
+    assert_eq!(found(&log, "ip:203.0.113.77"), 1);
+    assert_eq!(found(&log, "actor:\"annegret zwiebelmeier\""), 1);
+    assert_eq!(now(log.facets(&acme, &Query::All, Dimension::ActorName, 9)).unwrap(), []);
+    let leaves = now(log.store().leaves(&acme, 0, 10)).unwrap();
+
+    let erased = now(log.erase_subject(&acme, &ann)).unwrap();
+    assert!(erased.key_destroyed);
+    log.store().seal().unwrap();
+    while log.store().maintain().unwrap() != Maintenance::Idle {}
+    drop(log);
+    for text in ["zwiebel", "annegret", "secret.example", "203.0.113.77", "annes browser"] {
+        assert!(!holds(folder.path(), text), "{text}");
+    }
+
+    let log = AuditLog::new(SegmentStore::open(folder.path().join("log")).unwrap(), config);
+    let page = now(log.subject_events(&acme, &ann, &PageRequest::first(9).unwrap())).unwrap();
+    let gone = page.items.iter().find(|event| event.event.action == "deal.updated").unwrap();
+    assert_eq!((gone.event.message.as_deref(), gone.event.origin.address), (None, None));
+    assert_eq!(gone.sealed.len(), 1, "what cannot be opened stays sealed");
+    let viewed = page.items.iter().find(|event| event.event.action == "contact.viewed").unwrap();
+    assert_eq!(viewed.event.actor.as_ref().unwrap().name.as_deref(), Some("Ben Kurz"), "others stay");
+    for (record, leaf) in now(log.store().records(&acme, 0, 2)).unwrap().iter().zip(leaves) {
+        assert_eq!(leaf_hash(&record.leaf(acme.tenant()).unwrap()), leaf.into());
+    }
+    assert!(!now(log.erase_subject(&acme, &ann)).unwrap().key_destroyed);
+}
+
+#[test]
+fn a_held_person_is_not_erased() {
+    let clock = Arc::new(ManualClock::new());
+    let config = config(&clock).with_personal_data(PersonalData::default(), MemoryKeys::new());
+    let log = AuditLog::new(MemoryStore::new(), config);
+    let acme = scope("acme");
+    now(log.record_all(&acme, about_ann())).unwrap();
+    now(log.hold(&acme, "case 9", "action:deal.*".parse().unwrap(), "a dispute")).unwrap();
+    let error = now(log.erase_subject(&acme, &Subject::new("user", "u_ann"))).unwrap_err();
+    assert!(matches!(error, Error::Held { .. }));
+    assert_eq!(error.to_string(), "`user:u_ann` cannot be erased: the hold `case 9` keeps their events");
+    assert!(now(log.erase_subject(&acme, &Subject::new("user", "u_ben"))).is_ok());
+    let plain = AuditLog::new(MemoryStore::new(), AuditConfig::default().with_clock(clock.clone()));
+    assert!(now(plain.erase_subject(&acme, &Subject::new("user", "u_ann"))).is_err());
+}
+
+#[test]
+fn the_sealed_fields_of_one_event_do_not_open_in_another() {
+    let clock = Arc::new(ManualClock::new());
+    let log = AuditLog::new(
+        MemoryStore::new(),
+        config(&clock).with_personal_data(PersonalData::default(), MemoryKeys::new()),
+    );
+    let (first, _) = now(log.prepare(&scope("acme"), about_ann().remove(0))).unwrap();
+    let (second, _) = now(log.prepare(&scope("acme"), about_ann().remove(0))).unwrap();
+    assert_ne!(first.body, second.body, "the same fields are sealed differently");
+    assert_eq!(first.blind, second.blind, "and found alike");
+}
+
+/// The laws of a store of keys.
+fn keys_obey(keys: &dyn KeyStore) {
+    let (ours, theirs) = (scope("acme"), scope("globex"));
+    let ann = now(keys.key_of(&ours, "user:ann")).unwrap();
+    assert_eq!(now(keys.key_of(&ours, "user:ann")).unwrap().id, ann.id);
+    assert_ne!(now(keys.key_of(&theirs, "user:ann")).unwrap().secret, ann.secret);
+    assert_eq!(now(keys.keys(&ours, &[ann.id])).unwrap()[&ann.id].secret, ann.secret);
+    assert!(now(keys.keys(&theirs, &[ann.id])).unwrap().is_empty());
+    assert!(!now(keys.destroy(&theirs, "user:ben")).unwrap());
+    assert!(now(keys.destroy(&ours, "user:ann")).unwrap());
+    assert!(now(keys.keys(&ours, &[ann.id])).unwrap().is_empty());
+    assert_ne!(now(keys.key_of(&ours, "user:ann")).unwrap().id, ann.id);
+    assert!(!format!("{ann:?}").contains(&ann.secret[0].to_string().repeat(2)));
+}
+
+#[test]
+fn stores_of_keys_obey_their_laws() {
+    keys_obey(&MemoryKeys::new());
+    let folder = tempfile::tempdir().unwrap();
+    keys_obey(&FileKeys::open(folder.path()).unwrap());
+    // Opened again, the keys are there and the destroyed one is not.
+    let keys = FileKeys::open(folder.path()).unwrap();
+    assert!(FileKeys::open(folder.path()).is_err(), "one process at a time");
+    assert!(now(keys.destroy(&scope("acme"), "user:ann")).unwrap());
+    assert!(now(keys.destroy(&scope("globex"), "user:ann")).unwrap());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the lock is left");
+}

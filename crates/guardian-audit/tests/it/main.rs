@@ -1,0 +1,28 @@
+//! Integration tests of the audit log.
+
+#[cfg(test)]
+mod anchors;
+#[cfg(test)]
+mod bundles;
+#[cfg(test)]
+mod canonical;
+#[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
+mod export;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod log;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod merkle;
+#[cfg(test)]
+mod query;
+#[cfg(test)]
+mod queue;
+#[cfg(test)]
+mod segment;
+#[cfg(test)]
+mod tampering;

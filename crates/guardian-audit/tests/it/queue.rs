@@ -1,0 +1,191 @@
+//! The queue in front of the log: nothing is lost in silence, whatever the store does.
+
+use std::sync::Arc;
+use std::thread;
+
+use async_trait::async_trait;
+use guardian_audit::store::{
+    AuditStore, Batch, Count, Drop, Facet, Found, Head, MemoryStore, Note, NoteKind, Placed, Record,
+};
+use guardian_audit::{AuditConfig, AuditEvent, AuditLog, AuditQueue, Dimension, Error, Overflow, Plan};
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
+use parking_lot::Mutex;
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn scope(tenant: &str) -> Scope {
+    Scope::system(TenantId::new(tenant).unwrap())
+}
+
+/// A store that fails while it is told to.
+#[derive(Debug, Default)]
+struct Moody {
+    store: MemoryStore,
+    fails: Mutex<u32>,
+}
+
+#[async_trait]
+impl AuditStore for Moody {
+    async fn append(&self, batches: &[Batch<'_>], at: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
+        let failing = {
+            let mut fails = self.fails.lock();
+            let failing = *fails > 0;
+            *fails = fails.saturating_sub(1);
+            failing
+        };
+        let placed = self.store.append(batches, at).await?;
+        // It took them, and the answer got lost: the worst case.
+        if failing { Err(StoreError::new(StoreErrorKind::Timeout, "moody")) } else { Ok(placed) }
+    }
+
+    async fn search(
+        &self,
+        scope: &Scope,
+        plan: &Plan,
+        before: Option<u64>,
+        size: usize,
+    ) -> Result<Found, StoreError> {
+        self.store.search(scope, plan, before, size).await
+    }
+
+    async fn count(&self, scope: &Scope, plan: &Plan, limit: Option<u64>) -> Result<Count, StoreError> {
+        self.store.count(scope, plan, limit).await
+    }
+
+    async fn facets(
+        &self,
+        scope: &Scope,
+        plan: &Plan,
+        by: Dimension,
+        top: usize,
+    ) -> Result<Vec<Facet>, StoreError> {
+        self.store.facets(scope, plan, by, top).await
+    }
+
+    async fn histogram(&self, scope: &Scope, plan: &Plan, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
+        self.store.histogram(scope, plan, edges).await
+    }
+
+    async fn records(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<Record>, StoreError> {
+        self.store.records(scope, from, size).await
+    }
+
+    async fn leaves(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.store.leaves(scope, from, size).await
+    }
+
+    async fn head(&self, scope: &Scope) -> Result<Head, StoreError> {
+        self.store.head(scope).await
+    }
+
+    async fn drop_bodies(&self, scope: &Scope, drop: &Drop<'_>) -> Result<u64, StoreError> {
+        self.store.drop_bodies(scope, drop).await
+    }
+
+    async fn put_note(&self, scope: &Scope, kind: NoteKind, note: &Note) -> Result<(), StoreError> {
+        self.store.put_note(scope, kind, note).await
+    }
+
+    async fn notes(&self, scope: &Scope, kind: NoteKind) -> Result<Vec<Note>, StoreError> {
+        self.store.notes(scope, kind).await
+    }
+
+    async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
+        self.store.remove_note(scope, kind, name).await
+    }
+}
+
+fn queue(capacity: usize, overflow: Overflow) -> Arc<AuditQueue<Moody>> {
+    let log = AuditLog::new(Moody::default(), AuditConfig::default());
+    Arc::new(AuditQueue::new(log, capacity, overflow).unwrap())
+}
+
+fn size(queue: &AuditQueue<Moody>, tenant: &str) -> u64 {
+    now(queue.log().head(&scope(tenant))).unwrap().size
+}
+
+#[test]
+fn many_callers_are_answered_each_with_its_own_place() {
+    let queue = queue(16, Overflow::Block);
+    *queue.log().store().fails.lock() = 2;
+    let worker = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || {
+            let mut failures = 0;
+            queue.run(|_| failures += 1);
+            failures
+        }
+    });
+    let callers: Vec<_> = (0..8)
+        .map(|caller| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                let tenant = scope(if caller % 2 == 0 { "acme" } else { "globex" });
+                let record = |number: u64| {
+                    let event = AuditEvent::new("a.b").with_metadata("n", number);
+                    now(queue.record(&tenant, event)).unwrap().unwrap().sequence
+                };
+                (0..50).map(record).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut places: Vec<Vec<u64>> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
+    queue.close();
+    assert_eq!(worker.join().unwrap(), 2, "the store failed twice, and nothing was lost or doubled");
+    for own in &places {
+        assert!(own.is_sorted(), "a caller's events keep their order");
+    }
+    let mut acme: Vec<u64> = places.drain(..).step_by(2).flatten().collect();
+    acme.sort_unstable();
+    assert_eq!(acme, (0..200).collect::<Vec<_>>());
+    assert_eq!((size(&queue, "acme"), size(&queue, "globex")), (200, 200));
+}
+
+#[test]
+fn a_full_queue_fails_when_it_is_to() {
+    let queue = queue(2, Overflow::Fail);
+    let acme = scope("acme");
+    let context = || AuditEvent::new("a.b");
+    let (mut one, mut two) =
+        (Box::pin(queue.record(&acme, context())), Box::pin(queue.record(&acme, context())));
+    let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(one.as_mut().poll(&mut noop).is_pending());
+    assert!(two.as_mut().poll(&mut noop).is_pending());
+    assert_eq!(queue.waiting(), 2);
+    let error = now(queue.record(&acme, context())).unwrap_err();
+    assert!(matches!(error, Error::Store(error) if error.kind() == StoreErrorKind::Full));
+    // A caller that went away took nothing back.
+    drop(two);
+    assert_eq!(now(queue.drain()).unwrap(), 2);
+    assert!(one.as_mut().poll(&mut noop).is_ready());
+    assert_eq!(size(&queue, "acme"), 2);
+    queue.close();
+    assert!(now(queue.record(&acme, context())).is_err());
+}
+
+#[test]
+fn what_is_spilled_survives_and_comes_into_the_log_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spill.log");
+    let acme = scope("acme");
+    {
+        let queue = queue(1, Overflow::Spill(path.clone()));
+        let mut first = Box::pin(queue.record(&acme, AuditEvent::new("a.b")));
+        let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(first.as_mut().poll(&mut noop).is_pending());
+        for _ in 0..3 {
+            assert_eq!(now(queue.record(&acme, AuditEvent::new("c.d"))).unwrap(), None);
+        }
+        assert_eq!(queue.spilled(), 3);
+        // The process ends here: the first was never acknowledged, the others were.
+    }
+    let queue = queue(1, Overflow::Spill(path.clone()));
+    assert_eq!(queue.spilled(), 3);
+    *queue.log().store().fails.lock() = 1;
+    assert!(now(queue.drain()).is_err(), "the store took them, and the answer got lost");
+    assert_eq!(now(queue.drain()).unwrap(), 3);
+    assert_eq!((queue.spilled(), size(&queue, "acme")), (0, 3));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+}
