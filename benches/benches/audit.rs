@@ -1,8 +1,14 @@
 //! The audit log over a million events of a CRM: writing, searching, counting, exporting.
 //!
 //! Each number is of one run over the whole; medians and 99th percentiles are over many different queries of a class. The
-//! number of events is `GUARDIAN_AUDIT_EVENTS`, a million without it.
+//! number of events is the argument, a million without it.
 #![expect(clippy::print_stdout, reason = "values are reported on standard output")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    reason = "a benchmark that cannot go on ends"
+)]
 
 #[path = "audit/queries.rs"]
 mod queries;
@@ -13,17 +19,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use guardian_audit::merkle::{Frontier, Hash, leaf_hash};
 use guardian_audit::store::{
     AuditStore, Batch, Count, Draft, Durability, Maintenance, SegmentConfig, SegmentStore,
 };
-use guardian_audit::{Plan, Query, canonical};
+use guardian_audit::{AuditConfig, AuditLog, ExportFormat, Plan, Query, ReadAudit, canonical};
 use guardian_benches::crm::Crm;
 use guardian_core::{Clock, Scope, SystemClock};
 
 fn main() {
     // Criterion passes `--test` on `cargo test --benches`, where nothing is measured.
     let test = std::env::args().any(|argument| argument == "--test");
-    let events = std::env::var("GUARDIAN_AUDIT_EVENTS").ok().and_then(|text| text.parse().ok());
+    let events = std::env::args().find_map(|argument| argument.parse().ok());
     let events = if test { 2_000 } else { events.unwrap_or(1_000_000) };
     let folder = std::env::temp_dir().join(format!("guardian-audit-bench-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
@@ -32,8 +39,11 @@ fn main() {
     size(&folder.join("batched"), events);
     search(&store);
     counts(&store);
+    let store = export(store);
+    verify(&store);
     drop(store);
     reopen(&folder.join("batched"));
+    drop(ingest(&folder.join("single"), events.min(100_000), 20, Durability::Synced));
     let _ = std::fs::remove_dir_all(&folder);
 }
 
@@ -98,7 +108,7 @@ fn settle(store: &SegmentStore) {
 fn size(folder: &Path, events: usize) {
     let files = std::fs::read_dir(folder).expect("a folder").filter_map(Result::ok);
     let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|data| data.len()).sum();
-    println!("measure audit/size bytes_an_event {:.0} B", bytes as f64 / precise(events));
+    println!("measure audit/size bytes_an_event {:.0} B", many(bytes) / precise(events));
 }
 
 /// A page of the newest 50, decoded.
@@ -151,8 +161,55 @@ fn counts(store: &SegmentStore) {
             }
         }
         report(&format!("count/{class}"), &mut times);
-        println!("measure audit/count/{class} counted {:.0} events", sum as f64 / precise(times.len()));
+        println!("measure audit/count/{class} counted {:.0} events", many(sum) / precise(times.len()));
     }
+}
+
+/// What the largest tenant has, at most about 100,000 events, as CSV to nowhere: reading, decoding, writing.
+fn export(store: SegmentStore) -> SegmentStore {
+    let clock = SystemClock::new();
+    let scope = Scope::system(Crm::new(42).tenants()[0].clone());
+    let log = AuditLog::new(store, AuditConfig::default().with_read_audit(ReadAudit::Exports));
+    let size = ready(log.head(&scope)).expect("a head").size;
+    let query = format!("sequence:>={}", size.saturating_sub(100_000)).parse().expect("a query");
+    for (name, format) in
+        [("csv", ExportFormat::Csv), ("ndjson", ExportFormat::NdJson), ("ocsf", ExportFormat::Ocsf)]
+    {
+        let before = guardian_benches::resident::bytes();
+        let mut most = 0;
+        let start = clock.monotonic();
+        let manifest = ready(log.export(&scope, &query, format, &mut std::io::sink(), |_| {
+            most = most.max(guardian_benches::resident::bytes().unwrap_or(0));
+        }))
+        .expect("exported");
+        let spent = clock.monotonic().since(start).as_secs_f64();
+        let each = spent * 1e6 / many(manifest.count.max(1));
+        println!("measure audit/export_{name} of_{} {spent:.3} s", manifest.count);
+        println!("measure audit/export_{name} each {each:.2} µs/event");
+        let extra = most.saturating_sub(before.unwrap_or(most));
+        println!("measure audit/export_{name} extra_memory {:.1} MB", many(extra) / 1e6);
+    }
+    log.into_store()
+}
+
+/// Every leaf of every tenant from its event, and every root.
+fn verify(store: &SegmentStore) {
+    let clock = SystemClock::new();
+    let start = clock.monotonic();
+    let mut events = 0;
+    for tenant in store.tenants() {
+        let scope = Scope::system(tenant);
+        let head = ready(store.head(&scope)).expect("a head");
+        let mut frontier = Frontier::new();
+        while frontier.size() < head.size {
+            for record in ready(store.records(&scope, frontier.size(), 1_000)).expect("records") {
+                frontier.append(leaf_hash(&record.leaf(scope.tenant()).expect("a body")));
+            }
+        }
+        assert_eq!(frontier.root(), Hash::new(head.root));
+        events += head.size;
+    }
+    println!("measure audit/verify of_{events} {:.2} s", clock.monotonic().since(start).as_secs_f64());
 }
 
 fn reopen(folder: &Path) {
@@ -185,6 +242,11 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
         std::task::Poll::Ready(value) => value,
         std::task::Poll::Pending => unreachable!("the store waits for something"),
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bytes and events are few")]
+fn many(count: u64) -> f64 {
+    count as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "events are few")]

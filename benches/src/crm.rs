@@ -147,9 +147,8 @@ impl Crm {
             message = format!("{message} {}", self.of(&RARE));
         }
         let risk = match (category, self.below(100)) {
-            ("security", 0..50) => Risk::High,
             (_, 0) => Risk::Critical,
-            (_, 1..4) => Risk::High,
+            ("security", 1..50) | (_, 1..4) => Risk::High,
             (_, 4..20) => Risk::Medium,
             _ => Risk::Low,
         };
@@ -189,8 +188,8 @@ impl Crm {
         if self.below(100) < 8 {
             return EventActor::new("api_key", format!("key_{tenant}_{}", user % 5));
         }
-        let first = FIRST[usize::try_from(user).unwrap_or(0) % FIRST.len()];
-        let last = LAST[usize::try_from(user / 16).unwrap_or(0) % LAST.len()];
+        let first = pick(&FIRST, user);
+        let last = pick(&LAST, user / 16);
         let email =
             format!("{}.{}{user}@{}{tenant}.example", first.to_lowercase(), last.to_lowercase(), "crm");
         EventActor::user(format!("u{tenant}_{user}"))
@@ -198,7 +197,7 @@ impl Crm {
             .with_email(email)
             .with_session(format!(
                 "{:016x}",
-                (user << 32 | self.made / 20_000).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ((user << 32) | (self.made / 20_000)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ))
     }
 
@@ -227,7 +226,12 @@ impl Crm {
     }
 
     fn of(&mut self, texts: &[&'static str]) -> &'static str {
-        let at = usize::try_from(self.next() >> 1).unwrap_or(0) % texts.len();
-        texts[at]
+        pick(texts, self.next())
     }
+}
+
+/// One of the texts, told by a number.
+fn pick(texts: &[&'static str], number: u64) -> &'static str {
+    let at = usize::try_from(number).unwrap_or(0) % texts.len().max(1);
+    texts.get(at).copied().unwrap_or_default()
 }

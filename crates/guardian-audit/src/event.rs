@@ -13,7 +13,7 @@ use crate::sealed::Sealed;
 
 /// What a host reports: who did what, on what, from where and when.
 ///
-/// Only the action is needed. The actor comes from the scope that [records] the event when
+/// Only the action is needed. The actor comes from the scope that records the event when
 /// the event names none; the time is that of the recording when none is given.
 ///
 /// ```

@@ -178,6 +178,12 @@ impl<S: AuditStore> AuditLog<S> {
         &self.store
     }
 
+    /// The store, when the log is needed no more.
+    #[must_use]
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
     /// The settings.
     #[must_use]
     pub fn config(&self) -> &AuditConfig {

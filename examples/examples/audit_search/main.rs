@@ -144,7 +144,7 @@ async fn load(
         Some(path) => input::read(path)?,
         None => input::made_up(20_000)?,
     };
-    let bar = bar(events.iter().map(|(_, events)| events.len()).sum());
+    let bar = bar(events.values().map(Vec::len).sum());
     let mut sizes = Vec::new();
     for (tenant, events) in events {
         let scope = Scope::system(tenant.clone());
