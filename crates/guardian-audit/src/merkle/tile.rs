@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
+use super::frontier::Frontier;
 use super::hash::{Hash, node_hash};
-use super::node::NodeId;
+use super::node::{Cover, NodeId};
 use super::proof::ProofError;
 
 /// The place of a [`Tile`]: `level` 0 holds leaves, each further one the roots of the tiles below.
@@ -62,12 +63,12 @@ impl TileId {
 ///
 /// // What it does to prove.
 /// let plan = ProofPlan::inclusion(4711, 100_000)?;
-/// let mut tiles = TileSet::new();
-/// for id in TileId::of_all(plan.nodes()) {
+/// let mut tiles = TileSet::new().with_frontier(&frontier);
+/// for id in tiles.missing(plan.nodes()) {
 ///     let hashes = stored[usize::from(id.level)].chunks(Tile::WIDTH).nth(id.index as usize).unwrap();
 ///     tiles.insert(Tile::new(id, hashes.to_vec())?);
 /// }
-/// assert!(tiles.len() <= 6);
+/// assert!(tiles.len() <= 3);
 /// let proof = plan.assemble(&tiles.hashes(plan.nodes())?)?;
 /// verify_inclusion(4711, 100_000, leaf_hash(&4711_u32.to_be_bytes()), &proof, frontier.root())?;
 /// # Ok::<(), guardian_audit::merkle::ProofError>(())
@@ -157,13 +158,32 @@ fn full_root(hashes: &[Hash]) -> Option<Hash> {
 #[derive(Debug, Clone, Default)]
 pub struct TileSet {
     tiles: BTreeMap<TileId, Tile>,
+    edge: BTreeMap<NodeId, Hash>,
 }
 
 impl TileSet {
     /// No tiles.
     #[must_use]
     pub const fn new() -> Self {
-        Self { tiles: BTreeMap::new() }
+        Self { tiles: BTreeMap::new(), edge: BTreeMap::new() }
+    }
+
+    /// The same with the nodes of a tree's edge, which a store has in memory. A proof about the tree of this size needs
+    /// some of them, and otherwise reads and hashes tiles at the right edge for each.
+    #[must_use]
+    pub fn with_frontier(mut self, frontier: &Frontier) -> Self {
+        self.edge.extend(Cover::new(0, frontier.size()).zip(frontier.roots().iter().copied()));
+        self
+    }
+
+    /// The tiles that are to be read for these nodes, each once, in order.
+    #[must_use]
+    pub fn missing(&self, nodes: &[NodeId]) -> Vec<TileId> {
+        let unknown: Vec<NodeId> =
+            nodes.iter().copied().filter(|node| !self.edge.contains_key(node)).collect();
+        let mut tiles = TileId::of_all(&unknown);
+        tiles.retain(|tile| !self.tiles.contains_key(tile));
+        tiles
     }
 
     /// Adds a tile.
@@ -186,7 +206,10 @@ impl TileSet {
     /// The hash of a node; `None` when its tile is not here or too short.
     #[must_use]
     pub fn node(&self, node: NodeId) -> Option<Hash> {
-        self.tiles.get(&TileId::of(node))?.node(node)
+        match self.edge.get(&node) {
+            Some(hash) => Some(*hash),
+            None => self.tiles.get(&TileId::of(node))?.node(node),
+        }
     }
 
     /// The hashes of these nodes, in their order: what [`ProofPlan::assemble`](super::ProofPlan::assemble) takes.

@@ -277,6 +277,23 @@ fn a_proof_reads_a_handful_of_tiles() {
         assert!(proof.len() <= 17);
         verify_inclusion(u(index), u(SIZE), all[index], &proof, root).unwrap();
     }
+    // With the edge at hand, there is a tile for each level and no more.
+    for index in [0, 1, 4711, SIZE / 2, SIZE - 1] {
+        let plan = ProofPlan::inclusion(u(index), u(SIZE)).unwrap();
+        let mut tiles = TileSet::new().with_frontier(tree.frontier());
+        let missing = tiles.missing(plan.nodes());
+        assert!(missing.len() <= 3);
+        for id in missing {
+            let from = at(id.index) * Tile::WIDTH;
+            tiles.insert(
+                Tile::new(id, levels[usize::from(id.level)][from..from + id.width(u(SIZE))].to_vec())
+                    .unwrap(),
+            );
+        }
+        assert!(tiles.missing(plan.nodes()).is_empty());
+        let proof = plan.assemble(&tiles.hashes(plan.nodes()).unwrap()).unwrap();
+        verify_inclusion(u(index), u(SIZE), all[index], &proof, root).unwrap();
+    }
     let plan = ProofPlan::consistency(1000, u(SIZE)).unwrap();
     assert!(TileSet::new().hashes(plan.nodes()).is_err());
     assert!(Tile::new(TileId { level: 0, index: 0 }, leaves(257)).is_err());
