@@ -26,7 +26,8 @@ use crate::sealed::Sealed;
 ///     .with_metadata("pipeline", "enterprise");
 /// assert_eq!(event.category(), "deal");
 /// assert_eq!(event.outcome, Outcome::Success);
-/// # Ok::<(), guardian_audit::InvalidEvent>(event.check()?)
+/// event.check()?;
+/// # Ok::<(), guardian_audit::InvalidEvent>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
