@@ -11,6 +11,9 @@ use guardian_sql::{DatabaseConfig, Dialect, params};
 
 use crate::basics::{NOTES, on_each, scope};
 
+/// Time for another thread to get on with its work.
+const MOMENT: Duration = Duration::from_micros(200);
+
 /// Lets a future run for that many polls, and drops it. They are a moment of real time apart, or follow each other at once:
 /// then the work has hardly begun, however slow the machine is.
 async fn abandon(work: impl Future, polls: usize, pause: Option<Duration>) -> bool {
@@ -45,7 +48,7 @@ async fn work_dropped_at_any_point_is_whole_or_absent() {
                 }
                 tx.commit().await.unwrap();
             };
-            let pause = (round % 2 == 0).then_some(Duration::from_micros(200));
+            let pause = (round % 2 == 0).then_some(MOMENT);
             if abandon(work, round % 30, pause).await { finished += 1 } else { dropped += 1 }
         }
         assert!(dropped > 5, "{dropped}");
@@ -71,7 +74,7 @@ async fn a_commit_after_an_abandoned_statement_fails() {
         let tx_dialect = db.dialect();
         let mut tx = db.begin(&scope("acme")).await.unwrap();
         tx.execute(insert, params![1_i64]).await.unwrap();
-        assert!(!abandon(tx.execute(slow(tx_dialect), &[]), 1).await);
+        assert!(!abandon(tx.execute(slow(tx_dialect), &[]), 1, Some(MOMENT)).await);
         assert!(tx.execute(insert, params![3_i64]).await.is_err());
         assert!(tx.commit().await.is_err());
         let mut tx = db.begin(&scope("acme")).await.unwrap();
@@ -81,7 +84,7 @@ async fn a_commit_after_an_abandoned_statement_fails() {
         {
             let mut part = tx.savepoint().await.unwrap();
             part.execute(insert, params![2_i64]).await.unwrap();
-            assert!(!abandon(part.execute(slow(tx_dialect), &[]), 1).await);
+            assert!(!abandon(part.execute(slow(tx_dialect), &[]), 1, Some(MOMENT)).await);
         }
         tx.execute(insert, params![3_i64]).await.unwrap();
         tx.commit().await.unwrap();
@@ -156,7 +159,7 @@ async fn an_endless_statement_whose_caller_went_away_holds_nobody_up() {
         for _ in 0..4 {
             let mut tx = db.begin(&scope("acme")).await.unwrap();
             tx.execute("INSERT INTO notes (tenant_id, id, body) VALUES ('acme', 1, 'x')", &[]).await.unwrap();
-            assert!(!abandon(tx.fetch_one(endless(db.dialect()), &[]), 3).await);
+            assert!(!abandon(tx.fetch_one(endless(db.dialect()), &[]), 3, Some(MOMENT)).await);
         }
         let mut tx = db.begin(&scope("acme")).await.unwrap();
         tx.execute("INSERT INTO notes (tenant_id, id, body) VALUES ('acme', 1, 'x')", &[]).await.unwrap();
