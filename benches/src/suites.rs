@@ -2,6 +2,7 @@
 
 mod access_log;
 mod cel;
+mod merkle;
 
 use std::error::Error;
 use std::path::Path;
@@ -35,6 +36,11 @@ pub const SUITES: &[Suite] = &[
         description: "the conformance tests of the Common Expression Language, values, errors and deduced types",
         run: cel::run,
     },
+    Suite {
+        name: "merkle",
+        description: "Merkle tree proofs of RFC 6962, RFC 9162 and of subtrees, accepted and refused alike",
+        run: merkle::run,
+    },
 ];
 
 /// What a suite found.
@@ -45,6 +51,8 @@ pub struct Report {
     pub passed: u64,
     /// A line for each case that failed.
     pub failed: Vec<String>,
+    /// What there is to say besides, line by line.
+    pub notes: Vec<String>,
     /// The suite's bar, where it was missed.
     pub missed: Vec<String>,
 }

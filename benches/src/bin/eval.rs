@@ -54,6 +54,9 @@ fn judge(suite: &Suite, path: &Path) -> ExitCode {
     for line in &report.failed {
         println!("{}: {line}", suite.name);
     }
+    for line in &report.notes {
+        println!("{}: {line}", suite.name);
+    }
     for line in &report.missed {
         println!("{}: bar missed: {line}", suite.name);
     }

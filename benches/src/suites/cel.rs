@@ -202,7 +202,7 @@ fn is(value: &Value<'_>, wanted: &Json) -> Result<bool, Box<dyn Error>> {
     })
 }
 
-fn base64(text: &str) -> Vec<u8> {
+pub(super) fn base64(text: &str) -> Vec<u8> {
     let digit = |byte: u8| match byte {
         b'A'..=b'Z' => u32::from(byte - b'A'),
         b'a'..=b'z' => u32::from(byte - b'a') + 26,

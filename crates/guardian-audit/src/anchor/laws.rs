@@ -4,9 +4,10 @@
 //! use guardian_audit::anchor::{MemoryAnchor, laws};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! laws::obeys(&MemoryAnchor::new()).await
+//! laws::obeys(&MemoryAnchor::new()).await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
-//! # Ok::<(), laws::Violation>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use chrono::TimeDelta;

@@ -20,6 +20,20 @@ pub const MIGRATIONS: Migrations = Migrations::new(
 ///
 /// Rows are inserted and never changed: on Postgres no policy lets the application update or delete them, on SQLite
 /// triggers refuse it. Both stop mistakes; who owns the table can drop it.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use guardian_audit::anchor::{Anchor, SqlAnchor};
+/// use guardian_core::{Scope, TenantId};
+/// use guardian_sql::Database;
+///
+/// let anchor = SqlAnchor::open(Database::open("sqlite::memory:").await?).await?;
+/// assert_eq!(anchor.latest(&Scope::system(TenantId::new("acme")?)).await?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct SqlAnchor {
     db: Database,

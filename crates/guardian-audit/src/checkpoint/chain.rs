@@ -139,23 +139,23 @@ impl<'k> CheckpointChain<'k> {
         Ok(())
     }
 
-    /// The next checkpoint, with the proof that its log contains that of the one before.
+    /// The next checkpoint, with the proof that its log contains that of the one before; for the first, and behind an
+    /// empty log, it is empty.
     ///
     /// # Errors
     /// As for [`Self::push`], and when the proof does not show it.
     pub fn push_proven(&mut self, sealed: &SealedCheckpoint, proof: &[Hash]) -> Result<(), CheckpointFault> {
-        if let Some(last) = &self.last {
-            let next = sealed.checkpoint();
-            let shown = match last.size() {
-                // Every log contains the empty one.
-                0 if proof.is_empty() => Ok(()),
-                size => verify_consistency(size, next.size(), last.root(), next.root(), proof),
-            };
-            if next.size() >= last.size() {
-                shown.map_err(CheckpointFault::Inconsistent)?;
+        let next = sealed.checkpoint();
+        let shown = match &self.last {
+            Some(last) if last.size() > 0 => {
+                verify_consistency(last.size(), next.size(), last.root(), next.root(), proof)
             }
-        }
-        self.push(sealed)
+            _ if proof.is_empty() => Ok(()),
+            _ => Err(ProofError::WrongLength { expected: 0, found: proof.len() }),
+        };
+        // What is wrong with the checkpoint itself says more than that the proof does not fit.
+        self.push(sealed)?;
+        shown.map_err(CheckpointFault::Inconsistent)
     }
 
     /// Whether the checkpoint is trusted by itself.

@@ -161,3 +161,23 @@ impl FromStr for VerifyingKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no key: {0}")]
 pub struct InvalidKey(pub(super) &'static str);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key, text and signature that implementations of C2SP signed-note show in their documentation.
+    #[test]
+    fn a_note_of_another_program_verifies() {
+        let key: VerifyingKey =
+            "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k".parse().unwrap();
+        let seal =
+            "Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=";
+        let bytes = base64::decode(seal).unwrap();
+        let (hash, signature) = bytes.split_first_chunk::<4>().unwrap();
+        assert_eq!(u32::from_be_bytes(*hash), key.id().hash());
+        let signature = signature.try_into().unwrap();
+        assert!(key.verifies(b"This is an example message.\n", signature));
+        assert!(!key.verifies(b"This is an example message", signature));
+    }
+}

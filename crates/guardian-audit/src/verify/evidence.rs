@@ -81,9 +81,10 @@ impl Evidence {
         report.signed_checkpoints = judged.signed();
         report.sealed_checkpoints = judged.sealed();
         report.unjudged_checkpoints = judged.unjudged();
+        let mut checker = ring.checker();
         for anchor in anchors {
             let checkpoint = anchor.checkpoint();
-            let fault = match ring.checker().check(anchor) {
+            let fault = match checker.check(anchor) {
                 _ if checkpoint.tenant() != tenant => {
                     CheckpointFault::ForeignTenant { found: checkpoint.tenant().clone() }
                 }

@@ -7,6 +7,8 @@ mod bundles;
 #[cfg(test)]
 mod canonical;
 #[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod log;
