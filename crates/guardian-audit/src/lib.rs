@@ -19,6 +19,8 @@ pub mod query;
 mod error;
 mod lifecycle;
 mod log;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod outbox;
 mod plan;
 mod redact;
 mod risk;
@@ -34,6 +36,8 @@ pub use error::{Error, InvalidEvent, Malformed};
 pub use event::{Assessment, AuditEvent, EventActor, Origin, Outcome, Risk, StoredEvent, Target};
 pub use lifecycle::{Erased, Hold, PersonalData, Retained, Retention, RetentionRule, Subject, Whose};
 pub use log::{AuditConfig, AuditLog, ReadAudit, Receipt};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use outbox::{Drained, OUTBOX_MIGRATIONS, Pending, migrate_outbox, outbox_tenants};
 pub use plan::{Candidate, Plan};
 pub use query::{Condition, Query, QueryError, TimeRange};
 pub use redact::{Redaction, Treatment};

@@ -20,5 +20,7 @@ mod merkle;
 mod query;
 #[cfg(test)]
 mod segment;
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+mod sql;
 #[cfg(test)]
 mod tampering;
