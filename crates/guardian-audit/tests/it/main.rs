@@ -20,7 +20,7 @@ mod merkle;
 mod query;
 #[cfg(test)]
 mod segment;
-#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+#[cfg(test)]
 mod sql;
 #[cfg(test)]
 mod tampering;

@@ -1,4 +1,5 @@
 //! The store in SQL databases obeys the laws: SQLite in memory and in a file, and PostgreSQL as a role that owns nothing.
+#![cfg(any(feature = "sqlite", feature = "postgres"))]
 
 use guardian_audit::store::SqlStore;
 use guardian_audit::testkit::Fixture;

@@ -177,7 +177,8 @@ pub(super) async fn drop_bodies(
 ) -> Result<u64, StoreError> {
     let tenant = tx.scope().tenant().clone();
     let Some(log) = Log::of(tx, &tenant).await? else { return Ok(0) };
-    let (before, is_cut) = (before.timestamp_micros(), before.timestamp_subsec_nanos() % 1_000 != 0);
+    let (before, is_cut) =
+        (before.timestamp_micros(), !before.timestamp_subsec_nanos().is_multiple_of(1_000));
     // Whole microseconds are stored: what lies within the cut one is earlier.
     let end = if is_cut { before.saturating_add(1) } else { before };
     let plan = Plan::And(vec![Plan::Recorded(i64::MIN, end), plan.clone()]);
