@@ -2,18 +2,23 @@
 
 mod file;
 mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guardian_core::{Scope, StoreError};
+use guardian_core::{Scope, StoreError, TenantId};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use file::FileKeys;
 pub use memory::MemoryKeys;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::SqlKeys;
 
 /// A key and its random name, which says nothing of the subject.
 #[derive(Clone)]
@@ -94,4 +99,17 @@ impl<K: KeyStore + ?Sized> KeyStore for Arc<K> {
     async fn destroy(&self, scope: &Scope, subject: &str) -> Result<bool, StoreError> {
         (**self).destroy(scope, subject).await
     }
+}
+
+/// Whose key it is, as stores write it down: they are no lists of people.
+fn owner(tenant: &TenantId, subject: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(tenant.as_str().as_bytes());
+    hasher.update([0]);
+    hasher.update(subject.as_bytes());
+    let mut text = String::with_capacity(64);
+    for byte in hasher.finalize() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

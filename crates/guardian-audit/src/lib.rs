@@ -20,6 +20,8 @@ mod error;
 mod export;
 mod lifecycle;
 mod log;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod outbox;
 mod plan;
 mod queue;
 mod redact;
@@ -37,6 +39,8 @@ pub use event::{Assessment, AuditEvent, EventActor, Origin, Outcome, Risk, Store
 pub use export::{ExportFormat, ExportManifest};
 pub use lifecycle::{Erased, Hold, PersonalData, Retained, Retention, RetentionRule, Subject, Whose};
 pub use log::{AuditConfig, AuditLog, ReadAudit, Receipt};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use outbox::{Drained, OUTBOX_MIGRATIONS, Pending, migrate_outbox, outbox_tenants};
 pub use plan::{Candidate, Plan};
 pub use query::{Condition, Query, QueryError, TimeRange};
 pub use queue::{AuditQueue, Overflow};

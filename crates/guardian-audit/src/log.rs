@@ -413,6 +413,6 @@ fn receipt(id: Uuid, risk: Assessment, placed: Placed) -> Receipt {
 }
 
 /// A store that answers for fewer events than it was given.
-fn lost() -> Error {
+pub(crate) fn lost() -> Error {
     StoreError::new(guardian_core::StoreErrorKind::Internal, "audit").into()
 }

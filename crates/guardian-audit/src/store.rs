@@ -3,6 +3,8 @@
 mod memory;
 mod segment;
 pub(crate) mod spill;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ use crate::{canonical, terms::Terms};
 
 pub use memory::MemoryStore;
 pub use segment::{Durability, Maintenance, Recovery, SegmentConfig, SegmentStore};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::SqlStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use sql::wire;
 
 /// An event that is ready to be stored: encoded but for its place, and with the terms that it is found by.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,16 +1,14 @@
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId};
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{KeyStore, SubjectKey};
+use super::{KeyStore, SubjectKey, owner};
 
 /// Keys in a folder, one file for each: beside a [`SegmentStore`](crate::store::SegmentStore), on a disk of its own if
 /// there is one. One process opens the folder at a time.
@@ -114,18 +112,6 @@ impl FileKeys {
     fn sync(&self) -> io::Result<()> {
         if cfg!(unix) { File::open(&self.folder)?.sync_all() } else { Ok(()) }
     }
-}
-
-fn owner(tenant: &TenantId, subject: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(tenant.as_str().as_bytes());
-    hasher.update([0]);
-    hasher.update(subject.as_bytes());
-    let mut text = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 fn fault(error: io::Error) -> StoreError {

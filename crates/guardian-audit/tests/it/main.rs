@@ -25,4 +25,6 @@ mod queue;
 #[cfg(test)]
 mod segment;
 #[cfg(test)]
+mod sql;
+#[cfg(test)]
 mod tampering;

@@ -1,0 +1,345 @@
+//! A log in a SQL database: SQLite or PostgreSQL.
+
+mod search;
+mod sieve;
+mod token;
+pub(crate) mod wire;
+mod write;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
+use guardian_sql::{Database, Error, Migration, Migrations, Retry, TenantTx, params, retry};
+
+use super::memory::most_frequent;
+use super::{AuditStore, Batch, Count, Drop, Facet, Found, Head, Note, NoteKind, Placed, Record};
+use crate::dimension::Dimension;
+use crate::merkle::Frontier;
+use crate::plan::Plan;
+use crate::terms::Terms;
+use search::{Hit, Log, Search, Wanted, moment, place};
+
+/// How many events are read at a time where all that a plan finds are gone through.
+const STRETCH: usize = 512;
+
+/// Keeps logs in a SQL database, with its full-text index: FTS5 on SQLite, `tsvector` and GIN on PostgreSQL. The host's
+/// backups, replication and rights hold for the log too.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use guardian_audit::store::SqlStore;
+/// use guardian_audit::{AuditConfig, AuditEvent, AuditLog};
+/// use guardian_core::{PageRequest, Scope, TenantId};
+/// use guardian_sql::Database;
+///
+/// let store = SqlStore::open(Database::open("sqlite::memory:").await?).await?;
+/// let log = AuditLog::new(store, AuditConfig::default());
+/// let scope = Scope::system(TenantId::new("acme")?);
+/// log.record(&scope, AuditEvent::new("deal.updated").with_message("Renewal of Acme")).await?;
+/// let page = log.search(&scope, &"renew* action:deal.*".parse()?, &PageRequest::first(50)?).await?;
+/// assert_eq!(page.items.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Who waits for whom
+/// Each batch is one transaction. Batches of one tenant take turns, from the lock of its head to the commit; on
+/// PostgreSQL those of other tenants do not meet. On SQLite all who write take turns. What met another transaction is
+/// tried again a few times; the ids of the events keep it from being stored twice. Readers wait for nobody.
+///
+/// # How events are found
+/// Each [term](crate::Terms) is a token that begins with a number of the tenant, so no list of the index holds two
+/// tenants, and one's search takes no time for the others' events. On SQLite the rows of the index are numbered in the
+/// order of each log: a page is read off its newest end, and a time range is a range of rows. PostgreSQL's index knows
+/// no order, so a search reads the newest thousand entries one by one first; only if they do not fill the page, which
+/// means that few events match, the index gives all that do.
+///
+/// What an index cannot tell (the order of words on PostgreSQL, the hour at which something occurred, places within an
+/// `OR`) is asked of each event that it gives. [`histogram`](AuditStore::histogram) and [`facets`](AuditStore::facets)
+/// read every event that is found.
+///
+/// # Rights
+/// On PostgreSQL row-level security is enabled and forced for all tables. The search is a function of a role of its own
+/// that nobody logs in as, `guardian_audit_search_` and a hash of the database's name, because policies would keep it
+/// from its index; it asks whether the caller may read the events, and looks for the transaction's tenant alone. Who
+/// migrates makes this role, and needs `CREATEROLE`.
+///
+/// # What dropping leaves
+/// [`drop_bodies`](AuditStore::drop_bodies) sets bodies to NULL and takes their entries out of the index (FTS5's
+/// `secure-delete` is on). The freed space is used again. Until then old bytes may be in free pages, in the write-ahead
+/// log and in backups: run `VACUUM` where that matters.
+#[derive(Debug, Clone)]
+pub struct SqlStore {
+    db: Database,
+    retry: Retry,
+}
+
+impl SqlStore {
+    /// The tables, and on PostgreSQL the function that searches.
+    pub const MIGRATIONS: Migrations = Migrations::new(
+        "guardian_audit",
+        &[
+            Migration::new(
+                1,
+                "log",
+                include_str!("../../migrations/0001_log.sqlite.sql"),
+                include_str!("../../migrations/0001_log.postgres.sql"),
+            ),
+            Migration::new(2, "search", "", include_str!("../../migrations/0002_search.postgres.sql")),
+        ],
+    );
+
+    /// The logs of this database, whose tables are made or brought up to date.
+    ///
+    /// # Errors
+    /// When the migration fails, or the tables are newer than this code.
+    pub async fn open(db: Database) -> Result<Self, Error> {
+        db.migrate(&Self::MIGRATIONS).await?;
+        Ok(Self::new(&db))
+    }
+
+    /// The logs of a database whose tables exist: where another role migrates, with [`Self::MIGRATIONS`].
+    #[must_use]
+    pub fn new(db: &Database) -> Self {
+        Self { db: db.clone(), retry: Retry::default() }
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.db
+    }
+
+    fn corrupt(&self, why: &'static str) -> StoreError {
+        StoreError::new(StoreErrorKind::Corrupt, self.db.dialect().name()).with_source(why)
+    }
+
+    /// Goes through everything that the plan finds, newest first.
+    async fn each(
+        &self,
+        scope: &Scope,
+        plan: &Plan,
+        wanted: Wanted,
+        mut take: impl FnMut(&Hit) + Send,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        if let Some(log) = Log::of(&mut tx, scope.tenant()).await? {
+            let mut search = Search::newest(&mut tx, log, plan, None).await?;
+            while !search.is_done() {
+                search.next(wanted, STRETCH).await?.iter().for_each(&mut take);
+            }
+        }
+        tx.commit().await
+    }
+}
+
+/// The values of an event in the dimensions of these codes, each once.
+fn values(terms: &Terms, codes: &[char]) -> Vec<String> {
+    let mut seen: Vec<&str> = terms.iter().filter(|term| term.starts_with(codes)).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    seen.into_iter().filter_map(|term| term.get(1..)).map(str::to_owned).collect()
+}
+
+fn limited(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+async fn count(tx: &mut TenantTx, log: Log, plan: &Plan, most: u64) -> Result<u64, StoreError> {
+    let mut search = Search::newest(tx, log, plan, None).await?;
+    if search.is_exact() {
+        return search.count(place(most)).await;
+    }
+    let mut count = 0;
+    while count < most && !search.is_done() {
+        let left = usize::try_from(most - count).unwrap_or(usize::MAX);
+        let hits = search.next(Wanted::Times, left.min(STRETCH)).await?;
+        count += u64::try_from(hits.len()).unwrap_or(u64::MAX);
+    }
+    Ok(count)
+}
+
+#[async_trait]
+impl AuditStore for SqlStore {
+    async fn append(&self, batches: &[Batch<'_>], now: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
+        let now = now.timestamp_micros();
+        let mut placed = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let one = retry(&self.retry, || async {
+                let mut tx = self.db.begin(batch.scope).await?;
+                let placed = write::append(&mut tx, batch.drafts, now).await?;
+                tx.commit().await?;
+                Ok::<_, StoreError>(placed)
+            });
+            placed.push(one.await?);
+        }
+        Ok(placed)
+    }
+
+    async fn search(
+        &self,
+        scope: &Scope,
+        plan: &Plan,
+        before: Option<u64>,
+        size: usize,
+    ) -> Result<Found, StoreError> {
+        let most = size.saturating_add(1);
+        let mut records = Vec::new();
+        let mut tx = self.db.begin_read(scope).await?;
+        if let Some(log) = Log::of(&mut tx, scope.tenant()).await? {
+            let mut search = Search::newest(&mut tx, log, plan, before).await?;
+            while records.len() < most && !search.is_done() {
+                let hits = search.next(Wanted::Body, most - records.len()).await?;
+                records.extend(
+                    hits.into_iter().map(|hit| Record::new(hit.sequence, moment(hit.recorded), hit.body)),
+                );
+            }
+        }
+        tx.commit().await?;
+        let more = records.len() > size;
+        records.truncate(size);
+        Ok(Found::new(records, more))
+    }
+
+    async fn count(&self, scope: &Scope, plan: &Plan, limit: Option<u64>) -> Result<Count, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let found = match Log::of(&mut tx, scope.tenant()).await? {
+            Some(log) => count(&mut tx, log, plan, limit.unwrap_or(u64::MAX)).await?,
+            None => 0,
+        };
+        tx.commit().await?;
+        Ok(match limit {
+            Some(limit) if found >= limit => Count::AtLeast(limit),
+            _ => Count::Exact(found),
+        })
+    }
+
+    async fn facets(
+        &self,
+        scope: &Scope,
+        plan: &Plan,
+        dimension: Dimension,
+        top: usize,
+    ) -> Result<Vec<Facet>, StoreError> {
+        let codes: Vec<char> = dimension.parts().into_iter().filter_map(Dimension::code).collect();
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        self.each(scope, plan, Wanted::Terms, |hit| {
+            let terms = hit.terms.as_deref().map(token::decode).unwrap_or_default();
+            for value in values(&terms, &codes) {
+                *counts.entry(value).or_default() += 1;
+            }
+        })
+        .await?;
+        Ok(most_frequent(counts, top))
+    }
+
+    async fn histogram(&self, scope: &Scope, plan: &Plan, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
+        let mut counts = vec![0; edges.len().saturating_sub(1)];
+        self.each(scope, plan, Wanted::Times, |hit| {
+            let after = edges.partition_point(|edge| *edge <= hit.recorded);
+            if let Some(count) = after.checked_sub(1).and_then(|bucket| counts.get_mut(bucket)) {
+                *count += 1;
+            }
+        })
+        .await?;
+        Ok(counts)
+    }
+
+    async fn records(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<Record>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let rows = tx
+            .fetch_all(
+                "SELECT sequence, recorded, body FROM guardian_audit_events \
+                 WHERE tenant_id = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3",
+                params![scope.tenant(), place(from), limited(size)],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.iter()
+            .map(|row| Ok(Record::new(row.get("sequence")?, moment(row.get("recorded")?), row.get("body")?)))
+            .collect()
+    }
+
+    async fn leaves(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<[u8; 32]>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let rows = tx
+            .fetch_all(
+                "SELECT leaf FROM guardian_audit_events \
+                 WHERE tenant_id = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3",
+                params![scope.tenant(), place(from), limited(size)],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.iter().map(|row| row.get("leaf")).collect()
+    }
+
+    async fn head(&self, scope: &Scope) -> Result<Head, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let row = tx
+            .fetch_optional(
+                "SELECT frontier, recorded FROM guardian_audit_heads WHERE tenant_id = $1",
+                params![scope.tenant()],
+            )
+            .await?;
+        tx.commit().await?;
+        let Some(row) = row else { return Ok(Head::new(0, Frontier::new().root().into(), None)) };
+        let frontier = Frontier::from_bytes(row.get("frontier")?)
+            .map_err(|_| self.corrupt("the edge of a tree does not fit its size"))?;
+        let recorded = if frontier.size() > 0 { Some(moment(row.get("recorded")?)) } else { None };
+        Ok(Head::new(frontier.size(), frontier.root().into(), recorded))
+    }
+
+    async fn drop_bodies(&self, scope: &Scope, drop: &Drop<'_>) -> Result<u64, StoreError> {
+        let work = || async {
+            let mut tx = self.db.begin(scope).await?;
+            let dropped = write::drop_bodies(&mut tx, drop.plan, drop.before, drop.limit).await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(dropped)
+        };
+        retry(&self.retry, work).await
+    }
+
+    async fn put_note(&self, scope: &Scope, kind: NoteKind, note: &Note) -> Result<(), StoreError> {
+        let work = || async {
+            let mut tx = self.db.begin(scope).await?;
+            tx.execute(
+                "INSERT INTO guardian_audit_notes (tenant_id, kind, name, bytes) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (tenant_id, kind, name) DO UPDATE SET bytes = excluded.bytes",
+                params![scope.tenant(), kind.as_str(), note.name, note.bytes],
+            )
+            .await?;
+            tx.commit().await
+        };
+        retry(&self.retry, work).await
+    }
+
+    async fn notes(&self, scope: &Scope, kind: NoteKind) -> Result<Vec<Note>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let rows = tx
+            .fetch_all(
+                "SELECT name, bytes FROM guardian_audit_notes WHERE tenant_id = $1 AND kind = $2 ORDER BY name",
+                params![scope.tenant(), kind.as_str()],
+            )
+            .await?;
+        tx.commit().await?;
+        rows.iter().map(|row| Ok(Note::new(row.get::<String>("name")?, row.get("bytes")?))).collect()
+    }
+
+    async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
+        let work = || async {
+            let mut tx = self.db.begin(scope).await?;
+            let removed = tx
+                .execute(
+                    "DELETE FROM guardian_audit_notes WHERE tenant_id = $1 AND kind = $2 AND name = $3",
+                    params![scope.tenant(), kind.as_str(), name],
+                )
+                .await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(removed > 0)
+        };
+        retry(&self.retry, work).await
+    }
+}

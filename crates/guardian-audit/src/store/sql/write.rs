@@ -1,0 +1,237 @@
+//! Appending and dropping: one transaction for each batch, which holds the tenant's head.
+
+use std::collections::HashMap;
+
+use guardian_core::{StoreError, StoreErrorKind, TenantId, Timestamp};
+use guardian_sql::{Dialect, Insert, Param, Sql, TenantTx, ToParam, params};
+use uuid::Uuid;
+
+use super::search::{Log, PLACES, Search, Wanted, list_length, moment, padded, place};
+use super::token;
+use crate::canonical;
+use crate::merkle::{Frontier, leaf_hash};
+use crate::plan::Plan;
+use crate::store::{Draft, Placed};
+
+const EVENTS: Insert<8> = Insert::into(
+    "guardian_audit_events",
+    ["tenant_id", "sequence", "event_id", "recorded", "occurred", "leaf", "body", "terms"],
+);
+
+/// The head of a tenant's log, held by this transaction until it ends.
+struct Held {
+    number: i64,
+    frontier: Frontier,
+    recorded: i64,
+}
+
+/// One new event.
+struct New<'d> {
+    draft: &'d Draft,
+    sequence: u64,
+    leaf: [u8; 32],
+    terms: String,
+}
+
+fn rows<'n>(tenant: &'n TenantId, recorded: i64, new: &'n [New<'_>]) -> Vec<[Param<'n>; 8]> {
+    let row = |event: &'n New<'_>| {
+        [
+            tenant.to_param(),
+            Param::Integer(place(event.sequence)),
+            Param::Uuid(event.draft.id),
+            Param::Integer(recorded),
+            Param::Integer(event.draft.occurred),
+            event.leaf.to_param(),
+            event.draft.body.to_param(),
+            event.terms.to_param(),
+        ]
+    };
+    new.iter().map(row).collect()
+}
+
+/// Appends drafts to the log of the transaction's tenant.
+pub(super) async fn append(tx: &mut TenantTx, drafts: &[Draft], now: i64) -> Result<Vec<Placed>, StoreError> {
+    let tenant = tx.scope().tenant().clone();
+    let Held { number, mut frontier, recorded } = hold(tx, &tenant).await?;
+    let first = frontier.size();
+    let recorded = if first == 0 { now } else { recorded.max(now) };
+    let time = moment(recorded);
+    let mut known = known(tx, &tenant, drafts).await?;
+    let mut placed = Vec::with_capacity(drafts.len());
+    let mut new = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        if let Some(&(sequence, recorded)) = known.get(&draft.id) {
+            placed.push(Placed::new(sequence, moment(recorded), true));
+            continue;
+        }
+        let sequence = frontier.size();
+        let mut record = canonical::heading(&tenant, sequence, time);
+        record.extend_from_slice(&draft.body);
+        let leaf = leaf_hash(&record);
+        frontier.append(leaf);
+        known.insert(draft.id, (sequence, recorded));
+        placed.push(Placed::new(sequence, time, false));
+        let terms = token::encode(&draft.terms, draft.occurred);
+        new.push(New { draft, sequence, leaf: leaf.into(), terms });
+    }
+    if new.is_empty() {
+        return Ok(placed);
+    }
+    if frontier.size() >> PLACES != 0 {
+        return Err(StoreError::new(StoreErrorKind::Full, tx.dialect().name())
+            .with_source("a log of 2^40 events is full"));
+    }
+    let rows = rows(&tenant, recorded, &new);
+    tx.insert_many(&EVENTS, rows).await?;
+    index(tx, &tenant, number, first).await?;
+    tx.execute(
+        "UPDATE guardian_audit_heads SET size = $2, frontier = $3, recorded = $4 WHERE tenant_id = $1",
+        params![tenant, place(frontier.size()), frontier.to_bytes(), recorded],
+    )
+    .await?;
+    Ok(placed)
+}
+
+/// The tenant's head, made when there is none, and nobody else's until the transaction ends.
+async fn hold(tx: &mut TenantTx, tenant: &TenantId) -> Result<Held, StoreError> {
+    let sql = match tx.dialect() {
+        // SQLite has one writer.
+        Dialect::Sqlite => "SELECT number, frontier, recorded FROM guardian_audit_heads WHERE tenant_id = $1",
+        Dialect::Postgres => {
+            "SELECT number, frontier, recorded FROM guardian_audit_heads WHERE tenant_id = $1 FOR UPDATE"
+        }
+    };
+    let mut row = tx.fetch_optional(sql, params![tenant]).await?;
+    if row.is_none() {
+        tx.execute(
+            "INSERT INTO guardian_audit_heads (tenant_id, size, frontier, recorded) VALUES ($1, 0, $2, 0) \
+             ON CONFLICT (tenant_id) DO NOTHING",
+            params![tenant, Frontier::new().to_bytes()],
+        )
+        .await?;
+        row = Some(tx.fetch_one(sql, params![tenant]).await?);
+    }
+    let backend = tx.dialect().name();
+    let corrupt = |why: String| StoreError::new(StoreErrorKind::Corrupt, backend).with_source(why);
+    let row = row.ok_or_else(|| corrupt("the head of a log is gone".to_owned()))?;
+    let frontier = Frontier::from_bytes(row.get("frontier")?).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Held { number: row.get("number")?, frontier, recorded: row.get("recorded")? })
+}
+
+/// Which of the drafts the log holds: their places and when they were recorded.
+async fn known(
+    tx: &mut TenantTx,
+    tenant: &TenantId,
+    drafts: &[Draft],
+) -> Result<HashMap<Uuid, (u64, i64)>, StoreError> {
+    let mut known = HashMap::with_capacity(drafts.len());
+    for drafts in drafts.chunks(512) {
+        let length = list_length(drafts.len());
+        let mut sql =
+            Sql::builder("SELECT event_id, sequence, recorded FROM guardian_audit_events WHERE tenant_id = ");
+        let sql = sql.placeholder().push(" AND event_id IN (").placeholders(length).push(")").finish();
+        let last = drafts.last().map(|draft| draft.id);
+        let more = last.into_iter().cycle().take(length.saturating_sub(drafts.len()));
+        let mut given = Vec::with_capacity(1 + length);
+        given.push(tenant.to_param());
+        given.extend(drafts.iter().map(|draft| draft.id).chain(more).map(Param::Uuid));
+        for row in tx.fetch_all(sql, &given).await? {
+            known.insert(row.get("event_id")?, (row.get("sequence")?, row.get("recorded")?));
+        }
+    }
+    Ok(known)
+}
+
+/// Indexes the events from a place on. The database puts the tenant's number before each token.
+async fn index(tx: &mut TenantTx, tenant: &TenantId, number: i64, first: u64) -> Result<(), StoreError> {
+    let prefix = format!("{number}.");
+    match tx.dialect() {
+        Dialect::Sqlite => {
+            tx.execute(
+                "INSERT INTO guardian_audit_index (rowid, terms) \
+                 SELECT $3 + sequence, $4 || replace(terms, ' ', ' ' || $4) FROM guardian_audit_events \
+                 WHERE tenant_id = $1 AND sequence >= $2 ORDER BY sequence",
+                params![tenant, place(first), number << PLACES, prefix],
+            )
+            .await?
+        }
+        Dialect::Postgres => {
+            tx.execute(
+                "INSERT INTO guardian_audit_index (tenant_id, sequence, terms) \
+                 SELECT tenant_id, sequence, array_to_tsvector(string_to_array($3 || replace(terms, ' ', ' ' || $3), ' ')) \
+                 FROM guardian_audit_events WHERE tenant_id = $1 AND sequence >= $2",
+                params![tenant, place(first), prefix],
+            )
+            .await?
+        }
+    };
+    Ok(())
+}
+
+/// Drops the bodies of what the plan finds before a time, the oldest first, and what they are found by.
+pub(super) async fn drop_bodies(
+    tx: &mut TenantTx,
+    plan: &Plan,
+    before: Timestamp,
+    limit: u64,
+) -> Result<u64, StoreError> {
+    let tenant = tx.scope().tenant().clone();
+    let Some(log) = Log::of(tx, &tenant).await? else { return Ok(0) };
+    let (before, is_cut) =
+        (before.timestamp_micros(), !before.timestamp_subsec_nanos().is_multiple_of(1_000));
+    // Whole microseconds are stored: what lies within the cut one is earlier.
+    let end = if is_cut { before.saturating_add(1) } else { before };
+    let plan = Plan::And(vec![Plan::Recorded(i64::MIN, end), plan.clone()]);
+    let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut places = Vec::new();
+    let mut search = Search::newest(tx, log, &plan, None).await?.oldest_first();
+    while left > 0 && !search.is_done() {
+        let hits = search.next(Wanted::Times, left.min(512)).await?;
+        left = left.saturating_sub(hits.len());
+        places.extend(hits.iter().map(|hit| hit.sequence));
+    }
+    for places in places.chunks(512) {
+        forget(tx, &tenant, log.number, places).await?;
+    }
+    Ok(u64::try_from(places.len()).unwrap_or(u64::MAX))
+}
+
+async fn forget(tx: &mut TenantTx, tenant: &TenantId, number: i64, places: &[u64]) -> Result<(), StoreError> {
+    let length = list_length(places.len());
+    match tx.dialect() {
+        Dialect::Sqlite => {
+            // An index without contents has to be told what an entry was.
+            let mut sql = Sql::builder(
+                "INSERT INTO guardian_audit_index (guardian_audit_index, rowid, terms) SELECT 'delete', ",
+            );
+            sql.placeholder().push(" + sequence, ");
+            sql.placeholder().push(" || replace(terms, ' ', ' ' || ").placeholder();
+            sql.push(") FROM guardian_audit_events WHERE terms IS NOT NULL AND tenant_id = ").placeholder();
+            let sql =
+                sql.push(" AND sequence IN (").placeholders(length).push(") ORDER BY sequence").finish();
+            let prefix = format!("{number}.");
+            let mut given = vec![
+                Param::Integer(number << PLACES),
+                prefix.to_param(),
+                prefix.to_param(),
+                tenant.to_param(),
+            ];
+            given.extend(padded(places, length));
+            tx.execute(sql, &given).await?;
+        }
+        Dialect::Postgres => {
+            let mut sql = Sql::builder("DELETE FROM guardian_audit_index WHERE tenant_id = ");
+            let sql = sql.placeholder().push(" AND sequence IN (").placeholders(length).push(")").finish();
+            let mut given = vec![tenant.to_param()];
+            given.extend(padded(places, length));
+            tx.execute(sql, &given).await?;
+        }
+    }
+    let mut sql =
+        Sql::builder("UPDATE guardian_audit_events SET body = NULL, terms = NULL WHERE tenant_id = ");
+    let sql = sql.placeholder().push(" AND sequence IN (").placeholders(length).push(")").finish();
+    let mut given = vec![tenant.to_param()];
+    given.extend(padded(places, length));
+    tx.execute(sql, &given).await?;
+    Ok(())
+}
