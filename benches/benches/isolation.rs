@@ -1,16 +1,19 @@
 //! The cost of row-level security on a real Postgres: a walled table beside one with the same columns, rows and indexes
 //! and no policy, as the application role of production, which owns nothing and does not pass by.
 //!
-//! - Both run the same statement with the same explicit tenant predicate, in the same sort of transaction, which sets the
-//!   tenant; so what is compared is the policies alone.
-//! - The five query classes run within one transaction a turn;
-//!   `request` is a transaction of its own around a point query, as a service would run it.
-//! - Inserts and updates are rolled back and have tables of their own. No table is vacuumed meanwhile, because the
+//! - Each of the five query classes is measured twice. `point` and so on is the statement alone: both run it with the same
+//!   explicit tenant predicate, many times within one transaction, which sets the tenant; what is compared is the policies.
+//! - `point_request` and so on is what a host pays for one operation: a transaction of its own, which begins, sets the
+//!   tenant, runs the statement and commits. The other side's transaction has no tenant and its table no policies; it is
+//!   the same in all else, its timeouts included.
+//! - The bar is on the median over the five classes, for each of the two.
+//! - `page_generic` is the page where PostgreSQL is told to keep one plan (`Plans::Generic`), on both sides.
+//! - Statements that write have tables of their own; the turns of single statements are rolled back. No table is vacuumed meanwhile, because the
 //!   server would come to one of a pair before the other.
 //! - Full text goes through the function of `rls::Search` on the walled table and is a plain query on the other. What the
 //!   plain query costs on the walled table is printed as a measure.
 //! - What is timed is the statements as a host calls them, through `guardian_sql`: prepared, with the way to the server and
-//!   back and the reading of rows. BEGIN, the setting and ROLLBACK are timed in `request` only.
+//!   back and the reading of rows. How a transaction begins and ends is timed in the `_request` cases only.
 //! - Both take turns of a few milliseconds and go first by turns, so a slow moment of the machine strikes them alike. The
 //!   measure `median_of_turns` is the median of the ratios of a turn and its twin, which no drift of the machine moves.
 #![expect(
@@ -25,8 +28,8 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use guardian_core::{Clock, Scope, SystemClock, TenantId};
-use guardian_sql::testkit::{Fresh, Kind};
-use guardian_sql::{Database, Sql, Unscoped, params};
+use guardian_sql::testkit::{self, Fresh, Interceptor};
+use guardian_sql::{Database, Plans, Sql, TenantTx, Unscoped, params};
 use guardian_tenant::rls::{Name, QualifiedName, Rls, Search, TenantTable};
 use tokio::runtime::Runtime;
 
@@ -52,24 +55,19 @@ fn main() {
     }
     let ground = runtime.block_on(Ground::new());
     bars();
-    let mut ratios = Vec::new();
-    for (name, turn, sql, kind) in CLASSES {
-        let writes = matches!(kind, Class::Insert | Class::Update);
-        let [ours, theirs] = (if writes { WRITTEN } else { READ }).map(|table| on(sql, table));
-        let ratio = case(
-            &mut criterion,
-            &runtime,
-            name,
-            *turn,
-            [&mut |runtime, turn| runtime.block_on(ground.run(&ours, *kind, turn)), &mut |runtime, turn| {
-                runtime.block_on(ground.run(&theirs, *kind, turn))
-            }],
-        );
-        if *kind != Class::Request {
-            ratios.push(ratio);
+    let [mut statements, mut requests] = [Vec::new(), Vec::new()];
+    for class in CLASSES {
+        statements.push(ground.compare(&mut criterion, &runtime, class, class.name, [&ground.db; 2]));
+        if class.name == "page" {
+            ground.compare(&mut criterion, &runtime, class, "page_generic", [&ground.generic; 2]);
         }
     }
-    five(ratios);
+    for class in CLASSES {
+        let request = format!("{}_request", class.name);
+        requests.push(ground.compare_requests(&mut criterion, &runtime, class, &request));
+    }
+    over_all("five_classes", statements);
+    over_all("five_classes_request", requests);
     for (name, turn, query) in SEARCHES {
         let (ours, theirs) = (ground.search.clone(), on(FULL_TEXT, READ[1]));
         case(
@@ -89,7 +87,7 @@ fn main() {
 
 #[expect(clippy::print_stdout, reason = "bars are reported on standard output")]
 fn bars() {
-    for (case, ..) in CLASSES {
+    for case in ["five_classes", "five_classes_request"] {
         println!("bar isolation/{case} vs no_rls 1.03");
     }
     for (case, ..) in SEARCHES {
@@ -97,10 +95,10 @@ fn bars() {
     }
 }
 
-/// The middle one of the five classes.
+/// The middle one of the classes.
 #[expect(clippy::print_stdout, reason = "measures are reported on standard output")]
-fn five(ratios: Vec<f64>) {
-    println!("measure isolation/five_classes median {:.3} ratio", median(ratios));
+fn over_all(case: &str, ratios: Vec<f64>) {
+    println!("measure isolation/{case} median_of_turns {:.3} ratio", median(ratios));
 }
 
 /// The middle one, or NaN of none.
@@ -118,12 +116,20 @@ fn naive(runtime: &Runtime, ground: &Ground, name: &str, query: &str) {
     println!("measure isolation/{name} plain_query_under_rls {:.2} ms", times[3].as_secs_f64() * 1e3);
 }
 
+/// A query class.
+struct Class {
+    name: &'static str,
+    /// Statements in a turn, and requests in one.
+    turn: [u64; 2],
+    /// The statement on the table `%`.
+    sql: &'static str,
+    kind: Kind,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Class {
+enum Kind {
     /// Reads; the parameters are the tenant and an id.
     Read,
-    /// The same in a transaction of its own.
-    Request,
     /// Reads all of a tenant; the parameter is the tenant.
     Aggregate,
     /// Writes a row of a new id.
@@ -132,29 +138,37 @@ enum Class {
     Update,
 }
 
-/// The query classes: the name, calls a turn, the statement on the table `%`.
-const CLASSES: &[(&str, u64, &str, Class)] = &[
-    ("point", 60, "SELECT title, amount FROM % WHERE tenant_id = $1 AND id = $2", Class::Read),
-    (
-        "page",
-        16,
-        "SELECT id, title, amount FROM % WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT 50",
-        Class::Read,
-    ),
-    (
-        "insert",
-        40,
-        "INSERT INTO % (tenant_id, id, title, amount, created) VALUES ($1, $2, 'renewal', 7, 0)",
-        Class::Insert,
-    ),
-    ("update", 40, "UPDATE % SET amount = amount + 1 WHERE tenant_id = $1 AND id = $2", Class::Update),
-    (
-        "aggregate",
-        2,
-        "SELECT count(*) AS n, CAST(sum(amount) AS BIGINT) AS total FROM % WHERE tenant_id = $1",
-        Class::Aggregate,
-    ),
-    ("request", 25, "SELECT title, amount FROM % WHERE tenant_id = $1 AND id = $2", Class::Request),
+const CLASSES: &[Class] = &[
+    Class {
+        name: "point",
+        turn: [60, 25],
+        sql: "SELECT title, amount FROM % WHERE tenant_id = $1 AND id = $2",
+        kind: Kind::Read,
+    },
+    Class {
+        name: "page",
+        turn: [16, 12],
+        sql: "SELECT id, title, amount FROM % WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT 50",
+        kind: Kind::Read,
+    },
+    Class {
+        name: "insert",
+        turn: [40, 20],
+        sql: "INSERT INTO % (tenant_id, id, title, amount, created) VALUES ($1, $2, 'renewal', 7, 0)",
+        kind: Kind::Insert,
+    },
+    Class {
+        name: "update",
+        turn: [40, 20],
+        sql: "UPDATE % SET amount = amount + 1 WHERE tenant_id = $1 AND id = $2",
+        kind: Kind::Update,
+    },
+    Class {
+        name: "aggregate",
+        turn: [2, 2],
+        sql: "SELECT count(*) AS n, CAST(sum(amount) AS BIGINT) AS total FROM % WHERE tenant_id = $1",
+        kind: Kind::Aggregate,
+    },
 ];
 
 const FULL_TEXT: &str = "SELECT id, title FROM % WHERE tenant_id = $1 AND words @@ to_tsquery('simple', $2) \
@@ -162,6 +176,20 @@ const FULL_TEXT: &str = "SELECT id, title FROM % WHERE tenant_id = $1 AND words 
 
 /// Searches: the name, calls a turn, the query. The first finds some ten rows of the tenant, the second some hundred.
 const SEARCHES: &[(&str, u64, &str)] = &[("full_text", 8, "word7 & thing3"), ("full_text_broad", 6, "word7")];
+
+impl Class {
+    /// On the walled table and on the other.
+    fn statements(&self) -> [Sql; 2] {
+        let writes = matches!(self.kind, Kind::Insert | Kind::Update);
+        (if writes { WRITTEN } else { READ }).map(|table| on(self.sql, table))
+    }
+}
+
+/// Rows of the tenant, from all over its share.
+fn ids(count: u64) -> impl Iterator<Item = i64> {
+    let first = ROWS / TENANTS * 5;
+    (0..i64::try_from(count).unwrap_or(0)).map(move |turn| first + turn * 7919 % (ROWS / TENANTS - 100))
+}
 
 fn on(sql: &str, table: &'static str) -> Sql {
     let mut text = Sql::builder("");
@@ -175,8 +203,22 @@ fn on(sql: &str, table: &'static str) -> Sql {
     text.finish()
 }
 
+/// The transactions of a host that has no tenants.
+#[derive(Debug)]
+struct Plain;
+
+impl Interceptor for Plain {
+    fn sets_tenant(&self) -> bool {
+        false
+    }
+}
+
 struct Ground {
     db: Database,
+    /// The same, with one plan for all values.
+    generic: Database,
+    /// The same as the first, with transactions that set no tenant.
+    plain: Database,
     scope: Scope,
     search: Sql,
     next: std::cell::Cell<i64>,
@@ -185,7 +227,7 @@ struct Ground {
 
 impl Ground {
     async fn new() -> Self {
-        let fresh = Kind::Postgres.open(&[]).await.expect("a Postgres: add --servers");
+        let fresh = testkit::Kind::Postgres.open(&[]).await.expect("a Postgres: add --servers");
         let operator = Scope::system(TenantId::new("operator").expect("an id"));
         let unscoped = Unscoped::new(operator, "a benchmark fills its tables").expect("a reason");
         for table in READ.into_iter().chain(WRITTEN) {
@@ -234,8 +276,11 @@ impl Ground {
         let mut search = Sql::builder("SELECT id, title FROM ");
         search.name(function.schema().as_str()).push(".").name(function.name().as_str());
         search.push("(to_tsquery('simple', $1), 50)");
+        let config = fresh.database().config().clone().with_plans(Plans::Generic);
         Self {
             db: fresh.database().clone(),
+            generic: Database::open_with(fresh.url(), config).await.expect("a database"),
+            plain: fresh.database().with_interceptor(Plain),
             scope: Scope::system(TenantId::new(TENANT).expect("an id")),
             search: search.finish(),
             next: std::cell::Cell::new(ROWS),
@@ -243,42 +288,90 @@ impl Ground {
         }
     }
 
-    async fn run(&self, sql: &Sql, class: Class, count: u64) -> Duration {
+    /// The statements alone, on the walled table by the first database and on the other by the second.
+    fn compare(
+        &self,
+        criterion: &mut Criterion,
+        runtime: &Runtime,
+        class: &Class,
+        name: &str,
+        [walled, bare]: [&Database; 2],
+    ) -> f64 {
+        let [ours, theirs] = class.statements();
+        case(
+            criterion,
+            runtime,
+            name,
+            class.turn[0],
+            [
+                &mut |runtime, turn| runtime.block_on(self.run(walled, &ours, class.kind, turn)),
+                &mut |runtime, turn| runtime.block_on(self.run(bare, &theirs, class.kind, turn)),
+            ],
+        )
+    }
+
+    /// Whole transactions, with a tenant and policies beside such without.
+    fn compare_requests(
+        &self,
+        criterion: &mut Criterion,
+        runtime: &Runtime,
+        class: &Class,
+        name: &str,
+    ) -> f64 {
+        let [ours, theirs] = class.statements();
+        case(
+            criterion,
+            runtime,
+            name,
+            class.turn[1],
+            [
+                &mut |runtime, turn| runtime.block_on(self.request(&self.db, &ours, class.kind, turn)),
+                &mut |runtime, turn| runtime.block_on(self.request(&self.plain, &theirs, class.kind, turn)),
+            ],
+        )
+    }
+
+    /// The time of so many statements within one transaction, which is undone.
+    async fn run(&self, db: &Database, sql: &Sql, kind: Kind, count: u64) -> Duration {
         let clock = SystemClock::new();
-        let first = ROWS / TENANTS * 5;
-        let ids =
-            (0..i64::try_from(count).unwrap_or(0)).map(|turn| first + turn * 7919 % (ROWS / TENANTS - 100));
-        if class == Class::Request {
-            let start = clock.monotonic();
-            for id in ids {
-                let mut tx = self.db.begin(&self.scope).await.expect("a transaction");
-                assert_eq!(tx.fetch_all(sql, params![TENANT, id]).await.expect("rows").len(), 1);
-                tx.commit().await.expect("a commit");
-            }
-            return clock.monotonic().since(start);
-        }
-        let mut tx = self.db.begin(&self.scope).await.expect("a transaction");
+        let mut tx = db.begin(&self.scope).await.expect("a transaction");
         let start = clock.monotonic();
-        for id in ids {
-            match class {
-                Class::Read | Class::Request => {
-                    assert!(!tx.fetch_all(sql, params![TENANT, id]).await.expect("rows").is_empty());
-                }
-                Class::Aggregate => {
-                    let row = tx.fetch_one(sql, params![TENANT]).await.expect("a row");
-                    assert_eq!(row.get::<i64>("n").expect("a count"), ROWS / TENANTS);
-                }
-                Class::Insert => {
-                    self.next.set(self.next.get() + 1);
-                    let id = self.next.get();
-                    assert_eq!(tx.execute(sql, params![TENANT, id]).await.expect("a row"), 1);
-                }
-                Class::Update => assert_eq!(tx.execute(sql, params![TENANT, id]).await.expect("a row"), 1),
-            }
+        for id in ids(count) {
+            self.operate(&mut tx, sql, kind, id).await;
         }
         let time = clock.monotonic().since(start);
         tx.rollback().await.expect("a rollback");
         time
+    }
+
+    /// The time of so many transactions of one statement.
+    async fn request(&self, db: &Database, sql: &Sql, kind: Kind, count: u64) -> Duration {
+        let clock = SystemClock::new();
+        let start = clock.monotonic();
+        for id in ids(count) {
+            let mut tx = db.begin(&self.scope).await.expect("a transaction");
+            self.operate(&mut tx, sql, kind, id).await;
+            tx.commit().await.expect("a commit");
+        }
+        clock.monotonic().since(start)
+    }
+
+    async fn operate(&self, tx: &mut TenantTx, sql: &Sql, kind: Kind, id: i64) {
+        match kind {
+            Kind::Read => {
+                assert!(!tx.fetch_all(sql, params![TENANT, id]).await.expect("rows").is_empty());
+            }
+            Kind::Aggregate => {
+                let row = tx.fetch_one(sql, params![TENANT]).await.expect("a row");
+                assert_eq!(row.get::<i64>("n").expect("a count"), ROWS / TENANTS);
+            }
+            Kind::Insert => {
+                self.next.set(self.next.get() + 1);
+                let id = self.next.get();
+                assert_eq!(tx.execute(sql, params![TENANT, id]).await.expect("a row"), 1);
+            }
+            Kind::Update => assert_eq!(tx.execute(sql, params![TENANT, id]).await.expect("a row"), 1),
+        }
     }
 
     async fn find(&self, sql: &Sql, query: &str, function: bool, count: u64) -> Duration {

@@ -43,6 +43,8 @@ pub struct DatabaseConfig {
     pub durability: Durability,
     /// The most pages of a SQLite file, a bound on its size (a page has 4096 bytes). Default: none.
     pub max_pages: Option<u32>,
+    /// How PostgreSQL plans prepared statements. Default: as the server is set.
+    pub plans: Plans,
     /// The name that PostgreSQL shows for our connections. Default: `guardian`.
     pub application_name: String,
 }
@@ -60,6 +62,7 @@ impl Default for DatabaseConfig {
             busy_timeout: Duration::from_secs(5),
             durability: Durability::Full,
             max_pages: None,
+            plans: Plans::Server,
             application_name: "guardian".to_owned(),
         }
     }
@@ -122,6 +125,13 @@ impl DatabaseConfig {
         self
     }
 
+    /// With this way to plan prepared statements on PostgreSQL.
+    #[must_use]
+    pub fn with_plans(mut self, plans: Plans) -> Self {
+        self.plans = plans;
+        self
+    }
+
     /// With the name that PostgreSQL shows for our connections.
     #[must_use]
     pub fn with_application_name(mut self, name: impl Into<String>) -> Self {
@@ -140,4 +150,25 @@ pub enum Durability {
     /// The last commits may be lost, the file stays whole (`synchronous = NORMAL`): commits do not wait for the disk. A
     /// crash of the process alone loses nothing. For caches, and for what can be counted again.
     Relaxed,
+}
+
+/// How PostgreSQL plans the prepared statements of our transactions (`plan_cache_mode`). SQLite keeps every plan.
+///
+/// Every statement is prepared and has its values as parameters. PostgreSQL plans it for the values at hand five times,
+/// and from then on either keeps one plan for all values or goes on, whichever its own estimates favour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Plans {
+    /// As the server, the database or the role is set, which is `auto` where nobody set it. The default, because a plan
+    /// for all values is a bad one where they differ: it takes every tenant for one of average size, one that has most
+    /// of the rows too; it does not know how many rows `LIMIT $1` is, or that `LIKE $1` begins with letters that an index
+    /// could use.
+    #[default]
+    Server,
+    /// One plan for all values (`force_generic_plan`, in each transaction). It saves the planning, which for a short
+    /// statement with a range (`id > $2 ORDER BY id LIMIT 50`) is nearly half of the server's work, and more under
+    /// row-level security. For a `Database` whose statements are short, whose tenants are of a size or always found by an
+    /// index that they lead, and whose pages have their size in the text. The full text functions of `guardian-tenant`
+    /// plan with their values all the same.
+    Generic,
 }

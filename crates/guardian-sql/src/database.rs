@@ -9,7 +9,7 @@ use crate::pool::{Connector, Lease, Pool};
 use crate::session::Session;
 use crate::tx::{TenantTx, Tx, UnscopedTx};
 use crate::url::Address;
-use crate::{DatabaseConfig, Dialect, Error, Migrations, Sql, Unscoped, migrate};
+use crate::{DatabaseConfig, Dialect, Error, Migrations, Plans, Sql, Unscoped, migrate};
 
 /// A database: SQLite in a file or in memory, or PostgreSQL. Clones share its connections.
 ///
@@ -281,15 +281,25 @@ impl Database {
             Purpose::Migration(_) => ("BEGIN", None, config.migration_timeout),
         };
         #[cfg(feature = "testkit")]
-        let tenant = tenant.filter(|_| self.0.interceptor.as_ref().is_none_or(|test| test.sets_tenant()));
+        let names_tenant = self.0.interceptor.as_ref().is_none_or(|test| test.sets_tenant());
+        #[cfg(not(feature = "testkit"))]
+        let names_tenant = true;
         let mut sql = Sql::builder(begin);
-        sql.push("; SELECT set_config('guardian.tenant', ");
-        sql.text(tenant.map_or("", |scope| scope.tenant().as_str())).push(", true), set_config('statement_timeout', ");
+        sql.push("; SELECT ");
+        // A transaction that forgets its tenant, for a test, says nothing at all: what an earlier one left behind would show.
+        if names_tenant {
+            sql.push("set_config('guardian.tenant', ");
+            sql.text(tenant.map_or("", |scope| scope.tenant().as_str())).push(", true), ");
+        }
+        sql.push("set_config('statement_timeout', ");
         // A limit of 0 would be none.
         sql.text(&limit.as_millis().clamp(1, 2_147_483_647).to_string()).push(", true)");
         if watches {
             // An abandoned statement ends within a second, and its locks with it, not only at its timeout.
             sql.push(", set_config('client_connection_check_interval', '1000', true)");
+        }
+        if config.plans == Plans::Generic {
+            sql.push(", set_config('plan_cache_mode', 'force_generic_plan', true)");
         }
         if matches!(purpose, Purpose::Unscoped) {
             sql.push(", set_config('guardian.unscoped', 'on', true)");

@@ -15,7 +15,10 @@ pub enum Error {
         why: String,
     },
     /// The crate was built without this database.
-    #[error("this build has no {database}: turn on the feature `{feature}` of guardian-sql")]
+    #[error(
+        "this build has no {database}: turn on the feature `{feature}` of the dependency that brings Guardian in \
+         (`guardian-facade`, or the crate that you use alone; it passes the feature on to `guardian-sql`)"
+    )]
     NotBuilt {
         /// The database.
         database: &'static str,

@@ -61,7 +61,7 @@ pub mod testkit;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use config::{DatabaseConfig, Durability};
+pub use config::{DatabaseConfig, Durability, Plans};
 pub use dialect::Dialect;
 pub use error::Error;
 pub use fault::{Fault, Violation};

@@ -23,12 +23,17 @@
 //! PostgreSQL is the server at `GUARDIAN_TEST_POSTGRES_URL`, which `cargo xtask test` starts. Each [`Fresh`] is a
 //! database of its own there, with two roles: the **owner** of the tables, who migrates, and the **application**, which
 //! owns nothing, is no superuser and does not pass by row-level security. Tests use the application, as production does.
+//! A test that kills its server has one of its own, `PostgresServer`.
 
 use std::fmt;
 
 mod interceptor;
+#[cfg(all(feature = "postgres", unix))]
+mod postgres_server;
 
 pub use interceptor::Interceptor;
+#[cfg(all(feature = "postgres", unix))]
+pub use postgres_server::PostgresServer;
 
 use crate::{Database, DatabaseConfig, Error, Migrations};
 

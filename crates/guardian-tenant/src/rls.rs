@@ -141,7 +141,8 @@ impl Rls {
         Ok(self)
     }
 
-    /// Another schema for the functions that policies call.
+    /// Another schema for the functions that policies call. It must not be named like a role that connects: PostgreSQL looks
+    /// first in the schema of the role's own name, and makes tables there from then on.
     ///
     /// # Errors
     /// When the text is no [`Name`].

@@ -4,8 +4,11 @@
 //! `vs/PEER` for a peer. Besides, it may print lines of its own on standard output:
 //!
 //! - `measure NAME/CASE KEY VALUE UNIT` for a measured value that is no time;
-//! - `bar NAME/CASE vs PEER MAX` for the ratio that ours is to stay below.
+//! - `bar NAME/CASE vs PEER MAX` for the ratio that ours is to stay below;
+//! - `measure NAME/CASE median_of_turns VALUE ratio` where ours and one peer take turns: the median of the ratios of a turn
+//!   and its twin, which a drift of the machine does not move. The bar of that case is judged by it.
 
+mod one_processor;
 mod page;
 mod results;
 
@@ -27,6 +30,8 @@ pub(crate) struct Options {
     name: String,
     /// Whether the benchmark needs Postgres or Redis.
     servers: bool,
+    /// Whether all threads of the benchmark share one processor.
+    one_processor: bool,
     /// Arguments for cargo, features for example.
     cargo: Vec<String>,
     /// Arguments for criterion.
@@ -34,21 +39,26 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads `NAME [--servers] [CARGO ARGS] [-- CRITERION ARGS]`.
+    /// Reads `NAME [--servers] [--one-processor] [CARGO ARGS] [-- CRITERION ARGS]`.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let mut arguments = arguments.iter().cloned();
         let name = arguments.next().filter(|name| !name.starts_with('-'));
         let name = name.ok_or_else(|| Error::Usage("`bench` needs the name of a benchmark".into()))?;
         let mut cargo: Vec<String> = arguments.by_ref().take_while(|argument| argument != "--").collect();
-        let given = cargo.len();
-        cargo.retain(|argument| argument != "--servers");
-        Ok(Self { name, servers: cargo.len() < given, cargo, criterion: arguments.collect() })
+        let mut take = |option: &str| {
+            let given = cargo.len();
+            cargo.retain(|argument| argument != option);
+            cargo.len() < given
+        };
+        let (servers, one_processor) = (take("--servers"), take("--one-processor"));
+        Ok(Self { name, servers, one_processor, cargo, criterion: arguments.collect() })
     }
 
     /// The command that repeats this run.
     fn line(&self) -> String {
         let mut words = vec!["cargo xtask bench", &self.name];
         words.extend(self.servers.then_some("--servers"));
+        words.extend(self.one_processor.then_some("--one-processor"));
         words.extend(self.cargo.iter().map(String::as_str));
         words.extend((!self.criterion.is_empty()).then_some("--"));
         words.extend(self.criterion.iter().map(String::as_str));
@@ -64,10 +74,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if home.exists() {
         fs::remove_dir_all(&home).map_err(Error::on(format!("cannot remove `{}`", home.display())))?;
     }
+    let runner = options.one_processor.then(|| one_processor::runner(&options.cargo)).transpose()?;
     let servers = if options.servers { Some(Servers::start()?) } else { None };
     let mut command = process::cargo(&workspace.root);
     command.args(["bench", "-p", "guardian-benches", "--bench", &options.name]).args(&options.cargo);
     command.arg("--").args(&options.criterion).env("CRITERION_HOME", &home);
+    command.envs(runner);
     command.envs(servers.iter().flat_map(Servers::environment));
     let mut reports = results::Reports::default();
     let succeeded = process::run_and_read(&mut command, Stream::Output, |line| {
@@ -130,12 +142,17 @@ mod tests {
 
     #[test]
     fn arguments_go_where_they_belong() {
-        let options = parse("ratelimit --servers --features peers -- --sample-size 20").unwrap();
-        assert_eq!((options.name.as_str(), options.servers), ("ratelimit", true));
+        let options =
+            parse("ratelimit --features peers --one-processor --servers -- --sample-size 20").unwrap();
+        assert_eq!(options.name, "ratelimit");
+        assert!(options.servers && options.one_processor);
         assert_eq!(options.cargo, ["--features", "peers"]);
         assert_eq!(options.criterion, ["--sample-size", "20"]);
-        let line = "cargo xtask bench ratelimit --servers --features peers -- --sample-size 20";
+        let line =
+            "cargo xtask bench ratelimit --servers --one-processor --features peers -- --sample-size 20";
         assert_eq!(options.line(), line);
+        assert_eq!(parse(line.trim_start_matches("cargo xtask bench")).unwrap(), options);
+        assert!(!parse("sql --servers").unwrap().one_processor);
         assert_eq!(parse("expr").unwrap().line(), "cargo xtask bench expr");
         assert!(matches!(parse(""), Err(Error::Usage(_))));
         assert!(matches!(parse("--servers"), Err(Error::Usage(_))));

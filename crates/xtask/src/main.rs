@@ -36,7 +36,7 @@ usage: cargo xtask COMMAND
   servers                                   start the servers, print their addresses, stop them on Ctrl-C
   lint                                      formatting, clippy, documentation, tidy
   tidy                                      the rules of the house, one line for each violation
-  bench NAME [--servers] [CARGO ARGS] [-- CRITERION ARGS]
+  bench NAME [--servers] [--one-processor] [CARGO ARGS] [-- CRITERION ARGS]
                                             run one benchmark and rewrite its table in docs/benchmarks.md";
 
 fn main() -> ExitCode {

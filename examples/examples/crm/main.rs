@@ -57,6 +57,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let wanted = Wanted::read(std::env::args().skip(1))?;
     let db = Database::open(&wanted.db).await?;
     db.migrate(&store::MIGRATIONS).await?;
+    store::wall_off(&db).await?;
     let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
     let router = router(App { crm: Arc::new(Crm::new(db.clone())), limits })?;
     let listener = listen(wanted.port).await?;

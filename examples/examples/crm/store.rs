@@ -1,10 +1,12 @@
 //! The data: in SQLite, so it is there again after a restart, or in PostgreSQL.
 
+use std::error::Error;
 use std::marker::PhantomData;
 
 use guardian::core::{Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, StoreErrorKind};
-use guardian::core::{SystemClock, SystemIds};
-use guardian::sql::{Database, Migration, Migrations, Row, Sql, params};
+use guardian::core::{SystemClock, SystemIds, TenantId};
+use guardian::sql::{Database, Dialect, Migration, Migrations, Row, Sql, Unscoped, params};
+use guardian::tenant::rls::{Rls, TenantTable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -35,6 +37,24 @@ pub(crate) const MIGRATIONS: Migrations = Migrations::new(
         ),
     ],
 );
+
+/// On PostgreSQL a second wall stands behind the tenant of every statement: policies, which hold for a statement that forgets
+/// it. The demo is one role that owns its tables, and bound all the same; in production the owner migrates and walls off,
+/// and the application connects as another role, which `Rls::application_role` names. SQLite has no such wall.
+pub(crate) async fn wall_off(db: &Database) -> Result<(), Box<dyn Error>> {
+    if db.dialect() != Dialect::Postgres {
+        return Ok(());
+    }
+    let mut tables = vec![TenantTable::new("public", "limit_rules")?.key(["policy"])?];
+    for records in [Contact::PLURAL, Deal::PLURAL, Note::PLURAL] {
+        tables.push(TenantTable::new("public", records)?.key(["id"])?);
+    }
+    let operator = Scope::system(TenantId::new("operator")?);
+    let unscoped = Unscoped::new(operator, "the CRM walls its tables off when it starts")?;
+    // A schema that is named like the role comes first in its search path, and the next start would make its tables there.
+    let rls = Rls::new().schema("crm_walls")?;
+    Ok(rls.plan(&tables).install(db, &unscoped).await?)
+}
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use guardian_core::{Scope, TenantId};
+use guardian_sql::testkit::{Fresh, Kind};
+use guardian_sql::{Database, Unscoped};
 use serde_json::json;
 
 use crate::client::{Reply, Server, complaint};
@@ -186,17 +189,47 @@ fn a_tenant_s_rules_survive_a_kill() {
     assert_eq!(rule(&Server::start_on("crm", &db), "acme"), "1/s burst 10");
 }
 
-#[test]
-fn the_same_on_postgres() {
-    #[expect(clippy::disallowed_methods, reason = "the servers of the tests are given by their addresses")]
-    let db = std::env::var("GUARDIAN_TEST_POSTGRES_URL").unwrap();
+/// What a statement without a tenant finds in each table, in a transaction of this tenant.
+async fn found(db: &Database, tenant: &str) -> Vec<i64> {
+    let mut tx = db.begin_read(&Scope::system(TenantId::new(tenant).unwrap())).await.unwrap();
+    let mut counts = Vec::new();
+    for sql in [
+        "SELECT count(*) FROM contacts",
+        "SELECT count(*) FROM deals",
+        "SELECT count(*) FROM notes",
+        "SELECT count(*) FROM limit_rules",
+    ] {
+        counts.push(tx.fetch_one(sql, &[]).await.unwrap().get(0).unwrap());
+    }
+    counts
+}
+
+#[tokio::test]
+async fn the_same_on_postgres_where_a_statement_without_a_tenant_finds_nothing_of_another() {
+    let fresh: Fresh = Kind::Postgres.open(&[]).await.unwrap();
+    // As the role that owns the tables, for the demo has no other.
+    let db = fresh.owner_url().to_owned();
     let crm = Server::start_on("crm", &db);
     let created = crm.send("POST", "/deals", GLOBEX, r#"{"title":"Fleet","amount_cents":990000}"#);
     let path = format!("/deals/{}", created.text("id"));
+    assert_eq!(crm.send("POST", "/notes", GLOBEX, r#"{"text":"call back"}"#).status, 201);
+    let limits = "/admin/tenants/acme/limits/per-key";
+    assert_eq!(crm.send("PUT", limits, OPERATOR, r#"{"rule":"7/s burst 30"}"#).status, 200);
     drop(crm);
     let crm = Server::start_on("crm", &db);
     assert_eq!(crm.send("GET", &path, GLOBEX, "").text("title"), "Fleet");
     assert_eq!(crm.send("GET", &path, ACME, "").status, 404);
+
+    assert_eq!(found(fresh.owner(), "globex").await, [0, 1, 1, 3]);
+    assert_eq!(found(fresh.owner(), "acme").await, [0, 0, 0, 1]);
+    let nobody =
+        Unscoped::new(Scope::system(TenantId::new("operator").unwrap()), "a test of the policies").unwrap();
+    let mut tx = fresh.owner().begin_unscoped(&nobody).await.unwrap();
+    let refused = tx.fetch_one("SELECT count(*) FROM deals", &[]).await.unwrap_err();
+    let told = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(told.contains("no tenant is set"), "{told}");
+    drop(tx);
+
     assert_eq!(crm.send("DELETE", &path, GLOBEX, "").status, 204);
 }
 

@@ -1,5 +1,5 @@
-//! The SQL store while the way to its server is cut, hangs and comes back, under load. Between the two is a relay, which
-//! is quicker to kill and start than a PostgreSQL; `guardian-sql` is tested with one that is killed itself.
+//! The SQL store while its server is killed, and while the way to it is cut, hangs and comes back, under load. A relay between
+//! the two is quicker to cut and open than a PostgreSQL is to kill and start.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use guardian_core::{StoreErrorKind, TenantId};
 use guardian_ratelimit::{DecisionSource, Error, Limit, Limiter, OnStoreError, SqlStore};
-use guardian_sql::testkit::{Fresh, Kind};
-use guardian_sql::{Database, DatabaseConfig};
+use guardian_sql::testkit::{Fresh, Kind, PostgresServer};
+use guardian_sql::{Database, DatabaseConfig, Durability};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -81,25 +81,32 @@ async fn pass(
     }
 }
 
-/// The application's database behind a relay, with times that a request can bear.
-async fn behind_a_relay(fresh: &Fresh) -> (Relay, Database) {
-    let config = DatabaseConfig::default()
+/// Times that a request can bear.
+fn tight() -> DatabaseConfig {
+    DatabaseConfig::default()
         .with_max_connections(4)
         .with_acquire_timeout(Duration::from_millis(500))
-        .with_statement_timeout(Duration::from_millis(500));
+        .with_statement_timeout(Duration::from_millis(500))
+}
+
+/// The application's database behind a relay.
+async fn behind_a_relay(fresh: &Fresh) -> (Relay, Database) {
     let (before, rest) = fresh.url().rsplit_once('@').unwrap();
     let (address, rest) = rest.split_once('/').unwrap();
     let relay = Relay::new(address.to_owned()).await;
     let url = format!("{before}@127.0.0.1:{}/{rest}", relay.port);
-    let db = Database::open_with(&url, config).await.unwrap();
+    let db = Database::open_with(&url, tight()).await.unwrap();
     (relay, db)
 }
 
 /// Asks until the store itself answers.
 async fn recovered(limiter: &Limiter<SqlStore>, limits: &[Limit<'_>]) {
-    let tenant = TenantId::from(1);
+    recovered_for(limiter, &TenantId::from(1), limits).await;
+}
+
+async fn recovered_for(limiter: &Limiter<SqlStore>, tenant: &TenantId, limits: &[Limit<'_>]) {
     let asking = async {
-        while limiter.check(&tenant, limits).await.unwrap().source() != DecisionSource::Store {
+        while limiter.check(tenant, limits).await.unwrap().source() != DecisionSource::Store {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -183,4 +190,53 @@ async fn a_server_that_hangs_is_given_up_in_time_and_taken_back() {
     }
     relay.way.send_replace(Way::Open);
     recovered(&limiter, &limits).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_is_answered_for_at_once_and_the_counters_are_there_when_it_is_back() {
+    let mut server = PostgresServer::new().unwrap();
+    server.start().await.unwrap();
+    let db = Database::open_with(&server.url(), tight()).await.unwrap();
+    db.migrate(&SqlStore::MIGRATIONS).await.unwrap();
+    // Otherwise the counters of the last moments would be gone, which they may.
+    let limiter = Limiter::new(SqlStore::new(&db).with_durability(Durability::Full));
+    let processes = NonZeroU32::new(10).unwrap();
+    let of = |name, answer| limiter.define(policy(name, "20/h burst 20").on_store_error(answer)).unwrap();
+    let answers = [
+        (of("open", OnStoreError::Open), DecisionSource::FailOpen),
+        (of("closed", OnStoreError::Closed), DecisionSource::FailClosed),
+        (of("local", OnStoreError::Local { processes }), DecisionSource::LocalShare),
+    ];
+    let tenant = TenantId::from(7);
+    for round in 0..2 {
+        for (id, _) in answers {
+            let decision = limiter.check(&tenant, &[Limit::whole(id)]).await.unwrap();
+            assert_eq!((decision.source(), decision.is_allowed()), (DecisionSource::Store, true), "{round}");
+        }
+        server.kill().unwrap();
+        for (id, source) in answers {
+            // From the very first call on, though the pool still holds connections that were well a moment ago.
+            for _ in 0..5 {
+                let decision = timeout(BOUND, limiter.check(&tenant, &[Limit::whole(id)]))
+                    .await
+                    .expect("a call hung")
+                    .unwrap();
+                assert_eq!(decision.source(), source);
+                match source {
+                    DecisionSource::FailOpen => assert!(decision.is_allowed()),
+                    DecisionSource::FailClosed => assert!(!decision.is_allowed()),
+                    _ => {}
+                }
+            }
+        }
+        server.start().await.unwrap();
+        for (id, _) in answers {
+            recovered_for(&limiter, &tenant, &[Limit::whole(id)]).await;
+        }
+    }
+    // What was charged before the kills still is: of 20, two checks before and two recoveries were admitted, nothing that
+    // was decided without the store, and the peek tells what its own request would leave.
+    let left = limiter.peek(&tenant, &[Limit::whole(answers[0].0)]).await.unwrap();
+    assert_eq!(left.source(), DecisionSource::Store);
+    assert_eq!(left.outcomes().first().unwrap().remaining(), 15);
 }

@@ -28,7 +28,7 @@ pub trait Interceptor: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// Whether transactions tell PostgreSQL whose they are.
+    /// Whether transactions tell PostgreSQL whose they are. Those that do not leave the setting as they find it.
     fn sets_tenant(&self) -> bool {
         true
     }

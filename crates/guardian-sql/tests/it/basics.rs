@@ -2,7 +2,9 @@
 
 use guardian_core::{Scope, StoreErrorKind, TenantId};
 use guardian_sql::testkit::{Fresh, Kind};
-use guardian_sql::{Fault, Insert, Migration, Migrations, Param, ToParam, Violation, params};
+use guardian_sql::{
+    DatabaseConfig, Fault, Insert, Migration, Migrations, Param, Plans, ToParam, Violation, params,
+};
 
 pub(crate) const NOTES: Migrations = Migrations::new(
     "notes",
@@ -94,4 +96,20 @@ async fn many_rows_go_in_and_come_out_one_by_one() {
         tx.commit().await.unwrap();
     })
     .await;
+}
+
+#[tokio::test]
+async fn each_transaction_plans_as_its_database_was_told_to() {
+    for (plans, mode) in [(Plans::Server, "auto"), (Plans::Generic, "force_generic_plan")] {
+        let config = DatabaseConfig::default().with_max_connections(1).with_plans(plans);
+        let fresh = Kind::Postgres.open_with(&[&NOTES], config).await.unwrap();
+        let db = fresh.database();
+        let shown = "SELECT current_setting('plan_cache_mode')";
+        for reads in [false, true] {
+            let acme = scope("acme");
+            let begun = if reads { db.begin_read(&acme).await } else { db.begin(&acme).await };
+            let mut tx = begun.unwrap();
+            assert_eq!(tx.fetch_one(shown, &[]).await.unwrap().get::<&str>(0).unwrap(), mode);
+        }
+    }
 }

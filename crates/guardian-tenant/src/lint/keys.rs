@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::catalog::{Index, Relation};
-use super::{Code, Finding, View};
+use super::{Code, Finding, View, keeps_versions};
 use crate::rls::{TenantType, quote_name};
 
 pub(super) fn check(view: &View<'_>, relation: &Relation, findings: &mut Vec<Finding>) {
@@ -23,6 +23,9 @@ fn column(view: &View<'_>, relation: &Relation, findings: &mut Vec<Finding>) -> 
     let quoted = view.column();
     let mut report = |code, why, mend| findings.push(Finding::new(code, relation.shown(), why, mend));
     let Some(column) = relation.column(name) else {
+        if keeps_versions(&relation.name, relation.columns.iter().map(|column| column.name.as_str())) {
+            return false;
+        }
         report(
             Code::TenantColumnMissing,
             format!("it has no column `{name}`: whose rows are these?"),

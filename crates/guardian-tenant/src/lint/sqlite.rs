@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Code, Finding, Report};
+use super::{Code, Finding, Report, keeps_versions};
 use crate::error::InvalidField;
 use crate::rls::quote_name;
 
@@ -151,6 +151,9 @@ impl Schema<'_> {
             )
         };
         let Some(column) = self.tenant_column(relation) else {
+            if keeps_versions(&relation.name, relation.columns.iter().map(|column| column.name.as_str())) {
+                return;
+            }
             found(
                 Code::TenantColumnMissing,
                 format!("it has no column `{}`: whose rows are these?", self.tenant),

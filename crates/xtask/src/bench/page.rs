@@ -9,6 +9,7 @@ pub(super) const EMPTY: &str = "\
 # Benchmarks
 
 Ours and the peer are measured in the same run. A ratio is our median divided by the peer's: below 1 is faster.
+Where the two took turns, the median of the ratios of a turn and its twin stands beside it and is what a bar judges.
 Each table is rewritten by the command below it.
 ";
 
@@ -24,7 +25,7 @@ pub(super) struct Run {
 /// `ratio NAME/CASE vs PEER VALUE`, with the bar behind it where there is one; nothing where there is no peer.
 pub(super) fn ratio_line(benchmark: &str, row: &Row) -> Option<String> {
     let peer = row.peer.as_ref()?;
-    Some(format!("ratio {benchmark}/{} vs {} {}", row.case, peer.name, ratio(row.ours, peer)))
+    Some(format!("ratio {benchmark}/{} vs {} {}", row.case, peer.name, ratio(row.ours, peer)?))
 }
 
 /// The tables of a benchmark and the line about its run.
@@ -38,11 +39,13 @@ pub(super) fn section(
         text.push_str("| case | peer | ours (median) | peer (median) | ratio |\n|---|---|---:|---:|---:|\n");
     }
     for row in rows {
-        let (case, ours) = (&row.case, duration(row.ours));
+        let time = |nanoseconds: Option<f64>| nanoseconds.map(duration).unwrap_or_default();
+        let (case, ours) = (&row.case, time(row.ours));
         text.push_str(&match &row.peer {
             Some(peer) => {
-                let (name, theirs) = (&peer.name, duration(peer.theirs));
-                format!("| {case} | {name} | {ours} | {theirs} | {} |\n", ratio(row.ours, peer))
+                let (name, theirs) = (&peer.name, time(peer.theirs));
+                let ratio = ratio(row.ours, peer).unwrap_or_default();
+                format!("| {case} | {name} | {ours} | {theirs} | {ratio} |\n")
             }
             None => format!("| {case} | | {ours} | | |\n"),
         });
@@ -71,13 +74,18 @@ pub(super) fn rewrite(page: &str, benchmark: &str, section: &str) -> String {
     }
 }
 
-/// Ours divided by theirs, and how that stands to the bar.
-fn ratio(ours: f64, peer: &Peer) -> String {
-    let ratio = ours / peer.theirs;
-    match peer.bar {
-        None => format!("{ratio:.3}"),
-        Some(bar) => format!("{ratio:.3} (bar {bar:.3}, {})", if ratio <= bar { "ok" } else { "over" }),
-    }
+/// Ours divided by theirs and the median of the turns, as far as they were measured, and how the latter stands to the bar;
+/// without turns the former does.
+fn ratio(ours: Option<f64>, peer: &Peer) -> Option<String> {
+    let medians = ours.zip(peer.theirs).map(|(ours, theirs)| ours / theirs);
+    let judged = peer.turns.or(medians)?;
+    let mut figures: Vec<String> = medians.map(|ratio| format!("{ratio:.3}")).into_iter().collect();
+    figures.extend(peer.turns.map(|turns| format!("turns {turns:.3}")));
+    let text = figures.join(", ");
+    Some(match peer.bar {
+        None => text,
+        Some(bar) => format!("{text} (bar {bar:.3}, {})", if judged <= bar { "ok" } else { "over" }),
+    })
 }
 
 /// A time with four digits and the unit that suits it.
@@ -101,8 +109,13 @@ mod tests {
     use super::*;
 
     fn row(peer: Option<(&str, f64, Option<f64>)>) -> Row {
-        let peer = peer.map(|(name, theirs, bar)| Peer { name: name.to_owned(), theirs, bar });
-        Row { case: "hot:boxed".to_owned(), ours: 1500.0, peer }
+        let peer = peer.map(|(name, theirs, bar)| Peer {
+            name: name.to_owned(),
+            theirs: Some(theirs),
+            bar,
+            turns: None,
+        });
+        Row { case: "hot:boxed".to_owned(), ours: Some(1500.0), peer }
     }
 
     #[test]
@@ -112,6 +125,23 @@ mod tests {
         assert!(line(Some(("x", 3000.0, Some(0.5)))).unwrap().ends_with("0.500 (bar 0.500, ok)"));
         assert!(line(Some(("x", 1000.0, Some(1.2)))).unwrap().ends_with("1.500 (bar 1.200, over)"));
         assert_eq!(line(None), None);
+    }
+
+    #[test]
+    fn a_bar_is_judged_by_the_turns_and_both_are_shown() {
+        let peer = |theirs, turns, bar| Peer { name: "x".to_owned(), theirs, bar, turns };
+        let judge = |ours, peer: &Peer| ratio(ours, peer).unwrap();
+        assert_eq!(
+            judge(Some(3.0), &peer(Some(2.0), Some(1.02), Some(1.03))),
+            "1.500, turns 1.020 (bar 1.030, ok)"
+        );
+        assert_eq!(
+            judge(Some(2.0), &peer(Some(2.0), Some(1.04), Some(1.03))),
+            "1.000, turns 1.040 (bar 1.030, over)"
+        );
+        assert_eq!(judge(Some(3.0), &peer(Some(2.0), Some(1.02), None)), "1.500, turns 1.020");
+        assert_eq!(judge(None, &peer(None, Some(1.02), Some(1.03))), "turns 1.020 (bar 1.030, ok)");
+        assert_eq!(ratio(None, &peer(None, None, Some(1.03))), None);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
+/// The measure that judges the bar of its case.
+const TURNS: &str = "median_of_turns";
+
 /// The median of one function of one group.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Timing {
@@ -22,8 +25,8 @@ pub(super) struct Timing {
 pub(super) struct Row {
     /// With the variant of ours where there is one.
     pub(super) case: String,
-    /// Our median in nanoseconds.
-    pub(super) ours: f64,
+    /// Our median in nanoseconds; `None` where nothing but turns were reported.
+    pub(super) ours: Option<f64>,
     /// `None` when nobody else was measured in this case.
     pub(super) peer: Option<Peer>,
 }
@@ -32,8 +35,10 @@ pub(super) struct Row {
 #[derive(Debug, PartialEq)]
 pub(super) struct Peer {
     pub(super) name: String,
-    /// Its median in nanoseconds.
-    pub(super) theirs: f64,
+    /// Its median in nanoseconds; `None` together with ours.
+    pub(super) theirs: Option<f64>,
+    /// The median of the ratios of our turns and its, where they took turns. The bar is judged by it.
+    pub(super) turns: Option<f64>,
     /// The ratio that ours is to stay below.
     pub(super) bar: Option<f64>,
 }
@@ -64,6 +69,12 @@ impl Reports {
             }
             _ => {}
         }
+    }
+
+    /// What a case whose two contestants took turns says about them.
+    fn turns(&self, case: &str) -> Option<f64> {
+        let (value, _) = self.measures.get(&(case.to_owned(), TURNS.to_owned()))?;
+        value.parse().ok()
     }
 }
 
@@ -109,7 +120,8 @@ fn timing(benchmark: &Value, estimates: &Value) -> Option<Timing> {
     Some(Timing { case, function: text("function_id").unwrap_or_default().to_owned(), nanoseconds })
 }
 
-/// Every variant of ours beside every peer of the same case.
+/// Every variant of ours beside every peer of the same case, and then the bars of cases that are no more than a reported
+/// `median_of_turns`.
 pub(super) fn compare(timings: &[Timing], reports: &Reports) -> Vec<Row> {
     let mut rows = Vec::new();
     for ours in timings {
@@ -121,15 +133,30 @@ pub(super) fn compare(timings: &[Timing], reports: &Reports) -> Vec<Row> {
             continue;
         }
         let case = format!("{}{variant}", ours.case);
-        let peers = timings.iter().filter(|timing| timing.case == ours.case).filter_map(|timing| {
-            let name = timing.function.strip_prefix("vs/")?.to_owned();
+        let theirs: Vec<_> = timings
+            .iter()
+            .filter(|timing| timing.case == ours.case)
+            .filter_map(|timing| Some((timing.function.strip_prefix("vs/")?, timing.nanoseconds)))
+            .collect();
+        // Turns are of two; with more peers nobody could tell which one is meant.
+        let turns = if let [_] = theirs.as_slice() { reports.turns(&case) } else { None };
+        let peers = theirs.iter().map(|(name, nanoseconds)| {
+            let name = (*name).to_owned();
             let bar = |case: &String| reports.bars.get(&(case.clone(), name.clone())).copied();
-            Some(Peer { bar: bar(&case).or_else(|| bar(&ours.case)), theirs: timing.nanoseconds, name })
+            Peer { bar: bar(&case).or_else(|| bar(&ours.case)), theirs: Some(*nanoseconds), turns, name }
         });
+        let ours = Some(ours.nanoseconds);
         let before = rows.len();
-        rows.extend(peers.map(|peer| Row { case: case.clone(), ours: ours.nanoseconds, peer: Some(peer) }));
+        rows.extend(peers.map(|peer| Row { case: case.clone(), ours, peer: Some(peer) }));
         if rows.len() == before {
-            rows.push(Row { case, ours: ours.nanoseconds, peer: None });
+            rows.push(Row { case, ours, peer: None });
+        }
+    }
+    for ((case, name), bar) in &reports.bars {
+        let timed = timings.iter().any(|timing| timing.case == *case);
+        if let Some(turns) = reports.turns(case).filter(|_| !timed) {
+            let peer = Peer { name: name.clone(), theirs: None, bar: Some(*bar), turns: Some(turns) };
+            rows.push(Row { case: case.clone(), ours: None, peer: Some(peer) });
         }
     }
     rows
@@ -251,5 +278,42 @@ mod tests {
         assert_eq!(rows[0].peer.as_ref().unwrap().bar, Some(0.9));
         let unused: Vec<_> = unused_bars(&rows, &reports).collect();
         assert_eq!(unused, ["nothing was measured for the bar of `gone` vs `x`"]);
+    }
+
+    #[test]
+    fn turns_are_taken_for_the_one_peer_of_their_case_and_for_a_bar_without_times() {
+        let mut reports = Reports::default();
+        for line in [
+            "measure i/point median_of_turns 1.020 ratio",
+            "measure i/many median_of_turns 1.020 ratio",
+            "measure i/five median_of_turns 1.010 ratio",
+            "measure i/silent median_of_turns 1.010 ratio",
+            "bar i/point vs x 1.03",
+            "bar i/five vs x 1.03",
+        ] {
+            reports.read(line, "i");
+        }
+        let timings = timings_of(&[
+            ("point", "guardian", 3.0),
+            ("point", "vs/x", 2.0),
+            ("many", "guardian", 3.0),
+            ("many", "vs/x", 2.0),
+            ("many", "vs/y", 2.0),
+        ]);
+        let rows = compare(&timings, &reports);
+        let turns: Vec<_> = rows
+            .iter()
+            .map(|row| (row.case.as_str(), row.ours.is_some(), row.peer.as_ref().unwrap().turns))
+            .collect();
+        assert_eq!(
+            turns,
+            [
+                ("point", true, Some(1.02)),
+                ("many", true, None),
+                ("many", true, None),
+                ("five", false, Some(1.01))
+            ]
+        );
+        assert_eq!(unused_bars(&rows, &reports).count(), 0);
     }
 }
