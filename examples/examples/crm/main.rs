@@ -7,7 +7,8 @@
 //! ```
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
-//! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data).
+//! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
+//! `trail.rs` (who changed it).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -19,6 +20,7 @@ mod auth;
 mod limits;
 mod routes;
 mod store;
+mod trail;
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -34,6 +36,7 @@ use tokio::net::TcpListener;
 use auth::{ADMIN_KEY, DEMO_KEYS};
 use limits::Limits;
 use store::Crm;
+use trail::Trail;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -59,7 +62,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     db.migrate(&store::MIGRATIONS).await?;
     store::wall_off(&db).await?;
     let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
-    let router = router(App { crm: Arc::new(Crm::new(db.clone())), limits })?;
+    let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
+    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -81,7 +85,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 /// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
 /// the key is checked, then the tenant's own limits are.
 fn router(app: App) -> Result<Router, Box<dyn Error>> {
-    let tenant_api = routes::api().layer(app.limits.after_auth()?).layer(from_fn(auth::require_key));
+    let tenant_api =
+        routes::api().merge(trail::api()).layer(app.limits.after_auth()?).layer(from_fn(auth::require_key));
     let admin_api = admin::api().layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
     Ok(routes::index()
@@ -142,10 +147,11 @@ fn introduce(address: SocketAddr, db: &Database) {
     println!("  operator            {ADMIN_KEY}\n");
     let [key, ..] = &DEMO_KEYS;
     let bearer = format!("-H 'Authorization: Bearer {}'", key.secret);
-    println!("Create a contact, see the tenant's limits, run into one of them:\n");
+    println!("Create a contact, see who did, see the tenant's limits, run into one of them:\n");
     println!(
         "  curl -i http://{address}/contacts {bearer} --json '{{\"name\":\"Ada\",\"email\":\"ada@example.com\"}}'"
     );
+    println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
     println!(
         "  curl http://{address}/admin/tenants/{}/limits -H 'Authorization: Bearer {ADMIN_KEY}'",
         key.tenant

@@ -22,6 +22,7 @@ pub(crate) fn index() -> Router<App> {
         get(async || {
             Json(json!({
                 "resources": ["/contacts", "/deals", "/notes"],
+                "audit": "/audit?q=words and qualifiers, as action:deal.* changed:/stage created:2025",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
                 "operator": ["/admin/tenants/{tenant}/limits"],
             }))

@@ -5,11 +5,14 @@ use std::marker::PhantomData;
 
 use guardian::core::{Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, StoreErrorKind};
 use guardian::core::{SystemClock, SystemIds, TenantId};
-use guardian::sql::{Database, Dialect, Migration, Migrations, Row, Sql, Unscoped, params};
+use guardian::sql::{Database, Dialect, Migration, Migrations, Row, Sql, TenantTx, Unscoped, params};
 use guardian::tenant::rls::{Rls, TenantTable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
+
+use crate::trail::Trail;
 
 /// Three kinds of records, and the rules of tenants that have their own. The tenant leads every key.
 pub(crate) const MIGRATIONS: Migrations = Migrations::new(
@@ -93,12 +96,16 @@ pub(crate) trait Entity: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name of its table and of its resource.
     const PLURAL: &'static str;
 
+    /// What one of them is called, in the audit trail.
+    const SINGULAR: &'static str;
+
     /// What the types do not say about a record that a client sent.
     fn check(&self) -> Result<(), &'static str>;
 }
 
 impl Entity for Contact {
     const PLURAL: &'static str = "contacts";
+    const SINGULAR: &'static str = "contact";
 
     fn check(&self) -> Result<(), &'static str> {
         filled(&self.name).ok_or("`name` is empty")?;
@@ -109,6 +116,7 @@ impl Entity for Contact {
 
 impl Entity for Deal {
     const PLURAL: &'static str = "deals";
+    const SINGULAR: &'static str = "deal";
 
     fn check(&self) -> Result<(), &'static str> {
         filled(&self.title).ok_or("`title` is empty")?;
@@ -119,6 +127,7 @@ impl Entity for Deal {
 
 impl Entity for Note {
     const PLURAL: &'static str = "notes";
+    const SINGULAR: &'static str = "note";
 
     fn check(&self) -> Result<(), &'static str> {
         filled(&self.text).ok_or("`text` is empty")
@@ -143,11 +152,16 @@ pub(crate) struct Crm {
     /// One for all, because it keeps the ids of one millisecond in order.
     ids: SystemIds,
     clock: SystemClock,
+    trail: Trail,
 }
 
 impl Crm {
-    pub(crate) fn new(db: Database) -> Self {
-        Self { db, ids: SystemIds::new(), clock: SystemClock::new() }
+    pub(crate) fn new(db: Database, trail: Trail) -> Self {
+        Self { db, ids: SystemIds::new(), clock: SystemClock::new(), trail }
+    }
+
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     pub(crate) fn table<T: Entity>(&self) -> Table<'_, T> {
@@ -168,8 +182,10 @@ impl<T: Entity> Table<'_, T> {
         let id = self.crm.ids.next_id(self.crm.clock.now());
         let sql = Self::sql("INSERT INTO ", " (tenant_id, id, body) VALUES ($1, $2, $3)");
         let mut tx = self.crm.db.begin(scope).await?;
-        tx.execute(sql, params![scope.tenant(), id, json(&fields)?]).await?;
-        tx.commit().await?;
+        let body = json(&fields)?;
+        tx.execute(sql, params![scope.tenant(), id, body]).await?;
+        self.record(&mut tx, "created", id, &Value::Null, &body).await?;
+        self.commit(tx, scope).await?;
         Ok(Record { id, fields })
     }
 
@@ -188,17 +204,48 @@ impl<T: Entity> Table<'_, T> {
     ) -> Result<Option<Record<T>>, StoreError> {
         let sql = Self::sql("UPDATE ", " SET body = $3 WHERE tenant_id = $1 AND id = $2");
         let mut tx = self.crm.db.begin(scope).await?;
-        let found = tx.execute(sql, params![scope.tenant(), id, json(&fields)?]).await?;
-        tx.commit().await?;
-        Ok((found > 0).then_some(Record { id, fields }))
+        let Some(before) = self.body(&mut tx, scope, id).await? else { return Ok(None) };
+        let body = json(&fields)?;
+        tx.execute(sql, params![scope.tenant(), id, body]).await?;
+        self.record(&mut tx, "updated", id, &before, &body).await?;
+        self.commit(tx, scope).await?;
+        Ok(Some(Record { id, fields }))
     }
 
     pub(crate) async fn remove(&self, scope: &Scope, id: Uuid) -> Result<bool, StoreError> {
         let sql = Self::sql("DELETE FROM ", " WHERE tenant_id = $1 AND id = $2");
         let mut tx = self.crm.db.begin(scope).await?;
-        let found = tx.execute(sql, params![scope.tenant(), id]).await?;
+        let Some(before) = self.body(&mut tx, scope, id).await? else { return Ok(false) };
+        tx.execute(sql, params![scope.tenant(), id]).await?;
+        self.record(&mut tx, "deleted", id, &before, &Value::Null).await?;
+        self.commit(tx, scope).await?;
+        Ok(true)
+    }
+
+    /// What a record is before it is changed.
+    async fn body(&self, tx: &mut TenantTx, scope: &Scope, id: Uuid) -> Result<Option<Value>, StoreError> {
+        let sql = Self::sql("SELECT body FROM ", " WHERE tenant_id = $1 AND id = $2");
+        let row = tx.fetch_optional(sql, params![scope.tenant(), id]).await?;
+        row.map(|row| row.get("body")).transpose()
+    }
+
+    async fn record(
+        &self,
+        tx: &mut TenantTx,
+        verb: &str,
+        id: Uuid,
+        before: &Value,
+        after: &Value,
+    ) -> Result<(), StoreError> {
+        let action = format!("{}.{verb}", T::SINGULAR);
+        self.crm.trail.record(tx, action, (T::SINGULAR, id), (before, after)).await
+    }
+
+    /// What is committed is recorded; that it is not in the log yet, should that fail, harms nobody.
+    async fn commit(&self, tx: TenantTx, scope: &Scope) -> Result<(), StoreError> {
         tx.commit().await?;
-        Ok(found > 0)
+        let _ = self.crm.trail.settle(scope).await;
+        Ok(())
     }
 
     /// The cursor is the last id of the page before, so records that come and go meanwhile are neither skipped nor
@@ -240,7 +287,7 @@ fn record<T: Entity>(row: &Row) -> Result<Record<T>, StoreError> {
     Ok(Record { id: row.get("id")?, fields })
 }
 
-fn json<T: Entity>(fields: &T) -> Result<serde_json::Value, StoreError> {
+fn json<T: Entity>(fields: &T) -> Result<Value, StoreError> {
     serde_json::to_value(fields)
         .map_err(|error| StoreError::new(StoreErrorKind::Internal, "crm").with_source(error))
 }

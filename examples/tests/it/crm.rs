@@ -93,6 +93,29 @@ fn tenants_do_not_meet() {
 }
 
 #[test]
+fn every_change_leaves_a_trace_that_its_tenant_alone_sees() {
+    let crm = Server::start("crm");
+    let created = crm.send("POST", "/deals", ACME, r#"{"title":"Renewal","amount_cents":1}"#);
+    let path = format!("/deals/{}", created.text("id"));
+    crm.send("PUT", &path, ACME, r#"{"title":"Renewal","amount_cents":1,"stage":"won"}"#);
+    assert_eq!(crm.send("DELETE", &path, ACME, "").status, 204);
+    assert_eq!(crm.send("DELETE", &path, ACME, "").status, 404);
+    let trail = crm.send("GET", "/audit?q=category:deal", ACME, "");
+    let items = trail.body["items"].as_array().unwrap();
+    let actions: Vec<_> = items.iter().map(|item| item["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["deal.deleted", "deal.updated", "deal.created"]);
+    assert_eq!(items[1]["changes"], json!([{ "path": "/stage", "before": "open", "after": "won" }]));
+    assert_eq!(items[1]["target"]["id"], created.text("id"));
+    assert_eq!(crm.send("GET", "/audit?q=category:deal", GLOBEX, "").body["items"], json!([]));
+    // Whoever reads the trail is in it.
+    let reads = crm.send("GET", "/audit?q=action:audit_log.searched", ACME, "");
+    assert_eq!(reads.body["items"][0]["metadata"]["query"], "category:deal");
+    let mistake = crm.send("GET", "/audit?q=risk:hihg", ACME, "");
+    assert_eq!(mistake.status, 400);
+    assert!(mistake.text("detail").contains("did you mean `high`?"), "{mistake:?}");
+}
+
+#[test]
 fn a_limit_denies_explains_and_recovers() {
     let crm = Server::start("crm");
     let list = |key| crm.send("GET", "/contacts", key, "");
