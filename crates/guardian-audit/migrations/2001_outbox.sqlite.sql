@@ -1,4 +1,5 @@
--- Events that were committed with a change of the caller's and are on their way into the log.
+-- Events that were committed with a change of the caller's and are on their way into the log. `id` is the key, because a key that
+-- counts up by itself stands alone.
 CREATE TABLE guardian_audit_outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   tenant_id TEXT NOT NULL,

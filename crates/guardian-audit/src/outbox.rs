@@ -140,8 +140,8 @@ impl<S: AuditStore> AuditLog<S> {
     /// they were recorded.
     ///
     /// They are appended first and struck off then. A crash in between leaves events in both, and the next call finds the
-    /// log to have them already, by their ids; so do two calls at once. The log takes events in the order of its own
-    /// `recorded` time; transactions that ran side by side have no order but that.
+    /// log to have them already, by their ids; so do two calls at once. Events of transactions that ran side by side on
+    /// PostgreSQL may come in another order than they were written in: one that commits late is moved late.
     ///
     /// # Errors
     /// When the database or the log's store failed: what was not struck off waits for the next call.

@@ -239,7 +239,7 @@ impl AuditStore for MemoryStore {
 }
 
 /// The values of an event in the dimensions of these codes.
-fn values<'a>(terms: &'a Terms, codes: &[char]) -> impl Iterator<Item = &'a str> {
+pub(crate) fn values<'a>(terms: &'a Terms, codes: &[char]) -> impl Iterator<Item = &'a str> {
     let mut seen: Vec<&str> = terms.iter().filter(|term| term.starts_with(codes)).collect();
     seen.sort_unstable();
     seen.dedup();

@@ -12,12 +12,11 @@ use async_trait::async_trait;
 use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
 use guardian_sql::{Database, Error, Migration, Migrations, Retry, TenantTx, params, retry};
 
-use super::memory::most_frequent;
+use super::memory::{most_frequent, values};
 use super::{AuditStore, Batch, Count, Drop, Facet, Found, Head, Note, NoteKind, Placed, Record};
 use crate::dimension::Dimension;
 use crate::merkle::Frontier;
 use crate::plan::Plan;
-use crate::terms::Terms;
 use search::{Hit, Log, Search, Wanted, moment, place};
 
 /// How many events are read at a time where all that a plan finds are gone through.
@@ -136,14 +135,6 @@ impl SqlStore {
     }
 }
 
-/// The values of an event in the dimensions of these codes, each once.
-fn values(terms: &Terms, codes: &[char]) -> Vec<String> {
-    let mut seen: Vec<&str> = terms.iter().filter(|term| term.starts_with(codes)).collect();
-    seen.sort_unstable();
-    seen.dedup();
-    seen.into_iter().filter_map(|term| term.get(1..)).map(str::to_owned).collect()
-}
-
 fn limited(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
@@ -229,7 +220,7 @@ impl AuditStore for SqlStore {
         self.each(scope, plan, Wanted::Terms, |hit| {
             let terms = hit.terms.as_deref().map(token::decode).unwrap_or_default();
             for value in values(&terms, &codes) {
-                *counts.entry(value).or_default() += 1;
+                *counts.entry(value.to_owned()).or_default() += 1;
             }
         })
         .await?;

@@ -230,6 +230,7 @@ async fn sealed_values_are_found_until_their_key_is_destroyed() {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn without_a_predicate_the_policies_hold() {
+    use guardian_audit::keys::KeyStore;
     use guardian_sql::Unscoped;
 
     let (fresh, store) = store(Kind::Postgres).await;
@@ -255,7 +256,18 @@ async fn without_a_predicate_the_policies_hold() {
         }
     }
     tx.rollback().await.unwrap();
+    fresh.migrate(&guardian_audit::OUTBOX_MIGRATIONS).await.unwrap();
+    let mut tx = fresh.database().begin(&theirs).await.unwrap();
+    let log = AuditLog::new(store.clone(), AuditConfig::default());
+    log.record_in(&mut tx, AuditEvent::new("deal.updated")).await.unwrap();
+    tx.commit().await.unwrap();
+    SqlKeys::new(fresh.database()).key_of(&theirs, "user:u_1").await.unwrap();
+    let mut tx = fresh.database().begin(&ours).await.unwrap();
+    assert_eq!(number(&mut tx, "SELECT count(*) FROM guardian_audit_outbox").await, 0);
+    assert_eq!(number(&mut tx, "SELECT count(*) FROM guardian_audit_keys").await, 0);
+    tx.rollback().await.unwrap();
     for sql in [
+        "DELETE FROM guardian_audit_outbox",
         "UPDATE guardian_audit_events SET body = NULL",
         "DELETE FROM guardian_audit_index",
         "DELETE FROM guardian_audit_notes",
