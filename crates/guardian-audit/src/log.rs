@@ -380,7 +380,7 @@ impl<S: AuditStore> AuditLog<S> {
             let Some(body) = body else { continue };
             let (sequence, recorded, tenant) = (*sequence, *recorded, scope.tenant().clone());
             let corrupt = |source| Error::Corrupt { sequence, source };
-            let (event, risk, sealed) = canonical::decode_body(body).map_err(corrupt)?;
+            let (event, risk, sealed) = canonical::read_body(body).map_err(corrupt)?;
             events.push(StoredEvent { tenant, sequence, recorded, risk, event, sealed });
         }
         if let Some(keys) = self.config.keys() {

@@ -315,7 +315,10 @@ impl<S: AuditStore> Future for Enter<'_, S> {
         }
         match queue.overflow {
             Overflow::Block => {
-                state.blocked.push(context.waker().clone());
+                // A caller that is polled again and again while it waits is to be woken once.
+                if !state.blocked.iter().any(|waker| waker.will_wake(context.waker())) {
+                    state.blocked.push(context.waker().clone());
+                }
                 Poll::Pending
             }
             Overflow::Fail => Poll::Ready(Err(full().into())),
@@ -370,7 +373,7 @@ fn receipt(waiting: &Waiting, placed: Placed) -> Receipt {
 
 fn open(path: &Path) -> Result<Spill, Error> {
     Ok(Spill::open(path, |body, blind| {
-        let (event, risk, sealed) = canonical::decode_body(body).ok()?;
+        let (event, risk, sealed) = canonical::read_body(body).ok()?;
         Draft::new(&event, &risk, &sealed, &blind).ok()
     })
     .map_err(unavailable)?)

@@ -44,10 +44,14 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// The longest keyed term, in bytes: as long as the longest of the others may be.
+    const LONGEST_BLIND: usize = 256;
+
     /// Prepares an event that has its id and its time; `blind` are the keyed terms of what is sealed.
     ///
     /// # Errors
-    /// When the event has no id or no time, or cannot be [encoded](canonical::encode_body).
+    /// When the event has no id or no time, a keyed term is longer than 256 bytes, or the event cannot be
+    /// [encoded](canonical::encode_body).
     pub fn new(
         event: &AuditEvent,
         risk: &Assessment,
@@ -56,6 +60,10 @@ impl Draft {
     ) -> Result<Self, Malformed> {
         let id = event.id.ok_or_else(|| Malformed::new("the event has no id"))?;
         let occurred = event.occurred.ok_or_else(|| Malformed::new("the event has no time"))?;
+        if let Some(long) = blind.iter().find(|term| term.len() > Self::LONGEST_BLIND) {
+            let most = Self::LONGEST_BLIND;
+            return Err(Malformed::new(format!("a keyed term has {} bytes, the most is {most}", long.len())));
+        }
         let mut terms = Terms::of(event, risk);
         blind.iter().for_each(|term| terms.push(term));
         let body = canonical::encode_body(event, risk, sealed)?;

@@ -180,7 +180,7 @@ pub(crate) async fn seal(
                 .address
                 .and_then(|ip| blind_term(&index, Dimension::Address, &ip.to_canonical().to_string())),
         );
-        let key = keys.key_of(scope, &subject.to_string()).await?;
+        let key = keys.key_of(scope, &subject.owner()).await?;
         sealed.push(encrypt(&key, id, &plain)?);
     }
     Ok(SealedEvent { event, sealed, blind })

@@ -61,7 +61,7 @@ pub struct Retained {
 }
 
 impl<S: AuditStore> AuditLog<S> {
-    /// Drops the bodies of events that are past their time, at most `limit`, and not what a [hold](crate::Hold) finds.
+    /// Drops the bodies of events that are past their time, at most `limit` and at least one, and not what a [hold](crate::Hold) finds.
     /// Their leaves stay, so every proof over the log still verifies. The log records how many went.
     ///
     /// Several processes may do this at once: a body is dropped once.
@@ -69,7 +69,7 @@ impl<S: AuditStore> AuditLog<S> {
     /// # Errors
     /// When the store failed; some bodies may have been dropped.
     pub async fn retain(&self, scope: &Scope, policy: &Retention, limit: u64) -> Result<Retained, Error> {
-        let now = self.config().now();
+        let (now, limit) = (self.config().now(), limit.max(1));
         let kept = self.holds(scope).await?.into_iter().map(|hold| hold.query);
         let mut not: Vec<Query> = kept.collect();
         let mut retained = Retained::default();

@@ -23,6 +23,12 @@ impl Subject {
         Self { kind: kind.into(), id: id.into() }
     }
 
+    /// Under which name the key of the person is kept: of two people, no two are the same, whatever colons are in their
+    /// kinds and ids.
+    pub(crate) fn owner(&self) -> String {
+        format!("{}:{}:{}", self.kind.len(), self.kind, self.id)
+    }
+
     /// What finds every event of the person.
     #[must_use]
     pub fn query(&self) -> Query {
@@ -81,11 +87,23 @@ impl<S: AuditStore> AuditLog<S> {
                 return Err(Error::Held { subject: subject.clone(), hold: hold.name });
             }
         }
-        let key_destroyed = keys.destroy(scope, &subject.to_string()).await?;
+        let key_destroyed = keys.destroy(scope, &subject.owner()).await?;
         let event = AuditEvent::new("data_subject.erased")
             .with_category("audit_log")
             .with_target(Target::new(&subject.kind, &subject.id));
         self.record(scope, event).await?;
         Ok(Erased { key_destroyed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_people_share_a_key() {
+        let (one, other) = (Subject::new("a:b", "c"), Subject::new("a", "b:c"));
+        assert_eq!(one.to_string(), other.to_string());
+        assert_ne!(one.owner(), other.owner());
     }
 }

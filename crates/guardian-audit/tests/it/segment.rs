@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 mod crash;
 mod files;
+mod kill;
 
 /// What a store goes through between two calls.
 #[derive(Debug, Clone, Copy, PartialEq)]

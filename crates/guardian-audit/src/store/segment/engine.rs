@@ -589,7 +589,7 @@ fn replay(logs: &mut HashMap<TenantId, TenantLog>, payload: &[u8], replayed: &mu
             return Err(damaged(&format!("event {sequence} of `{}` follows a gap", entry.tenant)));
         }
         let (decoded, risk, _) =
-            canonical::decode_body(event.body).map_err(|error| damaged(&error.to_string()))?;
+            canonical::read_body(event.body).map_err(|error| damaged(&error.to_string()))?;
         let mut terms = Terms::of(&decoded, &risk);
         event.blind.iter().for_each(|term| terms.push(term));
         let occurred = decoded.occurred.map_or(entry.recorded, |time| time.timestamp_micros());
