@@ -15,6 +15,13 @@ BEGIN
   SELECT RAISE(ABORT, 'anchors are never changed');
 END;
 
+-- REPLACE would take the row that is there away without asking the other triggers.
+CREATE TRIGGER guardian_audit_anchors_insert BEFORE INSERT ON guardian_audit_anchors
+WHEN EXISTS (SELECT 1 FROM guardian_audit_anchors WHERE tenant_id = NEW.tenant_id AND id = NEW.id)
+BEGIN
+  SELECT RAISE(ABORT, 'anchors are never changed');
+END;
+
 CREATE TRIGGER guardian_audit_anchors_delete BEFORE DELETE ON guardian_audit_anchors
 BEGIN
   SELECT RAISE(ABORT, 'anchors are never deleted');

@@ -46,20 +46,22 @@ pub struct Drained {
     pub more: bool,
 }
 
-/// The tenants of a database that have events waiting, in the order of their ids; at most `limit`.
+/// The tenants of a database that have events waiting, in the order of their ids; at most `limit`, after one where it is
+/// given: so that one whose events cannot be moved keeps nobody behind it waiting.
 ///
 /// # Errors
 /// When the database failed, or the sink of the event that tells of crossing tenants.
 pub async fn outbox_tenants(
     db: &Database,
     leave: &Unscoped,
+    after: Option<&TenantId>,
     limit: u32,
 ) -> Result<Vec<TenantId>, StoreError> {
     let mut tx = db.begin_unscoped(leave).await?;
     let rows = tx
         .fetch_all(
-            "SELECT DISTINCT tenant_id FROM guardian_audit_outbox ORDER BY tenant_id LIMIT $1",
-            params![limit],
+            "SELECT DISTINCT tenant_id FROM guardian_audit_outbox WHERE tenant_id > $1 ORDER BY tenant_id LIMIT $2",
+            params![after.map_or("", TenantId::as_str), limit],
         )
         .await?;
     tx.commit().await?;

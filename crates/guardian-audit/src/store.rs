@@ -231,7 +231,7 @@ impl Head {
 }
 
 /// What retention drops: the bodies of events that the plan finds and that were recorded before the moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Drop<'a> {
     /// Which events.
@@ -240,13 +240,29 @@ pub struct Drop<'a> {
     pub before: Timestamp,
     /// At most so many, oldest first, so that one call is short.
     pub limit: u64,
+    /// The notes of the kind [`NoteKind::Hold`] that the plan was made with, in the order of their names. When those of the log
+    /// are others by now, nothing is dropped.
+    pub holds: Option<&'a [Note]>,
 }
 
 impl<'a> Drop<'a> {
     /// The bodies of what the plan finds among the events recorded before the moment, at most `limit`.
     #[must_use]
     pub fn new(plan: &'a Plan, before: Timestamp, limit: u64) -> Self {
-        Self { plan, before, limit }
+        Self { plan, before, limit, holds: None }
+    }
+
+    /// The same, if the log's holds are these.
+    #[must_use]
+    pub fn with_holds(mut self, holds: &'a [Note]) -> Self {
+        self.holds = Some(holds);
+        self
+    }
+
+    /// Whether the plan was made with these holds, or without regard to any.
+    #[must_use]
+    pub fn knows(&self, holds: &[Note]) -> bool {
+        self.holds.is_none_or(|known| known == holds)
     }
 }
 
@@ -374,10 +390,12 @@ pub trait AuditStore: Send + Sync + fmt::Debug + 'static {
     /// When the store failed.
     async fn head(&self, scope: &Scope) -> Result<Head, StoreError>;
 
-    /// Drops bodies and everything they are found by, for good; how many.
+    /// Drops bodies and everything they are found by, for good; how many. Between looking at the holds and dropping, no hold
+    /// is placed or lifted.
     ///
     /// # Errors
-    /// When the store failed; some may have been dropped.
+    /// [`StoreErrorKind::Conflict`](guardian_core::StoreErrorKind::Conflict) when the holds are others than those that the
+    /// plan was made with; nothing was dropped. When the store failed, some may have been dropped.
     async fn drop_bodies(&self, scope: &Scope, drop: &Drop<'_>) -> Result<u64, StoreError>;
 
     /// Writes a note, in the place of one of the same name.

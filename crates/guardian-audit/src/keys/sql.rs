@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use guardian_core::{Scope, StoreError};
+use guardian_core::{Scope, StoreError, StoreErrorKind};
 use guardian_sql::{
     Database, Dialect, Error, Migration, Migrations, Retry, Row, Sql, TenantTx, ToParam, params, retry,
 };
@@ -112,10 +112,10 @@ impl KeyStore for SqlKeys {
                 params![scope.tenant(), owner, new.id, new.secret.as_slice()],
             )
             .await?;
-            let row = tx.fetch_one(FIND, params![scope.tenant(), owner]).await?;
-            let key = key(&row)?;
+            let found = find(&mut tx, scope, &owner).await?;
             tx.commit().await?;
-            Ok::<_, StoreError>(key)
+            // It was there, and somebody destroyed it in between: once more, then.
+            found.ok_or_else(|| StoreError::new(StoreErrorKind::Conflict, self.db.dialect().name()))
         };
         retry(&self.retry, make).await
     }

@@ -60,9 +60,15 @@ impl<S: AuditStore> AuditLog<S> {
     /// # Errors
     /// When the store failed, or a hold cannot be read: then nothing is dropped either.
     pub async fn holds(&self, scope: &Scope) -> Result<Vec<Hold>, Error> {
+        self.holds_as_stored(scope).await.map(|(_, holds)| holds)
+    }
+
+    /// The holds, and the notes that they are kept as.
+    pub(crate) async fn holds_as_stored(&self, scope: &Scope) -> Result<(Vec<Note>, Vec<Hold>), Error> {
         let notes = self.store().notes(scope, NoteKind::Hold).await?;
         let read = |note: &Note| serde_json::from_slice(&note.bytes).map_err(|error| internal(&error));
-        notes.iter().map(read).collect()
+        let holds = notes.iter().map(read).collect::<Result<_, _>>()?;
+        Ok((notes, holds))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guardian_core::Scope;
+use guardian_core::{Scope, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -50,6 +50,9 @@ impl Retention {
     }
 }
 
+/// How often a policy is looked at anew because holds changed.
+const TRIES: u32 = 16;
+
 /// What a step of retention did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,24 +72,17 @@ impl<S: AuditStore> AuditLog<S> {
     /// # Errors
     /// When the store failed; some bodies may have been dropped.
     pub async fn retain(&self, scope: &Scope, policy: &Retention, limit: u64) -> Result<Retained, Error> {
-        let (now, limit) = (self.config().now(), limit.max(1));
-        let kept = self.holds(scope).await?.into_iter().map(|hold| hold.query);
-        let mut not: Vec<Query> = kept.collect();
+        let mut tries = 0;
         let mut retained = Retained::default();
-        for rule in &policy.rules {
-            let keep = TimeDelta::from_std(rule.keep).ok().and_then(|keep| now.checked_sub_signed(keep));
-            if let Some(before) = keep {
-                let others = not.iter().cloned().map(Query::negate);
-                let query = others.fold(rule.query.clone(), Query::and);
-                let left = limit - retained.dropped;
-                let plan = self.plan(scope, &query).await?;
-                retained.dropped += self.store().drop_bodies(scope, &Drop::new(&plan, before, left)).await?;
+        loop {
+            match self.retain_once(scope, policy, limit.max(1), &mut retained).await {
+                // A hold was placed or lifted meanwhile: the policy is looked at anew, with it.
+                Err(Error::Store(error)) if error.kind() == StoreErrorKind::Conflict && tries < TRIES => {
+                    tries += 1
+                }
+                Err(error) => return Err(error),
+                Ok(()) => break,
             }
-            if retained.dropped >= limit {
-                retained.more = true;
-                break;
-            }
-            not.push(rule.query.clone());
         }
         if retained.dropped > 0 {
             let event = AuditEvent::new("audit_log.retained")
@@ -96,5 +92,34 @@ impl<S: AuditStore> AuditLog<S> {
             self.record(scope, event).await?;
         }
         Ok(retained)
+    }
+
+    async fn retain_once(
+        &self,
+        scope: &Scope,
+        policy: &Retention,
+        limit: u64,
+        retained: &mut Retained,
+    ) -> Result<(), Error> {
+        let now = self.config().now();
+        let (notes, holds) = self.holds_as_stored(scope).await?;
+        let mut not: Vec<Query> = holds.into_iter().map(|hold| hold.query).collect();
+        for rule in &policy.rules {
+            let keep = TimeDelta::from_std(rule.keep).ok().and_then(|keep| now.checked_sub_signed(keep));
+            if let Some(before) = keep {
+                let others = not.iter().cloned().map(Query::negate);
+                let query = others.fold(rule.query.clone(), Query::and);
+                let left = limit - retained.dropped;
+                let plan = self.plan(scope, &query).await?;
+                let drop = Drop::new(&plan, before, left).with_holds(&notes);
+                retained.dropped += self.store().drop_bodies(scope, &drop).await?;
+            }
+            if retained.dropped >= limit {
+                retained.more = true;
+                break;
+            }
+            not.push(rule.query.clone());
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use guardian_core::{Scope, StoreError, TenantId, Timestamp};
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::RwLock;
 use uuid::Uuid;
 
@@ -71,6 +71,11 @@ impl Log {
         self.events.push(Stored { recorded, leaf: leaf.into(), draft: Some(draft.clone()) });
         self.places.insert(draft.id, at);
         Placed::new(sequence(at), recorded, false)
+    }
+
+    fn notes(&self, kind: NoteKind) -> Vec<Note> {
+        let of_kind = self.notes.iter().filter(|((other, _), _)| *other == kind);
+        of_kind.map(|((_, name), bytes)| Note::new(name.clone(), bytes.clone())).collect()
     }
 
     /// The events that the plan finds, newest first.
@@ -202,6 +207,9 @@ impl AuditStore for MemoryStore {
     async fn drop_bodies(&self, scope: &Scope, drop: &Drop<'_>) -> Result<u64, StoreError> {
         let mut logs = self.logs.write();
         let Some(log) = logs.get_mut(scope.tenant()) else { return Ok(0) };
+        if !drop.knows(&log.notes(NoteKind::Hold)) {
+            return Err(StoreError::new(StoreErrorKind::Conflict, "memory"));
+        }
         let old: Vec<usize> = log
             .found(drop.plan)
             .rev()
@@ -225,10 +233,7 @@ impl AuditStore for MemoryStore {
     }
 
     async fn notes(&self, scope: &Scope, kind: NoteKind) -> Result<Vec<Note>, StoreError> {
-        Ok(self.read(scope, |log| {
-            let of_kind = log.notes.iter().filter(|((other, _), _)| *other == kind);
-            of_kind.map(|((_, name), bytes)| Note::new(name.clone(), bytes.clone())).collect()
-        }))
+        Ok(self.read(scope, |log| log.notes(kind)))
     }
 
     async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {

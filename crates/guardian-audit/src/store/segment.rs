@@ -181,6 +181,7 @@ fn fault(error: io::Error) -> StoreError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => StoreErrorKind::Corrupt,
         io::ErrorKind::InvalidInput => StoreErrorKind::Constraint,
+        io::ErrorKind::WouldBlock => StoreErrorKind::Conflict,
         _ => StoreErrorKind::Unavailable,
     };
     StoreError::new(kind, "segment").with_source(error)

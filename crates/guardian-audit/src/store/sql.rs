@@ -19,9 +19,6 @@ use crate::merkle::Frontier;
 use crate::plan::Plan;
 use search::{Hit, Log, Search, Wanted, moment, place};
 
-/// How many events are read at a time where all that a plan finds are gone through.
-const STRETCH: usize = 512;
-
 /// Keeps logs in a SQL database, with its full-text index: FTS5 on SQLite, `tsvector` and GIN on PostgreSQL. The host's
 /// backups, replication and rights hold for the log too.
 ///
@@ -128,7 +125,7 @@ impl SqlStore {
         if let Some(log) = Log::of(&mut tx, scope.tenant()).await? {
             let mut search = Search::newest(&mut tx, log, plan, None).await?;
             while !search.is_done() {
-                search.next(wanted, STRETCH).await?.iter().for_each(&mut take);
+                search.next(wanted, search.reach()).await?.iter().for_each(&mut take);
             }
         }
         tx.commit().await
@@ -147,7 +144,7 @@ async fn count(tx: &mut TenantTx, log: Log, plan: &Plan, most: u64) -> Result<u6
     let mut count = 0;
     while count < most && !search.is_done() {
         let left = usize::try_from(most - count).unwrap_or(usize::MAX);
-        let hits = search.next(Wanted::Times, left.min(STRETCH)).await?;
+        let hits = search.next(Wanted::Times, left.min(search.reach())).await?;
         count += u64::try_from(hits.len()).unwrap_or(u64::MAX);
     }
     Ok(count)
@@ -286,7 +283,7 @@ impl AuditStore for SqlStore {
     async fn drop_bodies(&self, scope: &Scope, drop: &Drop<'_>) -> Result<u64, StoreError> {
         let work = || async {
             let mut tx = self.db.begin(scope).await?;
-            let dropped = write::drop_bodies(&mut tx, drop.plan, drop.before, drop.limit).await?;
+            let dropped = write::drop_bodies(&mut tx, drop).await?;
             tx.commit().await?;
             Ok::<_, StoreError>(dropped)
         };
@@ -296,6 +293,7 @@ impl AuditStore for SqlStore {
     async fn put_note(&self, scope: &Scope, kind: NoteKind, note: &Note) -> Result<(), StoreError> {
         let work = || async {
             let mut tx = self.db.begin(scope).await?;
+            write::turn(&mut tx, kind).await?;
             tx.execute(
                 "INSERT INTO guardian_audit_notes (tenant_id, kind, name, bytes) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (tenant_id, kind, name) DO UPDATE SET bytes = excluded.bytes",
@@ -322,6 +320,7 @@ impl AuditStore for SqlStore {
     async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
         let work = || async {
             let mut tx = self.db.begin(scope).await?;
+            write::turn(&mut tx, kind).await?;
             let removed = tx
                 .execute(
                     "DELETE FROM guardian_audit_notes WHERE tenant_id = $1 AND kind = $2 AND name = $3",

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use guardian_core::TenantId;
 use parking_lot::RwLock;
 
-use super::file::{Section, Sink, Source};
+use super::file::{Section, Sink, Source, Stretch};
 use super::number::{Input, doc, narrow, put, put_bytes, wide};
 use super::part::{Numbers, Part, Scratch, Span};
 use super::postings::{self, Bits, Postings};
@@ -454,13 +454,18 @@ impl Block {
         let times = recorded.as_chunks().0.iter().map(number).zip(occurred.as_chunks().0.iter().map(number));
         let bodies = ends.as_chunks().0.iter().map(|end| u64::from_le_bytes(*end));
         let dropped = self.dropped.read().clone();
-        let mut chunk = Chunk { section: self.entry.bodies, from: 0, bytes: Vec::new() };
+        let mut stretch = Stretch::default();
         let (mut start, mut place) = (0, 0);
         for (((recorded, occurred), leaf), end) in times.zip(leaves.as_chunks().0).zip(bodies) {
             let gone = dropped.as_ref().is_some_and(|dropped| dropped.has(place));
             match gone || start == end {
                 true => each(recorded, occurred, leaf, None)?,
-                false => each(recorded, occurred, leaf, Some(chunk.get(&self.source, start, end)?))?,
+                false => each(
+                    recorded,
+                    occurred,
+                    leaf,
+                    Some(stretch.get(&self.source, self.entry.bodies, start, end)?),
+                )?,
             }
             (start, place) = (end, place + 1);
         }
@@ -471,11 +476,11 @@ impl Block {
     pub(super) fn each_words(&self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let [.., ends] = self.entry.columns;
         let ends = self.source.read(ends)?;
-        let mut chunk = Chunk { section: self.entry.words, from: 0, bytes: Vec::new() };
+        let mut stretch = Stretch::default();
         let mut start = 0;
         for end in ends.as_chunks().0 {
             let end = u64::from_le_bytes(*end);
-            each(chunk.get(&self.source, start, end)?)?;
+            each(stretch.get(&self.source, self.entry.words, start, end)?)?;
             start = end;
         }
         Ok(())
@@ -491,6 +496,14 @@ impl Block {
         self.source.array(section, u64::from(place) * wide(N))
     }
 
+    /// Where an item begins and ends, told by the column of ends.
+    fn bounds(&self, ends: Section, place: u32, stretch: &mut Stretch) -> io::Result<(u64, u64)> {
+        let first = u64::from(place.saturating_sub(1)) * 8;
+        let mut pair = Input(stretch.get(&self.source, ends, first, u64::from(place) * 8 + 8)?);
+        let mut next = || pair.array().map(u64::from_le_bytes).ok_or_else(|| self.source.damaged("its ends"));
+        Ok(if place == 0 { (0, next()?) } else { (next()?, next()?) })
+    }
+
     fn item(&self, ends: usize, section: Section, place: u32) -> io::Result<Vec<u8>> {
         let (start, end) = match place.checked_sub(1) {
             None => (0, u64::from_le_bytes(self.column(ends, 0)?)),
@@ -503,27 +516,6 @@ impl Block {
             }
         };
         self.source.slice(section, start, end)
-    }
-}
-
-/// A section that is read from front to back, a stretch at a time.
-struct Chunk {
-    section: Section,
-    from: u64,
-    bytes: Vec<u8>,
-}
-
-impl Chunk {
-    fn get(&mut self, source: &Source, start: u64, end: u64) -> io::Result<&[u8]> {
-        const STRETCH: u64 = 1 << 20;
-        if start < self.from || end > self.from + wide(self.bytes.len()) {
-            let stop = end.max(start.saturating_add(STRETCH).min(self.section.length));
-            self.bytes = source.slice(self.section, start, stop)?;
-            self.from = start;
-        }
-        let place = |at: u64| usize::try_from(at.wrapping_sub(self.from)).unwrap_or(usize::MAX);
-        let bytes = self.bytes.get(place(start)..place(end));
-        bytes.ok_or_else(|| source.damaged("a value is beyond its section"))
     }
 }
 
@@ -626,7 +618,7 @@ impl Part for Block {
 
     fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()> {
         let [.., ends] = self.entry.columns;
-        let [end_bytes, word_bytes, _] = &mut scratch.stretches;
+        let [end_bytes, word_bytes, ..] = &mut scratch.stretches;
         let first = u64::from(place.saturating_sub(1)) * 8;
         let mut pair = Input(end_bytes.get(&self.source, ends, first, u64::from(place) * 8 + 8)?);
         let mut next =
@@ -649,7 +641,7 @@ impl Part for Block {
 
     fn occurred(&self, place: u32, scratch: &mut Scratch) -> io::Result<i64> {
         let [_, _, occurred, ..] = self.entry.columns;
-        let [.., times] = &mut scratch.stretches;
+        let [_, _, times, ..] = &mut scratch.stretches;
         let from = u64::from(place) * 8;
         let mut time = Input(times.get(&self.source, occurred, from, from + 8)?);
         time.array().map(i64::from_le_bytes).ok_or_else(|| self.source.damaged("its times"))
@@ -666,6 +658,22 @@ impl Part for Block {
         let body = self.item(BODY_ENDS, self.entry.bodies, place)?;
         // An event always has an action: what has no bytes was dropped before the block was written.
         Ok((!body.is_empty()).then_some(body))
+    }
+
+    fn read(&self, place: u32, scratch: &mut Scratch) -> io::Result<(i64, Option<Vec<u8>>)> {
+        let [ends, recorded, ..] = self.entry.columns;
+        let [_, _, _, times, end_bytes, bodies] = &mut scratch.stretches;
+        let at = u64::from(place) * 8;
+        let mut time = Input(times.get(&self.source, recorded, at, at + 8)?);
+        let time = time.array().map(i64::from_le_bytes).ok_or_else(|| self.source.damaged("its times"))?;
+        if self.dropped.read().as_ref().is_some_and(|dropped| dropped.has(place)) {
+            return Ok((time, None));
+        }
+        let (start, end) = self.bounds(ends, place, end_bytes)?;
+        if start == end {
+            return Ok((time, None));
+        }
+        Ok((time, Some(bodies.get(&self.source, self.entry.bodies, start, end)?.to_vec())))
     }
 
     fn leaves(&self, from: u32, count: u32) -> io::Result<Vec<[u8; 32]>> {

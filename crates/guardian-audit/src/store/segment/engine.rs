@@ -503,6 +503,11 @@ impl Engine {
             self.seal_all()?;
         }
         let files = self.files.lock();
+        // Held until the end: no hold is placed or lifted meanwhile.
+        let notes = self.notes.lock();
+        if !drop.knows(&notes.list(tenant, NoteKind::Hold)) {
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "the holds have changed"));
+        }
         let blocks = log.read().blocks.clone();
         let plan = Plan::And(vec![drop.plan.clone(), Plan::Recorded(i64::MIN, before)]);
         let mut left = drop.limit;

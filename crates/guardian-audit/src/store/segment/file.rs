@@ -107,8 +107,8 @@ impl Source {
     }
 }
 
-/// Bytes of a section around the last that were asked for. Who asks for what lies just before gets more at once, up to
-/// 64 KiB; who asks here and there gets little more than what is asked for.
+/// Bytes of a section around the last that were asked for. Who asks for what lies just before, or just after, gets more at
+/// once, up to 64 KiB; who asks here and there gets little more than what is asked for.
 #[derive(Debug)]
 pub(super) struct Stretch {
     from: u64,
@@ -128,11 +128,18 @@ impl Stretch {
 
     /// The bytes of the section from one place to another.
     pub(super) fn get(&mut self, source: &Source, section: Section, from: u64, to: u64) -> io::Result<&[u8]> {
-        if from < self.from || to > self.from + wide(self.bytes.len()) || self.bytes.is_empty() {
-            let near = to <= self.from && self.from - to < self.length * 2;
-            self.length = if near { (self.length * 4).min(Self::MOST) } else { Self::LEAST };
-            self.from = from.min(to.saturating_sub(self.length));
-            self.bytes = source.slice(section, self.from, to)?;
+        let end = self.from + wide(self.bytes.len());
+        if from < self.from || to > end || self.bytes.is_empty() {
+            let near = self.length * 2;
+            let before = to <= self.from && self.from - to < near;
+            let after = !self.bytes.is_empty() && from >= end && from - end < near;
+            self.length = if before || after { (self.length * 4).min(Self::MOST) } else { Self::LEAST };
+            let (start, stop) = match after {
+                true => (from, to.max(from.saturating_add(self.length).min(section.length))),
+                false => (from.min(to.saturating_sub(self.length)), to),
+            };
+            self.bytes = source.slice(section, start, stop)?;
+            self.from = start;
         }
         let place = |at: u64| usize::try_from(at.wrapping_sub(self.from)).unwrap_or(usize::MAX);
         let bytes = self.bytes.get(place(from)..place(to));

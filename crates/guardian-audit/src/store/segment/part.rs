@@ -38,6 +38,11 @@ pub(super) trait Part {
     /// The body; `None` when it was dropped.
     fn body(&self, place: u32) -> io::Result<Option<Vec<u8>>>;
 
+    /// When the event was recorded, and its body; for who reads many, one after the other.
+    fn read(&self, place: u32, _: &mut Scratch) -> io::Result<(i64, Option<Vec<u8>>)> {
+        Ok((self.recorded(place)?, self.body(place)?))
+    }
+
     /// The leaf hashes from a place on.
     fn leaves(&self, from: u32, count: u32) -> io::Result<Vec<[u8; 32]>>;
 
@@ -63,7 +68,7 @@ pub(super) trait Part {
 pub(super) struct Scratch {
     /// The numbers of the words of the event that was asked for last.
     pub(super) words: Vec<u32>,
-    pub(super) stretches: [Stretch; 3],
+    pub(super) stretches: [Stretch; 6],
 }
 
 /// Terms from one on, up to and not with another; in the order of their bytes.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::block::Block;
 use super::find::{self, Finder};
 use super::hot::Hot;
-use super::part::Part;
+use super::part::{Part, Scratch};
 use super::postings::Bits;
 use crate::merkle::{Frontier, LeafHasher};
 use crate::plan::Plan;
@@ -248,26 +248,30 @@ fn search<P: Part>(
         return Ok(());
     }
     let mut finder = Finder::new(part, plan, before)?;
+    let mut scratch = Scratch::default();
     while let Some(place) = finder.next()? {
         if found.records.len() >= size {
             found.more = true;
             return Ok(());
         }
-        found.records.push(record(part, place)?);
+        found.records.push(record(part, place, &mut scratch)?);
     }
     Ok(())
 }
 
 fn read<P: Part>(part: &P, from: u64, to: u64, records: &mut Vec<Record>) -> io::Result<()> {
     let end = part.base() + u64::from(part.length());
+    let mut scratch = Scratch::default();
     for sequence in from.max(part.base())..to.min(end) {
-        records.push(record(part, u32::try_from(sequence - part.base()).unwrap_or(u32::MAX))?);
+        let place = u32::try_from(sequence - part.base()).unwrap_or(u32::MAX);
+        records.push(record(part, place, &mut scratch)?);
     }
     Ok(())
 }
 
-fn record<P: Part>(part: &P, place: u32) -> io::Result<Record> {
-    Ok(Record::new(part.base() + u64::from(place), time(part.recorded(place)?), part.body(place)?))
+fn record<P: Part>(part: &P, place: u32, scratch: &mut Scratch) -> io::Result<Record> {
+    let (recorded, body) = part.read(place, scratch)?;
+    Ok(Record::new(part.base() + u64::from(place), time(recorded), body))
 }
 
 fn within<P: Part>(part: &P, term: &str) -> io::Result<Option<Placed>> {

@@ -10,8 +10,10 @@ use super::sieve::{Question, Sieve};
 use super::token;
 use crate::plan::{Candidate, Plan};
 
-/// How many places are looked at together when each event is to be held against the plan.
+/// How many places are looked at together at first, and at most: who goes through everything asks the index a number of times
+/// that does not grow with the square of what it finds.
 const STRETCH: usize = 512;
+const LONGEST_STRETCH: usize = 8_192;
 
 /// What is read of an event besides its place and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ pub(super) struct Search<'t> {
     sieve: Sieve,
     oldest_first: bool,
     is_done: bool,
+    stretch: usize,
 }
 
 impl<'t> Search<'t> {
@@ -79,7 +82,16 @@ impl<'t> Search<'t> {
         let mut is_done = end == 0 || sieve.question == Question::Nothing;
         sieve.to = sieve.to.min(end.saturating_sub(1));
         is_done |= sieve.from > sieve.to;
-        Ok(Self { tx, tenant, number: log.number, plan, sieve, oldest_first: false, is_done })
+        Ok(Self {
+            tx,
+            tenant,
+            number: log.number,
+            plan,
+            sieve,
+            oldest_first: false,
+            is_done,
+            stretch: STRETCH,
+        })
     }
 
     /// The same from the other end.
@@ -98,7 +110,8 @@ impl<'t> Search<'t> {
         if self.is_done || most == 0 {
             return Ok(Vec::new());
         }
-        let size = if self.sieve.is_exact { most } else { STRETCH };
+        let size = if self.sieve.is_exact { most } else { self.stretch };
+        self.stretch = (self.stretch * 2).min(LONGEST_STRETCH);
         let places = self.places(size).await?;
         self.is_done = places.len() < size;
         let mut hits = self.hits(&places, wanted).await?;
@@ -114,6 +127,11 @@ impl<'t> Search<'t> {
             self.go_on_after(last);
         }
         Ok(hits)
+    }
+
+    /// How many hits to ask for when all of them are wanted.
+    pub(super) fn reach(&self) -> usize {
+        self.stretch
     }
 
     /// Whether everything has been given.

@@ -5,8 +5,9 @@ use guardian_sql::Dialect;
 use super::token;
 use crate::plan::Plan;
 
-/// Deeper plans are not asked of the index but of each event: FTS5 takes expressions of a depth of 256.
-const DEEPEST: usize = 64;
+/// Deeper plans are not asked of the index but of each event. FTS5 reads an expression with a stack of 100 places, of which a
+/// level takes up to four.
+const DEEPEST: usize = 12;
 
 /// A range that would take more prefixes than this is asked by what its ends have in common.
 const MOST_PREFIXES: usize = 128;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use guardian_core::{StoreError, StoreErrorKind, TenantId, Timestamp};
+use guardian_core::{StoreError, StoreErrorKind, TenantId};
 use guardian_sql::{Dialect, Insert, Param, Sql, TenantTx, ToParam, params};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::token;
 use crate::canonical;
 use crate::merkle::{Frontier, leaf_hash};
 use crate::plan::Plan;
-use crate::store::{Draft, Placed};
+use crate::store::{Draft, Drop, Note, NoteKind, Placed};
 
 const EVENTS: Insert<8> = Insert::into(
     "guardian_audit_events",
@@ -169,19 +169,30 @@ async fn index(tx: &mut TenantTx, tenant: &TenantId, number: i64, first: u64) ->
     Ok(())
 }
 
+/// Waits until nobody drops bodies of the tenant's log, when the note is one that dropping depends on.
+pub(super) async fn turn(tx: &mut TenantTx, kind: NoteKind) -> Result<(), StoreError> {
+    if kind == NoteKind::Hold {
+        let tenant = tx.scope().tenant().clone();
+        hold(tx, &tenant).await?;
+    }
+    Ok(())
+}
+
 /// Drops the bodies of what the plan finds before a time, the oldest first, and what they are found by.
-pub(super) async fn drop_bodies(
-    tx: &mut TenantTx,
-    plan: &Plan,
-    before: Timestamp,
-    limit: u64,
-) -> Result<u64, StoreError> {
-    let tenant = tx.scope().tenant().clone();
+pub(super) async fn drop_bodies(tx: &mut TenantTx, drop: &Drop<'_>) -> Result<u64, StoreError> {
+    let (tenant, Drop { plan, before, limit, .. }) = (tx.scope().tenant().clone(), *drop);
     let Some(log) = Log::of(tx, &tenant).await? else { return Ok(0) };
-    if tx.dialect() == Dialect::Postgres {
-        // Two who drop at once take turns, so that none counts what the other has dropped.
-        let lock = "SELECT number FROM guardian_audit_heads WHERE tenant_id = $1 FOR UPDATE";
-        tx.fetch_optional(lock, params![tenant]).await?;
+    // Who drops, and who places or lifts a hold, take turns.
+    hold(tx, &tenant).await?;
+    let rows = tx
+        .fetch_all(
+            "SELECT name, bytes FROM guardian_audit_notes WHERE tenant_id = $1 AND kind = $2 ORDER BY name",
+            params![tenant, NoteKind::Hold.as_str()],
+        )
+        .await?;
+    let holds = rows.iter().map(|row| Ok(Note::new(row.get::<String>("name")?, row.get("bytes")?)));
+    if !drop.knows(&holds.collect::<Result<Vec<_>, StoreError>>()?) {
+        return Err(StoreError::new(StoreErrorKind::Conflict, tx.dialect().name()));
     }
     let (before, is_cut) =
         (before.timestamp_micros(), !before.timestamp_subsec_nanos().is_multiple_of(1_000));
@@ -192,7 +203,7 @@ pub(super) async fn drop_bodies(
     let mut places = Vec::new();
     let mut search = Search::newest(tx, log, &plan, None).await?.oldest_first();
     while left > 0 && !search.is_done() {
-        let hits = search.next(Wanted::Times, left.min(512)).await?;
+        let hits = search.next(Wanted::Times, left.min(search.reach())).await?;
         left = left.saturating_sub(hits.len());
         places.extend(hits.iter().map(|hit| hit.sequence));
     }

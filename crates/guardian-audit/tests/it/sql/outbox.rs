@@ -53,7 +53,7 @@ async fn an_event_is_in_the_log_if_and_only_if_the_change_was_committed() {
         drop(tx);
 
         let leave = Unscoped::new(scope("operator"), "events that wait").unwrap();
-        let waiting = outbox_tenants(db, &leave, 10).await.unwrap();
+        let waiting = outbox_tenants(db, &leave, None, 10).await.unwrap();
         assert_eq!(waiting, [TenantId::new("acme").unwrap()], "{kind:?}");
         assert_eq!(log.drain_outbox(db, &scope("other"), 10).await.unwrap(), Drained::default());
         let one = log.drain_outbox(db, &acme, 1).await.unwrap();
@@ -64,7 +64,7 @@ async fn an_event_is_in_the_log_if_and_only_if_the_change_was_committed() {
         assert_eq!(log.get(&acme, 0).await.unwrap().unwrap().event.id, Some(kept.id));
         let query = "\"first\" action:deal.*".parse().unwrap();
         assert_eq!(log.count(&acme, &query, None).await.unwrap(), Count::Exact(1), "{kind:?}");
-        assert!(outbox_tenants(db, &leave, 10).await.unwrap().is_empty(), "{kind:?}");
+        assert!(outbox_tenants(db, &leave, None, 10).await.unwrap().is_empty(), "{kind:?}");
     }
 }
 
