@@ -18,6 +18,7 @@ use crate::query::{Query, TimeRange};
 use crate::redact::Redaction;
 use crate::risk::RiskRules;
 use crate::store::{AuditStore, Batch, Count, Draft, Facet, Head, Placed, Record};
+use crate::terms;
 
 /// The audit log of a service: records events, and answers what happened.
 ///
@@ -309,8 +310,13 @@ impl<S: AuditStore> AuditLog<S> {
     ) -> Result<Vec<Facet>, Error> {
         let plan = self.plan(scope, query).await?;
         let mut facets = self.store.facets(scope, &plan, dimension, top).await?;
-        // Keyed hashes of sealed values say nothing to anybody.
-        facets.retain(|facet| !personal::is_blind(&facet.value));
+        if dimension == Dimension::Address {
+            for facet in &mut facets {
+                if let Some(address) = terms::address_of(&facet.value) {
+                    facet.value = address.to_string();
+                }
+            }
+        }
         Ok(facets)
     }
 
@@ -397,12 +403,20 @@ impl<S: AuditStore> AuditLog<S> {
         Ok(())
     }
 
+    /// A query as the log keeps it: where personal data is sealed, without the values that may be somebody's.
+    pub(crate) fn as_recorded(&self, query: &Query) -> String {
+        match self.config.personal {
+            Some(_) => personal::veiled(query).to_string(),
+            None => query.to_string(),
+        }
+    }
+
     /// Records that somebody took events out of the log.
     pub(crate) async fn audit_use(&self, scope: &Scope, action: &str, query: &Query) -> Result<(), Error> {
         let event = AuditEvent::new(action)
             .with_category("audit_log")
             .with_target(Target::new("audit_log", scope.tenant().as_str()))
-            .with_metadata("query", query.to_string());
+            .with_metadata("query", self.as_recorded(query));
         self.record(scope, event).await.map(drop)
     }
 }

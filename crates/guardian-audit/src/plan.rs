@@ -140,7 +140,7 @@ impl Plan {
             ),
             Condition::Recorded(range) => Self::time(range, Self::Recorded),
             Condition::Occurred(range) => Self::time(range, Self::Occurred),
-            Condition::Sequence(from, to) if from > to => Self::None,
+            Condition::Sequence(from, to) if from > to || *from == u64::MAX => Self::None,
             Condition::Sequence(0, u64::MAX) => Self::All,
             Condition::Sequence(from, to) => Self::Sequence(*from, *to),
         }
@@ -185,6 +185,7 @@ impl Plan {
                 plan => flat.push(plan),
             }
         }
+        once(&mut flat);
         match flat.len() {
             0 => Self::All,
             1 => flat.swap_remove(0),
@@ -202,6 +203,7 @@ impl Plan {
                 plan => flat.push(plan),
             }
         }
+        once(&mut flat);
         match flat.len() {
             0 => Self::None,
             1 => flat.swap_remove(0),
@@ -230,6 +232,17 @@ impl Plan {
             Self::Or(plans) => plans.iter().any(|plan| plan.finds(event)),
         }
     }
+}
+
+/// Takes out plans that are there already: asking twice takes twice the memory.
+fn once(plans: &mut Vec<Plan>) {
+    let mut kept: Vec<Plan> = Vec::with_capacity(plans.len());
+    for plan in plans.drain(..) {
+        if !kept.contains(&plan) {
+            kept.push(plan);
+        }
+    }
+    *plans = kept;
 }
 
 /// Whether the terms stand one after the other in the event.

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::dimension::Dimension;
 use crate::event::Risk;
 
-pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_NODES};
+pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_WORDS};
 
 /// What is looked for in the log.
 ///

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -55,6 +56,77 @@ pub struct AuditQueue<S = Arc<dyn AuditStore>> {
     /// Told when something waits, or the queue closes.
     work: Condvar,
     spill: Option<Mutex<Spill>>,
+    draining: AtomicBool,
+    /// The runtime that the queue was made in: stores in databases need its timers, on whatever thread they are called.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    runtime: Option<tokio::runtime::Handle>,
+}
+
+/// What became of a tenant's events.
+type Answered = Result<Vec<Placed>, (StoreErrorKind, &'static str)>;
+
+/// One at a time drains.
+struct Turn<'q>(&'q AtomicBool);
+
+impl<'q> Turn<'q> {
+    fn take(draining: &'q AtomicBool) -> Option<Self> {
+        (!draining.swap(true, Ordering::AcqRel)).then_some(Self(draining))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Events that were handed to the store. Those without an answer go back to the front of the queue, however it ends.
+struct Taken<'q> {
+    state: &'q Mutex<State>,
+    waiting: Vec<Waiting>,
+    count: usize,
+}
+
+impl<'q> Taken<'q> {
+    fn take<S>(queue: &'q AuditQueue<S>) -> Self {
+        let mut state = queue.state.lock();
+        let count = state.waiting.len().min(BATCH);
+        state.busy += count;
+        Self { state: &queue.state, waiting: state.waiting.drain(..count).collect(), count }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let woken = {
+            let mut state = self.state.lock();
+            state.busy -= self.count;
+            self.waiting.drain(..).rev().for_each(|one| state.waiting.push_front(one));
+            std::mem::take(&mut state.blocked)
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The events of one tenant.
+struct Of {
+    scope: Scope,
+    drafts: Vec<Draft>,
+}
+
+fn by_tenant(waiting: &[Waiting]) -> Vec<Of> {
+    let mut by_tenant: Vec<Of> = Vec::new();
+    let mut index: HashMap<&TenantId, usize> = HashMap::new();
+    for one in waiting {
+        let at = *index.entry(one.scope.tenant()).or_insert_with(|| {
+            by_tenant.push(Of { scope: one.scope.clone(), drafts: Vec::new() });
+            by_tenant.len() - 1
+        });
+        if let Some(of) = by_tenant.get_mut(at) {
+            of.drafts.push(one.draft.clone());
+        }
+    }
+    by_tenant
 }
 
 /// What becomes of an event when the queue is full. It is never dropped in silence.
@@ -91,15 +163,21 @@ struct Waiting {
 /// Where a caller waits for what became of its event.
 #[derive(Debug, Default)]
 struct Answer {
-    slot: Mutex<(Option<Receipt>, Option<Waker>)>,
+    slot: Mutex<Slot>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    answer: Option<Result<Receipt, StoreError>>,
+    waker: Option<Waker>,
 }
 
 impl Answer {
-    fn give(&self, receipt: Receipt) {
+    fn give(&self, answer: Result<Receipt, StoreError>) {
         let waker = {
             let mut slot = self.slot.lock();
-            slot.0 = Some(receipt);
-            slot.1.take()
+            slot.answer = Some(answer);
+            slot.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -114,7 +192,8 @@ const BATCH: usize = 1_000;
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 
 impl<S: AuditStore> AuditQueue<S> {
-    /// A queue in front of a log, for at most so many events; what an earlier process spilled is taken up again.
+    /// A queue in front of a log, for at most so many events; what an earlier process spilled is taken up again. For a
+    /// store in a database, call it where the runtime is that the database was opened in.
     ///
     /// # Errors
     /// When the spill file cannot be opened or read.
@@ -124,7 +203,17 @@ impl<S: AuditStore> AuditQueue<S> {
             _ => None,
         };
         let (state, work) = (Mutex::new(State::default()), Condvar::new());
-        Ok(Self { log, capacity: capacity.max(1), overflow, state, work, spill })
+        Ok(Self {
+            log,
+            capacity: capacity.max(1),
+            overflow,
+            state,
+            work,
+            spill,
+            draining: AtomicBool::new(false),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            runtime: tokio::runtime::Handle::try_current().ok(),
+        })
     }
 
     /// The log behind the queue.
@@ -163,7 +252,7 @@ impl<S: AuditStore> AuditQueue<S> {
             self.spill(&scope, &draft)?;
             return Ok(None);
         }
-        Ok(Some(Receive(&answer).await))
+        Ok(Some(Receive(&answer).await?))
     }
 
     fn spill(&self, scope: &Scope, draft: &Draft) -> Result<(), Error> {
@@ -173,60 +262,61 @@ impl<S: AuditStore> AuditQueue<S> {
         Ok(())
     }
 
-    /// Appends what waits, at most a thousand events; how many. What was spilled goes first.
+    /// Appends what waits, at most a thousand events; how many. What was spilled goes first. While somebody else drains, nothing
+    /// is done.
+    ///
+    /// An event that its tenant's log can never take, because that log is damaged, is answered with the error, and keeps nobody
+    /// else waiting. A caller who drops this half-way leaves everything waiting as it was.
     ///
     /// # Errors
-    /// When the store failed: the events wait on, in their order.
+    /// When the store failed and may work later: the events wait on, in their order.
     pub async fn drain(&self) -> Result<usize, Error> {
+        let Some(_turn) = Turn::take(&self.draining) else { return Ok(0) };
         if let Some(count) = self.drain_spill().await? {
             return Ok(count);
         }
-        let taken: Vec<Waiting> = {
-            let mut state = self.state.lock();
-            let count = state.waiting.len().min(BATCH);
-            state.busy += count;
-            state.waiting.drain(..count).collect()
-        };
-        if taken.is_empty() {
+        let mut taken = Taken::take(self);
+        if taken.waiting.is_empty() {
             return Ok(0);
         }
-        let mut by_tenant: Vec<(&Scope, Vec<Draft>)> = Vec::new();
-        let mut index: HashMap<&TenantId, usize> = HashMap::new();
-        for one in &taken {
-            let at = *index.entry(one.scope.tenant()).or_insert_with(|| {
-                by_tenant.push((&one.scope, Vec::new()));
-                by_tenant.len() - 1
-            });
-            if let Some((_, drafts)) = by_tenant.get_mut(at) {
-                drafts.push(one.draft.clone());
+        let count = taken.waiting.len();
+        let by_tenant = by_tenant(&taken.waiting);
+        let batches: Vec<_> = by_tenant.iter().map(|of| Batch::new(&of.scope, &of.drafts)).collect();
+        let answers: Vec<Answered> = match self.log.store().append(&batches, self.log.config().now()).await {
+            Ok(placed) => placed.into_iter().map(Ok).collect(),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            // One tenant's log cannot take them: the others' can.
+            Err(_) => self.one_by_one(&batches).await?,
+        };
+        let mut answers: Vec<_> = answers.into_iter().map(|of| of.map(Vec::into_iter)).collect();
+        let index: HashMap<&TenantId, usize> =
+            by_tenant.iter().enumerate().map(|(at, of)| (of.scope.tenant(), at)).collect();
+        for one in &taken.waiting {
+            match index.get(one.scope.tenant()).and_then(|at| answers.get_mut(*at)) {
+                Some(Ok(placed)) => {
+                    if let Some(placed) = placed.next() {
+                        one.answer.give(Ok(receipt(one, placed)));
+                    }
+                }
+                Some(Err((kind, backend))) => one.answer.give(Err(StoreError::new(*kind, backend))),
+                None => {}
             }
         }
-        let batches: Vec<_> = by_tenant.iter().map(|(scope, drafts)| Batch::new(scope, drafts)).collect();
-        let appended = self.log.store().append(&batches, self.log.config().now()).await;
-        let placed = match appended {
-            Ok(placed) => placed,
-            Err(error) => {
-                // Appending again is safe: the store knows the ids of what it took.
-                let mut state = self.state.lock();
-                state.busy -= taken.len();
-                taken.into_iter().rev().for_each(|one| state.waiting.push_front(one));
-                return Err(error.into());
-            }
-        };
-        let mut places: Vec<_> = placed.into_iter().map(Vec::into_iter).collect();
-        for one in &taken {
-            let at = index.get(one.scope.tenant()).copied().unwrap_or_default();
-            if let Some(placed) = places.get_mut(at).and_then(Iterator::next) {
-                one.answer.give(receipt(one, placed));
+        taken.waiting.clear();
+        Ok(count)
+    }
+
+    /// Appends each tenant's events by themselves.
+    async fn one_by_one(&self, batches: &[Batch<'_>]) -> Result<Vec<Answered>, Error> {
+        let mut answers = Vec::with_capacity(batches.len());
+        for batch in batches {
+            match self.log.store().append(std::slice::from_ref(batch), self.log.config().now()).await {
+                Ok(placed) => answers.push(Ok(placed.into_iter().flatten().collect())),
+                Err(error) if error.is_transient() => return Err(error.into()),
+                Err(error) => answers.push(Err((error.kind(), error.backend()))),
             }
         }
-        let woken = {
-            let mut state = self.state.lock();
-            state.busy -= taken.len();
-            std::mem::take(&mut state.blocked)
-        };
-        woken.into_iter().for_each(Waker::wake);
-        Ok(taken.len())
+        Ok(answers)
     }
 
     /// Appends what was spilled; how many, or nothing when there is none.
@@ -250,6 +340,8 @@ impl<S: AuditStore> AuditQueue<S> {
     /// Appends what waits until the queue is closed and empty. For a thread of the host's. `failed` is told when the store
     /// fails; the events wait, and it is tried again after a while.
     pub fn run(&self, mut failed: impl FnMut(&Error)) {
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        let _entered = self.runtime.as_ref().map(tokio::runtime::Handle::enter);
         let mut pause = BACK_OFF.0;
         loop {
             match block_on(self.drain()) {
@@ -266,8 +358,8 @@ impl<S: AuditStore> AuditQueue<S> {
                 Ok(_) => pause = BACK_OFF.0,
                 Err(error) => {
                     failed(&error);
-                    let mut state = self.state.lock();
-                    self.work.wait_for(&mut state, pause);
+                    // Whoever comes meanwhile does not cut this short: a store that fails is left alone.
+                    std::thread::sleep(pause);
                     pause = (pause * 2).min(BACK_OFF.1);
                 }
             }
@@ -331,14 +423,14 @@ impl<S: AuditStore> Future for Enter<'_, S> {
 struct Receive<'a>(&'a Answer);
 
 impl Future for Receive<'_> {
-    type Output = Receipt;
+    type Output = Result<Receipt, StoreError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Receipt> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut slot = self.0.slot.lock();
-        match slot.0.take() {
-            Some(receipt) => Poll::Ready(receipt),
+        match slot.answer.take() {
+            Some(answer) => Poll::Ready(answer),
             None => {
-                slot.1 = Some(context.waker().clone());
+                slot.waker = Some(context.waker().clone());
                 Poll::Pending
             }
         }

@@ -317,7 +317,8 @@ impl Note {
 /// - **Time**: an event is recorded at the `now` of its call, or at the time of the event before it if that is later.
 /// - **Atomicity**: each batch is appended as a whole or not at all. An error of [`StoreErrorKind::Unavailable`] or
 ///   `Timeout` leaves open whether it was; the same drafts may then be appended again.
-/// - **Idempotence**: a draft whose id the tenant's log holds is not appended again; its place is returned.
+/// - **Idempotence**: a draft whose id the tenant's log holds, in an event whose body was not dropped, is not appended again;
+///   its place is returned.
 /// - **Durability**: what a call acknowledged survives a crash of the process (memory excepted).
 /// - **Order**: a search gives events newest first, each once. An event that is appended while somebody pages comes
 ///   before the first page; it is never part of a later one.

@@ -113,6 +113,11 @@ impl Terms {
         })
     }
 
+    /// How many bytes they take.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len()
+    }
+
     /// Adds a term as it is: the keyed hash of a sealed value, say.
     pub(crate) fn push(&mut self, term: &str) {
         self.text.push_str(term);
@@ -202,6 +207,15 @@ pub(crate) fn address_term(address: IpAddr) -> String {
         IpAddr::V4(address) => format!("o4{:08x}", address.to_bits()),
         IpAddr::V6(address) => format!("o6{:032x}", address.to_bits()),
     }
+}
+
+/// The address of a term's value, as [`address_term`] writes it.
+pub(crate) fn address_of(value: &str) -> Option<IpAddr> {
+    if let Some(digits) = value.strip_prefix('4') {
+        return u32::from_str_radix(digits, 16).ok().map(|bits| IpAddr::V4(bits.into()));
+    }
+    let digits = value.strip_prefix('6')?;
+    u128::from_str_radix(digits, 16).ok().map(|bits| IpAddr::V6(bits.into()))
 }
 
 /// A value in lower case; a long one is cut and ends in the hash of the whole.

@@ -49,7 +49,10 @@ pub use find::{
     a_search_finds_what_the_plain_meaning_finds, counts_facets_and_histograms_agree_with_searches,
     pages_show_each_event_once_while_others_write,
 };
-pub use keep::{a_dropped_body_leaves_its_leaf, notes_are_kept_by_name, the_head_commits_to_every_leaf};
+pub use keep::{
+    a_drop_that_does_not_know_the_holds_drops_nothing, a_dropped_body_leaves_its_leaf,
+    notes_are_kept_by_name, the_head_commits_to_every_leaf,
+};
 pub use sample::{QUERIES, Sample};
 
 /// A store to test.
@@ -131,6 +134,7 @@ macro_rules! store_conformance {
             pages_show_each_event_once_while_others_write,
             the_head_commits_to_every_leaf,
             a_dropped_body_leaves_its_leaf,
+            a_drop_that_does_not_know_the_holds_drops_nothing,
             notes_are_kept_by_name,
         );
     };

@@ -224,7 +224,12 @@ impl<T: Entity> Table<'_, T> {
 
     /// What a record is before it is changed.
     async fn body(&self, tx: &mut TenantTx, scope: &Scope, id: Uuid) -> Result<Option<Value>, StoreError> {
-        let sql = Self::sql("SELECT body FROM ", " WHERE tenant_id = $1 AND id = $2");
+        // Whoever changes it next waits, so that what is recorded is what was: SQLite has one writer anyway.
+        let end = match tx.dialect() {
+            Dialect::Postgres => " WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+            Dialect::Sqlite => " WHERE tenant_id = $1 AND id = $2",
+        };
+        let sql = Self::sql("SELECT body FROM ", end);
         let row = tx.fetch_optional(sql, params![scope.tenant(), id]).await?;
         row.map(|row| row.get("body")).transpose()
     }

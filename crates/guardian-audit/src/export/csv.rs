@@ -149,7 +149,7 @@ fn json(out: &mut Vec<u8>, value: &impl Serialize, empty: bool) -> Result<(), se
 /// A field of text, in quotation marks where it needs them, and disarmed where a spreadsheet would calculate it.
 fn text(out: &mut Vec<u8>, text: Option<&str>) {
     let text = text.unwrap_or_default();
-    let armed = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠']);
+    let armed = text.starts_with(is_armed);
     let quoted = text.bytes().any(|b| matches!(b, b',' | b'"' | b'\r' | b'\n'));
     if quoted {
         out.push(b'"');
@@ -157,18 +157,31 @@ fn text(out: &mut Vec<u8>, text: Option<&str>) {
     if armed {
         out.push(b'\'');
     }
-    if quoted {
-        for part in text.split_inclusive('"') {
-            out.extend_from_slice(part.as_bytes());
-            if part.ends_with('"') {
+    // Some spreadsheets begin a cell after these as well, whatever stands around them.
+    if quoted || text.contains([';', '\t']) {
+        let mut before = ' ';
+        for c in text.chars() {
+            if matches!(before, ';' | '\t' | '\r' | '\n') && is_armed(c) {
+                out.push(b'\'');
+            }
+            if c == '"' {
                 out.push(b'"');
             }
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            before = c;
         }
-        out.push(b'"');
     } else {
         out.extend_from_slice(text.as_bytes());
     }
+    if quoted {
+        out.push(b'"');
+    }
     out.push(b',');
+}
+
+/// What begins a formula.
+fn is_armed(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\0' | '＝' | '＋' | '－' | '＠')
 }
 
 #[cfg(test)]
@@ -194,9 +207,11 @@ mod tests {
             ("+1", "'+1"),
             ("-1", "'-1"),
             ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\t=1"),
+            ("\t=1", "'\t'=1"),
             ("＝1", "'＝1"),
             ("1-1", "1-1"),
+            ("x;=1+1;y", "x;'=1+1;y"),
+            ("x\n=1", "\"x\n'=1\""),
         ] {
             assert_eq!(field(value), written, "{value}");
         }

@@ -77,6 +77,11 @@ impl FileKeys {
             let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("`{name}` is no key"));
             let tenant = TenantId::new(tenant.replace('=', ":")).map_err(|_| damaged())?;
             let bytes = fs::read(&path)?;
+            if bytes == [0; LENGTH] {
+                // Destroyed, and the process ended before the file was gone.
+                fs::remove_file(&path)?;
+                continue;
+            }
             let (id, secret) = bytes.split_first_chunk::<16>().ok_or_else(damaged)?;
             let key = SubjectKey::new(Uuid::from_bytes(*id), secret.try_into().map_err(|_| damaged())?);
             keys.insert(&tenant, owner, key);
@@ -149,8 +154,9 @@ impl KeyStore for FileKeys {
         if keys.of(tenant, &owner).is_none() {
             return Ok(false);
         }
-        self.remove(tenant, &owner).map_err(fault)?;
+        // Whatever becomes of the file, nobody seals with this key again.
         keys.remove(tenant, &owner);
+        self.remove(tenant, &owner).map_err(fault)?;
         Ok(true)
     }
 }

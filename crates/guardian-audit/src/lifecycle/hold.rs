@@ -1,9 +1,10 @@
 use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, InvalidEvent};
 use crate::event::{AuditEvent, Target};
 use crate::log::AuditLog;
+use crate::plan::Plan;
 use crate::query::Query;
 use crate::store::{AuditStore, Note, NoteKind};
 
@@ -25,16 +26,26 @@ impl<S: AuditStore> AuditLog<S> {
     /// Holds what the query finds, now and in future; a hold of the same name is replaced. The log records it.
     ///
     /// # Errors
-    /// When the store failed.
+    /// When the query is too large or too deep to be written as a text and read again; when the store failed.
     pub async fn hold(&self, scope: &Scope, name: &str, query: Query, reason: &str) -> Result<Hold, Error> {
         let hold =
             Hold { name: name.to_owned(), query, reason: reason.to_owned(), since: self.config().now() };
+        let read: Option<Query> = hold.query.to_string().parse().ok();
+        if read.is_none_or(|read| plain(&read) != plain(&hold.query)) {
+            // It is kept as a text: one that cannot be read again would stop every retention and erasure.
+            return Err(InvalidEvent::new(
+                "query",
+                &hold.query.to_string(),
+                "it cannot be written as a text",
+            )
+            .into());
+        }
         let bytes = serde_json::to_vec(&hold).map_err(|error| internal(&error))?;
         self.store().put_note(scope, NoteKind::Hold, &Note::new(name, bytes)).await?;
         let event = AuditEvent::new("audit_log.hold_placed")
             .with_category("audit_log")
             .with_target(Target::new("hold", name))
-            .with_metadata("query", hold.query.to_string())
+            .with_metadata("query", self.as_recorded(&hold.query))
             .with_metadata("reason", reason);
         self.record(scope, event).await?;
         Ok(hold)
@@ -45,14 +56,16 @@ impl<S: AuditStore> AuditLog<S> {
     /// # Errors
     /// When the store failed.
     pub async fn lift_hold(&self, scope: &Scope, name: &str) -> Result<bool, Error> {
-        let lifted = self.store().remove_note(scope, NoteKind::Hold, name).await?;
-        if lifted {
-            let event = AuditEvent::new("audit_log.hold_lifted")
-                .with_category("audit_log")
-                .with_target(Target::new("hold", name));
-            self.record(scope, event).await?;
+        let notes = self.store().notes(scope, NoteKind::Hold).await?;
+        if !notes.iter().any(|note| note.name == name) {
+            return Ok(false);
         }
-        Ok(lifted)
+        // Recorded first: there is no hold that went without a trace.
+        let event = AuditEvent::new("audit_log.hold_lifted")
+            .with_category("audit_log")
+            .with_target(Target::new("hold", name));
+        self.record(scope, event).await?;
+        Ok(self.store().remove_note(scope, NoteKind::Hold, name).await?)
     }
 
     /// The holds of the tenant, in the order of their names.
@@ -70,6 +83,11 @@ impl<S: AuditStore> AuditLog<S> {
         let holds = notes.iter().map(read).collect::<Result<_, _>>()?;
         Ok((notes, holds))
     }
+}
+
+/// What a query means, without regard to what is sealed.
+fn plain(query: &Query) -> Plan {
+    Plan::compile(query, &|_, _| None)
 }
 
 fn internal(error: &serde_json::Error) -> Error {

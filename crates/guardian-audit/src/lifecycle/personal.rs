@@ -18,6 +18,7 @@ use crate::change::Change;
 use crate::dimension::Dimension;
 use crate::event::{AuditEvent, StoredEvent};
 use crate::keys::{KeyStore, SubjectKey};
+use crate::query::{Condition, Query};
 use crate::sealed::Sealed;
 
 /// Which fields of events are personal data, and whose: they are sealed with the key of that person before the event is
@@ -203,6 +204,46 @@ pub(crate) fn blind_term(index: &SubjectKey, dimension: Dimension, value: &str) 
         let _ = write!(term, "{byte:02x}");
     }
     Some(term)
+}
+
+/// What stands for a value that may be a person's.
+const VEIL: &str = "sealed";
+
+/// The query with every value that may be personal taken out: texts, names, addresses. Ids are kept.
+pub(crate) fn veiled(query: &Query) -> Query {
+    let all = |queries: &[Query]| queries.iter().map(veiled).collect();
+    match query {
+        Query::All => Query::All,
+        Query::Not(inner) => Query::Not(Box::new(veiled(inner))),
+        Query::And(queries) => Query::And(all(queries)),
+        Query::Or(queries) => Query::Or(all(queries)),
+        Query::Is(condition) => Query::Is(match condition {
+            Condition::Text(_) | Condition::TextPrefix(_) => Condition::Text(VEIL.into()),
+            Condition::Network(_) => Condition::Equals(Dimension::Address, VEIL.into()),
+            Condition::Metadata(key, _) | Condition::MetadataPrefix(key, _) => {
+                Condition::Metadata(key.clone(), VEIL.into())
+            }
+            Condition::Equals(dimension, _) | Condition::StartsWith(dimension, _)
+                if is_personal(*dimension) =>
+            {
+                Condition::Equals(*dimension, VEIL.into())
+            }
+            other => other.clone(),
+        }),
+    }
+}
+
+fn is_personal(dimension: Dimension) -> bool {
+    matches!(
+        dimension,
+        Dimension::Actor
+            | Dimension::ActorName
+            | Dimension::ActorEmail
+            | Dimension::Target
+            | Dimension::TargetName
+            | Dimension::Address
+            | Dimension::UserAgent
+    )
 }
 
 /// Whether the value of a term is a keyed one.

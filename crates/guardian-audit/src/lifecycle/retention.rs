@@ -78,7 +78,7 @@ impl<S: AuditStore> AuditLog<S> {
             match self.retain_once(scope, policy, limit.max(1), &mut retained).await {
                 // A hold was placed or lifted meanwhile: the policy is looked at anew, with it.
                 Err(Error::Store(error)) if error.kind() == StoreErrorKind::Conflict && tries < TRIES => {
-                    tries += 1
+                    tries += 1;
                 }
                 Err(error) => return Err(error),
                 Ok(()) => break,

@@ -20,6 +20,9 @@ pub const MAX_NODES: usize = 256;
 /// The deepest that parentheses and negations nest.
 pub const MAX_DEPTH: usize = 32;
 
+/// The most words that follow each other, in one condition.
+pub const MAX_WORDS: usize = 64;
+
 /// Names before a colon that are no dimension.
 const OTHER_NAMES: [&str; 5] = ["created", "occurred", "sequence", "has", "text"];
 
@@ -289,7 +292,11 @@ impl Parser<'_> {
 
     fn words(&mut self, value: Value) -> Result<Query, QueryError> {
         let Value { text, at, star, .. } = value;
-        if crate::terms::words(&text).is_empty() {
+        let words = crate::terms::words(&text).len();
+        if words > MAX_WORDS {
+            return Err(self.error(at, format!("there are {words} words in a row, the most is {MAX_WORDS}")));
+        }
+        if words == 0 {
             // A comma is not part of a word, and nothing has moved past it.
             let at = at.start..at.end.max(at.start + self.rest().chars().next().map_or(0, char::len_utf8));
             return Err(

@@ -12,6 +12,8 @@ impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => Ok(()),
+            Self::Or(queries) if queries.is_empty() => f.write_str(NOTHING),
+            Self::Not(inner) if matches!(**inner, Self::All) => f.write_str(NOTHING),
             Self::Is(condition) => condition.fmt(f),
             Self::Not(inner) => match inner.as_ref() {
                 Self::And(_) | Self::Or(_) => write!(f, "-({inner})"),
@@ -22,6 +24,9 @@ impl fmt::Display for Query {
         }
     }
 }
+
+/// Finds nothing: no log has this place. What finds nothing must not read back as what finds everything.
+const NOTHING: &str = "sequence:18446744073709551615";
 
 impl From<Query> for String {
     fn from(query: Query) -> Self {
@@ -50,6 +55,9 @@ fn list(
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Text(words) | Self::TextPrefix(words) if crate::terms::words(words).is_empty() => {
+                f.write_str(NOTHING)
+            }
             Self::Text(words) => write!(f, "{}", Word(words)),
             Self::TextPrefix(words) => write!(f, "{}*", Word(words)),
             Self::Equals(dimension, value) => write!(f, "{dimension}:{}", Text(value)),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{AuditStore, Batch, Count, Draft, Drop, Facet, Found, Head, Note, NoteKind, Placed, Record};
 use crate::canonical;
 use crate::dimension::Dimension;
+use crate::lifecycle::personal::is_blind;
 use crate::plan::{Candidate, Plan};
 use crate::terms::Terms;
 
@@ -253,7 +254,9 @@ pub(crate) fn values<'a>(terms: &'a Terms, codes: &[char]) -> impl Iterator<Item
 
 /// The values that most events have, and of the same number in their order.
 pub(crate) fn most_frequent(counts: BTreeMap<String, u64>, top: usize) -> Vec<Facet> {
-    let mut facets: Vec<_> = counts.into_iter().map(|(value, count)| Facet::new(value, count)).collect();
+    // Keyed hashes of sealed values say nothing to anybody.
+    let said = counts.into_iter().filter(|(value, _)| !is_blind(value));
+    let mut facets: Vec<_> = said.map(|(value, count)| Facet::new(value, count)).collect();
     facets.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
     facets.truncate(top);
     facets

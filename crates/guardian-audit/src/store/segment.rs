@@ -2,7 +2,7 @@
 
 mod block;
 mod engine;
-mod file;
+pub(crate) mod file;
 mod find;
 mod folder;
 mod hot;
@@ -57,7 +57,8 @@ pub struct SegmentStore {
 pub struct SegmentConfig {
     /// When an append is acknowledged.
     pub durability: Durability,
-    /// How many events are kept in memory before they are ready to be sealed. Memory is about 1 KiB for each.
+    /// How many events are kept in memory before they are ready to be sealed; 128 MiB of them are in any case. Memory is about
+    /// 1 KiB for an event of usual size.
     pub seal_after: usize,
 }
 
@@ -158,6 +159,15 @@ impl SegmentStore {
     /// When a file could not be written; nothing is lost, and the next call tries again.
     pub fn maintain(&self) -> Result<Maintenance, StoreError> {
         self.engine.maintain().map_err(fault)
+    }
+
+    /// Writes every file anew from which bodies were dropped, however few: after retention, when they must be gone from the disk
+    /// now and not once [`maintain`](Self::maintain) finds it worth while, which is when a quarter of a file is gone.
+    ///
+    /// # Errors
+    /// As [`Self::maintain`].
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.engine.compact().map_err(fault)
     }
 
     /// Seals everything that is in memory, however little.

@@ -7,7 +7,10 @@ use std::path::Path;
 use guardian_core::TenantId;
 
 use super::Draft;
-use super::segment::{journal, log::Log};
+use super::segment::{file::sync_folder, journal, log::Log};
+
+/// So many events may wait here; they are kept in memory as well.
+const MOST: usize = 1_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Spill {
@@ -29,6 +32,7 @@ impl Spill {
             }
             Ok(())
         })?;
+        sync_folder(path)?;
         Ok(Self { log, waiting })
     }
 
@@ -38,6 +42,9 @@ impl Spill {
 
     /// Adds an event; it survives a crash when this returns.
     pub(crate) fn push(&mut self, tenant: &TenantId, draft: &Draft) -> io::Result<()> {
+        if self.waiting.len() >= MOST {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the spill file is full"));
+        }
         self.log.append(&journal::events(tenant, 0, 0, std::iter::once(draft)))?;
         self.log.sync()?;
         self.waiting.push_back((tenant.clone(), draft.clone()));

@@ -86,6 +86,27 @@ pub fn a_dropped_body_leaves_its_leaf(fixture: &impl Fixture) -> Verdict {
     same("counted no more", &all, &Count::Exact(200 - dropped))
 }
 
+/// What was decided with other holds than there are drops nothing.
+///
+/// # Errors
+/// When the store breaks the law.
+pub fn a_drop_that_does_not_know_the_holds_drops_nothing(fixture: &impl Fixture) -> Verdict {
+    let (store, scope) = (fixture.store(), scope("held")?);
+    let drafts = Sample::new(9).drafts(5)?;
+    fixture.block_on(store.append(&[Batch::new(&scope, &drafts)], Sample::start()))?;
+    let later = Sample::start() + TimeDelta::days(1);
+    let hold = Note::new("case", vec![1]);
+    fixture.block_on(store.put_note(&scope, NoteKind::Hold, &hold))?;
+    let outdated =
+        fixture.block_on(store.drop_bodies(&scope, &Drop::new(&Plan::All, later, 9).with_holds(&[])));
+    let kind = outdated.map_err(|error| error.kind());
+    same("a drop without the hold", &kind, &Err(guardian_core::StoreErrorKind::Conflict))?;
+    same("nothing dropped", &fixture.block_on(store.count(&scope, &Plan::All, None))?, &Count::Exact(5))?;
+    let holds = [hold];
+    let known = Drop::new(&Plan::All, later, 2).with_holds(&holds);
+    same("a drop that knows it", &fixture.block_on(store.drop_bodies(&scope, &known))?, &2)
+}
+
 /// Notes are kept by kind and name, listed in the order of their names, replaced and removed.
 ///
 /// # Errors

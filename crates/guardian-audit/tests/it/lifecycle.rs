@@ -196,3 +196,57 @@ fn stores_of_keys_obey_their_laws() {
     assert!(now(keys.destroy(&scope("globex"), "user:ann")).unwrap());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the lock is left");
 }
+
+#[test]
+fn a_query_about_a_person_is_recorded_without_them() {
+    let clock = Arc::new(ManualClock::new());
+    let config = config(&clock)
+        .with_personal_data(PersonalData::default(), MemoryKeys::new())
+        .with_read_audit(ReadAudit::Everything);
+    let log = AuditLog::new(MemoryStore::new(), config);
+    let acme = scope("acme");
+    let query = "zwiebel* email:ann@secret.example ip:203.0.113.7 actor:\"Ann Zwiebel\" actor_id:u_ann -meta.note:zwiebel";
+    assert_eq!(found(&log, query), 0);
+    let read = now(log.get(&acme, 0)).unwrap().unwrap().event;
+    assert_eq!(
+        read.metadata["query"],
+        "sealed email:sealed ip:sealed actor:sealed actor_id:u_ann -meta.note:sealed"
+    );
+    now(log.hold(&acme, "case", "email:ann@secret.example".parse().unwrap(), "why")).unwrap();
+    let placed = now(log.get(&acme, 1)).unwrap().unwrap().event;
+    assert_eq!(placed.metadata["query"], "email:sealed");
+}
+
+#[test]
+fn a_hold_that_could_not_be_read_again_is_refused() {
+    let log = AuditLog::new(MemoryStore::new(), config(&Arc::new(ManualClock::new())));
+    let acme = scope("acme");
+    let many = (0..300).map(|user| Query::equals(Dimension::ActorId, format!("u_{user}")));
+    let many = many.reduce(Query::or).unwrap();
+    let error = now(log.hold(&acme, "many", many, "why")).unwrap_err();
+    assert!(error.to_string().contains("it cannot be written as a text"), "{error}");
+    // What finds nothing does not read back as what finds everything.
+    for nothing in [Query::Or(Vec::new()), Query::All.negate(), Query::text("!")] {
+        now(log.hold(&acme, "nothing", nothing, "why")).unwrap();
+        let hold = now(log.holds(&acme)).unwrap().remove(0);
+        assert_ne!(hold.query, Query::All);
+        assert_eq!(found(&log, &hold.query.to_string()), 0);
+    }
+}
+
+#[test]
+fn a_key_whose_destruction_was_cut_short_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = FileKeys::open(folder.path()).unwrap();
+    let key = now(keys.key_of(&scope("acme"), "user:ann")).unwrap();
+    drop(keys);
+    let file = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().ends_with(".key"))
+        .unwrap();
+    fs::write(&file, [0; 48]).unwrap();
+    let keys = FileKeys::open(folder.path()).unwrap();
+    assert!(!file.exists());
+    assert_ne!(now(keys.key_of(&scope("acme"), "user:ann")).unwrap().id, key.id);
+}

@@ -187,5 +187,33 @@ fn what_is_spilled_survives_and_comes_into_the_log_once() {
     assert!(now(queue.drain()).is_err(), "the store took them, and the answer got lost");
     assert_eq!(now(queue.drain()).unwrap(), 3);
     assert_eq!((queue.spilled(), size(&queue, "acme")), (0, 3));
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 20, "only the start of the file is left");
+}
+
+#[test]
+fn two_who_drain_at_once_lose_nothing_that_was_spilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = queue(1, Overflow::Spill(folder.path().join("spill.log")));
+    let acme = scope("acme");
+    let mut first = Box::pin(queue.record(&acme, AuditEvent::new("a.b")));
+    let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(first.as_mut().poll(&mut noop).is_pending());
+    for _ in 0..1_500 {
+        now(queue.record(&acme, AuditEvent::new("c.d"))).unwrap();
+    }
+    thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| (0..4).for_each(|_| drop(now(queue.drain()))));
+        }
+    });
+    while now(queue.drain()).unwrap() > 0 {}
+    assert_eq!((queue.spilled(), size(&queue, "acme")), (0, 1_501));
+    assert!(
+        AuditQueue::new(
+            AuditLog::new(Moody::default(), AuditConfig::default()),
+            1,
+            Overflow::Spill(folder.path().join("spill.log"))
+        )
+        .is_err()
+    );
 }

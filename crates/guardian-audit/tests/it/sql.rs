@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 
 mod keys;
 mod outbox;
+mod queue;
 mod store;
 
 /// A store and the runtime that serves its connections and every thread of a law.

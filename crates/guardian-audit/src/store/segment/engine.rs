@@ -1,7 +1,7 @@
 //! The store without its async face: appends, searches, and the work behind them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use super::block::Block;
 use super::folder::{Folder, Manifest};
 use super::journal;
-use super::log::{self, Log};
+use super::log::{self, Log, Syncer};
 use super::notes::Notes;
 use super::number::{Input, put, put_bytes, wide};
 use super::part::Part;
@@ -30,6 +30,9 @@ use crate::terms::Terms;
 
 /// So many files of one size become one of the next.
 const FAN: usize = 8;
+
+/// So many bytes of bodies and terms in memory are ready to be sealed, however few events they are.
+const MOST_BYTES: usize = 128 << 20;
 
 /// Files of more events than this are not merged further.
 const LARGEST: u64 = 8 << 20;
@@ -63,6 +66,8 @@ struct Writer {
     journal: Log,
     /// Events in memory that are not set aside to be sealed.
     fresh: usize,
+    /// The bytes of their bodies and terms.
+    fresh_bytes: usize,
     /// The tenants that they belong to.
     touched: BTreeSet<TenantId>,
     waiting: VecDeque<Waiting>,
@@ -78,7 +83,7 @@ struct Waiting {
 /// How much of the journal is on the disk.
 #[derive(Debug)]
 struct Disk {
-    journal: File,
+    journal: Syncer,
     synced: u64,
     /// After a failed sync nobody knows what the disk has: the store takes nothing more until it is opened again.
     failed: bool,
@@ -130,11 +135,12 @@ impl Engine {
         let touched =
             logs.iter().filter(|(_, log)| !log.hot.is_empty()).map(|(tenant, _)| tenant.clone()).collect();
         let fresh = usize::try_from(recovery.replayed).unwrap_or(usize::MAX);
-        let disk = Disk { journal: journal.handle()?, synced: 0, failed: false };
+        let fresh_bytes = logs.values().map(|log| log.hot.size()).sum();
+        let disk = Disk { journal: journal.syncer()?, synced: 0, failed: false };
         let logs = logs.into_iter().map(|(tenant, log)| (tenant, Arc::new(RwLock::new(log))));
         Ok(Self {
             tenants: RwLock::new(logs.collect()),
-            writer: Mutex::new(Writer { journal, fresh, touched, waiting: VecDeque::new() }),
+            writer: Mutex::new(Writer { journal, fresh, fresh_bytes, touched, waiting: VecDeque::new() }),
             disk: Mutex::new(disk),
             written: AtomicU64::new(0),
             next: AtomicU64::new(manifest.next),
@@ -181,19 +187,20 @@ impl Engine {
         let mut writer = self.writer.lock();
         for batch in batches {
             placed.push(self.append_one(&mut writer, batch, now)?);
+            if writer.fresh >= self.config.seal_after || writer.fresh_bytes >= MOST_BYTES {
+                // The events are in the log already: should this fail, the next append tries again.
+                let _ = self.rotate(&mut writer);
+            }
         }
         let written = self.written.load(Ordering::Acquire);
-        let full = writer.fresh >= self.config.seal_after;
-        if full {
-            self.rotate(&mut writer)?;
-        }
         let overdue = writer.waiting.len() > MOST_WAITING;
         drop(writer);
         if self.config.durability == Durability::Synced {
             self.sync(written)?;
         }
         if overdue {
-            self.seal_next()?;
+            // What fails here is told to who maintains the store.
+            let _ = self.seal_next();
         }
         Ok(placed)
     }
@@ -237,6 +244,7 @@ impl Engine {
             log.push(&tenant::heading(tenant, sequence, recorded), recorded, draft);
         }
         writer.fresh += new.len();
+        writer.fresh_bytes += new.iter().map(|draft| draft.body.len() + draft.terms.size()).sum::<usize>();
         if !writer.touched.contains(tenant) {
             writer.touched.insert(tenant.clone());
         }
@@ -254,7 +262,7 @@ impl Engine {
             return Ok(());
         }
         let target = self.written.load(Ordering::Acquire);
-        if let Err(error) = disk.journal.sync_data() {
+        if let Err(error) = disk.journal.sync() {
             disk.failed = true;
             return Err(error);
         }
@@ -267,14 +275,15 @@ impl Engine {
         let number = self.number();
         let journal = Log::create(&self.folder.journal(number))?;
         file::sync_folder(journal.path())?;
+        let syncer = journal.syncer()?;
         {
             let mut disk = self.disk.lock();
-            if let Err(error) = disk.journal.sync_data() {
+            if let Err(error) = disk.journal.sync() {
                 disk.failed = true;
                 return Err(error);
             }
             disk.synced = self.written.load(Ordering::Acquire);
-            disk.journal = journal.handle()?;
+            disk.journal = syncer;
         }
         writer.journal = journal;
         let mut tenants = Vec::with_capacity(writer.touched.len());
@@ -284,7 +293,7 @@ impl Engine {
                 tenants.push(Frozen { tenant, events, before });
             }
         }
-        writer.fresh = 0;
+        (writer.fresh, writer.fresh_bytes) = (0, 0);
         writer.waiting.push_back(Waiting { tenants, next_journal: number });
         Ok(())
     }
@@ -299,8 +308,8 @@ impl Engine {
         };
         let number = self.number();
         let path = self.folder.segment(number);
-        seal::seal(&path, &tenants)?;
-        let blocks = seal::open(&path)?;
+        let sealed = seal::seal(&path, &tenants).and_then(|()| seal::open(&path));
+        let blocks = sealed.inspect_err(|_| self.folder.forget_segment(number))?;
         let old_journal = files.manifest.journal;
         let mut manifest = files.manifest.clone();
         manifest.segments.push(number);
@@ -352,6 +361,17 @@ impl Engine {
         }
     }
 
+    /// Writes every file anew from which a body was dropped since it was written.
+    pub(super) fn compact(&self) -> io::Result<()> {
+        let mut files = self.files.lock();
+        for number in files.manifest.segments.clone() {
+            if files.fresh_holes(number) > 0 {
+                self.replace(&mut files, &[number])?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes one file in the place of neighbours.
     fn replace(&self, files: &mut Files, numbers: &[u64]) -> io::Result<()> {
         let mut by_tenant: BTreeMap<TenantId, Vec<Arc<Block>>> = BTreeMap::new();
@@ -363,8 +383,9 @@ impl Engine {
         }
         let number = self.number();
         let path = self.folder.segment(number);
-        seal::merge(&path, &by_tenant.into_values().collect::<Vec<_>>())?;
-        let blocks = seal::open(&path)?;
+        let merged = seal::merge(&path, &by_tenant.into_values().collect::<Vec<_>>());
+        let blocks =
+            merged.and_then(|()| seal::open(&path)).inspect_err(|_| self.folder.forget_segment(number))?;
         let mut manifest = files.manifest.clone();
         let first = manifest.segments.iter().position(|other| numbers.contains(other)).unwrap_or_default();
         manifest.segments.retain(|other| !numbers.contains(other));
@@ -556,11 +577,15 @@ impl Files {
         self.segments.get(&number).into_iter().flatten().map(|block| u64::from(block.length())).sum()
     }
 
+    /// How many bodies were dropped from a file since it was written.
+    fn fresh_holes(&self, number: u64) -> u64 {
+        self.segments.get(&number).into_iter().flatten().map(|block| block.fresh_holes()).sum()
+    }
+
     /// A file of which much was dropped since it was written.
     fn worth_rewriting(&self) -> Option<u64> {
-        let of = |block: &Arc<Block>| block.fresh_holes();
         self.manifest.segments.iter().copied().find(|number| {
-            let dropped: u64 = self.segments.get(number).into_iter().flatten().map(of).sum();
+            let dropped = self.fresh_holes(*number);
             dropped > 0 && dropped * WORTH_REWRITING >= self.events(*number)
         })
     }

@@ -204,7 +204,7 @@ pub(super) fn replace(path: &Path, payload: &[u8]) -> io::Result<()> {
 }
 
 /// Makes the names in a file's folder survive a crash.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         #[cfg(unix)]
         Some(folder) => File::open(folder)?.sync_all(),

@@ -309,7 +309,7 @@ fn phrase<P: Part>(
     terms: &[String],
     open: bool,
 ) -> io::Result<Option<(Vec<Reader>, Vec<Numbers>)>> {
-    let (mut readers, mut numbers) = (Vec::new(), Vec::new());
+    let (mut readers, mut numbers, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     for (index, term) in terms.iter().enumerate() {
         let span = match open && index + 1 == terms.len() {
             true => Span::prefix(term),
@@ -319,7 +319,11 @@ fn phrase<P: Part>(
         if found.is_empty() {
             return Ok(None);
         }
-        readers.push(Reader::span(part, &span)?);
+        // A word that stands in the phrase twice is read once.
+        if !spans.contains(&span) {
+            readers.push(Reader::span(part, &span)?);
+            spans.push(span);
+        }
         numbers.push(found);
     }
     Ok(Some((readers, numbers)))

@@ -51,6 +51,14 @@ impl Folder {
         self.path.join(format!("segment-{number:08}.seg"))
     }
 
+    /// Takes away what an attempt to write a sealed file left.
+    pub(super) fn forget_segment(&self, number: u64) {
+        let path = self.segment(number);
+        // What cannot be removed now is when the store is opened again.
+        let _ = fs::remove_file(path.with_extension("unfinished"));
+        let _ = fs::remove_file(path);
+    }
+
     /// Which bodies of a sealed file are dropped.
     pub(super) fn dropped(&self, number: u64) -> PathBuf {
         self.path.join(format!("segment-{number:08}.dropped"))
@@ -74,7 +82,9 @@ impl Folder {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return match self.files()?.is_empty() {
+                // Of a first attempt that was cut short there may be an unfinished manifest.
+                let others = self.files()?.into_iter().any(|name| !name.ends_with(".unfinished"));
+                return match !others {
                     true => Ok(Manifest { version: VERSION, segments: Vec::new(), journal: 1, next: 2 }),
                     false => Err(damaged(&path, "it is gone, and other files are there")),
                 };

@@ -206,6 +206,11 @@ impl Hot {
         self.occurred.get(narrow(place)).copied().unwrap_or_default()
     }
 
+    /// How many bytes its bodies and terms take.
+    pub(super) fn size(&self) -> usize {
+        self.bodies.len() + self.dictionary.text.len()
+    }
+
     /// How many terms there are.
     pub(super) fn terms(&self) -> usize {
         self.dictionary.terms.len()

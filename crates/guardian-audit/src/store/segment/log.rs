@@ -1,102 +1,191 @@
-//! An append-only file of frames, each with its length and checksum: the journal, and the notes.
+//! An append-only file of records, each with its length and checksum: the journal, the notes, the spill.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// `magic | length u32 | crc32 of length and payload | payload`, little-endian.
+use super::number::{Input, wide};
+
+/// A file begins with `magic | nonce`; a record is `magic | length u32 | offset u64 | synced u64 | crc32 | payload`,
+/// little-endian. The checksum goes over the file's nonce, the heading and the payload: a record is one only at its own place
+/// of its own file, so nobody puts one into the text of an event.
 const MAGIC: [u8; 4] = [0xd6, b'G', b'A', b'1'];
+/// The heading of what is a file, or a part of one, by itself.
 const HEADING: usize = 12;
+/// The heading of a record.
+const RECORD: usize = 28;
+/// The magic and the nonce at the start of a file.
+const START: usize = 4 + 16;
 
 /// The longest payload: a batch of the largest events is split before it gets here.
 pub(crate) const MAX_PAYLOAD: usize = 256 * 1024 * 1024;
 
-/// A file of frames, open for appending.
+/// A file of records, open for appending.
 #[derive(Debug)]
 pub(crate) struct Log {
     path: PathBuf,
     file: File,
-    length: u64,
+    nonce: [u8; 16],
+    length: Arc<AtomicU64>,
+    /// How much of the file the disk is known to have.
+    synced: Arc<AtomicU64>,
+    /// After a failed sync nobody knows what the disk has.
+    failed: bool,
 }
 
-/// What was cut off the end of a file: bytes of a frame that was never finished, so never acknowledged.
+/// What was cut off the end of a file: bytes that the disk was never said to have, so never acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Torn {
     pub(crate) at: u64,
     pub(crate) bytes: u64,
 }
 
+/// Syncs a file of records while others append.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    file: File,
+    length: Arc<AtomicU64>,
+    synced: Arc<AtomicU64>,
+}
+
+impl Syncer {
+    /// Makes what was appended before the call survive a crash.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let length = self.length.load(Ordering::Acquire);
+        self.file.sync_data()?;
+        self.synced.fetch_max(length, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
 impl Log {
     /// Makes the file, which must not be there.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).read(true).open(path)?;
-        Ok(Self { path: path.to_owned(), file, length: 0 })
+        Self::begin(path, file)
     }
 
-    /// Opens the file, gives each payload to `each`, and cuts off what a crash left unfinished at its end.
+    /// Opens the file, or makes it, gives each payload to `each`, and cuts off what a crash left unfinished at its end.
     pub(crate) fn open(
         path: &Path,
         mut each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<(Self, Option<Torn>)> {
         let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        // Another process that appends would have its unfinished record cut off.
+        file.try_lock().map_err(|error| {
+            io::Error::new(io::ErrorKind::ResourceBusy, format!("`{}` is in use: {error}", path.display()))
+        })?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let mut rest = bytes.as_slice();
-        while let Some((payload, after)) = frame(rest) {
-            each(payload)?;
-            rest = after;
+        let Some(nonce) = start(&bytes) else {
+            // The process ended when it made the file: nothing was ever written after the start.
+            if bytes.len() >= START {
+                let what = format!("`{}` is damaged at its start", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            file.set_len(0)?;
+            let torn = (!bytes.is_empty()).then(|| Torn { at: 0, bytes: wide(bytes.len()) });
+            return Ok((Self::begin(path, file)?, torn));
+        };
+        let mut at = START;
+        while let Some(record) = record(&nonce, &bytes, at) {
+            each(record.payload)?;
+            at = record.end;
         }
-        let whole = bytes.len() - rest.len();
-        let torn = match rest.is_empty() {
-            true => None,
-            // Something whole after something broken is no torn end: an acknowledged frame is damaged.
-            false if (1..rest.len()).any(|skip| rest.get(skip..).and_then(frame).is_some()) => {
-                let what =
-                    format!("`{}` is damaged at byte {whole}, with whole records after it", path.display());
+        // Bytes that the disk was known to have are damaged, when a later record says that it had them.
+        let is_known =
+            |later: usize| record(&nonce, &bytes, later).is_some_and(|later| later.synced > wide(at));
+        let torn = match at == bytes.len() {
+            // What was written and never acknowledged is there from now on, so the disk must have it.
+            true => {
+                file.sync_data()?;
+                None
+            }
+            false if (at + 1..bytes.len()).any(is_known) => {
+                let what = format!(
+                    "`{}` is damaged at byte {at}, with later records that are whole",
+                    path.display()
+                );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
             false => {
-                file.set_len(length(whole))?;
+                file.set_len(wide(at))?;
                 file.sync_data()?;
-                Some(Torn { at: length(whole), bytes: length(rest.len()) })
+                Some(Torn { at: wide(at), bytes: wide(bytes.len() - at) })
             }
         };
-        Ok((Self { path: path.to_owned(), file, length: length(whole) }, torn))
+        let (length, synced) = (Arc::new(AtomicU64::new(wide(at))), Arc::new(AtomicU64::new(0)));
+        let log = Self { path: path.to_owned(), file, nonce, length, synced, failed: false };
+        Ok((log, torn))
     }
 
-    /// Appends a frame. After an error the file is as it was; if even that fails, the error is of the kind `Other`.
+    fn begin(path: &Path, mut file: File) -> io::Result<Self> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;
+        file.write_all(&MAGIC)?;
+        file.write_all(&nonce)?;
+        let (length, synced) = (Arc::new(AtomicU64::new(wide(START))), Arc::new(AtomicU64::new(0)));
+        Ok(Self { path: path.to_owned(), file, nonce, length, synced, failed: false })
+    }
+
+    /// Appends a record. After an error the file is as it was; if even that fails, the error is of the kind `Other`.
     pub(crate) fn append(&mut self, payload: &[u8]) -> io::Result<()> {
-        let framed = framed(payload)?;
-        if let Err(error) = self.file.write_all(&framed) {
-            let back = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::End(0)));
-            return Err(match back {
-                Ok(_) => error,
-                Err(_) => io::Error::other(error),
+        if self.failed {
+            return Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the disk failed to take what was written before",
+            ));
+        }
+        let (at, synced) = (self.length(), self.synced.load(Ordering::Acquire));
+        let mut bytes = Vec::with_capacity(RECORD + payload.len());
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&length_of(payload)?.to_le_bytes());
+        bytes.extend_from_slice(&at.to_le_bytes());
+        bytes.extend_from_slice(&synced.to_le_bytes());
+        let sum = checksum(&[&self.nonce, bytes.get(4..).unwrap_or_default(), payload]);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes.extend_from_slice(payload);
+        if let Err(error) = self.file.write_all(&bytes) {
+            return Err(match self.file.set_len(at) {
+                Ok(()) => error,
+                Err(_) => {
+                    self.failed = true;
+                    io::Error::other(error)
+                }
             });
         }
-        self.length += length(framed.len());
+        self.length.store(at + wide(bytes.len()), Ordering::Release);
         Ok(())
     }
 
-    /// Makes what was appended survive a crash.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+    /// Makes what was appended survive a crash. When that fails, the log takes nothing more.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        let done = self.file.sync_data();
+        match done {
+            Ok(()) => self.synced.store(self.length(), Ordering::Release),
+            Err(_) => self.failed = true,
+        }
+        done
     }
 
     /// Takes everything out.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.length = 0;
-        self.file.sync_data()
+        self.file.set_len(wide(START))?;
+        self.length.store(wide(START), Ordering::Release);
+        self.synced.store(0, Ordering::Release);
+        self.sync()
     }
 
     /// A second handle to the same file, for syncing while others append.
-    pub(crate) fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
+    pub(crate) fn syncer(&self) -> io::Result<Syncer> {
+        let (length, synced) = (Arc::clone(&self.length), Arc::clone(&self.synced));
+        Ok(Syncer { file: self.file.try_clone()?, length, synced })
     }
 
     pub(crate) fn length(&self) -> u64 {
-        self.length
+        self.length.load(Ordering::Acquire)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -104,38 +193,62 @@ impl Log {
     }
 }
 
-/// A payload with its heading.
-pub(crate) fn framed(payload: &[u8]) -> io::Result<Vec<u8>> {
+/// The nonce at the start of a file.
+fn start(bytes: &[u8]) -> Option<[u8; 16]> {
+    bytes.strip_prefix(&MAGIC)?.first_chunk().copied()
+}
+
+struct Record<'a> {
+    synced: u64,
+    payload: &'a [u8],
+    end: usize,
+}
+
+/// The record at a place of a file, if a whole one is there. What is not one is nearly always told by its first bytes.
+fn record<'a>(nonce: &[u8; 16], bytes: &'a [u8], at: usize) -> Option<Record<'a>> {
+    let record = bytes.get(at..)?.strip_prefix(&MAGIC)?;
+    let (heading, rest) = record.split_at_checked(RECORD - 8)?;
+    let mut input = Input(heading);
+    let length = usize::try_from(u32::from_le_bytes(input.array()?)).ok()?;
+    let (offset, synced) = (u64::from_le_bytes(input.array()?), u64::from_le_bytes(input.array()?));
+    if offset != wide(at) {
+        return None;
+    }
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let payload = rest.get(..length)?;
+    let whole = checksum(&[nonce, heading, payload]) == u32::from_le_bytes(*sum);
+    whole.then_some(Record { synced, payload, end: at + RECORD + length })
+}
+
+fn length_of(payload: &[u8]) -> io::Result<u32> {
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "a batch is too large");
-    let length =
-        u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD).ok_or_else(too_long)?;
+    u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD).ok_or_else(too_long)
+}
+
+/// A payload with its heading, for a file that is written as a whole.
+pub(crate) fn framed(payload: &[u8]) -> io::Result<Vec<u8>> {
+    let length = length_of(payload)?.to_le_bytes();
     let mut framed = Vec::with_capacity(HEADING + payload.len());
     framed.extend_from_slice(&MAGIC);
-    framed.extend_from_slice(&length.to_le_bytes());
-    framed.extend_from_slice(&checksum(length, payload).to_le_bytes());
+    framed.extend_from_slice(&length);
+    framed.extend_from_slice(&checksum(&[&length, payload]).to_le_bytes());
     framed.extend_from_slice(payload);
     Ok(framed)
 }
 
-/// The payload of the frame at the start of the bytes, and what follows it; `None` when no whole frame is there.
+/// The payload that was [framed] at the start of the bytes, and what follows it; `None` when no whole one is there.
 pub(crate) fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = bytes.strip_prefix(&MAGIC)?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
-    let length = u32::from_le_bytes(*length);
-    let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    (checksum(length, payload) == u32::from_le_bytes(*sum)).then_some((payload, rest))
+    let (payload, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    (checksum(&[length, payload]) == u32::from_le_bytes(*sum)).then_some((payload, rest))
 }
 
-fn checksum(length: u32, payload: &[u8]) -> u32 {
+fn checksum(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&length.to_le_bytes());
-    hasher.update(payload);
+    parts.iter().for_each(|part| hasher.update(part));
     hasher.finalize()
-}
-
-fn length(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -158,32 +271,68 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut log = Log::create(&path).unwrap();
+        let mut ends = vec![START];
         for payload in [b"one".as_slice(), b"", b"three"] {
             log.append(payload).unwrap();
+            ends.push(usize::try_from(log.length()).unwrap());
         }
         let whole = fs::read(&path).unwrap();
-        let ends = [0, 15, 27, 44];
         for length in 0..=whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
             let (found, torn) = read(&path).unwrap();
-            let frames = ends.iter().filter(|end| **end <= length).count() - 1;
-            assert_eq!(found.len(), frames, "{length}");
-            assert_eq!(torn.map_or(0, |torn| torn.bytes), u64::try_from(length - ends[frames]).unwrap());
-            assert_eq!(fs::read(&path).unwrap().len(), ends[frames]);
+            let records = ends.iter().filter(|end| **end <= length).count().saturating_sub(1);
+            assert_eq!(found.len(), records, "{length}");
+            let clean = length == 0 || ends.contains(&length);
+            assert_eq!(torn.is_none(), clean, "{length}");
+            assert_eq!(fs::read(&path).unwrap().len(), ends[records]);
         }
     }
 
     #[test]
-    fn damage_before_whole_records_is_no_torn_end() {
+    fn damage_to_what_the_disk_had_is_no_torn_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut log = Log::create(&path).unwrap();
         log.append(b"one").unwrap();
+        log.sync().unwrap();
         log.append(b"two").unwrap();
         let mut bytes = fs::read(&path).unwrap();
-        bytes[13] ^= 1;
+        bytes[START + RECORD] ^= 1;
         fs::write(&path, &bytes).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+
+    /// Two that were written before the disk had either may come to it in any order.
+    #[test]
+    fn what_the_disk_was_never_known_to_have_may_be_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = Log::create(&path).unwrap();
+        log.append(b"kept").unwrap();
+        log.sync().unwrap();
+        let kept = usize::try_from(log.length()).unwrap();
+        log.append(b"lost").unwrap();
+        log.append(b"came first").unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[kept..kept + 8].fill(0);
+        fs::write(&path, &bytes).unwrap();
+        let (found, torn) = read(&path).unwrap();
+        assert_eq!((found, torn.is_some()), (vec![b"kept".to_vec()], true));
+    }
+
+    /// The bytes of a record within the payload of another are no record.
+    #[test]
+    fn a_record_in_an_event_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = Log::create(&path).unwrap();
+        log.append(b"one").unwrap();
+        let inner = fs::read(&path).unwrap()[START..].to_vec();
+        log.append(&[inner.as_slice(), &inner].concat()).unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        let (found, torn) = read(&path).unwrap();
+        assert_eq!((found.len(), torn.is_some()), (1, true));
     }
 }

@@ -82,9 +82,9 @@ impl Notes {
         }
         log.sync()?;
         fs::rename(&unfinished, &self.path)?;
-        file::sync_folder(&self.path)?;
+        // From here on this is the file, whatever fails.
         self.log = log;
-        Ok(())
+        file::sync_folder(&self.path)
     }
 }
 

@@ -11,7 +11,8 @@ use super::file::{Sink, Source};
 use super::hot::Hot;
 use super::number::{Input, narrow, put, wide};
 use super::part::Part;
-use crate::merkle::{Frontier, Hash};
+use super::tenant::heading;
+use crate::merkle::{Frontier, Hash, LeafHasher};
 
 /// The newest events of a tenant, and the edge of its tree before them.
 #[derive(Debug, Clone)]
@@ -72,7 +73,21 @@ pub(super) fn merge(path: &Path, tenants: &[Vec<Arc<Block>>]) -> io::Result<()> 
 
 fn merge_one(writer: &mut Writer<'_>, blocks: &[Arc<Block>], base: u64) -> io::Result<()> {
     for block in blocks {
-        block.each_event(|recorded, occurred, leaf, body| writer.event(recorded, occurred, leaf, body))?;
+        let (tenant, mut sequence) = (&block.entry().tenant, block.base());
+        block.each_event(|recorded, occurred, leaf, body| {
+            // What was damaged on the disk is not carried on as if it were whole.
+            if let Some(body) = body {
+                let mut hasher = LeafHasher::new();
+                hasher.update(&heading(tenant, sequence, recorded));
+                hasher.update(body);
+                if hasher.finish() != Hash::new(*leaf) {
+                    let what = format!("event {sequence} of `{tenant}` is not the one that was recorded");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                }
+            }
+            sequence += 1;
+            writer.event(recorded, occurred, leaf, body)
+        })?;
     }
     let numbers = merge_terms(writer, blocks, base)?;
     for (block, numbers) in blocks.iter().zip(numbers) {
