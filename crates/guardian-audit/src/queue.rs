@@ -70,7 +70,8 @@ struct Turn<'q>(&'q AtomicBool);
 
 impl<'q> Turn<'q> {
     fn take(draining: &'q AtomicBool) -> Option<Self> {
-        (!draining.swap(true, Ordering::AcqRel)).then_some(Self(draining))
+        // Made only when it is this one's turn: dropping one ends the turn.
+        (!draining.swap(true, Ordering::AcqRel)).then(|| Self(draining))
     }
 }
 
