@@ -19,6 +19,8 @@ mod memory;
 #[cfg(test)]
 mod merkle;
 #[cfg(test)]
+mod moody;
+#[cfg(test)]
 mod query;
 #[cfg(test)]
 mod queue;

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::thread;
 
-use async_trait::async_trait;
-use guardian_audit::store::{
-    AuditStore, Batch, Count, Drop, Facet, Found, Head, MemoryStore, Note, NoteKind, Placed, Record,
-};
-use guardian_audit::{AuditConfig, AuditEvent, AuditLog, AuditQueue, Dimension, Error, Overflow, Plan};
-use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
-use parking_lot::Mutex;
+use guardian_audit::{AuditConfig, AuditEvent, AuditLog, AuditQueue, Error, Overflow};
+use guardian_core::{Scope, StoreErrorKind, TenantId};
+
+use crate::moody::Moody;
 
 fn now<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -17,84 +14,6 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 fn scope(tenant: &str) -> Scope {
     Scope::system(TenantId::new(tenant).unwrap())
-}
-
-/// A store that fails while it is told to.
-#[derive(Debug, Default)]
-struct Moody {
-    store: MemoryStore,
-    fails: Mutex<u32>,
-}
-
-#[async_trait]
-impl AuditStore for Moody {
-    async fn append(&self, batches: &[Batch<'_>], at: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
-        let failing = {
-            let mut fails = self.fails.lock();
-            let failing = *fails > 0;
-            *fails = fails.saturating_sub(1);
-            failing
-        };
-        let placed = self.store.append(batches, at).await?;
-        // It took them, and the answer got lost: the worst case.
-        if failing { Err(StoreError::new(StoreErrorKind::Timeout, "moody")) } else { Ok(placed) }
-    }
-
-    async fn search(
-        &self,
-        scope: &Scope,
-        plan: &Plan,
-        before: Option<u64>,
-        size: usize,
-    ) -> Result<Found, StoreError> {
-        self.store.search(scope, plan, before, size).await
-    }
-
-    async fn count(&self, scope: &Scope, plan: &Plan, limit: Option<u64>) -> Result<Count, StoreError> {
-        self.store.count(scope, plan, limit).await
-    }
-
-    async fn facets(
-        &self,
-        scope: &Scope,
-        plan: &Plan,
-        by: Dimension,
-        top: usize,
-    ) -> Result<Vec<Facet>, StoreError> {
-        self.store.facets(scope, plan, by, top).await
-    }
-
-    async fn histogram(&self, scope: &Scope, plan: &Plan, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
-        self.store.histogram(scope, plan, edges).await
-    }
-
-    async fn records(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<Record>, StoreError> {
-        self.store.records(scope, from, size).await
-    }
-
-    async fn leaves(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<[u8; 32]>, StoreError> {
-        self.store.leaves(scope, from, size).await
-    }
-
-    async fn head(&self, scope: &Scope) -> Result<Head, StoreError> {
-        self.store.head(scope).await
-    }
-
-    async fn drop_bodies(&self, scope: &Scope, drop: &Drop<'_>) -> Result<u64, StoreError> {
-        self.store.drop_bodies(scope, drop).await
-    }
-
-    async fn put_note(&self, scope: &Scope, kind: NoteKind, note: &Note) -> Result<(), StoreError> {
-        self.store.put_note(scope, kind, note).await
-    }
-
-    async fn notes(&self, scope: &Scope, kind: NoteKind) -> Result<Vec<Note>, StoreError> {
-        self.store.notes(scope, kind).await
-    }
-
-    async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
-        self.store.remove_note(scope, kind, name).await
-    }
 }
 
 fn queue(capacity: usize, overflow: Overflow) -> Arc<AuditQueue<Moody>> {

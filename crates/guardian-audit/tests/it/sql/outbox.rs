@@ -1,20 +1,17 @@
 //! Events that commit with the caller's own change.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
-use guardian_audit::store::{
-    AuditStore, Batch, Count, Drop, Facet, Found, Head, MemoryStore, Note, NoteKind, Placed, Record, SqlStore,
-};
+use guardian_audit::store::{AuditStore, Count, SqlStore};
 use guardian_audit::{
-    AuditConfig, AuditEvent, AuditLog, Dimension, Drained, OUTBOX_MIGRATIONS, Plan, ReadAudit, outbox_tenants,
+    AuditConfig, AuditEvent, AuditLog, Drained, OUTBOX_MIGRATIONS, ReadAudit, outbox_tenants,
 };
-use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
+use guardian_core::{Scope, TenantId};
 use guardian_sql::Unscoped;
 use guardian_sql::testkit::Kind;
 
 use super::{fresh, scope};
+use crate::moody::Moody;
 
 fn log<S: AuditStore>(store: S) -> AuditLog<S> {
     AuditLog::new(store, AuditConfig::default().with_read_audit(ReadAudit::Exports))
@@ -68,86 +65,14 @@ async fn an_event_is_in_the_log_if_and_only_if_the_change_was_committed() {
     }
 }
 
-/// A store that takes what it is given and dies before it can say so.
-#[derive(Debug, Default)]
-struct Dying {
-    inner: MemoryStore,
-    dies: AtomicBool,
-}
-
-#[async_trait]
-impl AuditStore for Dying {
-    async fn append(&self, batches: &[Batch<'_>], now: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
-        let placed = self.inner.append(batches, now).await;
-        if self.dies.swap(false, Ordering::Relaxed) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "test"));
-        }
-        placed
-    }
-
-    async fn search(
-        &self,
-        scope: &Scope,
-        plan: &Plan,
-        before: Option<u64>,
-        size: usize,
-    ) -> Result<Found, StoreError> {
-        self.inner.search(scope, plan, before, size).await
-    }
-
-    async fn count(&self, scope: &Scope, plan: &Plan, limit: Option<u64>) -> Result<Count, StoreError> {
-        self.inner.count(scope, plan, limit).await
-    }
-
-    async fn facets(
-        &self,
-        scope: &Scope,
-        plan: &Plan,
-        dimension: Dimension,
-        top: usize,
-    ) -> Result<Vec<Facet>, StoreError> {
-        self.inner.facets(scope, plan, dimension, top).await
-    }
-
-    async fn histogram(&self, scope: &Scope, plan: &Plan, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
-        self.inner.histogram(scope, plan, edges).await
-    }
-
-    async fn records(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<Record>, StoreError> {
-        self.inner.records(scope, from, size).await
-    }
-
-    async fn leaves(&self, scope: &Scope, from: u64, size: usize) -> Result<Vec<[u8; 32]>, StoreError> {
-        self.inner.leaves(scope, from, size).await
-    }
-
-    async fn head(&self, scope: &Scope) -> Result<Head, StoreError> {
-        self.inner.head(scope).await
-    }
-
-    async fn drop_bodies(&self, scope: &Scope, drop: &Drop<'_>) -> Result<u64, StoreError> {
-        self.inner.drop_bodies(scope, drop).await
-    }
-
-    async fn put_note(&self, scope: &Scope, kind: NoteKind, note: &Note) -> Result<(), StoreError> {
-        self.inner.put_note(scope, kind, note).await
-    }
-
-    async fn notes(&self, scope: &Scope, kind: NoteKind) -> Result<Vec<Note>, StoreError> {
-        self.inner.notes(scope, kind).await
-    }
-
-    async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
-        self.inner.remove_note(scope, kind, name).await
-    }
-}
-
 #[tokio::test]
 async fn a_crash_between_the_append_and_the_striking_off_repeats_nothing() {
     for kind in Kind::all() {
         let fresh = fresh(*kind, &[&OUTBOX_MIGRATIONS]).await;
         let (db, acme) = (fresh.database(), scope("acme"));
-        let log = log(Arc::new(Dying { dies: AtomicBool::new(true), ..Dying::default() }));
+        let moody = Moody::default();
+        *moody.fails.lock() = 1;
+        let log = log(Arc::new(moody));
         let mut tx = db.begin(&acme).await.unwrap();
         for message in ["a", "b", "c"] {
             log.record_in(&mut tx, event(message)).await.unwrap();

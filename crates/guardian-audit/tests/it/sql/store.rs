@@ -324,3 +324,31 @@ async fn a_database_that_is_away_is_unavailable() {
     let found = store.search(&acme, &Plan::All, None, 1).await;
     assert_eq!(found.unwrap_err().kind(), StoreErrorKind::Unavailable);
 }
+
+/// What the language allows is answered, however deep: the index's own reader takes less.
+#[tokio::test]
+async fn the_deepest_queries_are_answered() {
+    let deep = |open: &str, close: &str, inner: &str| {
+        let levels = guardian_audit::query::MAX_DEPTH - 1;
+        format!("{}{inner}{}", open.repeat(levels), close.repeat(levels)).parse::<Query>().unwrap()
+    };
+    let queries = [
+        deep("renewal OR offer (", ")", "acme"),
+        deep("renewal (offer OR ", ")", "acme"),
+        deep("-(renewal OR ", ")", "acme"),
+        deep("-(acme ", ")", "offer"),
+    ];
+    for kind in Kind::all() {
+        let (_fresh, store) = store(*kind).await;
+        let (model, acme) = (MemoryStore::new(), scope("acme"));
+        let drafts = Sample::new(3).drafts(60).unwrap();
+        for store in [&store as &dyn AuditStore, &model] {
+            store.append(&[Batch::new(&acme, &drafts)], Sample::start()).await.unwrap();
+        }
+        for query in &queries {
+            let plan = Plan::compile(query, &|_, _| None);
+            let found = store.search(&acme, &plan, None, 100).await.unwrap();
+            assert_eq!(found, model.search(&acme, &plan, None, 100).await.unwrap(), "{kind:?}: {query}");
+        }
+    }
+}
