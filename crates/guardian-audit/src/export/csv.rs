@@ -158,25 +158,34 @@ fn text(out: &mut Vec<u8>, text: Option<&str>) {
         out.push(b'\'');
     }
     // Some spreadsheets begin a cell after these as well, whatever stands around them.
-    if quoted || text.contains([';', '\t']) {
-        let mut before = ' ';
-        for c in text.chars() {
-            if matches!(before, ';' | '\t' | '\r' | '\n') && is_armed(c) {
-                out.push(b'\'');
-            }
-            if c == '"' {
-                out.push(b'"');
-            }
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            before = c;
+    const BREAKS: [char; 4] = [';', '\t', '\r', '\n'];
+    let mut cells = text.split_inclusive(BREAKS);
+    let first = cells.next().unwrap_or_default();
+    field(out, first, quoted);
+    for cell in cells {
+        if cell.starts_with(is_armed) {
+            out.push(b'\'');
         }
-    } else {
-        out.extend_from_slice(text.as_bytes());
+        field(out, cell, quoted);
     }
     if quoted {
         out.push(b'"');
     }
     out.push(b',');
+}
+
+/// A part of a field, in which a quotation mark is written twice.
+fn field(out: &mut Vec<u8>, text: &str, quoted: bool) {
+    if !quoted {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    for part in text.split_inclusive('"') {
+        out.extend_from_slice(part.as_bytes());
+        if part.ends_with('"') {
+            out.push(b'"');
+        }
+    }
 }
 
 /// What begins a formula.
@@ -188,7 +197,7 @@ fn is_armed(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn field(value: &str) -> String {
+    fn written(value: &str) -> String {
         let mut out = Vec::new();
         text(&mut out, Some(value));
         out.pop();
@@ -197,7 +206,7 @@ mod tests {
 
     #[test]
     fn fields_are_quoted_and_disarmed() {
-        for (value, written) in [
+        for (value, wanted) in [
             ("plain", "plain"),
             ("", ""),
             ("a,b", "\"a,b\""),
@@ -213,7 +222,7 @@ mod tests {
             ("x;=1+1;y", "x;'=1+1;y"),
             ("x\n=1", "\"x\n'=1\""),
         ] {
-            assert_eq!(field(value), written, "{value}");
+            assert_eq!(written(value), wanted, "{value}");
         }
     }
 
