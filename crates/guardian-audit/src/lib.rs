@@ -26,6 +26,8 @@ mod plan;
 mod queue;
 mod redact;
 mod risk;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod store;
 mod terms;
 #[cfg(feature = "testkit")]
@@ -46,5 +48,7 @@ pub use query::{Condition, Query, QueryError, TimeRange};
 pub use queue::{AuditQueue, Overflow};
 pub use redact::{Redaction, Treatment};
 pub use risk::{RiskRule, RiskRules};
+#[cfg(feature = "schema")]
+pub use schema::{InvalidSchema, Schemas};
 pub use sealed::Sealed;
 pub use terms::Terms;

@@ -25,6 +25,8 @@ mod query;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod sealer;
+#[cfg(test)]
 mod segment;
 #[cfg(test)]
 mod sql;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::part::{Numbers, Part, Scratch, Span};
+use super::part::{Numbers, Part, Phrase, Scratch, Span};
 use super::postings::{Backwards, Bits, Postings};
 use crate::plan::Plan;
+use crate::store::tally::Tally;
 
 /// Spans of more terms than this become one set of bits.
 const MOST_LISTS: usize = 8;
@@ -77,7 +78,7 @@ struct Check {
 #[derive(Debug)]
 enum Test {
     /// Words with these numbers follow each other.
-    Phrase(Vec<Numbers>),
+    Phrase(Phrase),
     /// It occurred from one time on, before another.
     Occurred(i64, i64),
 }
@@ -282,7 +283,7 @@ impl Reader {
 
 impl Check {
     fn phrase(numbers: Vec<Numbers>) -> Self {
-        Self { test: Test::Phrase(numbers), scratch: Scratch::default() }
+        Self { test: Test::Phrase(Phrase::new(numbers)), scratch: Scratch::default() }
     }
 
     fn occurred(from: i64, to: i64) -> Self {
@@ -292,13 +293,7 @@ impl Check {
     fn holds<P: Part>(&mut self, part: &P, place: u32) -> io::Result<bool> {
         Ok(match &self.test {
             Test::Occurred(from, to) => (*from..*to).contains(&part.occurred(place, &mut self.scratch)?),
-            Test::Phrase(numbers) => {
-                part.words(place, &mut self.scratch)?;
-                let follow = |window: &[u32]| {
-                    window.iter().zip(numbers).all(|(word, numbers)| *word != 0 && numbers.has(*word))
-                };
-                self.scratch.words.windows(numbers.len().max(1)).any(follow)
-            }
+            Test::Phrase(phrase) => part.has_phrase(place, phrase, &mut self.scratch)?,
         })
     }
 }
@@ -443,7 +438,7 @@ pub(super) fn facets<P: Part>(
     part: &P,
     found: &Bits,
     codes: &[char],
-    counts: &mut BTreeMap<String, u64>,
+    tally: &mut Tally,
 ) -> io::Result<()> {
     // Events that have a value under two codes, a name that is also the id, count once.
     let mut several: BTreeMap<Vec<u8>, Vec<Postings>> = BTreeMap::new();
@@ -454,8 +449,7 @@ pub(super) fn facets<P: Part>(
                 several.entry(value.to_vec()).or_default().push(postings);
                 return;
             }
-            let count = found.count_common(&postings);
-            add(counts, value, count);
+            tally.add(&String::from_utf8_lossy(value), found.count_common(&postings));
         })?;
     }
     for (value, lists) in several {
@@ -468,15 +462,9 @@ pub(super) fn facets<P: Part>(
                 bits.count()
             }
         };
-        add(counts, &value, count);
+        tally.add(&String::from_utf8_lossy(&value), count);
     }
     Ok(())
-}
-
-fn add(counts: &mut BTreeMap<String, u64>, value: &[u8], count: u64) {
-    if count > 0 {
-        *counts.entry(String::from_utf8_lossy(value).into_owned()).or_default() += count;
-    }
 }
 
 /// Adds how many of the found events were recorded between each edge and the next.

@@ -1,14 +1,16 @@
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::number::{doc, narrow, wide};
 use super::part::{Numbers, Part, Scratch, Span};
 use super::postings::{Bits, Postings};
+use super::tenant::IdTerm;
 use crate::merkle::Hash;
 use crate::terms::{Terms, WORD};
 
@@ -31,14 +33,34 @@ pub(super) struct Hot {
 }
 
 /// The terms of the part: texts in one buffer, found by a table of their hashes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Dictionary {
     text: Vec<u8>,
     terms: Vec<Term>,
-    table: HashTable<u32>,
-    hasher: RandomState,
+    table: HashTable<Slot>,
+    hasher: &'static RandomState,
     /// The terms by their first byte, so that a span looks at those of its kind alone.
     kinds: Vec<Vec<u32>>,
+}
+
+/// A term in the table: with its hash, so that neither a term of another hash is visited nor, when the table grows, any.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    hash: u32,
+    number: u32,
+}
+
+impl Slot {
+    /// The hash as the table wants it, which looks at its highest and at its lowest bits.
+    fn wide(self) -> u64 {
+        u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+/// How terms are hashed: by secrets of this process, the same in all parts, so that an id is hashed once for all of them.
+fn hasher() -> &'static RandomState {
+    static HASHER: OnceLock<RandomState> = OnceLock::new();
+    HASHER.get_or_init(RandomState::default)
 }
 
 #[derive(Debug)]
@@ -84,32 +106,62 @@ impl Places {
 }
 
 impl Dictionary {
+    /// An empty one with room for as much as another has.
+    fn like(other: &Self) -> Self {
+        Self {
+            text: Vec::with_capacity(other.text.len()),
+            terms: Vec::with_capacity(other.terms.len()),
+            table: HashTable::with_capacity(other.terms.len()),
+            hasher: hasher(),
+            kinds: other.kinds.iter().map(|kind| Vec::with_capacity(kind.len())).collect(),
+        }
+    }
+
+    fn slot(&self, term: &[u8], number: u32) -> Slot {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(term);
+        let hash = hasher.finish();
+        Slot { hash: u32::try_from((hash >> 32) ^ (hash & 0xffff_ffff)).unwrap_or_default(), number }
+    }
+
     fn text_of<'t>(text: &'t [u8], term: &Term) -> &'t [u8] {
         let start = narrow(term.start);
         text.get(start..start + usize::from(term.length)).unwrap_or_default()
     }
 
     fn find(&self, term: &[u8]) -> Option<(u32, &Term)> {
-        let same = |number: &u32| {
-            self.terms.get(narrow(*number)).is_some_and(|known| Self::text_of(&self.text, known) == term)
+        let wanted = self.slot(term, 0);
+        let same = |slot: &Slot| {
+            slot.hash == wanted.hash
+                && self
+                    .terms
+                    .get(narrow(slot.number))
+                    .is_some_and(|known| Self::text_of(&self.text, known) == term)
         };
-        let number = *self.table.find(self.hasher.hash_one(term), same)?;
+        let Slot { number, .. } = *self.table.find(wanted.wide(), same)?;
         Some((number, self.terms.get(narrow(number))?))
     }
 
     /// Adds a place to a term; the term's number.
     fn add(&mut self, term: &[u8], place: u32) -> u32 {
-        let hash = self.hasher.hash_one(term);
-        let Self { text, terms, table, hasher, kinds } = self;
-        let same =
-            |number: &u32| terms.get(narrow(*number)).is_some_and(|known| Self::text_of(text, known) == term);
-        if let Some(&number) = table.find(hash, same) {
-            if let Some(known) = terms.get_mut(narrow(number)) {
-                known.places.push(place);
+        let slot = self.slot(term, doc(self.terms.len()));
+        let Self { text, terms, table, kinds, .. } = self;
+        let same = |known: &Slot| {
+            known.hash == slot.hash
+                && terms.get(narrow(known.number)).is_some_and(|known| Self::text_of(text, known) == term)
+        };
+        match table.entry(slot.wide(), same, |slot| slot.wide()) {
+            Entry::Occupied(known) => {
+                let number = known.get().number;
+                if let Some(known) = terms.get_mut(narrow(number)) {
+                    known.places.push(place);
+                }
+                return number;
             }
-            return number;
+            Entry::Vacant(free) => {
+                free.insert(slot);
+            }
         }
-        let number = doc(terms.len());
         let start = doc(text.len());
         text.extend_from_slice(term);
         terms.push(Term {
@@ -117,19 +169,14 @@ impl Dictionary {
             length: u16::try_from(term.len()).unwrap_or(u16::MAX),
             places: Places::One(place),
         });
-        let again = |number: &u32| {
-            let known = terms.get(narrow(*number)).map(|known| Self::text_of(text, known));
-            hasher.hash_one(known.unwrap_or_default())
-        };
-        table.insert_unique(hash, number, again);
         let kind = usize::from(term.first().copied().unwrap_or_default());
         if kinds.len() <= kind {
             kinds.resize_with(kind + 1, Vec::new);
         }
         if let Some(kind) = kinds.get_mut(kind) {
-            kind.push(number);
+            kind.push(slot.number);
         }
-        number
+        slot.number
     }
 
     /// The terms of a span with their numbers.
@@ -145,10 +192,44 @@ impl Dictionary {
     }
 }
 
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self {
+            text: Vec::new(),
+            terms: Vec::new(),
+            table: HashTable::new(),
+            hasher: hasher(),
+            kinds: Vec::new(),
+        }
+    }
+}
+
 impl Hot {
     /// An empty part that begins at this sequence.
     pub(super) fn new(base: u64) -> Self {
         Self { base, ..Self::default() }
+    }
+
+    /// An empty part that begins where another ends, with room for as much as that has: it will likely get as much, and need
+    /// not grow step by step.
+    pub(super) fn after(other: &Self) -> Self {
+        Self {
+            base: other.end(),
+            recorded: Vec::with_capacity(other.recorded.len()),
+            occurred: Vec::with_capacity(other.occurred.len()),
+            bodies: Vec::with_capacity(other.bodies.len()),
+            body_ends: Vec::with_capacity(other.body_ends.len()),
+            leaves: Vec::with_capacity(other.leaves.len()),
+            dictionary: Dictionary::like(&other.dictionary),
+            words: Vec::with_capacity(other.words.len()),
+            word_ends: Vec::with_capacity(other.word_ends.len()),
+            lag: (0, 0),
+        }
+    }
+
+    /// The last place of an event of this id.
+    pub(super) fn place_of_id(&self, id: &IdTerm) -> Option<u32> {
+        self.dictionary.find(id.term()).and_then(|(_, term)| term.places.as_slice().last().copied())
     }
 
     pub(super) fn end(&self) -> u64 {
@@ -172,13 +253,13 @@ impl Hot {
         self.bodies.extend_from_slice(body);
         self.body_ends.push(self.bodies.len());
         self.leaves.push(leaf.into());
-        for term in terms.iter() {
-            if term.is_empty() {
+        for term in terms.iter().map(str::as_bytes) {
+            let Some(kind) = term.first() else {
                 self.words.push(0);
                 continue;
-            }
-            let number = self.dictionary.add(term.as_bytes(), place);
-            if term.starts_with(WORD) {
+            };
+            let number = self.dictionary.add(term, place);
+            if char::from(*kind) == WORD {
                 self.words.push(number + 1);
             }
         }
