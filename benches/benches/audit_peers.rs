@@ -214,7 +214,11 @@ fn compare(ours: &SegmentStore, theirs: &Theirs) {
                         black_box(canonical::decode_body(body).expect("an event"));
                     }
                     let spent = clock.monotonic().since(start);
-                    if turn == 0 { we.push(spent) } else { they.push(spent) }
+                    if turn == 0 {
+                        we.push(spent)
+                    } else {
+                        they.push(spent)
+                    }
                     pages[turn] = page;
                 }
                 assert_eq!(pages[0], pages[1], "{class}: `{text}` of {}", scope.tenant());

@@ -40,7 +40,9 @@ pub enum Error {
         hold: String,
     },
     /// A hold was placed while a person whose events it is to keep was being forgotten.
-    #[error("the hold `{hold}` is placed, but `{subject}` is being erased: what it keeps of them may be unreadable")]
+    #[error(
+        "the hold `{hold}` is placed, but `{subject}` is being erased: what it keeps of them may be unreadable"
+    )]
     Erasing {
         /// The person.
         subject: Subject,

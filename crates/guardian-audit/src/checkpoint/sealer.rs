@@ -5,8 +5,8 @@ use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::Mutex;
 
 use super::evolving::EvolvingKey;
-use super::note::{Seal, SealedCheckpoint};
 use super::notary::{Notary, NotaryError, SealKind, SealState};
+use super::note::{Seal, SealedCheckpoint};
 use crate::error::Error;
 use crate::log::AuditLog;
 use crate::store::{AuditStore, Note, NoteKind};

@@ -254,9 +254,7 @@ impl AuditStore for MemoryStore {
         if checkpoints.last().map(|(_, name)| name.as_str()) != last {
             return Ok(false);
         }
-        for (kind, note) in
-            [(NoteKind::Checkpoint, Some(checkpoint)), (NoteKind::Seal, state)]
-        {
+        for (kind, note) in [(NoteKind::Checkpoint, Some(checkpoint)), (NoteKind::Seal, state)] {
             if let Some(note) = note {
                 log.notes.insert((kind, note.name.clone()), note.bytes.clone());
             }

@@ -1,6 +1,7 @@
 //! A log in files of our own, for one process: an index in which the order of the events is the order of time.
 
 mod block;
+mod dictionary;
 mod engine;
 pub(crate) mod file;
 mod find;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use guardian_audit::checkpoint::SealedCheckpoint;
 use guardian_audit::checkpoint::{
     CheckpointChain, CheckpointPolicy, Ed25519Signer, KeyRing, MasterKey, Notary, Sealer, Signer,
 };
-use guardian_audit::checkpoint::SealedCheckpoint;
 use guardian_audit::merkle::{Hash, Tree, leaf_hash};
 use guardian_audit::store::{AuditStore, MemoryStore, Note, NoteKind, SegmentStore};
 use guardian_audit::{AuditConfig, AuditEvent, AuditLog};
@@ -47,7 +47,10 @@ fn record<S: AuditStore>(log: &AuditLog<S>, count: usize) {
 
 fn checkpoints<S: AuditStore>(log: &AuditLog<S>) -> Vec<SealedCheckpoint> {
     let notes = run(log.store().notes(&scope(), NoteKind::Checkpoint)).unwrap();
-    notes.iter().map(|note| SealedCheckpoint::parse(std::str::from_utf8(&note.bytes).unwrap()).unwrap()).collect()
+    notes
+        .iter()
+        .map(|note| SealedCheckpoint::parse(std::str::from_utf8(&note.bytes).unwrap()).unwrap())
+        .collect()
 }
 
 /// The stored checkpoints follow each other, their seals hold, and their roots are those of the log.
@@ -104,7 +107,8 @@ fn a_chain_goes_on_in_a_new_process() {
     let log = AuditLog::new(SegmentStore::open(folder.path()).unwrap(), AuditConfig::default());
     let made = check(&log);
     assert!(made.len() > 20, "{}", made.len());
-    let signed = made.iter().filter(|one| one.seals().iter().any(|seal| seal.key() == signer().verifying_key().id()));
+    let signed =
+        made.iter().filter(|one| one.seals().iter().any(|seal| seal.key() == signer().verifying_key().id()));
     assert!((3..15).contains(&signed.count()));
 }
 
@@ -117,7 +121,8 @@ fn many_sealers_make_one_chain() {
                 let sealer = sealer();
                 for step in 0..100 {
                     record(&log, 1);
-                    run(sealer.run_once(&log, &scope(), now() + TimeDelta::milliseconds(step * 100))).unwrap();
+                    run(sealer.run_once(&log, &scope(), now() + TimeDelta::milliseconds(step * 100)))
+                        .unwrap();
                 }
             });
         }

@@ -434,12 +434,7 @@ fn all_of<P: Part>(part: &P, plans: &[Plan]) -> io::Result<Bits> {
 }
 
 /// Adds how many of the found events have each value of the dimensions with these codes.
-pub(super) fn facets<P: Part>(
-    part: &P,
-    found: &Bits,
-    codes: &[char],
-    tally: &mut Tally,
-) -> io::Result<()> {
+pub(super) fn facets<P: Part>(part: &P, found: &Bits, codes: &[char], tally: &mut Tally) -> io::Result<()> {
     // Events that have a value under two codes, a name that is also the id, count once.
     let mut several: BTreeMap<Vec<u8>, Vec<Postings>> = BTreeMap::new();
     for code in codes {

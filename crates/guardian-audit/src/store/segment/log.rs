@@ -94,8 +94,7 @@ impl Log {
         path: &Path,
         mut each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<(Self, Option<Torn>)> {
-        let mut file =
-            OpenOptions::new().create(true).truncate(false).write(true).read(true).open(path)?;
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).read(true).open(path)?;
         // Another process that appends would have its unfinished record cut off.
         file.try_lock().map_err(|error| {
             io::Error::new(io::ErrorKind::ResourceBusy, format!("`{}` is in use: {error}", path.display()))
@@ -169,7 +168,8 @@ impl Log {
         self.staged.extend_from_slice(&self.synced.load(Ordering::Acquire).to_le_bytes());
         self.staged.extend_from_slice(&[0; 4]);
         write(&mut self.staged);
-        let sealed = self.staged.get_mut(start + MAGIC.len()..).is_some_and(|record| seal(&self.nonce, record));
+        let sealed =
+            self.staged.get_mut(start + MAGIC.len()..).is_some_and(|record| seal(&self.nonce, record));
         if !sealed {
             self.staged.clear();
             return Err(too_large());
@@ -387,8 +387,7 @@ mod tests {
         let end = usize::try_from(log.length()).unwrap();
         let whole = fs::read(&path).unwrap();
         assert!(whole.len() >= end && whole[end..].iter().all(|byte| *byte == 0));
-        let wanted: Vec<_> =
-            payloads.iter().cloned().chain([b"five".to_vec(), b"six".to_vec()]).collect();
+        let wanted: Vec<_> = payloads.iter().cloned().chain([b"five".to_vec(), b"six".to_vec()]).collect();
         assert_eq!(read(&path).unwrap(), (wanted, None));
         assert_eq!(fs::read(&path).unwrap(), whole[..end]);
         // The last record is torn, and its place is room again.

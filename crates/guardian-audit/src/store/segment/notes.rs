@@ -91,7 +91,8 @@ impl Notes {
             return Ok(false);
         }
         let state = state.map(|note| (of(NoteKind::Seal, &note.name), &note.bytes));
-        let notes = state.into_iter().chain([(of(NoteKind::Checkpoint, &checkpoint.name), &checkpoint.bytes)]);
+        let notes =
+            state.into_iter().chain([(of(NoteKind::Checkpoint, &checkpoint.name), &checkpoint.bytes)]);
         let notes: Vec<_> = notes.collect();
         for (key, bytes) in &notes {
             self.log.stage(|out| out.extend_from_slice(&payload(key, Some(bytes))))?;

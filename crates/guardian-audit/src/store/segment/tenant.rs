@@ -195,12 +195,7 @@ impl Look<'_> {
         }
     }
 
-    pub(super) fn facets(
-        self,
-        plan: &Plan,
-        codes: &[char],
-        tally: &mut Tally,
-    ) -> io::Result<()> {
+    pub(super) fn facets(self, plan: &Plan, codes: &[char], tally: &mut Tally) -> io::Result<()> {
         let found = self.matches(plan)?;
         match self {
             Self::Hot(part) => find::facets(part, &found, codes, tally),

@@ -312,7 +312,7 @@ fn with_phrases(phrases: usize, oldest_first: bool) -> Sql {
         sql.push(if at == 0 { "" } else { " AND " });
         sql.push("strpos(' ' || e.terms || ' ', ").placeholder().push(") > 0");
     }
-    sql.push(", false) FROM guardian_audit_search.find(").placeholders(5).push(") f ");
+    sql.push(", false) FROM guardian_audit_search.find(").placeholders(5).push(") f (find) ");
     sql.push("LEFT JOIN guardian_audit_events e ON e.sequence = f.find AND e.tenant_id = ").placeholder();
     sql.push(if oldest_first { " ORDER BY f.find" } else { " ORDER BY f.find DESC" }).finish()
 }

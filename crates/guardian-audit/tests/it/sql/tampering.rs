@@ -125,7 +125,8 @@ const WAYS: [(&str, Tamper); 12] = [
         (at as u64, |kind| matches!(kind, FaultKind::Rewritten | FaultKind::TailCut))
     }),
     ("put a copy in and number the rest anew", |rows, random| {
-        let (from, at) = (random.sealed(), random.sealed());
+        // Of two equal neighbours the second is the one too many: it is under the checkpoint as well.
+        let (from, at) = (random.sealed(), random.sealed().min(usize::try_from(SEALED).unwrap() - 2));
         let mut copy = rows[from].clone();
         copy.id = Uuid::from_u128(u128::from(random.below(u64::MAX)));
         rows.insert(at, copy);
@@ -137,7 +138,8 @@ const WAYS: [(&str, Tamper); 12] = [
     }),
     ("swap two", |rows, random| {
         let a = random.sealed();
-        let b = (a + 1 + usize::try_from(random.below(SEALED - 1)).unwrap()) % usize::try_from(SEALED).unwrap();
+        let b =
+            (a + 1 + usize::try_from(random.below(SEALED - 1)).unwrap()) % usize::try_from(SEALED).unwrap();
         rows.swap(a, b);
         let (first, second) = (rows[a].sequence, rows[b].sequence);
         (rows[a].sequence, rows[b].sequence) = (second, first);
@@ -145,7 +147,8 @@ const WAYS: [(&str, Tamper); 12] = [
     }),
     ("swap two and hash them anew", |rows, random| {
         let a = random.sealed();
-        let b = (a + 1 + usize::try_from(random.below(SEALED - 1)).unwrap()) % usize::try_from(SEALED).unwrap();
+        let b =
+            (a + 1 + usize::try_from(random.below(SEALED - 1)).unwrap()) % usize::try_from(SEALED).unwrap();
         rows.swap(a, b);
         let (first, second) = (rows[a].sequence, rows[b].sequence);
         (rows[a].sequence, rows[b].sequence) = (second, first);
@@ -230,7 +233,8 @@ impl Log {
                 .iter()
                 .map(|row| {
                     let [sequence, id, recorded, occurred] = of(row);
-                    let (leaf, body, terms) = (row.leaf.to_param(), row.body.to_param(), row.terms.to_param());
+                    let (leaf, body, terms) =
+                        (row.leaf.to_param(), row.body.to_param(), row.terms.to_param());
                     [acme.tenant().to_param(), sequence, id, recorded, occurred, leaf, body, terms]
                 })
                 .collect();
@@ -247,8 +251,9 @@ impl Log {
         let records = self.runtime.block_on(self.store.records(&acme, 0, most)).unwrap();
         let leaves = self.runtime.block_on(self.store.leaves(&acme, 0, most)).unwrap();
         let notes = self.runtime.block_on(self.store.notes(&acme, NoteKind::Checkpoint)).unwrap();
-        let chain =
-            notes.iter().map(|note| SealedCheckpoint::parse(std::str::from_utf8(&note.bytes).unwrap()).unwrap());
+        let chain = notes
+            .iter()
+            .map(|note| SealedCheckpoint::parse(std::str::from_utf8(&note.bytes).unwrap()).unwrap());
         let mut verifier = Verifier::new(acme.tenant().clone(), &self.ring).with_checkpoints(chain);
         for (record, leaf) in records.iter().zip(leaves) {
             let bytes = record.leaf(acme.tenant()).unwrap();
