@@ -25,6 +25,8 @@ mod query;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod sealer;
 #[cfg(test)]
 mod segment;
