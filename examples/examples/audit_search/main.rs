@@ -178,7 +178,13 @@ async fn export(
         Some("ndjson") => ExportFormat::NdJson,
         Some("ocsf") => ExportFormat::Ocsf,
         Some("parquet") => ExportFormat::Parquet,
-        _ => return Err(format!("`{}` ends in none of .csv, .json, .ndjson, .ocsf, .parquet", path.display()).into()),
+        _ => {
+            return Err(format!(
+                "`{}` ends in none of .csv, .json, .ndjson, .ocsf, .parquet",
+                path.display()
+            )
+            .into());
+        }
     };
     let bar = ProgressBar::new_spinner();
     let mut file = BufWriter::new(File::create(path)?);

@@ -250,8 +250,8 @@ impl AuditStore for MemoryStore {
     ) -> Result<bool, StoreError> {
         let mut logs = self.logs.write();
         let log = logs.entry(scope.tenant().clone()).or_default();
-        let checkpoints = log.notes.keys().filter(|(kind, _)| *kind == NoteKind::Checkpoint);
-        if checkpoints.last().map(|(_, name)| name.as_str()) != last {
+        let mut checkpoints = log.notes.keys().filter(|(kind, _)| *kind == NoteKind::Checkpoint);
+        if checkpoints.next_back().map(|(_, name)| name.as_str()) != last {
             return Ok(false);
         }
         for (kind, note) in [(NoteKind::Checkpoint, Some(checkpoint)), (NoteKind::Seal, state)] {

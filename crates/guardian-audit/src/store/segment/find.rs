@@ -193,7 +193,18 @@ impl Reader {
         })
     }
 
-    fn all(mut readers: Vec<Self>, checks: Vec<Check>, length: u32) -> Self {
+    fn all(readers: Vec<Self>, checks: Vec<Check>, length: u32) -> Self {
+        // Sets of bits become one: what is in all of them is found by one look, not by turns.
+        let (mut rest, mut common): (_, Option<Bits>) = (Vec::with_capacity(readers.len()), None);
+        for reader in readers {
+            match (reader.into_bits(), &mut common) {
+                (Ok(bits), Some(common)) => common.and(&bits),
+                (Ok(bits), None) => common = Some(bits),
+                (Err(reader), _) => rest.push(reader),
+            }
+        }
+        let mut readers = rest;
+        readers.extend(common.map(Self::Bits));
         if readers.is_empty() {
             readers.push(Self::Window(0, length));
         }
@@ -201,6 +212,14 @@ impl Reader {
         match (readers.len(), checks.is_empty()) {
             (1, true) => readers.swap_remove(0),
             _ => Self::And { readers, checks },
+        }
+    }
+
+    fn into_bits(self) -> Result<Bits, Self> {
+        match self {
+            Self::Bits(bits) => Ok(bits),
+            Self::List { reader, count } => reader.into_bits().map_err(|reader| Self::List { reader, count }),
+            other => Err(other),
         }
     }
 

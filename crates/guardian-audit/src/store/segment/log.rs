@@ -289,7 +289,7 @@ fn record<'a>(nonce: &[u8; 16], bytes: &'a [u8], at: usize) -> Option<Record<'a>
     whole.then_some(Record { synced, payload, end: at + RECORD + length })
 }
 
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Fills in the length and the checksum of a record, behind its magic; false when it is too large.
 fn seal(nonce: &[u8; 16], record: &mut [u8]) -> bool {

@@ -175,7 +175,15 @@ impl Needle {
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
         let bits = self.length * 8;
         // What comes before the phrase ends a number, or is nothing: the highest bit of its last byte is zero.
-        let mask = (1_u128 << bits) - 1 | 0x80_u128 << bits;
+        let mask = ((1_u128 << bits) - 1) | (0x80_u128 << bits);
+        // Most phrases fit into a register, which takes half the time.
+        if let (Ok(bytes), Ok(mask)) = (u64::try_from(self.bytes), u64::try_from(mask)) {
+            let mut window = 0_u64;
+            return text.iter().any(|byte| {
+                window = window << 8 | u64::from(*byte);
+                window & mask == bytes
+            });
+        }
         let mut window = 0_u128;
         text.iter().any(|byte| {
             window = window << 8 | u128::from(*byte);
