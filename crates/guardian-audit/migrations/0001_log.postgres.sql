@@ -8,8 +8,7 @@ CREATE TABLE guardian_audit_heads (
   recorded BIGINT NOT NULL
 ) WITH (fillfactor = 50);
 
--- The events. `leaf` stays when `body` and `terms` are dropped. `recorded` never decreases along a log, so a moment is found in
--- it by halving, and needs no index.
+-- The events. `leaf` stays when `body` and `terms` are dropped.
 CREATE TABLE guardian_audit_events (
   tenant_id TEXT COLLATE "C" NOT NULL,
   sequence BIGINT NOT NULL,
@@ -23,6 +22,7 @@ CREATE TABLE guardian_audit_events (
 );
 
 CREATE UNIQUE INDEX guardian_audit_events_id ON guardian_audit_events (tenant_id, event_id);
+CREATE INDEX guardian_audit_events_recorded ON guardian_audit_events (tenant_id, recorded, sequence);
 
 -- What events are found by, apart from them so that the rows that a search reads are short. Each lexeme begins with the
 -- tenant's number, so that no list of the index holds events of two tenants.

@@ -8,8 +8,7 @@ CREATE TABLE guardian_audit_heads (
   recorded INTEGER NOT NULL
 ) STRICT;
 
--- The events. `leaf` stays when `body` and `terms` are dropped. `recorded` never decreases along a log, so a moment is found in
--- it by halving, and needs no index. The wide columns are the last ones, so that a row's other
+-- The events. `leaf` stays when `body` and `terms` are dropped. The wide columns are the last ones, so that a row's other
 -- columns are read without them.
 CREATE TABLE guardian_audit_events (
   tenant_id TEXT NOT NULL,
@@ -24,6 +23,7 @@ CREATE TABLE guardian_audit_events (
 ) STRICT;
 
 CREATE UNIQUE INDEX guardian_audit_events_id ON guardian_audit_events (tenant_id, event_id);
+CREATE INDEX guardian_audit_events_recorded ON guardian_audit_events (tenant_id, recorded, sequence);
 
 -- What events are found by. A row's id is the tenant's number times 2^40 plus the sequence, so that the order of rows is
 -- the order of a log and a range of a log is a range of rows. Each token begins with the tenant's number, so that no list

@@ -26,7 +26,6 @@ mod plan;
 mod queue;
 mod redact;
 mod risk;
-#[cfg(feature = "schema")]
 mod schema;
 pub mod store;
 mod terms;
@@ -48,7 +47,6 @@ pub use query::{Condition, Query, QueryError, TimeRange};
 pub use queue::{AuditQueue, Overflow};
 pub use redact::{Redaction, Treatment};
 pub use risk::{RiskRule, RiskRules};
-#[cfg(feature = "schema")]
 pub use schema::{InvalidSchema, Schemas};
 pub use sealed::Sealed;
 pub use terms::Terms;

@@ -17,7 +17,6 @@ use crate::plan::Plan;
 use crate::query::{Query, TimeRange};
 use crate::redact::Redaction;
 use crate::risk::RiskRules;
-#[cfg(feature = "schema")]
 use crate::schema::Schemas;
 use crate::store::{AuditStore, Batch, Count, Draft, Facet, Head, Placed, Record};
 use crate::terms;
@@ -61,7 +60,6 @@ pub struct AuditConfig {
     /// Which uses of the log are events of the log themselves.
     pub read_audit: ReadAudit,
     /// What events of an action must look like.
-    #[cfg(feature = "schema")]
     pub schemas: Schemas,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -86,7 +84,6 @@ impl Default for AuditConfig {
             redaction: Redaction::standard(),
             risk: RiskRules::standard(),
             read_audit: ReadAudit::Everything,
-            #[cfg(feature = "schema")]
             schemas: Schemas::new(),
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
@@ -119,7 +116,6 @@ impl AuditConfig {
     }
 
     /// The same settings, holding events against these schemas.
-    #[cfg(feature = "schema")]
     #[must_use]
     pub fn with_schemas(mut self, schemas: Schemas) -> Self {
         self.schemas = schemas;
@@ -252,7 +248,6 @@ impl<S: AuditStore> AuditLog<S> {
     /// When the event is none the log takes, or the store of keys failed.
     pub async fn prepare(&self, scope: &Scope, mut event: AuditEvent) -> Result<(Draft, Assessment), Error> {
         event.check()?;
-        #[cfg(feature = "schema")]
         self.config.schemas.check(&event)?;
         let now = self.config.now();
         event.id.get_or_insert_with(|| self.config.ids.next_id(now));

@@ -1,5 +1,4 @@
 //! Events that are not what the schema of their action says are refused before anything is stored.
-#![cfg(feature = "schema")]
 
 use guardian_audit::store::{AuditStore, MemoryStore};
 use guardian_audit::{
@@ -19,7 +18,6 @@ fn scope() -> Scope {
 
 fn schemas() -> Schemas {
     let invoice = json!({
-        "$defs": { "money": { "type": "number", "minimum": 0 } },
         "required": ["target", "metadata"],
         "properties": {
             "target": { "properties": { "kind": { "const": "invoice" } } },
@@ -27,8 +25,9 @@ fn schemas() -> Schemas {
             "metadata": {
                 "required": ["amount"],
                 "properties": {
-                    "amount": { "$ref": "#/$defs/money" },
-                    "currency": { "type": "string", "pattern": "^[A-Z]{3}$" },
+                    "amount": { "type": "number", "minimum": 0, "not": { "const": 7 } },
+                    "currency": { "type": "string", "minLength": 3, "maxLength": 3 },
+                    "tags": { "minItems": 1, "items": { "anyOf": [{ "type": "integer" }, { "type": "null" }] } },
                 },
                 "additionalProperties": false,
             },
@@ -52,13 +51,16 @@ fn what_is_wrong_is_named_with_its_path_and_not_its_value() {
     run(log.record(&scope(), AuditEvent::new("deal.updated"))).unwrap();
     let secret = "4111 1111 1111 1111";
     for (event, wanted) in [
-        (paid().with_metadata("amount", -1), "`/metadata/amount`: "),
-        (paid().with_metadata("amount", secret), "`/metadata/amount`: "),
-        (paid().with_metadata("currency", secret), "`/metadata/currency`: "),
-        (paid().with_metadata("card", secret), "`/metadata`: "),
-        (paid().with_target(Target::new("deal", "d_1")), "`/target/kind`: "),
-        (paid().with_changes(vec![Change::new("/owner", None, None)]), "`/changes/0/path`: "),
-        (AuditEvent::new("invoice.paid"), "`/`: "),
+        (paid().with_metadata("amount", -1), "`/metadata/amount` "),
+        (paid().with_metadata("amount", secret), "`/metadata/amount` "),
+        (paid().with_metadata("currency", secret), "`/metadata/currency` "),
+        (paid().with_metadata("amount", 7.0), "`/metadata/amount` "),
+        (paid().with_metadata("tags", json!([1, 2.0, null, 1.5])), "`/metadata/tags/3` "),
+        (paid().with_metadata("tags", json!([])), "`/metadata/tags` must be at least 1 items"),
+        (paid().with_metadata("card", secret), "`/metadata/card` "),
+        (paid().with_target(Target::new("deal", "d_1")), "`/target/kind` "),
+        (paid().with_changes(vec![Change::new("/owner", None, None)]), "`/changes/0/path` "),
+        (AuditEvent::new("invoice.paid"), "`/` has no `target`"),
     ] {
         let error = run(log.record(&scope(), event)).unwrap_err();
         assert!(matches!(error, Error::InvalidEvent(_)));
@@ -90,8 +92,17 @@ fn actions_without_a_schema_may_be_refused_but_not_the_logs_own() {
 
 #[test]
 fn what_is_no_schema_is_refused() {
-    let elsewhere = json!({ "$ref": "https://example.com/schema.json" });
-    for schema in [json!({ "type": "nothing" }), json!(7), elsewhere] {
+    let deep = (0..40).fold(json!({}), |inner, _| json!({ "not": inner }));
+    for schema in [
+        json!(7),
+        json!({ "type": "nothing" }),
+        json!({ "$ref": "https://example.com/schema.json" }),
+        json!({ "properties": { "metadata": { "pattern": "a" } } }),
+        json!({ "minLength": -1 }),
+        json!({ "anyOf": [] }),
+        json!({ "required": "target" }),
+        deep,
+    ] {
         let error = Schemas::new().with_action("a.b", &schema).unwrap_err();
         assert!(error.to_string().starts_with("the schema of `a.b` is none: "), "{error}");
     }

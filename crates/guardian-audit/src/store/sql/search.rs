@@ -238,8 +238,8 @@ impl<'t> Search<'t> {
                     }
                     phrases => {
                         let mut given: Vec<Param<'_>> = phrases.iter().map(ToParam::to_param).collect();
-                        given.extend_from_slice(asked);
                         given.push(self.tenant.to_param());
+                        given.extend_from_slice(asked);
                         self.tx.fetch_all(with_phrases(phrases.len(), self.oldest_first), &given).await?
                     }
                 };
@@ -307,13 +307,14 @@ struct Places {
 
 /// Asks the index, and of each event whether its terms have so many phrases.
 fn with_phrases(phrases: usize, oldest_first: bool) -> Sql {
-    let mut sql = Sql::builder("SELECT f.find, COALESCE(");
+    // A row is looked up by its key, however many the index gives: joined, the planner might read the whole log instead.
+    let mut sql = Sql::builder("SELECT f.find, COALESCE((SELECT ");
     for at in 0..phrases {
         sql.push(if at == 0 { "" } else { " AND " });
         sql.push("strpos(' ' || e.terms || ' ', ").placeholder().push(") > 0");
     }
-    sql.push(", false) FROM guardian_audit_search.find(").placeholders(5).push(") f (find) ");
-    sql.push("LEFT JOIN guardian_audit_events e ON e.sequence = f.find AND e.tenant_id = ").placeholder();
+    sql.push(" FROM guardian_audit_events e WHERE e.sequence = f.find AND e.tenant_id = ").placeholder();
+    sql.push("), false) FROM guardian_audit_search.find(").placeholders(5).push(") f (find)");
     sql.push(if oldest_first { " ORDER BY f.find" } else { " ORDER BY f.find DESC" }).finish()
 }
 
@@ -370,24 +371,20 @@ fn strange(dialect: Dialect) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, dialect.name()).with_source("a place that no log has")
 }
 
-/// The first place of a log that was recorded at a time or later, by halving: times do not decrease along a log.
-const FIRST_SINCE: &str = "WITH RECURSIVE step (low, high) AS ( \
-    SELECT CAST(0 AS BIGINT), CAST($3 AS BIGINT) \
-    UNION ALL \
-    SELECT CASE WHEN e.recorded < $2 THEN (low + high) / 2 + 1 ELSE low END, \
-           CASE WHEN e.recorded < $2 THEN high ELSE (low + high) / 2 END \
-    FROM step LEFT JOIN guardian_audit_events e ON e.tenant_id = $1 AND e.sequence = (low + high) / 2 \
-    WHERE low < high \
-) SELECT low AS place FROM step WHERE low >= high";
-
 /// The plan with its times of recording as places: the log is in the order of these times.
 async fn by_places(tx: &mut TenantTx, tenant: &TenantId, log: Log, plan: &Plan) -> Result<Plan, StoreError> {
     let mut times = BTreeSet::new();
     each_time(plan, &mut times);
     let mut firsts = BTreeMap::new();
     for time in times {
-        let row = tx.fetch_one(FIRST_SINCE, params![tenant, time, place(log.size)]).await?;
-        firsts.insert(time, row.get("place")?);
+        let row = tx
+            .fetch_optional(
+                "SELECT sequence FROM guardian_audit_events WHERE tenant_id = $1 AND recorded >= $2 \
+                 ORDER BY recorded, sequence LIMIT 1",
+                params![tenant, time],
+            )
+            .await?;
+        firsts.insert(time, row.map_or(Ok(log.size), |row| row.get("sequence"))?);
     }
     Ok(rewritten(plan, &|time| firsts.get(&time).copied().unwrap_or(log.size)))
 }
