@@ -56,10 +56,11 @@ fn together(folder: &Path, events: usize) {
     let mut crm = Crm::new(42);
     let scopes: Vec<_> = crm.tenants().iter().map(|tenant| Scope::system(tenant.clone())).collect();
     let made: Vec<_> = (0..events).map(|_| crm.event()).collect();
+    let (store, scopes) = (&store, &scopes);
     let start = clock.monotonic();
     std::thread::scope(|threads| {
         for part in made.chunks(events.div_ceil(WRITERS)) {
-            threads.spawn(|| {
+            threads.spawn(move || {
                 for made in part.chunks(20) {
                     let at = made.last().expect("an event").at;
                     let mut batches: BTreeMap<usize, Vec<Draft>> = BTreeMap::new();
