@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod area;
+mod catalog;
+mod condition;
+mod grant;
+mod name;
+mod permission;
+mod policy;
+mod principal;
+mod role;
+mod window;
+
+mod ask;
+mod decision;
+mod explain;
+mod graph;
+mod session;
+mod snapshot;
+
+mod error;
+
+pub use area::{Area, Resource};
+pub use ask::{Ask, PermissionRef};
+pub use catalog::{
+    BIND, BREAK_GLASS, Catalog, CatalogBuilder, ESCALATE, PermissionHandle, REVIEW, WRITE_AREAS, WRITE_CONSTRAINTS,
+    WRITE_GRANTS, WRITE_ROLES,
+};
+pub use condition::Condition;
+pub use decision::{Decision, Outcome, Revision};
+pub use error::Error;
+pub use explain::{Chain, Explanation, Miss, Why};
+pub use grant::{Approval, Constraint, Duty, Grant, GrantId, Membership, NewGrant, Place};
+pub use name::{ConstraintId, GroupId, InvalidName, RoleId};
+pub use permission::{Permission, PermissionPattern};
+pub use policy::{Change, Item, Key, Policy};
+pub use principal::{Principal, PrincipalRef, Subject};
+pub use role::{Effect, Role, Rule};
+pub use session::Session;
+pub use snapshot::{AreaHandle, PrincipalHandle, Snapshot};
+pub use window::{Recurrence, Window, WindowState};
