@@ -20,6 +20,8 @@ mod session;
 mod snapshot;
 
 mod error;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use area::{Area, Resource};
 pub use ask::{Ask, PermissionRef};
