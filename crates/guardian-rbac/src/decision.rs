@@ -117,6 +117,8 @@ pub struct Decision {
     pub(crate) outcome: Outcome,
     pub(crate) grant: Option<GrantId>,
     pub(crate) revision: Revision,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) emergency: bool,
 }
 
 impl Decision {
@@ -136,6 +138,12 @@ impl Decision {
     #[must_use]
     pub fn grant(&self) -> Option<GrantId> {
         self.grant
+    }
+
+    /// Whether it rests on a grant that was taken in an emergency.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.emergency
     }
 
     /// How new the policy was.

@@ -15,9 +15,17 @@ mod window;
 mod ask;
 mod decision;
 mod explain;
+mod filter;
 mod graph;
+mod matrix;
+mod preview;
+mod query;
 mod session;
 mod snapshot;
+
+mod authority;
+mod rbac;
+pub mod store;
 
 mod error;
 #[cfg(feature = "testkit")]
@@ -32,6 +40,14 @@ pub use catalog::{
 pub use condition::Condition;
 pub use decision::{Decision, Outcome, Revision};
 pub use error::Error;
+pub use filter::{ScopeFilter, SqlClause};
+pub use matrix::{Matrix, MatrixCell};
+pub use preview::{Difference, difference};
+pub use query::{CanDo, WhoCan};
+pub use rbac::{DecisionEvents, OnStale, Rbac, Recorded, ReviewItem, Swept, TenantPolicy};
+pub use store::MemoryStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::SqlStore;
 pub use explain::{Chain, Explanation, Miss, Why};
 pub use grant::{Approval, Constraint, Duty, Grant, GrantId, Membership, NewGrant, Place};
 pub use name::{ConstraintId, GroupId, InvalidName, RoleId};

@@ -89,24 +89,15 @@ impl Session {
 impl Snapshot {
     /// The roles of grants whose windows are open now, anywhere.
     pub(crate) fn held(&self, principal: &Principal, now: Timestamp) -> Vec<u32> {
-        let person = self.people.find(principal.borrowed()).and_then(|at| self.people.person(at)).unwrap_or_default();
         let mut held = Vec::new();
-        for person in [person, self.people.everyone()] {
-            let own = person.slots.iter().zip(person.cold).map(|(slot, cold)| (slot, cold, None));
-            let shared = person.links.iter().flat_map(|link| {
-                let block = self.people.group(link.group).into_iter();
-                block.flat_map(move |block| block.slots.iter().zip(&block.cold).map(move |(slot, cold)| (slot, cold, Some(link))))
-            });
-            for (slot, cold, link) in own.chain(shared) {
-                let (from, until) = link.map_or((i64::MIN, i64::MAX), |link| (link.from, link.until));
-                let hours = cold.chain.iter().filter_map(|grant| grant.window.hours());
-                let hours = hours.chain(link.into_iter().flat_map(|link| &link.hours));
-                let state = combined(slot.from.max(from), slot.until.min(until), hours, now);
-                if state == crate::WindowState::Open {
-                    held.push(slot.role);
-                }
+        self.each_grant(principal.borrowed(), |slot, cold, link| {
+            let (from, until) = link.map_or((i64::MIN, i64::MAX), |link| (link.from, link.until));
+            let hours = cold.chain.iter().filter_map(|grant| grant.window.hours());
+            let hours = hours.chain(link.into_iter().flat_map(|link| &link.hours));
+            if combined(slot.from.max(from), slot.until.min(until), hours, now) == crate::WindowState::Open {
+                held.push(slot.role);
             }
-        }
+        });
         held.sort_unstable();
         held.dedup();
         held

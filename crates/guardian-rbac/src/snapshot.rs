@@ -19,7 +19,7 @@ pub(crate) mod roles;
 pub(crate) mod walk;
 
 use areas::AreaTable;
-use people::{Base, Dirty, People};
+use people::{Base, Cold, Dirty, Link, People, Slot};
 use roles::RoleTable;
 use walk::{Places, Quiet, Walk};
 
@@ -231,6 +231,34 @@ impl Snapshot {
         let places = Places::one(self.areas.within(area.at));
         let walk = Walk::new(self, permission, places, now, None, Some(area.at));
         Ok(walk.outcome(Some(who.at), &mut Quiet))
+    }
+
+    /// Each grant that somebody has: own ones, those of groups, and everyone's.
+    pub(crate) fn each_grant<'s>(
+        &'s self,
+        who: PrincipalRef<'_>,
+        mut found: impl FnMut(&'s Slot, &'s Cold, Option<&'s Link>),
+    ) {
+        let person = self.people.find(who).and_then(|at| self.people.person(at)).unwrap_or_default();
+        for person in [person, self.people.everyone()] {
+            for (slot, cold) in person.slots.iter().zip(person.cold) {
+                found(slot, cold, None);
+            }
+            for link in person.links {
+                if let Some(block) = self.people.group(link.group) {
+                    for (slot, cold) in block.slots.iter().zip(&block.cold) {
+                        found(slot, cold, Some(link));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The areas to which rules of roles are limited.
+    pub(crate) fn areas_of_rules(&self) -> BTreeSet<Area> {
+        let roles = (0..roles::number(self.roles.len())).filter_map(|role| self.roles.source(role));
+        let areas = roles.flat_map(|role| role.rules.iter().map(|rule| rule.area.clone()));
+        areas.filter(|area| !area.is_tenant()).collect()
     }
 
     /// The grants that decided something since this was last asked, and forgets that they did.

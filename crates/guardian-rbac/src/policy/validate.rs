@@ -22,6 +22,16 @@ impl<'p> Checked<'p> {
     pub(crate) fn policy(&self) -> &Policy {
         self.policy
     }
+
+    /// The changes that undo these, each at the place of that which it undoes.
+    pub(crate) fn undo(&self) -> &[Change] {
+        &self.undo
+    }
+
+    /// The changes and those that undo them: everything that they touch.
+    pub(crate) fn touched(&self, changes: &[Change]) -> Vec<Change> {
+        changes.iter().chain(&self.undo).cloned().collect()
+    }
 }
 
 impl Drop for Checked<'_> {

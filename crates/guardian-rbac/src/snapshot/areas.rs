@@ -113,6 +113,10 @@ impl AreaTable {
         self.names.get(area as usize)
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Area> {
+        self.names.iter()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.names.len()
     }

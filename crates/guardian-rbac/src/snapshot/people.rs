@@ -272,6 +272,21 @@ impl People {
         })
     }
 
+    /// Whether any grant has a condition.
+    pub(crate) fn has_conditions(&self) -> bool {
+        let groups = self.groups.blocks.iter().map(|block| &**block);
+        let blocks = self.shards.iter().map(|shard| &shard.block).chain(groups).chain([&self.everyone.0]);
+        blocks.flat_map(|block| block.slots.iter().zip(&block.cold)).any(|(slot, cold)| {
+            slot.cold && cold.chain.iter().any(|grant| grant.condition.is_some())
+        })
+    }
+
+    /// Whether the grants of all groups are the same.
+    pub(crate) fn same_groups(&self, other: &Self) -> bool {
+        let (mine, its) = (&self.groups.blocks, &other.groups.blocks);
+        mine.len() == its.len() && mine.iter().zip(its).all(|(mine, its)| Arc::ptr_eq(mine, its))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.names.len()).sum()
     }

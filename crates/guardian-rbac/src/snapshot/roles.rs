@@ -171,6 +171,11 @@ impl RoleTable {
         self.with_special.get(role as usize).map_or(&[], |roles| roles)
     }
 
+    /// Whether any rule has a condition.
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.own.iter().flatten().any(|own| own.special.iter().any(|rule| rule.condition.is_some()))
+    }
+
     pub(crate) fn index(&self, id: &RoleId) -> Option<u32> {
         self.index.get(id).copied()
     }

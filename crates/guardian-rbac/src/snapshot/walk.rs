@@ -9,7 +9,7 @@ use super::people::{Block, Cold, Link, Person, Slot};
 use super::roles::{Special, place};
 use super::{NOBODY, Snapshot};
 use crate::condition::Facts;
-use crate::{Ask, Decision, Effect, Outcome, PermissionHandle, Recurrence, Resource, Window, WindowState};
+use crate::{Ask, Decision, Effect, Outcome, PermissionHandle, Recurrence, Resource, WindowState};
 
 /// How many areas a resource may lie in directly before that costs an allocation.
 const FEW: usize = 4;
@@ -143,37 +143,52 @@ impl<'s, 'a> Walk<'s, 'a> {
     pub(crate) fn decide<L: Listener<'s>>(&self, who: Option<(u32, u32)>, listener: &mut L) -> Decision {
         let found = self.run(who, listener);
         let (outcome, by) = self.conclude(&found);
-        let grant = by.and_then(|(_, cold)| cold.grant()).map(|grant| grant.id);
-        Decision { outcome, grant, revision: self.snapshot.revision }
+        let grant = by.and_then(|(_, cold)| cold.grant());
+        Decision {
+            outcome,
+            grant: grant.map(|grant| grant.id),
+            revision: self.snapshot.revision,
+            emergency: grant.is_some_and(|grant| grant.break_glass),
+        }
     }
 
-    /// For lists: the outcome of one whose place is at hand.
+    /// For lists: the outcome for a person at hand. It does not count as a use.
     #[inline]
-    pub(crate) fn outcome_of(&self, person: Person<'s>, everyone: bool) -> Outcome {
-        let mut found = Found { allow: None, deny: None, expired: i64::MIN, not_yet: i64::MAX };
-        let _ = self.person(person, &mut found, &mut Quiet)
-            || (everyone && self.person(self.snapshot.people.everyone(), &mut found, &mut Quiet));
-        self.conclude(&found).0
+    pub(crate) fn outcome_of(&self, person: Person<'s>) -> Outcome {
+        self.weigh(&self.run_for(person, &mut Quiet)).0
     }
 
     #[inline]
     fn run<L: Listener<'s>>(&self, who: Option<(u32, u32)>, listener: &mut L) -> Found<'s> {
-        let mut found = Found { allow: None, deny: None, expired: i64::MIN, not_yet: i64::MAX };
-        let people = &self.snapshot.people;
-        let person = who.and_then(|at| people.person(at)).unwrap_or_default();
-        // A deny ends it.
-        let _ = self.person(person, &mut found, listener) || self.person(people.everyone(), &mut found, listener);
-        found
+        let person = who.and_then(|at| self.snapshot.people.person(at)).unwrap_or_default();
+        self.run_for(person, listener)
     }
 
     #[inline]
+    fn run_for<L: Listener<'s>>(&self, person: Person<'s>, listener: &mut L) -> Found<'s> {
+        let mut found = Found { allow: None, deny: None, expired: i64::MIN, not_yet: i64::MAX };
+        let everyone = self.snapshot.people.everyone();
+        // A deny ends it.
+        let _ = self.person(person, &mut found, listener) || self.person(everyone, &mut found, listener);
+        found
+    }
+
+    /// The outcome, and notes the use of the grant that it rests on.
+    #[inline]
     fn conclude(&self, found: &Found<'s>) -> (Outcome, Decider<'s>) {
+        let (outcome, by) = self.weigh(found);
+        if let Some((slot, _)) = by {
+            slot.touch();
+        }
+        (outcome, by)
+    }
+
+    #[inline]
+    fn weigh(&self, found: &Found<'s>) -> (Outcome, Decider<'s>) {
         let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or(self.time);
-        if let Some((slot, _)) = found.deny {
-            slot.touch();
+        if found.deny.is_some() {
             (Outcome::Forbidden, found.deny)
-        } else if let Some((slot, _)) = found.allow {
-            slot.touch();
+        } else if found.allow.is_some() {
             (Outcome::Allow, found.allow)
         } else if found.not_yet != i64::MAX {
             (Outcome::NotYetActive { at: time(found.not_yet) }, None)
@@ -446,14 +461,4 @@ pub(crate) fn combined<'h>(
         Some(opens) => WindowState::NotYet { at: opens },
         None => WindowState::Over { at: now },
     }
-}
-
-/// Where a time is in the windows of this list.
-pub(crate) fn combined_windows<'w>(windows: impl Iterator<Item = &'w Window> + Clone, now: Timestamp) -> WindowState {
-    let (mut from, mut until) = (i64::MIN, i64::MAX);
-    for window in windows.clone() {
-        let bounds = window.bounds();
-        (from, until) = (from.max(bounds.0), until.min(bounds.1));
-    }
-    combined(from, until, windows.filter_map(Window::hours), now)
 }
