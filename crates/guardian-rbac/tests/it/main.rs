@@ -1,6 +1,14 @@
-//! Decisions held against the naive model, writes against the rules of escalation, stores against their laws.
+//! Decisions held against the naive model, writes against the rule of escalation, stores against their laws.
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod decisions;
 #[cfg(test)]
+mod escalation;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod random;
+#[cfg(test)]
+mod service;
