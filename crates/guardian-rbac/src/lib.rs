@@ -24,7 +24,9 @@ mod session;
 mod snapshot;
 
 mod authority;
+pub mod import;
 mod rbac;
+pub mod role_sets;
 pub mod store;
 
 mod error;
