@@ -7,8 +7,13 @@ mod decisions;
 #[cfg(test)]
 mod escalation;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod sql;
