@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use guardian_core::ActorKind;
-use guardian_rbac::{Ask, Change, Grant, GrantId, Item, NewGrant, Principal, PrincipalRef, Resource, Revision, Role, Rule};
+use guardian_rbac::{
+    Ask, Change, Grant, GrantId, Item, NewGrant, Principal, PrincipalRef, Resource, Revision, Role, Rule,
+};
 
 #[cfg(feature = "rbac-peers")]
 #[path = "rbac/peers.rs"]
@@ -60,7 +62,11 @@ fn report(case: &str, key: &str, value: impl std::fmt::Display, unit: &str) {
 }
 
 /// How many of an engine's answers differ from the naive model's.
-fn wrong(world: &World, count: usize, mut ask: impl FnMut(usize, usize) -> Result<bool, Failure>) -> Result<usize, Failure> {
+fn wrong(
+    world: &World,
+    count: usize,
+    mut ask: impl FnMut(usize, usize) -> Result<bool, Failure>,
+) -> Result<usize, Failure> {
     let mut wrong = 0;
     for (who, number) in world.questions(count) {
         wrong += usize::from(ask(who, number)? != world.reference(who, number, None)?);
@@ -85,7 +91,10 @@ fn checks(criterion: &mut Criterion, world: &World, plain: &World) -> Result<(),
     let mut differing = 0;
     let checked = 400;
     for (text, (who, number)) in texts.iter().zip(&questions).take(checked) {
-        differing += usize::from(ours(text) != world.reference(*who, *number, areas.get(text.2).filter(|area| !area.is_tenant()))?);
+        differing += usize::from(
+            ours(text)
+                != world.reference(*who, *number, areas.get(text.2).filter(|area| !area.is_tenant()))?,
+        );
     }
     report(&case, "wrong_of_400_guardian", differing, "answers");
     let mut group = criterion.benchmark_group(format!("rbac/{case}"));
@@ -117,8 +126,11 @@ fn against_peers(
         report(case, &format!("set_up_{name}"), started.elapsed().as_millis(), "ms");
         let found = wrong(plain, checked, |who, number| Ok(cedar.ask(&cedar.request(who, number)?)))?;
         report(case, &format!("wrong_of_{checked}_{name}"), found, "answers");
-        let requests: Vec<_> =
-            plain.questions(1_024).into_iter().map(|(who, number)| cedar.request(who, number)).collect::<Result<_, _>>()?;
+        let requests: Vec<_> = plain
+            .questions(1_024)
+            .into_iter()
+            .map(|(who, number)| cedar.request(who, number))
+            .collect::<Result<_, _>>()?;
         let mut next = 0;
         group.bench_function(format!("vs/{name}"), |bencher| {
             bencher.iter(|| {
@@ -156,7 +168,9 @@ fn handles(criterion: &mut Criterion, world: &World) -> Result<(), Failure> {
     group.bench_function("guardian", |bencher| {
         bencher.iter(|| {
             next = (next + 1) % asked.len();
-            asked.get(next).map(|(who, permission)| snapshot.check_handles(*who, *permission, tenant, black_box(now)))
+            asked
+                .get(next)
+                .map(|(who, permission)| snapshot.check_handles(*who, *permission, tenant, black_box(now)))
         });
     });
     group.finish();
@@ -173,12 +187,15 @@ fn reasons_and_lists(criterion: &mut Criterion, world: &World) -> Result<(), Fai
         bencher.iter(|| {
             next = (next + 1) % texts.len();
             texts.get(next).map(|(who, permission)| {
-                world.snapshot.explain(&Ask::new(PrincipalRef::new(ActorKind::User, who), permission.as_str()), now())
+                world
+                    .snapshot
+                    .explain(&Ask::new(PrincipalRef::new(ActorKind::User, who), permission.as_str()), now())
             })
         });
     });
     group.bench_function("guardian:who_can", |bencher| {
-        bencher.iter(|| world.snapshot.who_can(black_box(permission(17).as_str()), &Resource::tenant(), now()));
+        bencher
+            .iter(|| world.snapshot.who_can(black_box(permission(17).as_str()), &Resource::tenant(), now()));
     });
     group.bench_function("guardian:what_can", |bencher| {
         bencher.iter(|| {

@@ -27,7 +27,8 @@ pub(crate) struct Cedar {
 impl Cedar {
     /// One policy, and the hierarchy of users, roles and permissions in the entities: the fastest form that we found.
     pub(crate) fn hierarchy(world: &World) -> Result<Self, Failure> {
-        let policies = PolicySet::from_str("permit(principal, action, resource) when { principal in resource };")?;
+        let policies =
+            PolicySet::from_str("permit(principal, action, resource) when { principal in resource };")?;
         Self::of(world, policies, false)
     }
 
@@ -40,7 +41,9 @@ impl Cedar {
                 given.map(|(_, number)| format!("Action::\"{}\"", permission(*number))).collect();
             if !actions.is_empty() {
                 let (role, actions) = (role(at), actions.join(", "));
-                text.push_str(&format!("permit(principal in Role::\"{role}\", action in [{actions}], resource);\n"));
+                text.push_str(&format!(
+                    "permit(principal in Role::\"{role}\", action in [{actions}], resource);\n"
+                ));
             }
         }
         Self::of(world, PolicySet::from_str(&text)?, true)

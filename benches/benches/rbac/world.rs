@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use guardian_core::{ActorKind, Timestamp};
 use guardian_rbac::testkit::reference::{self, Question};
 use guardian_rbac::{
-    Area, Catalog, Grant, GrantId, Item, NewGrant, Permission, Place, Policy, Principal, Revision, Role, RoleId, Rule,
-    Snapshot, Window,
+    Area, Catalog, Grant, GrantId, Item, NewGrant, Permission, Place, Policy, Principal, Revision, Role,
+    RoleId, Rule, Snapshot, Window,
 };
 
 /// How large a policy is.
@@ -23,8 +23,15 @@ pub(crate) struct Size {
 
 pub(crate) const SMALL: Size =
     Size { name: "small", roles: 10, depth: 1, permissions: 100, rules: 100, users: 1_000, grants: 2_000 };
-pub(crate) const LARGE: Size =
-    Size { name: "large", roles: 1_000, depth: 10, permissions: 200, rules: 5_000, users: 100_000, grants: 100_000 };
+pub(crate) const LARGE: Size = Size {
+    name: "large",
+    roles: 1_000,
+    depth: 10,
+    permissions: 200,
+    rules: 5_000,
+    users: 100_000,
+    grants: 100_000,
+};
 
 /// SplitMix64.
 pub(crate) struct Random(pub(crate) u64);
@@ -86,7 +93,8 @@ impl World {
             builder = builder.permission(&permission(number), "");
         }
         let catalog = builder.build()?;
-        let mut roles: Vec<Role> = (0..size.roles).map(|at| Role::new(&role(at))).collect::<Result<_, _>>()?;
+        let mut roles: Vec<Role> =
+            (0..size.roles).map(|at| Role::new(&role(at))).collect::<Result<_, _>>()?;
         for (at, number) in &rules {
             if let Some(role) = roles.get_mut(*at) {
                 role.rules.push(Rule::allow(&permission(*number))?);
@@ -127,12 +135,15 @@ impl World {
         let mut random = Random(99);
         (0..count)
             .map(|number| {
-                let (who, mut at) = self.grants.get(random.below(self.grants.len())).copied().unwrap_or_default();
+                let (who, mut at) =
+                    self.grants.get(random.below(self.grants.len())).copied().unwrap_or_default();
                 if number % 2 == 1 {
                     return (who, random.below(self.size.permissions));
                 }
                 // The deepest role of its row.
-                while let Some((_, parent)) = self.parents.get(self.parents.partition_point(|(role, _)| *role < at)) {
+                while let Some((_, parent)) =
+                    self.parents.get(self.parents.partition_point(|(role, _)| *role < at))
+                {
                     if *parent != at + 1 {
                         break;
                     }
@@ -146,7 +157,8 @@ impl World {
 
     /// What the naive model says.
     pub(crate) fn reference(&self, who: usize, number: usize, area: Option<&Area>) -> Result<bool, Failure> {
-        let (who, permission) = (Principal::new(ActorKind::User, user(who))?, Permission::new(permission(number))?);
+        let (who, permission) =
+            (Principal::new(ActorKind::User, user(who))?, Permission::new(permission(number))?);
         let question = Question {
             who: &who,
             permission: &permission,

@@ -30,7 +30,8 @@ type Judge = fn(&Json) -> Vec<(String, Verdict)>;
 
 pub(super) fn run(path: &Path, bar: &ProgressBar) -> Result<Report, Box<dyn Error>> {
     let mut report = Report::default();
-    let systems: [(&str, Judge); 3] = [("casbin", casbin::judge), ("cedar", cedar::judge), ("openfga", openfga::judge)];
+    let systems: [(&str, Judge); 3] =
+        [("casbin", casbin::judge), ("cedar", cedar::judge), ("openfga", openfga::judge)];
     for (system, judge) in systems {
         let document: Json = serde_json::from_str(&fs::read_to_string(path.join(format!("{system}.json")))?)?;
         let cases = document.get("cases").and_then(Json::as_array).ok_or("a file without `cases`")?;
@@ -55,7 +56,10 @@ pub(super) fn run(path: &Path, bar: &ProgressBar) -> Result<Report, Box<dyn Erro
         }
         reasons.dedup();
         report.notes.append(&mut reasons);
-        let line = format!("{system}: {passed} passed, {failed} failed, {unsupported} unsupported, in {} cases", cases.len());
+        let line = format!(
+            "{system}: {passed} passed, {failed} failed, {unsupported} unsupported, in {} cases",
+            cases.len()
+        );
         report.notes.push(line);
         if failed > 0 {
             report.missed.push(format!("{failed} of {system} that can be expressed are decided otherwise"));

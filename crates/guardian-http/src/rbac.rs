@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use guardian_core::Scope;
-use guardian_rbac::{Decision, Error, Rbac, Resource};
+use guardian_rbac::{Error, Rbac, Resource};
 use http::StatusCode;
 
 use crate::Problem;
@@ -39,12 +39,12 @@ async fn require(
     permission: &str,
     resource: Resource<'_>,
     disclosure: Disclosure,
-) -> Result<Decision, Problem> {
+) -> Result<(), Problem> {
     let Some(scope) = scope else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's"));
     };
     match rbac.check(scope, permission, resource).await {
-        Ok(decision) if decision.is_allowed() => Ok(decision),
+        Ok(decision) if decision.is_allowed() => Ok(()),
         Ok(_) => Err(refused(permission, disclosure)),
         Err(error) => Err(undecided(&error)),
     }

@@ -13,8 +13,8 @@ use crate::policy::Key;
 use crate::snapshot::Snapshot;
 use crate::snapshot::areas::TENANT;
 use crate::{
-    Area, Ask, Error, Grant, GrantId, Item, Membership, PermissionHandle, Place, Policy, Principal, Resource, Role,
-    Rule, Subject, Window,
+    Area, Ask, Error, Grant, GrantId, Item, Membership, PermissionHandle, Place, Policy, Principal, Resource,
+    Role, Rule, Subject, Window,
 };
 
 /// A thing before and after a change.
@@ -44,7 +44,9 @@ impl Authority<'_> {
             match (&edit.before, &edit.after) {
                 (before, Some(Item::Role(role))) => {
                     related = true;
-                    let before = before.as_ref().and_then(|item| if let Item::Role(role) = item { Some(role) } else { None });
+                    let before = before
+                        .as_ref()
+                        .and_then(|item| if let Item::Role(role) = item { Some(role) } else { None });
                     self.role(before, role)?;
                 }
                 (Some(Item::Role(_)), None) => self.may(WRITE_ROLES, &Area::tenant())?,
@@ -93,7 +95,11 @@ impl Authority<'_> {
         if self.has(permission, area) {
             return Ok(());
         }
-        Err(Error::NotAllowed { actor: self.actor.clone(), permission: permission.to_owned(), area: area.clone() })
+        Err(Error::NotAllowed {
+            actor: self.actor.clone(),
+            permission: permission.to_owned(),
+            area: area.clone(),
+        })
     }
 
     /// Every role that changes by the edit of one must not become more than the actor holds everywhere, for good.
@@ -173,7 +179,9 @@ impl Authority<'_> {
 
     fn passes_on(&self, grant: &Grant, parent: GrantId) -> Result<(), Error> {
         let not = |why| Err(Error::NotDelegable { grant: parent, why });
-        let Some(parent) = self.policy.grant(parent) else { return Err(Error::UnknownGrant { grant: parent }) };
+        let Some(parent) = self.policy.grant(parent) else {
+            return Err(Error::UnknownGrant { grant: parent });
+        };
         if parent.subject != Subject::Principal(self.actor.clone()) {
             return not("it is not the actor's own");
         }
@@ -327,7 +335,8 @@ impl Authority<'_> {
         for (word, bits) in bits.iter().enumerate() {
             let missing = bits & !held.get(word).copied().unwrap_or(0);
             if missing != 0 {
-                let at = PermissionHandle::of(word * 64 + usize::try_from(missing.trailing_zeros()).unwrap_or(0));
+                let at =
+                    PermissionHandle::of(word * 64 + usize::try_from(missing.trailing_zeros()).unwrap_or(0));
                 let permission = self.before.catalog().permission(at).map(ToString::to_string);
                 return Err(Error::Escalation {
                     actor: self.actor.clone(),
@@ -348,21 +357,21 @@ impl Authority<'_> {
         let mut held = vec![0_u64; roles.words()];
         let mut taken = vec![0_u64; roles.words()];
         snapshot.each_grant(self.actor.borrowed(), |slot, cold, link| {
-                let (link_from, link_until) = link.map_or((i64::MIN, i64::MAX), |link| (link.from, link.until));
-                let (start, end) = (slot.from.max(link_from), slot.until.min(link_until));
-                if start < until && from < end {
-                    let (_, deny) = roles.extent(slot.role);
-                    for (taken, deny) in taken.iter_mut().zip(deny) {
-                        *taken |= deny;
-                    }
+            let (link_from, link_until) = link.map_or((i64::MIN, i64::MAX), |link| (link.from, link.until));
+            let (start, end) = (slot.from.max(link_from), slot.until.min(link_until));
+            if start < until && from < end {
+                let (_, deny) = roles.extent(slot.role);
+                for (taken, deny) in taken.iter_mut().zip(deny) {
+                    *taken |= deny;
                 }
-                let own = via.is_some() && cold.grant().map(|grant| grant.id) == via;
-                let sure = (own || !slot.cold) && link.is_none_or(|link| link.hours.is_empty());
-                if sure && covers(slot.area) && start <= from && until <= end {
-                    for (held, cell) in held.iter_mut().zip(roles.row(slot.role)) {
-                        *held |= cell.allow;
-                    }
+            }
+            let own = via.is_some() && cold.grant().map(|grant| grant.id) == via;
+            let sure = (own || !slot.cold) && link.is_none_or(|link| link.hours.is_empty());
+            if sure && covers(slot.area) && start <= from && until <= end {
+                for (held, cell) in held.iter_mut().zip(roles.row(slot.role)) {
+                    *held |= cell.allow;
                 }
+            }
         });
         held.iter().zip(taken).map(|(held, taken)| held & !taken).collect()
     }
@@ -380,7 +389,9 @@ pub(crate) fn passed_on_that_hold(policy: &Policy, snapshot: &Snapshot) -> BTree
         let mut at = grant.clone();
         while let Some(parent) = at.parent {
             let Some(parent) = policy.grant(parent) else { return false };
-            let (Some(above), Some(below)) = (roles.index(&parent.role), roles.index(&at.role)) else { return false };
+            let (Some(above), Some(below)) = (roles.index(&parent.role), roles.index(&at.role)) else {
+                return false;
+            };
             let place = |area: &Area| areas.find(area.kind(), area.id());
             let inside = match (place(&parent.area), place(&at.area)) {
                 (Some(above), Some(below)) => areas.lies_in(below, above),

@@ -125,8 +125,9 @@ impl Catalog {
     #[inline]
     pub(crate) fn find(&self, permission: &str) -> Option<PermissionHandle> {
         let inner = &*self.0;
-        let named =
-            |at: &u32| inner.entries.get(*at as usize).is_some_and(|entry| entry.permission.as_str() == permission);
+        let named = |at: &u32| {
+            inner.entries.get(*at as usize).is_some_and(|entry| entry.permission.as_str() == permission)
+        };
         inner.table.find(inner.hash.hash_one(permission), named).map(|at| PermissionHandle(*at))
     }
 
@@ -162,11 +163,18 @@ impl Catalog {
     }
 
     /// The permissions that a pattern means. Those that break the rule against escalation are meant by their full name only.
-    pub fn resolve<'c>(&'c self, pattern: &'c PermissionPattern) -> impl Iterator<Item = PermissionHandle> + 'c {
+    pub fn resolve<'c>(
+        &'c self,
+        pattern: &'c PermissionPattern,
+    ) -> impl Iterator<Item = PermissionHandle> + 'c {
         // A pattern without a wildcard is a look-up.
         let exact = (!pattern.is_wild()).then(|| self.find(pattern.as_str())).flatten();
         let wild = pattern.is_wild().then(|| {
-            self.0.entries.iter().enumerate().filter(|(_, entry)| !entry.explicit && pattern.matches(&entry.permission))
+            self.0
+                .entries
+                .iter()
+                .enumerate()
+                .filter(|(_, entry)| !entry.explicit && pattern.matches(&entry.permission))
         });
         exact.into_iter().chain(wild.into_iter().flatten().map(|(at, _)| PermissionHandle::of(at)))
     }
@@ -206,7 +214,9 @@ impl CatalogBuilder {
 
     fn add(mut self, permission: &str, title: &str, sensitive: bool, explicit: bool) -> Self {
         match Permission::new(permission) {
-            Ok(permission) => self.entries.push(Entry { permission, title: title.into(), sensitive, explicit }),
+            Ok(permission) => {
+                self.entries.push(Entry { permission, title: title.into(), sensitive, explicit })
+            }
             Err(error) => {
                 self.error.get_or_insert(error);
             }
@@ -227,19 +237,30 @@ impl CatalogBuilder {
             return Err(error.into());
         }
         if self.entries.len() > Catalog::MAX_PERMISSIONS {
-            let why = format!("the catalog has {} permissions, the most is {}", self.entries.len(), Catalog::MAX_PERMISSIONS);
+            let why = format!(
+                "the catalog has {} permissions, the most is {}",
+                self.entries.len(),
+                Catalog::MAX_PERMISSIONS
+            );
             return Err(InvalidName::new("catalog", "permissions", why).into());
         }
         let hash = FixedState::with_seed(0x6b1d_5f0a);
         let mut table: HashTable<u32> = HashTable::with_capacity(self.entries.len());
-        let name = |entries: &[Entry], at: u32| entries.get(at as usize).map(|entry| entry.permission.clone());
+        let name =
+            |entries: &[Entry], at: u32| entries.get(at as usize).map(|entry| entry.permission.clone());
         for (at, entry) in (0..).zip(&self.entries) {
             let key = hash.hash_one(entry.permission.as_str());
             let same = |other: &u32| name(&self.entries, *other).as_ref() == Some(&entry.permission);
             if table.find(key, same).is_some() {
-                return Err(InvalidName::new("permission", entry.permission.as_str(), "it is in the catalog twice").into());
+                return Err(InvalidName::new(
+                    "permission",
+                    entry.permission.as_str(),
+                    "it is in the catalog twice",
+                )
+                .into());
             }
-            let rehash = |at: &u32| hash.hash_one(name(&self.entries, *at).as_ref().map_or("", Permission::as_str));
+            let rehash =
+                |at: &u32| hash.hash_one(name(&self.entries, *at).as_ref().map_or("", Permission::as_str));
             table.insert_unique(key, at, rehash);
         }
         Ok(Catalog(Arc::new(Inner { entries: self.entries, table, hash })))

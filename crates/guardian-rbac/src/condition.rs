@@ -50,7 +50,9 @@ impl Condition {
         let program = ENV.as_ref().map_err(|error| invalid(error.clone()))?.compile(text).map_err(invalid)?;
         match program.result_type() {
             Type::Bool | Type::Dyn => Ok(Self { program: Arc::new(program) }),
-            other => Err(Error::NoCondition { condition: crate::name::shorten(text), r#type: other.to_string() }),
+            other => {
+                Err(Error::NoCondition { condition: crate::name::shorten(text), r#type: other.to_string() })
+            }
         }
     }
 
@@ -212,7 +214,8 @@ impl Lookup for Facts<'_> {
             "context" => Some(Value::Object(self.context.unwrap_or(&Nothing))),
             "permission" => Some(Value::Str(self.permission)),
             "now" => {
-                let time = guardian_expr::Timestamp::new(self.now.timestamp(), self.now.timestamp_subsec_nanos());
+                let time =
+                    guardian_expr::Timestamp::new(self.now.timestamp(), self.now.timestamp_subsec_nanos());
                 time.map(Value::Timestamp)
             }
             _ => None,

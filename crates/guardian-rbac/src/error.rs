@@ -117,7 +117,9 @@ pub enum Error {
         area: Area,
     },
     /// The change would give more than the actor has.
-    #[error("`{actor}` would give `{permission}` in `{area}`, which it does not hold there without conditions and for as long")]
+    #[error(
+        "`{actor}` would give `{permission}` in `{area}`, which it does not hold there without conditions and for as long"
+    )]
     Escalation {
         /// Who tried.
         actor: Principal,

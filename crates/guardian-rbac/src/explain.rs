@@ -9,8 +9,8 @@ use crate::snapshot::roles::place;
 use crate::snapshot::walk::{Fate, Listener, Note, Places, Walk};
 use crate::window::seconds;
 use crate::{
-    Area, Ask, Decision, Effect, Error, GrantId, GroupId, Permission, Principal, RoleId, Snapshot, Subject, Window,
-    WindowState,
+    Area, Ask, Decision, Effect, Error, GrantId, GroupId, Permission, Principal, RoleId, Snapshot, Subject,
+    Window, WindowState,
 };
 
 /// The most grants beside the deciding one that an explanation names.
@@ -158,12 +158,19 @@ impl Snapshot {
         })
     }
 
-    fn chain(&self, note: &Note<'_>, handle: crate::PermissionHandle, effect: Option<Effect>) -> Option<Chain> {
+    fn chain(
+        &self,
+        note: &Note<'_>,
+        handle: crate::PermissionHandle,
+        effect: Option<Effect>,
+    ) -> Option<Chain> {
         let grant = note.cold.grant()?;
         let at = place(handle);
         let plain = |effect| self.roles.path_to_plain(note.slot.role, at, effect);
         let (path, effect) = match (note.rule, effect) {
-            (Some((holder, rule)), _) => (self.roles.path(note.slot.role, |role| role == holder), Some(rule.effect)),
+            (Some((holder, rule)), _) => {
+                (self.roles.path(note.slot.role, |role| role == holder), Some(rule.effect))
+            }
             (None, Some(effect)) => (plain(effect), Some(effect)),
             (None, None) => match plain(Effect::Deny) {
                 Some(path) => (Some(path), Some(Effect::Deny)),
@@ -225,7 +232,8 @@ impl fmt::Display for Chain {
         for group in &self.groups {
             write!(f, "group {group} -> ")?;
         }
-        let (first, rest) = self.roles.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let (first, rest) =
+            self.roles.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
         write!(f, "grant {} of {first} to {}", self.grant, self.subject)?;
         if !self.area.is_tenant() {
             write!(f, " in {}", self.area)?;

@@ -76,7 +76,9 @@ impl ScopeFilter {
     #[must_use]
     pub fn matches(&self, areas: &[Area]) -> bool {
         let is_in = |term: &Term| term.iter().all(|any| any.iter().any(|area| areas.contains(area)));
-        !self.nothing && (self.everything || self.include.iter().any(is_in)) && !self.exclude.iter().any(is_in)
+        !self.nothing
+            && (self.everything || self.include.iter().any(is_in))
+            && !self.exclude.iter().any(is_in)
     }
 
     /// The filter for a table in which the areas of a record stand in columns: `[("team", "team_id"), ("deal", "id")]` for

@@ -92,7 +92,8 @@ fn on_line<T>(line: usize, result: Result<T, impl Into<Error>>) -> Result<T, Err
     result.map_err(|error| match error.into() {
         error @ Error::Import { .. } => error,
         error => {
-            let cause = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
+            let cause =
+                std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
             fault(line, format!("{error}{cause}"))
         }
     })

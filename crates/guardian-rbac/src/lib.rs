@@ -36,27 +36,27 @@ pub mod testkit;
 pub use area::{Area, Resource};
 pub use ask::{Ask, PermissionRef};
 pub use catalog::{
-    BIND, BREAK_GLASS, Catalog, CatalogBuilder, ESCALATE, PermissionHandle, REVIEW, WRITE_AREAS, WRITE_CONSTRAINTS,
-    WRITE_GRANTS, WRITE_ROLES,
+    BIND, BREAK_GLASS, Catalog, CatalogBuilder, ESCALATE, PermissionHandle, REVIEW, WRITE_AREAS,
+    WRITE_CONSTRAINTS, WRITE_GRANTS, WRITE_ROLES,
 };
 pub use condition::Condition;
 pub use decision::{Decision, Outcome, Revision};
 pub use error::Error;
-pub use filter::{ScopeFilter, SqlClause};
-pub use matrix::{Matrix, MatrixCell};
-pub use preview::{Difference, difference};
-pub use query::{CanDo, WhoCan};
-pub use rbac::{DecisionEvents, OnStale, Rbac, Recorded, ReviewItem, Swept, TenantPolicy};
-pub use store::MemoryStore;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use store::SqlStore;
 pub use explain::{Chain, Explanation, Miss, Why};
+pub use filter::{ScopeFilter, SqlClause};
 pub use grant::{Approval, Constraint, Duty, Grant, GrantId, Membership, NewGrant, Place};
+pub use matrix::{Matrix, MatrixCell};
 pub use name::{ConstraintId, GroupId, InvalidName, RoleId};
 pub use permission::{Permission, PermissionPattern};
 pub use policy::{Change, Item, Key, Policy};
+pub use preview::{Difference, difference};
 pub use principal::{Principal, PrincipalRef, Subject};
+pub use query::{CanDo, WhoCan};
+pub use rbac::{DecisionEvents, OnStale, Rbac, Recorded, ReviewItem, Swept, TenantPolicy};
 pub use role::{Effect, Role, Rule};
 pub use session::Session;
 pub use snapshot::{AreaHandle, PrincipalHandle, Snapshot};
+pub use store::MemoryStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::SqlStore;
 pub use window::{Recurrence, Window, WindowState};

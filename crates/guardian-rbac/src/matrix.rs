@@ -42,7 +42,8 @@ impl Snapshot {
         let mut rows: Vec<(RoleId, Vec<MatrixCell>)> = (0..crate::snapshot::roles::number(self.roles.len()))
             .filter(|role| self.roles.own(*role).is_some())
             .filter_map(|role| {
-                let cells = self.catalog().permissions().map(|(handle, _)| self.matrix_cell(role, place(handle)));
+                let cells =
+                    self.catalog().permissions().map(|(handle, _)| self.matrix_cell(role, place(handle)));
                 Some((self.roles.id(role)?.clone(), cells.collect()))
             })
             .collect();

@@ -130,9 +130,13 @@ fn check(text: &str, pattern: bool) -> Result<(), InvalidName> {
         if segment.is_empty() || segment.len() > MAX_SEGMENT {
             return fault(format!("a segment has {} bytes, it must have 1 to {MAX_SEGMENT}", segment.len()));
         }
-        let odd = segment.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/')));
+        let odd =
+            segment.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/')));
         if let Some(c) = odd {
-            return fault(format!("the character `{}` is not one of `A-Z a-z 0-9 . _ - /`", c.escape_debug()));
+            return fault(format!(
+                "the character `{}` is not one of `A-Z a-z 0-9 . _ - /`",
+                c.escape_debug()
+            ));
         }
     }
     Ok(())

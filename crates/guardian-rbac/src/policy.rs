@@ -65,7 +65,9 @@ impl Item {
     pub fn key(&self) -> Key {
         match self {
             Self::Role(role) => Key::Role(role.id.clone()),
-            Self::Membership(membership) => Key::Membership(membership.group.clone(), membership.member.clone()),
+            Self::Membership(membership) => {
+                Key::Membership(membership.group.clone(), membership.member.clone())
+            }
             Self::Place(place) => Key::Place(place.area.clone()),
             Self::Grant(grant) => Key::Grant(grant.id),
             Self::Constraint(constraint) => Key::Constraint(constraint.id.clone()),
@@ -197,10 +199,13 @@ impl Policy {
     fn remove(&mut self, key: &Key) -> Option<Item> {
         match key {
             Key::Role(id) => self.roles.remove(id).map(|role| Item::Role(Arc::unwrap_or_clone(role))),
-            Key::Place(area) => self.places.remove(area).map(|place| Item::Place(Arc::unwrap_or_clone(place))),
-            Key::Constraint(id) => {
-                self.constraints.remove(id).map(|constraint| Item::Constraint(Arc::unwrap_or_clone(constraint)))
+            Key::Place(area) => {
+                self.places.remove(area).map(|place| Item::Place(Arc::unwrap_or_clone(place)))
             }
+            Key::Constraint(id) => self
+                .constraints
+                .remove(id)
+                .map(|constraint| Item::Constraint(Arc::unwrap_or_clone(constraint))),
             Key::Membership(group, member) => {
                 let removed = self.memberships.get_mut(member)?.remove(group)?;
                 drop_from(&mut self.members, group, member);
@@ -291,7 +296,8 @@ impl Policy {
 
     /// Everybody who has a grant or is in a group directly.
     pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
-        let granted = self.grants_of.iter().filter(|(_, grants)| !grants.is_empty()).map(|(subject, _)| subject);
+        let granted =
+            self.grants_of.iter().filter(|(_, grants)| !grants.is_empty()).map(|(subject, _)| subject);
         let only_members = self
             .memberships
             .iter()
@@ -308,7 +314,8 @@ impl Policy {
         let places = self.places.values().map(|place| Item::Place((**place).clone()));
         let memberships = self.memberships().map(|membership| Item::Membership((**membership).clone()));
         let grants = self.grants.values().map(|grant| Item::Grant((**grant).clone()));
-        let constraints = self.constraints.values().map(|constraint| Item::Constraint((**constraint).clone()));
+        let constraints =
+            self.constraints.values().map(|constraint| Item::Constraint((**constraint).clone()));
         roles.chain(places).chain(memberships).chain(grants).chain(constraints)
     }
 }

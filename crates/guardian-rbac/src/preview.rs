@@ -44,7 +44,11 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = self.principal.as_ref().map_or_else(|| "everyone".to_owned(), ToString::to_string);
         let verb = if self.is_gain() { "gains" } else { "loses" };
-        write!(f, "{who} {verb} {} in {} ({} before, {} after)", self.permission, self.area, self.before, self.after)
+        write!(
+            f,
+            "{who} {verb} {} in {} ({} before, {} after)",
+            self.permission, self.area, self.before, self.after
+        )
     }
 }
 
@@ -112,7 +116,11 @@ impl News {
             rows.collect()
         };
         let conditions = |person: Person<'_>| -> Vec<_> {
-            person.cold.iter().map(|cold| cold.chain.iter().map(|grant| grant.id).collect::<Vec<_>>()).collect()
+            person
+                .cold
+                .iter()
+                .map(|cold| cold.chain.iter().map(|grant| grant.id).collect::<Vec<_>>())
+                .collect()
         };
         let is_new = |role: u32| self.roles.get(role as usize).copied().unwrap_or(true);
         let shared = after.links.iter().any(|_| self.roles.contains(&true));
@@ -123,7 +131,13 @@ impl News {
     }
 }
 
-fn compare(who: Option<&Principal>, before: &Snapshot, after: &Snapshot, now: Timestamp, found: &mut Vec<Difference>) {
+fn compare(
+    who: Option<&Principal>,
+    before: &Snapshot,
+    after: &Snapshot,
+    now: Timestamp,
+    found: &mut Vec<Difference>,
+) {
     let person = |snapshot: &Snapshot| -> Option<(u32, u32)> { snapshot.people.find(who?.borrowed()) };
     let mut areas: BTreeSet<Area> = BTreeSet::from([Area::tenant()]);
     for snapshot in [before, after] {

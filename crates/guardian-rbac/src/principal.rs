@@ -209,7 +209,8 @@ impl FromStr for Subject {
             return Ok(Self::Group(GroupId::new(group)?));
         }
         text.parse().map(Self::Principal).map_err(|error: InvalidName| {
-            let named = ["user:", "api_key:", "service:", "system:"].iter().any(|kind| text.starts_with(kind));
+            let named =
+                ["user:", "api_key:", "service:", "system:"].iter().any(|kind| text.starts_with(kind));
             let why = "write `user:ID`, `api_key:ID`, `service:ID`, `group:NAME` or `everyone`";
             if named { error } else { InvalidName::new("subject", text, why) }
         })

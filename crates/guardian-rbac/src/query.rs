@@ -3,7 +3,9 @@
 use guardian_core::Timestamp;
 
 use crate::snapshot::walk::{Places, Walk};
-use crate::{Area, Ask, Error, Outcome, PermissionHandle, PermissionRef, Principal, PrincipalRef, Resource, Snapshot};
+use crate::{
+    Area, Ask, Error, Outcome, PermissionHandle, PermissionRef, Principal, PrincipalRef, Resource, Snapshot,
+};
 
 /// Who can do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +78,10 @@ impl Snapshot {
             let ask = Ask::new(who, permission).on(*resource);
             self.peek(&ask, now).map_or(Outcome::NotPermitted, |outcome| outcome)
         };
-        let all = self.catalog().permissions().map(|(permission, _)| CanDo { permission, outcome: outcome(permission) });
+        let all = self
+            .catalog()
+            .permissions()
+            .map(|(permission, _)| CanDo { permission, outcome: outcome(permission) });
         all.filter(|can| can.outcome != Outcome::NotPermitted).collect()
     }
 

@@ -9,14 +9,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use foldhash::{HashMap, HashMapExt as _};
 use guardian_core::{
-    ActorKind, Clock, Event, EventSink, IdSource, NullSink, Scope, SystemClock, SystemIds, TenantId, Timestamp,
+    ActorKind, Clock, Event, EventSink, IdSource, NullSink, Scope, SystemClock, SystemIds, TenantId,
+    Timestamp,
 };
 use parking_lot::Mutex;
 
 use crate::store::{News, PolicyStore};
 use crate::{
-    Ask, Catalog, Change, Decision, Error, Explanation, Outcome, PermissionRef, Policy, Principal, Resource, Revision,
-    Snapshot,
+    Ask, Catalog, Change, Decision, Error, Explanation, Outcome, PermissionRef, Policy, Principal, Resource,
+    Revision, Snapshot,
 };
 
 mod audit;
@@ -356,7 +357,12 @@ impl Rbac {
     ///
     /// # Errors
     /// [`Error::TooOld`] where the store is older too, and as for [`check`](Self::check).
-    pub async fn ask_at_least(&self, scope: &Scope, ask: &Ask<'_>, wanted: Revision) -> Result<Decision, Error> {
+    pub async fn ask_at_least(
+        &self,
+        scope: &Scope,
+        ask: &Ask<'_>,
+        wanted: Revision,
+    ) -> Result<Decision, Error> {
         let tenant = self.load(scope).await?;
         if tenant.0.current.load().revision() < wanted {
             let actual = self.refresh(scope).await?;

@@ -135,7 +135,13 @@ impl Role {
     /// # Errors
     /// When the name is none.
     pub fn new(id: &str) -> Result<Self, InvalidName> {
-        Ok(Self { id: RoleId::new(id)?, title: String::new(), parents: Vec::new(), rules: Vec::new(), break_glass: None })
+        Ok(Self {
+            id: RoleId::new(id)?,
+            title: String::new(),
+            parents: Vec::new(),
+            rules: Vec::new(),
+            break_glass: None,
+        })
     }
 
     /// With a name for people.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use guardian_core::{ActorKind, Timestamp};
 
 use crate::{
-    Area, Ask, Catalog, Change, Constraint, Decision, Error, Grant, Item, Key, Outcome, PermissionHandle, PermissionRef, Policy,
-    PrincipalRef, Revision,
+    Area, Ask, Catalog, Change, Constraint, Decision, Error, Grant, Item, Key, Outcome, PermissionHandle,
+    PermissionRef, Policy, PrincipalRef, Revision,
 };
 
 pub(crate) mod areas;

@@ -20,7 +20,10 @@ pub use sql::{MIGRATIONS, SqlStore};
 
 /// How a commit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "stores make it and the service reads it; a new case breaks both")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "stores make it and the service reads it; a new case breaks both"
+)]
 pub enum Committed {
     /// It is stored, at this revision.
     Done(Revision),
@@ -30,7 +33,10 @@ pub enum Committed {
 
 /// What was written since a revision.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "stores make it and the service reads it; a new case breaks both")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "stores make it and the service reads it; a new case breaks both"
+)]
 pub enum News {
     /// The commits behind the revision, the oldest first; none when there are none.
     Changes(Vec<(Revision, Vec<Change>)>),

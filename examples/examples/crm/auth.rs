@@ -18,10 +18,28 @@ pub(crate) struct DemoKey {
 }
 
 pub(crate) const DEMO_KEYS: [DemoKey; 4] = [
-    DemoKey { secret: "acme-website-key", tenant: "acme", plan: "starter", id: "acme-website", role: "admin" },
-    DemoKey { secret: "acme-import-key", tenant: "acme", plan: "starter", id: "acme-import", role: "integration" },
+    DemoKey {
+        secret: "acme-website-key",
+        tenant: "acme",
+        plan: "starter",
+        id: "acme-website",
+        role: "admin",
+    },
+    DemoKey {
+        secret: "acme-import-key",
+        tenant: "acme",
+        plan: "starter",
+        id: "acme-import",
+        role: "integration",
+    },
     DemoKey { secret: "acme-viewer-key", tenant: "acme", plan: "starter", id: "acme-viewer", role: "viewer" },
-    DemoKey { secret: "globex-website-key", tenant: "globex", plan: "business", id: "globex-website", role: "admin" },
+    DemoKey {
+        secret: "globex-website-key",
+        tenant: "globex",
+        plan: "business",
+        id: "globex-website",
+        role: "admin",
+    },
 ];
 
 /// The tenants that have keys.

@@ -106,7 +106,8 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
     let tenant_api = routes::api(&app.rbac)?
         .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
         .merge(roles::api())
-        .layer(app.limits.after_auth()?).layer(from_fn(auth::require_key));
+        .layer(app.limits.after_auth()?)
+        .layer(from_fn(auth::require_key));
     let admin_api = admin::api().layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
     Ok(routes::index()

@@ -49,7 +49,9 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
             ask(&policy, &["explain", "user:bob", "deal:approve", "team:emea"])?;
             ask(&policy, &["who-can", "deal:edit", "team:vienna"])?;
             println!("What if sales could also export:\n");
-            let changed = SAMPLE.replace("allow: [\"deal:*\"", "allow: [\"deal:*\", \"deal:export\"").replace("deny: [\"deal:export\"]", "deny: []");
+            let changed = SAMPLE
+                .replace("allow: [\"deal:*\"", "allow: [\"deal:*\", \"deal:export\"")
+                .replace("deny: [\"deal:export\"]", "deny: []");
             compare(&policy, &read("sample.yaml", &changed)?)
         }
         [file, rest @ ..] => {
@@ -65,8 +67,11 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
 
 fn read(name: &str, text: &str) -> Result<Imported, Box<dyn Error>> {
     let now = SystemClock::new().now();
-    let imported =
-        if name.ends_with(".csv") { CasbinModel::default().with_deny(true).read(text, now) } else { read_policy(text, now) };
+    let imported = if name.ends_with(".csv") {
+        CasbinModel::default().with_deny(true).read(text, now)
+    } else {
+        read_policy(text, now)
+    };
     let imported = imported.map_err(|error| format!("{name}: {error}"))?;
     for note in &imported.notes {
         eprintln!("{name}: {note}");

@@ -105,10 +105,14 @@ fn a_key_may_do_what_its_role_says() {
     assert_eq!(refused.text("detail"), "you may not do this");
     assert_eq!(crm.send("GET", "/audit", viewer, "").status, 403);
     // The import brings records in and takes none away.
-    assert_eq!(crm.send("POST", "/contacts", ACME_IMPORT, r#"{"name":"Ada","email":"a@example.com"}"#).status, 201);
+    assert_eq!(
+        crm.send("POST", "/contacts", ACME_IMPORT, r#"{"name":"Ada","email":"a@example.com"}"#).status,
+        201
+    );
     assert_eq!(crm.send("DELETE", &path, ACME_IMPORT, "").status, 403);
     let mine = crm.send("GET", "/permissions", viewer, "");
-    let names: Vec<_> = mine.body["permissions"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    let names: Vec<_> =
+        mine.body["permissions"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
     assert!(names.contains(&"deal:read") && !names.contains(&"deal:edit"), "{names:?}");
     assert_eq!(crm.send("DELETE", &path, ACME, "").status, 204);
 }

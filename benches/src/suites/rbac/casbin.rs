@@ -16,7 +16,9 @@ pub(super) fn judge(case: &Json) -> Vec<(String, Verdict)> {
     };
     match text(case, "combine") {
         "any_allow" | "deny_override" => {}
-        "first_match" => return all(&|| Verdict::Unsupported("the first match by priority decides".to_owned())),
+        "first_match" => {
+            return all(&|| Verdict::Unsupported("the first match by priority decides".to_owned()));
+        }
         other => return all(&|| Verdict::Unsupported(format!("the rules are combined by `{other}`"))),
     }
     let now = time(text(case, "now"));
@@ -48,7 +50,9 @@ fn compile(case: &Json, now: Timestamp) -> Result<Snapshot, String> {
             other => return Err(format!("`{other}` is no way to compare that the importer knows")),
         })
     };
-    let scoped = |name: &str| field(name).and_then(|field| field.get("scoped")).and_then(Json::as_bool).unwrap_or(false);
+    let scoped = |name: &str| {
+        field(name).and_then(|field| field.get("scoped")).and_then(Json::as_bool).unwrap_or(false)
+    };
     let requested = list(case, "checks").iter().filter_map(|check| check.get("request"));
     let mut model = CasbinModel::default()
         .with_deny(text(case, "combine") == "deny_override")
@@ -77,7 +81,8 @@ fn compile(case: &Json, now: Timestamp) -> Result<Snapshot, String> {
     }
     let mut csv = String::new();
     let mut line = |fields: Vec<&str>| {
-        let quoted: Vec<String> = fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
+        let quoted: Vec<String> =
+            fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
         csv.push_str(&quoted.join(", "));
         csv.push('\n');
     };
@@ -93,7 +98,8 @@ fn compile(case: &Json, now: Timestamp) -> Result<Snapshot, String> {
     }
     for link in list(case, "memberships") {
         let kind = text(link, "kind");
-        let mut fields = vec![if kind == "sub" { "g" } else { "g2" }, text(link, "member"), text(link, "group")];
+        let mut fields =
+            vec![if kind == "sub" { "g" } else { "g2" }, text(link, "member"), text(link, "group")];
         let in_domain = if kind == "sub" { field("dom").is_some() } else { scoped("obj") };
         if in_domain {
             fields.push(text(link, "scope"));
@@ -116,15 +122,25 @@ fn ask(snapshot: &Snapshot, check: &Json, now: Timestamp) -> Result<(), String> 
     } else {
         vec![Area::new("domain", domain).map_err(|error| error.to_string())?]
     };
-    let resource = if object.is_empty() { Resource::new_in(&within) } else { Resource::record("object", object).within(&within) };
+    let resource = if object.is_empty() {
+        Resource::new_in(&within)
+    } else {
+        Resource::record("object", object).within(&within)
+    };
     let permission = CasbinModel::permission(text(request, "act"));
     let context = json!({ "domain": domain });
-    let ask = Ask::new(PrincipalRef::new(ActorKind::User, who), permission.as_str()).on(resource).in_context(&context);
+    let ask = Ask::new(PrincipalRef::new(ActorKind::User, who), permission.as_str())
+        .on(resource)
+        .in_context(&context);
     // An action that no line and no request of the case names is one that nobody has.
     let decision = snapshot.check(&ask, now).map_err(|error| error.to_string())?;
     let wanted = check.get("expect").and_then(Json::as_bool).ok_or("a check without an expectation")?;
     if decision.is_allowed() == wanted {
         return Ok(());
     }
-    Err(format!("{request} is {} and should be {}", decision.outcome(), if wanted { "allowed" } else { "refused" }))
+    Err(format!(
+        "{request} is {} and should be {}",
+        decision.outcome(),
+        if wanted { "allowed" } else { "refused" }
+    ))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use guardian_core::{ActorKind, Timestamp};
 use guardian_rbac::{
-    Area, Ask, Catalog, Condition, Effect, Grant, GrantId, GroupId, Item, Membership, NewGrant, Place, Policy, Principal,
-    PrincipalRef, Resource, Revision, Role, Rule, Snapshot, Subject,
+    Area, Ask, Catalog, Condition, Effect, Grant, GrantId, GroupId, Item, Membership, NewGrant, Place,
+    Policy, Principal, PrincipalRef, Resource, Revision, Role, Rule, Snapshot, Subject,
 };
 use serde_json::{Map, Value as Json};
 
@@ -20,7 +20,10 @@ pub(super) fn judge(case: &Json) -> Vec<(String, Verdict)> {
     let id = text(case, "id");
     let requests = list(case, "requests");
     let name = |number: usize| format!("{id} request {number}");
-    let special = list(case, "features").iter().filter_map(Json::as_str).find(|feature| matches!(*feature, "ip" | "decimal"));
+    let special = list(case, "features")
+        .iter()
+        .filter_map(Json::as_str)
+        .find(|feature| matches!(*feature, "ip" | "decimal"));
     if let Some(feature) = special {
         let why = format!("it has values of the type `{feature}`");
         return (0..requests.len()).map(|number| (name(number), Verdict::Unsupported(why.clone()))).collect();
@@ -54,7 +57,6 @@ struct World {
 
 impl World {
     fn new(case: &Json) -> Result<Self, Failure> {
-        let now = now();
         let given = list(case, "entities");
         let mut parents: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for entity in given {
@@ -109,7 +111,6 @@ impl World {
         }
         let policy = Policy::of(items);
         let snapshot = Snapshot::compile(&policy, &catalog, Revision::new(1))?;
-        let _ = now;
         Ok(Self { snapshot, entities })
     }
 
@@ -139,7 +140,9 @@ impl World {
         let reasons: Vec<&str> = list(request, "reason").iter().filter_map(Json::as_str).collect();
         let role = explained.because.as_ref().and_then(|chain| chain.roles.first()).map(ToString::to_string);
         match role {
-            Some(role) if !reasons.contains(&role.as_str()) => Err(format!("`{role}` decided, not {reasons:?}").into()),
+            Some(role) if !reasons.contains(&role.as_str()) => {
+                Err(format!("`{role}` decided, not {reasons:?}").into())
+            }
             None if !reasons.is_empty() => Err(format!("nothing decided, and {reasons:?} should").into()),
             _ => Ok(()),
         }
@@ -158,7 +161,8 @@ fn policy(number: usize, statement: &Statement, items: &mut Vec<Item>) -> Result
         None => vec!["object:*".to_owned()],
     };
     for pattern in patterns {
-        let mut rule = if statement.effect == Effect::Allow { Rule::allow(&pattern)? } else { Rule::deny(&pattern)? };
+        let mut rule =
+            if statement.effect == Effect::Allow { Rule::allow(&pattern)? } else { Rule::deny(&pattern)? };
         rule.condition = statement.condition.as_deref().map(Condition::new).transpose()?;
         role.rules.push(rule);
     }

@@ -34,7 +34,8 @@ enum Token {
 }
 
 const SIGNS: [&str; 22] = [
-    "::", "&&", "||", "==", "!=", "<=", ">=", "(", ")", "{", "}", "[", "]", ",", ";", ".", "<", ">", "!", "+", "-", "*",
+    "::", "&&", "||", "==", "!=", "<=", ">=", "(", ")", "{", "}", "[", "]", ",", ";", ".", "<", ">", "!",
+    "+", "-", "*",
 ];
 
 /// Reads policies; `references` are the attributes that hold entities.
@@ -67,7 +68,10 @@ fn tokens(text: &str) -> Result<Vec<Token>, Failure> {
             found.push(if number { Token::Number(word.to_owned()) } else { Token::Word(word.to_owned()) });
             rest = after;
         } else {
-            let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign)).ok_or_else(|| format!("`{c}` is not read"))?;
+            let sign = SIGNS
+                .iter()
+                .find(|sign| rest.starts_with(**sign))
+                .ok_or_else(|| format!("`{c}` is not read"))?;
             found.push(Token::Sign(sign));
             rest = rest.strip_prefix(sign).unwrap_or_default();
         }
@@ -105,7 +109,11 @@ impl Reader<'_> {
     }
 
     fn need(&mut self, sign: &'static str) -> Result<(), Failure> {
-        if self.is(sign) { Ok(()) } else { Err(format!("`{sign}` is missing before {:?}", self.peek()).into()) }
+        if self.is(sign) {
+            Ok(())
+        } else {
+            Err(format!("`{sign}` is missing before {:?}", self.peek()).into())
+        }
     }
 
     fn statement(&mut self) -> Result<Statement, Failure> {
@@ -166,7 +174,8 @@ impl Reader<'_> {
         if !self.word("action") {
             return Err("`action` is missing".into());
         }
-        let id = |uid: String| uid.split_once("::").map_or(uid.clone(), |(_, id)| id.trim_matches('"').to_owned());
+        let id =
+            |uid: String| uid.split_once("::").map_or(uid.clone(), |(_, id)| id.trim_matches('"').to_owned());
         if self.is("==") {
             return Ok(Some(vec![id(self.uid()?)]));
         }
@@ -290,7 +299,9 @@ impl Reader<'_> {
                     arguments.push(value(&self.any()?));
                     let _ = self.is(",");
                 }
-                let [argument] = arguments.as_slice() else { return Err(format!("`{name}` is not read").into()) };
+                let [argument] = arguments.as_slice() else {
+                    return Err(format!("`{name}` is not read").into());
+                };
                 made = match name.as_str() {
                     "contains" => format!("({argument} in {made})"),
                     "containsAll" => format!("{argument}.all(e, e in {made})"),

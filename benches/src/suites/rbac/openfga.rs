@@ -10,8 +10,8 @@ use chrono::DateTime;
 use guardian_core::{ActorKind, Timestamp};
 use guardian_rbac::import::CasbinModel;
 use guardian_rbac::{
-    Area, Ask, Catalog, Condition, Grant, GrantId, GroupId, Item, Membership, NewGrant, Place, Policy, Principal,
-    PrincipalRef, Resource, Revision, Role, Rule, Snapshot, Subject,
+    Area, Ask, Catalog, Condition, Grant, GrantId, GroupId, Item, Membership, NewGrant, Place, Policy,
+    Principal, PrincipalRef, Resource, Revision, Role, Rule, Snapshot, Subject,
 };
 use serde_json::Value as Json;
 
@@ -26,13 +26,16 @@ struct Unsupported(String);
 pub(super) fn judge(case: &Json) -> Vec<(String, Verdict)> {
     let id = text(case, "id");
     let mut verdicts = Vec::new();
-    for (kind, ask) in [("checks", check as Asker), ("list_objects", list_objects), ("list_users", list_users)] {
+    for (kind, ask) in
+        [("checks", check as Asker), ("list_objects", list_objects), ("list_users", list_users)]
+    {
         for (number, asked) in list(case, kind).iter().enumerate() {
             let name = format!("{id} {kind} {number}");
             let verdict = if asked.get("expect_error").is_some() {
                 Verdict::Unsupported("it asks for an error of OpenFGA's own validation".to_owned())
             } else {
-                match World::new(case, list(asked, "contextual_tuples")).and_then(|world| ask(&world, asked)) {
+                match World::new(case, list(asked, "contextual_tuples")).and_then(|world| ask(&world, asked))
+                {
                     Ok(fault) => Verdict::Asked(fault),
                     Err(Unsupported(why)) => Verdict::Unsupported(why),
                 }
@@ -128,7 +131,9 @@ impl<'c> Model<'c> {
                 }
                 sources.allow.extend(part.allow);
             }
-        } else if let Some([base, minus]) = definition.get("exclude").and_then(Json::as_array).map(Vec::as_slice) {
+        } else if let Some([base, minus]) =
+            definition.get("exclude").and_then(Json::as_array).map(Vec::as_slice)
+        {
             let (base, minus) = (self.sources(of, base)?, self.sources(of, minus)?);
             if !minus.deny.is_empty() {
                 return unsupported("an exclusion has an exclusion in what it takes");
@@ -137,7 +142,8 @@ impl<'c> Model<'c> {
             sources.deny = base.deny;
             sources.deny.extend(minus.allow);
         } else {
-            let names: Vec<_> = definition.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+            let names: Vec<_> =
+                definition.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
             return unsupported(format!("a relation is defined by `{}`", names.join(", ")));
         }
         if !sources.deny.is_disjoint(&sources.allow) {
@@ -156,7 +162,9 @@ impl<'c> Model<'c> {
     /// The relations by which objects of a type lie in others.
     fn edges(&self) -> BTreeSet<Relation> {
         let pairs = self.via.iter();
-        pairs.flat_map(|((name, _), all)| all.iter().map(|(tupleset, _)| (name.clone(), tupleset.clone()))).collect()
+        pairs
+            .flat_map(|((name, _), all)| all.iter().map(|(tupleset, _)| (name.clone(), tupleset.clone())))
+            .collect()
     }
 
     /// Whatever is held in an area holds below it. That must be what the definitions say.
@@ -164,7 +172,10 @@ impl<'c> Model<'c> {
         let edges = self.edges();
         let mut types_above: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (name, tupleset) in &edges {
-            types_above.entry(name.clone()).or_default().extend(self.assignable(&(name.clone(), tupleset.clone())));
+            types_above
+                .entry(name.clone())
+                .or_default()
+                .extend(self.assignable(&(name.clone(), tupleset.clone())));
         }
         let reach = |from: &str| -> BTreeSet<String> {
             let mut found = BTreeSet::from([from.to_owned()]);
@@ -181,7 +192,9 @@ impl<'c> Model<'c> {
         for (child, parents) in places {
             let of = |object: &str| object.split_once(':').map_or(object, |(name, _)| name).to_owned();
             let name = of(child);
-            if parents.len() > 1 && self.known.iter().any(|((each, _), sources)| *each == name && !sources.deny.is_empty()) {
+            if parents.len() > 1
+                && self.known.iter().any(|((each, _), sources)| *each == name && !sources.deny.is_empty())
+            {
                 return unsupported("an exclusion on one of several parents is not one on all of them");
             }
             for parent in parents.iter().map(|parent| of(parent)) {
@@ -208,7 +221,10 @@ impl<'c> Model<'c> {
         let mut seen: BTreeMap<(String, String), String> = BTreeMap::new();
         for (name, tupleset) in &edges {
             for parent in self.assignable(&(name.clone(), tupleset.clone())) {
-                if seen.insert((name.clone(), parent.clone()), tupleset.clone()).is_some_and(|other| other != *tupleset) {
+                if seen
+                    .insert((name.clone(), parent.clone()), tupleset.clone())
+                    .is_some_and(|other| other != *tupleset)
+                {
                     return unsupported("two relations lead to parents of one type");
                 }
             }
@@ -259,7 +275,8 @@ impl World {
             if tuple.get("condition").is_some() {
                 return unsupported("a tuple has a condition");
             }
-            let (user, relation, object) = (text(tuple, "user"), text(tuple, "relation"), text(tuple, "object"));
+            let (user, relation, object) =
+                (text(tuple, "user"), text(tuple, "relation"), text(tuple, "object"));
             let Some((name, _)) = object.split_once(':') else { return unsupported("an object has no type") };
             objects.insert(object.to_owned());
             let key = (name.to_owned(), relation.to_owned());
@@ -271,7 +288,11 @@ impl World {
             if edges.contains(&key) && !user.ends_with(":*") && !user.contains('#') {
                 places.entry(object.to_owned()).or_default().insert(user.to_owned());
             }
-            let new = NewGrant::new(subject(&model, &tuples, user, &mut items)?, &format!("{name}#{relation}"), "a tuple");
+            let new = NewGrant::new(
+                subject(&model, &tuples, user, &mut items)?,
+                &format!("{name}#{relation}"),
+                "a tuple",
+            );
             let mut new = new.map_err(broken)?.in_area(area(object)?);
             if let Some(kind) = user.strip_suffix(":*") {
                 let text = format!("principal.id.startsWith({})", Json::from(format!("{kind}:")));
@@ -301,7 +322,8 @@ impl World {
             return Ok(false);
         }
         let area = area(object)?;
-        let ask = Ask::new(PrincipalRef::new(ActorKind::User, user), permission.as_str()).on(Resource::area(&area));
+        let ask =
+            Ask::new(PrincipalRef::new(ActorKind::User, user), permission.as_str()).on(Resource::area(&area));
         self.snapshot.check(&ask, now()).map(|decision| decision.is_allowed()).map_err(broken)
     }
 }
@@ -328,7 +350,12 @@ fn assignable(model: &Model<'_>, key: &Relation, user: &str, kind: &str) -> bool
 }
 
 /// Whom a tuple is about; for a set of users a group, whose members are those of its relation.
-fn subject(model: &Model<'_>, tuples: &[&Json], user: &str, items: &mut Vec<Item>) -> Result<Subject, Unsupported> {
+fn subject(
+    model: &Model<'_>,
+    tuples: &[&Json],
+    user: &str,
+    items: &mut Vec<Item>,
+) -> Result<Subject, Unsupported> {
     if user.ends_with(":*") {
         return Ok(Subject::Everyone);
     }
@@ -341,11 +368,15 @@ fn subject(model: &Model<'_>, tuples: &[&Json], user: &str, items: &mut Vec<Item
     if !sources.deny.is_empty() {
         return unsupported("a set of users has an exclusion");
     }
-    if sources.allow.iter().any(|(of, _)| of != kind) || model.via.contains_key(&(kind.to_owned(), relation.to_owned())) {
+    if sources.allow.iter().any(|(of, _)| of != kind)
+        || model.via.contains_key(&(kind.to_owned(), relation.to_owned()))
+    {
         return unsupported("a set of users comes through a parent");
     }
     let known = |items: &[Item], member: &Subject| {
-        items.iter().any(|item| matches!(item, Item::Membership(each) if each.group == group && each.member == *member))
+        items.iter().any(
+            |item| matches!(item, Item::Membership(each) if each.group == group && each.member == *member),
+        )
     };
     for tuple in tuples {
         let source = (kind.to_owned(), text(tuple, "relation").to_owned());
@@ -393,7 +424,9 @@ fn check(world: &World, asked: &Json) -> Result<Option<String>, Unsupported> {
 fn list_objects(world: &World, asked: &Json) -> Result<Option<String>, Unsupported> {
     let (user, kind, relation) = (text(asked, "user"), text(asked, "type"), text(asked, "relation"));
     let mut given = BTreeSet::new();
-    for object in world.objects.iter().filter(|object| object.split_once(':').is_some_and(|(name, _)| name == kind)) {
+    for object in
+        world.objects.iter().filter(|object| object.split_once(':').is_some_and(|(name, _)| name == kind))
+    {
         if world.allows(user, &(kind.to_owned(), relation.to_owned()), object)? {
             given.insert(object.as_str());
         }
@@ -415,7 +448,8 @@ fn list_users(world: &World, asked: &Json) -> Result<Option<String>, Unsupported
     let prefix = format!("{kind}:");
     let mut given: BTreeSet<String> =
         can.principals.iter().map(|who| who.id().to_owned()).filter(|who| who.starts_with(&prefix)).collect();
-    let wanted: BTreeSet<String> = list(asked, "expect").iter().filter_map(Json::as_str).map(str::to_owned).collect();
+    let wanted: BTreeSet<String> =
+        list(asked, "expect").iter().filter_map(Json::as_str).map(str::to_owned).collect();
     if wanted.iter().any(|user| user.ends_with(":*")) || given.iter().any(|user| user.ends_with(":*")) {
         return unsupported("everybody of a type is listed beside those who are named");
     }

@@ -1,6 +1,6 @@
 use axum::extract::{FromRef, FromRequestParts};
 use guardian_core::Scope;
-use guardian_rbac::{Decision, Rbac, Resource};
+use guardian_rbac::{Rbac, Resource};
 use http::StatusCode;
 use http::request::Parts;
 
@@ -41,7 +41,7 @@ impl RequirePermission {
     /// # Errors
     /// The problem to answer with: 403 (or what [`disclosing`](Self::disclosing) says) where it has not, 503 or 500 where
     /// nobody could tell.
-    pub async fn require(&self, permission: &str, resource: Resource<'_>) -> Result<Decision, Problem> {
+    pub async fn require(&self, permission: &str, resource: Resource<'_>) -> Result<(), Problem> {
         require(&self.rbac, Some(&self.scope), permission, resource, self.disclosure).await
     }
 

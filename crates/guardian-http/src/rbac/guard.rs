@@ -70,7 +70,9 @@ impl RequirePermissionLayer {
 
 impl fmt::Debug for RequirePermissionLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequirePermissionLayer").field("permission", &self.config.permission).finish_non_exhaustive()
+        f.debug_struct("RequirePermissionLayer")
+            .field("permission", &self.config.permission)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,7 +127,7 @@ where
             let resource = Resource::new_in(&areas);
             let scope = parts.extensions.get::<Scope>();
             match require(&config.rbac, scope, &config.permission, resource, config.disclosure).await {
-                Ok(_) => ready.call(Request::from_parts(parts, body)).await,
+                Ok(()) => ready.call(Request::from_parts(parts, body)).await,
                 Err(problem) => Ok(response(&problem)),
             }
         })

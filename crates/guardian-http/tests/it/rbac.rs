@@ -17,7 +17,8 @@ struct App {
 }
 
 async fn rbac() -> Rbac {
-    let catalog = Catalog::builder().permission("deal:read", "").permission("deal:close", "").build().unwrap();
+    let catalog =
+        Catalog::builder().permission("deal:read", "").permission("deal:close", "").build().unwrap();
     let rbac = Rbac::new(catalog, MemoryStore::new());
     let host = Scope::system(TenantId::new("acme").unwrap());
     let role = Role::new("rep").unwrap().with(Rule::allow("deal:*").unwrap());
@@ -27,7 +28,10 @@ async fn rbac() -> Rbac {
     rbac
 }
 
-async fn close(guard: RequirePermission, Path((team, id)): Path<(String, String)>) -> Result<&'static str, Problem> {
+async fn close(
+    guard: RequirePermission,
+    Path((team, id)): Path<(String, String)>,
+) -> Result<&'static str, Problem> {
     let within = [Area::new("team", &team).unwrap()];
     guard.require("deal:close", Resource::record("deal", &id).within(&within)).await?;
     Ok("closed")
@@ -41,8 +45,10 @@ async fn ask(router: Router, path: &str, who: Option<&str>) -> (StatusCode, Stri
         }
         None => router,
     };
-    let response: Response<Body> = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
-    let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let response: Response<Body> =
+        router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    let kind =
+        response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap(), kind)
@@ -65,7 +71,10 @@ async fn a_layer_lets_those_through_who_may_and_tells_the_others_little() {
     let (status, body, kind) = ask(guarded(Disclosure::Nothing).await, "/apac/deals", Some("ann")).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(kind.as_deref(), Some("application/problem+json"));
-    assert_eq!(body, r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"you may not do this"}"#);
+    assert_eq!(
+        body,
+        r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"you may not do this"}"#
+    );
     let (_, body, _) = ask(guarded(Disclosure::Permission).await, "/apac/deals", Some("ann")).await;
     assert!(body.contains(r#""permission":"deal:read""#), "{body}");
     let (status, body, _) = ask(guarded(Disclosure::Hidden).await, "/emea/deals", Some("eve")).await;
@@ -79,7 +88,9 @@ async fn a_layer_lets_those_through_who_may_and_tells_the_others_little() {
 
 #[tokio::test]
 async fn an_extractor_asks_about_the_record() {
-    let app = || async { Router::new().route("/{team}/{id}/close", get(close)).with_state(App { rbac: rbac().await }) };
+    let app = || async {
+        Router::new().route("/{team}/{id}/close", get(close)).with_state(App { rbac: rbac().await })
+    };
     assert_eq!(ask(app().await, "/emea/7/close", Some("ann")).await.0, StatusCode::OK);
     assert_eq!(ask(app().await, "/apac/7/close", Some("ann")).await.0, StatusCode::FORBIDDEN);
     assert_eq!(ask(app().await, "/emea/7/close", Some("eve")).await.0, StatusCode::FORBIDDEN);

@@ -8,7 +8,8 @@ use guardian_expr::{Bindings, Env};
 
 use super::{Imported, Maker, check_size, fault, on_line};
 use crate::{
-    Area, Catalog, Condition, Error, GroupId, Item, Membership, NewGrant, Place, Principal, Role, Rule, Subject, Window,
+    Area, Catalog, Condition, Error, GroupId, Item, Membership, NewGrant, Place, Principal, Role, Rule,
+    Subject, Window,
 };
 
 /// The most names that reach one by patterns.
@@ -151,7 +152,8 @@ impl CasbinModel {
         for (number, line) in (1..).zip(text.lines()) {
             self.read_line(number, line, &mut lines)?;
         }
-        Writer { model: self, lines: &lines, maker: Maker::new(at)?, items: Vec::new(), notes: Vec::new() }.write()
+        Writer { model: self, lines: &lines, maker: Maker::new(at)?, items: Vec::new(), notes: Vec::new() }
+            .write()
     }
 
     fn read_line(&self, number: usize, line: &str, lines: &mut Lines) -> Result<(), Error> {
@@ -161,7 +163,8 @@ impl CasbinModel {
             None => return Ok(()),
             Some(kind) => kind,
         };
-        let mut need = |what: &str| fields.next().ok_or_else(|| fault(number, format!("the {what} is missing")));
+        let mut need =
+            |what: &str| fields.next().ok_or_else(|| fault(number, format!("the {what} is missing")));
         match kind.as_str() {
             "p" => {
                 let subject = if self.without_subjects { String::new() } else { need("subject")? };
@@ -185,7 +188,12 @@ impl CasbinModel {
                 let link = Link { number, member, group, domain, window };
                 if kind == "g" { lines.subjects.push(link) } else { lines.objects.push(link) }
             }
-            other => return Err(fault(number, format!("`{}` is not `p`, `g` or `g2`", crate::name::shorten(other)))),
+            other => {
+                return Err(fault(
+                    number,
+                    format!("`{}` is not `p`, `g` or `g2`", crate::name::shorten(other)),
+                ));
+            }
         }
         Ok(())
     }
@@ -291,7 +299,8 @@ impl Writer<'_> {
         if !self.model.superusers.is_empty() {
             self.items.push(Item::Role(Role::new("superuser")?.with(Rule::allow("*")?)));
             for name in &self.model.superusers {
-                let new = NewGrant::new(Principal::user(name)?.into(), "superuser", "superuser of the matcher")?;
+                let new =
+                    NewGrant::new(Principal::user(name)?.into(), "superuser", "superuser of the matcher")?;
                 self.items.push(Item::Grant(self.maker.grant(new)));
             }
         }
@@ -318,7 +327,8 @@ impl Writer<'_> {
         let patterns: Vec<String> = match self.model.action {
             FieldMatch::Equal => vec![CasbinModel::permission(&line.action)],
             how => {
-                let pattern = regex_of(how, &line.action).ok_or_else(|| fault(line.number, "an action is no address"))?;
+                let pattern = regex_of(how, &line.action)
+                    .ok_or_else(|| fault(line.number, "an action is no address"))?;
                 let known = self.model.actions.iter();
                 let mut matching = Vec::new();
                 for action in known {
@@ -338,11 +348,17 @@ impl Writer<'_> {
                 continue;
             }
             if self.model.object != FieldMatch::Equal {
-                rules.push(made.when(self.about(line.number, "resource.id", self.model.object, &line.object)?));
+                rules.push(made.when(self.about(
+                    line.number,
+                    "resource.id",
+                    self.model.object,
+                    &line.object,
+                )?));
                 continue;
             }
             if self.model.object_names == FieldMatch::Equal {
-                let area = on_line(line.number, Area::new("object", self.object_name(&line.object, &line.domain)))?;
+                let area =
+                    on_line(line.number, Area::new("object", self.object_name(&line.object, &line.domain)))?;
                 rules.push(made.clone().in_area(area));
                 // A group of a domain has a name of its own; the object itself has its plain one.
                 if self.model.objects_by_domain {
@@ -350,7 +366,9 @@ impl Writer<'_> {
                 }
                 continue;
             }
-            for name in self.reaching(&self.lines.objects, &line.object, &line.domain, self.model.object_names)? {
+            for name in
+                self.reaching(&self.lines.objects, &line.object, &line.domain, self.model.object_names)?
+            {
                 if regex_of_name(self.model.object_names, &name).is_some() {
                     let condition = self.about(line.number, "resource.id", self.model.object_names, &name)?;
                     rules.push(made.clone().when(condition));
@@ -412,7 +430,8 @@ impl Writer<'_> {
             }
         }
         for (subject, condition) in to {
-            let mut new = on_line(number, NewGrant::new(subject, role, &format!("line {number} of the policy")))?;
+            let mut new =
+                on_line(number, NewGrant::new(subject, role, &format!("line {number} of the policy")))?;
             new = new.in_area(area.clone());
             new.condition = condition;
             self.items.push(Item::Grant(self.maker.grant(new)));
@@ -429,7 +448,8 @@ impl Writer<'_> {
         for link in &self.lines.subjects {
             for domain in self.domains_of(link)? {
                 let group = on_line(link.number, GroupId::new(scoped(&link.group, &domain)))?;
-                let mut members: Vec<Subject> = vec![on_line(link.number, Principal::user(&link.member))?.into()];
+                let mut members: Vec<Subject> =
+                    vec![on_line(link.number, Principal::user(&link.member))?.into()];
                 if groups.contains(link.member.as_str()) {
                     members.push(on_line(link.number, GroupId::new(scoped(&link.member, &domain)))?.into());
                 }
@@ -466,7 +486,8 @@ impl Writer<'_> {
         let mut places: BTreeMap<Area, BTreeSet<Area>> = BTreeMap::new();
         for link in &self.lines.objects {
             for domain in self.domains_of(link)? {
-                let group = on_line(link.number, Area::new("object", self.object_name(&link.group, &domain)))?;
+                let group =
+                    on_line(link.number, Area::new("object", self.object_name(&link.group, &domain)))?;
                 let mut members = vec![link.member.clone()];
                 if groups.contains(link.member.as_str()) {
                     members.push(self.object_name(&link.member, &domain));
@@ -511,10 +532,16 @@ impl Writer<'_> {
                 };
                 if in_domain && group_matches && !found.contains(&link.member) {
                     if !link.window.is_always() {
-                        return Err(fault(link.number, "a window on a membership of patterns is not taken over"));
+                        return Err(fault(
+                            link.number,
+                            "a window on a membership of patterns is not taken over",
+                        ));
                     }
                     if found.len() == MAX_REACHED {
-                        return Err(fault(link.number, format!("more than {MAX_REACHED} names reach `{name}`")));
+                        return Err(fault(
+                            link.number,
+                            format!("more than {MAX_REACHED} names reach `{name}`"),
+                        ));
                     }
                     found.push(link.member.clone());
                 }
@@ -601,9 +628,10 @@ fn regex_of(how: FieldMatch, pattern: &str) -> Option<String> {
 
 /// Whether a text matches, on the engine that conditions use.
 fn matches(number: usize, pattern: &str, text: &str) -> Result<bool, Error> {
-    let program = Env::new().compile("text.matches(pattern)").map_err(|error| fault(number, error.to_string()))?;
+    let program =
+        Env::new().compile("text.matches(pattern)").map_err(|error| fault(number, error.to_string()))?;
     let bindings = Bindings::new().with("text", text.to_owned()).with("pattern", pattern.to_owned());
-    program.matches(&bindings).map_err(|error| {
-        fault(number, format!("`{}` is no pattern: {error}", crate::name::shorten(pattern)))
-    })
+    program
+        .matches(&bindings)
+        .map_err(|error| fault(number, format!("`{}` is no pattern: {error}", crate::name::shorten(pattern))))
 }

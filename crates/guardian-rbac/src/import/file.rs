@@ -5,8 +5,8 @@ use guardian_core::Timestamp;
 use super::yaml::{Node, documents};
 use super::{Imported, Maker, fault, on_line};
 use crate::{
-    Area, Catalog, Condition, Constraint, Duty, Effect, Error, GroupId, Item, Membership, NewGrant, Place, Role, RoleId, Rule,
-    Subject, Window,
+    Area, Catalog, Condition, Constraint, Duty, Effect, Error, GroupId, Item, Membership, NewGrant, Place,
+    Role, RoleId, Rule, Subject, Window,
 };
 
 /// Reads a policy from YAML or JSON. Grants without a beginning begin at once; `at` is when they were given.
@@ -86,7 +86,8 @@ fn catalog(root: &Node) -> Result<Catalog, Error> {
             node.only(&["title", "sensitive"])?;
             let title = node.get("title").map_or(Ok(""), Node::text)?;
             let sensitive = node.get("sensitive").map_or(Ok("false"), Node::text)? == "true";
-            builder = if sensitive { builder.sensitive(name, title) } else { builder.permission(name, title) };
+            builder =
+                if sensitive { builder.sensitive(name, title) } else { builder.permission(name, title) };
         } else {
             builder = builder.permission(name, node.text()?);
         }

@@ -149,7 +149,8 @@ fn role(document: &Node, kind: &str, notes: &mut Vec<String>) -> Result<Role, Er
                     continue;
                 }
                 for instance in &only {
-                    let kind: String = resource.chars().map(|c| if matches!(c, '/' | '.') { '-' } else { c }).collect();
+                    let kind: String =
+                        resource.chars().map(|c| if matches!(c, '/' | '.') { '-' } else { c }).collect();
                     let area = on_line(rule.line, Area::new(&kind, instance))?;
                     role.rules.push(made.clone().in_area(area));
                 }
@@ -171,10 +172,14 @@ fn bind(document: &Node, maker: &mut Maker, imported: &mut Imported) -> Result<(
         Some(namespace) => format!("{namespace}/{role}"),
         None => role.to_owned(),
     };
-    let known = imported.items.iter().any(|item| matches!(item, Item::Role(each) if each.id.as_str() == role));
+    let known =
+        imported.items.iter().any(|item| matches!(item, Item::Role(each) if each.id.as_str() == role));
     if !known {
         let role = crate::name::shorten(&role);
-        return Err(fault(reference.line, format!("the binding `{name}` names the role `{role}`, which is not there")));
+        return Err(fault(
+            reference.line,
+            format!("the binding `{name}` names the role `{role}`, which is not there"),
+        ));
     }
     for subject in document.get("subjects").map(Node::list).transpose()?.unwrap_or_default() {
         let who = subject.need("name")?.text()?;
@@ -183,7 +188,8 @@ fn bind(document: &Node, maker: &mut Maker, imported: &mut Imported) -> Result<(
             "Group" if who == "system:authenticated" => Subject::Everyone,
             "Group" => Subject::Group(on_line(subject.line, GroupId::new(who))?),
             "ServiceAccount" => {
-                let home = subject.get("namespace").map(Node::text).transpose()?.or(namespace).unwrap_or("default");
+                let home =
+                    subject.get("namespace").map(Node::text).transpose()?.or(namespace).unwrap_or("default");
                 let service = Principal::new(ActorKind::Service, format!("{home}/{who}"));
                 Subject::Principal(on_line(subject.line, service)?)
             }

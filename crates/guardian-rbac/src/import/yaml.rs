@@ -70,7 +70,10 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, Error> {
                 (Some(key), value) => entries.push((key, Node { line: done.line, value })),
                 (None, Value::Scalar(name, _)) => {
                     if entries.iter().any(|(known, _)| *known == name) {
-                        return Err(fault(line, format!("the key `{}` is there twice", crate::name::shorten(&name))));
+                        return Err(fault(
+                            line,
+                            format!("the key `{}` is there twice", crate::name::shorten(&name)),
+                        ));
                     }
                     *key = Some(name);
                 }

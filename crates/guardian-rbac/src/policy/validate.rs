@@ -2,7 +2,10 @@ use std::collections::BTreeSet;
 
 use super::{Change, Item, Key, Policy};
 use crate::name::nearest;
-use crate::{Area, Catalog, Constraint, Duty, Error, Grant, InvalidName, Membership, Place, Role, RoleId, Subject, graph};
+use crate::{
+    Area, Catalog, Constraint, Duty, Error, Grant, InvalidName, Membership, Place, Role, RoleId, Subject,
+    graph,
+};
 
 /// A policy with changes in it that are undone when this is dropped.
 pub(crate) struct Checked<'p> {
@@ -12,7 +15,11 @@ pub(crate) struct Checked<'p> {
 
 impl<'p> Checked<'p> {
     /// Makes the changes, and looks whether the policy makes sense with them.
-    pub(crate) fn try_on(policy: &'p mut Policy, catalog: &Catalog, changes: &[Change]) -> Result<Self, Error> {
+    pub(crate) fn try_on(
+        policy: &'p mut Policy,
+        catalog: &Catalog,
+        changes: &[Change],
+    ) -> Result<Self, Error> {
         let undo = changes.iter().map(|change| policy.apply(change.clone())).collect();
         let tried = Self { policy, undo };
         tried.policy.validate(catalog, changes)?;
@@ -81,7 +88,9 @@ impl Policy {
         for parent in &role.parents {
             self.check_known(parent)?;
         }
-        cycle("inheritance", &role.id, |id| self.role(id).map(|role| role.parents.clone()).unwrap_or_default())
+        cycle("inheritance", &role.id, |id| {
+            self.role(id).map(|role| role.parents.clone()).unwrap_or_default()
+        })
     }
 
     fn check_known(&self, role: &RoleId) -> Result<(), Error> {
@@ -119,7 +128,9 @@ impl Policy {
         {
             return Err(Error::UnknownGrant { grant: parent });
         }
-        cycle("passing on", &grant.id, |id| self.grant(*id).and_then(|grant| grant.parent).into_iter().collect())
+        cycle("passing on", &grant.id, |id| {
+            self.grant(*id).and_then(|grant| grant.parent).into_iter().collect()
+        })
     }
 
     fn check_place(&self, place: &Place) -> Result<(), Error> {
@@ -168,9 +179,9 @@ impl Policy {
         let mut affected: BTreeSet<Subject> = BTreeSet::new();
         for change in changes {
             match change {
-                Change::Put(Item::Grant(Grant { subject, .. }) | Item::Membership(Membership { member: subject, .. }))
-                    if *subject != Subject::Everyone =>
-                {
+                Change::Put(
+                    Item::Grant(Grant { subject, .. }) | Item::Membership(Membership { member: subject, .. }),
+                ) if *subject != Subject::Everyone => {
                     affected.extend(self.members_of(subject));
                 }
                 // Everybody may have the role, or be under the new constraint.

@@ -89,7 +89,8 @@ impl Rbac {
             PermissionRef::Handle(handle) => Some(handle),
             PermissionRef::Name(name) => which.sensitive.then(|| snapshot.catalog().find(name)).flatten(),
         };
-        let matters = (which.sensitive && handle.is_some_and(|handle| snapshot.catalog().is_sensitive(handle)))
+        let matters = (which.sensitive
+            && handle.is_some_and(|handle| snapshot.catalog().is_sensitive(handle)))
             || (which.forbidden && decision.outcome == crate::Outcome::Forbidden)
             || (which.refusals && is_refusal(decision.outcome))
             || (which.emergencies && decision.emergency);

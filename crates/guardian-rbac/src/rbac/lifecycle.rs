@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::Rbac;
 use super::writes::tree;
 use crate::{
-    Area, Ask, BREAK_GLASS, Change, Error, Grant, GrantId, Item, Key, NewGrant, Resource, Revision, RoleId, Subject,
-    Window, WindowState,
+    Area, Ask, BREAK_GLASS, Change, Error, Grant, GrantId, Item, Key, NewGrant, Resource, Revision, RoleId,
+    Subject, Window, WindowState,
 };
 
 /// A grant under review.
@@ -55,10 +55,15 @@ impl Rbac {
         let refused = |why: String| Error::NoEmergency { role: role.clone(), why };
         let revision = self
             .write(scope, |policy, snapshot, now| {
-                let found = policy.role(role).ok_or(Error::UnknownRole { role: role.clone(), similar: None })?;
-                let most = found.break_glass.ok_or_else(|| refused("it is not marked for emergencies".to_owned()))?;
+                let found =
+                    policy.role(role).ok_or(Error::UnknownRole { role: role.clone(), similar: None })?;
+                let most = found
+                    .break_glass
+                    .ok_or_else(|| refused("it is not marked for emergencies".to_owned()))?;
                 if time.is_zero() || time > Duration::from_secs(most.into()) {
-                    return Err(refused(format!("the time must be at least a second and at most {most} seconds")));
+                    return Err(refused(format!(
+                        "the time must be at least a second and at most {most} seconds"
+                    )));
                 }
                 let ask = Ask::new(&actor, BREAK_GLASS).on(Resource::area(&area));
                 if !snapshot.check(&ask, now)?.is_allowed() {
@@ -66,7 +71,8 @@ impl Rbac {
                     return Err(Error::NotAllowed { actor, permission: BREAK_GLASS.to_owned(), area });
                 }
                 let span = TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
-                let until = now.checked_add_signed(span).ok_or_else(|| refused("it would not end".to_owned()))?;
+                let until =
+                    now.checked_add_signed(span).ok_or_else(|| refused("it would not end".to_owned()))?;
                 let new = NewGrant::new(Subject::Principal(actor.clone()), role.as_str(), reason)?
                     .in_area(area.clone())
                     .during(Window::between(now, until)?);
@@ -117,7 +123,10 @@ impl Rbac {
     /// # Errors
     /// As for [`revoke`](Self::revoke).
     pub async fn revoke_unseen(&self, scope: &Scope, longer_than: Duration) -> Result<Swept, Error> {
-        self.sweep(scope, move |grant, now| grant.certified.unwrap_or(grant.created) <= before(now, longer_than)).await
+        self.sweep(scope, move |grant, now| {
+            grant.certified.unwrap_or(grant.created) <= before(now, longer_than)
+        })
+        .await
     }
 
     /// Removes grants that were not used for so long, nor given or certified since.
@@ -146,7 +155,11 @@ impl Rbac {
         .await
     }
 
-    async fn sweep(&self, scope: &Scope, goes: impl Fn(&Grant, Timestamp) -> bool + Send + Sync) -> Result<Swept, Error> {
+    async fn sweep(
+        &self,
+        scope: &Scope,
+        goes: impl Fn(&Grant, Timestamp) -> bool + Send + Sync,
+    ) -> Result<Swept, Error> {
         const AT_ONCE: usize = 1_000;
         let mut swept = Swept::default();
         loop {

@@ -11,8 +11,8 @@ use crate::policy::Checked;
 use crate::preview::{Difference, difference};
 use crate::store::{Committed, MAX_CHANGES};
 use crate::{
-    Area, Change, Constraint, ConstraintId, Error, Grant, GrantId, GroupId, Item, Key, Membership, NewGrant, Place,
-    Policy, Revision, Role, RoleId, Snapshot, Subject, WindowState,
+    Area, Change, Constraint, ConstraintId, Error, Grant, GrantId, GroupId, Item, Key, Membership, NewGrant,
+    Place, Policy, Revision, Role, RoleId, Snapshot, Subject, WindowState,
 };
 
 /// How often a change is tried again when others wrote at the same time.
@@ -59,7 +59,12 @@ impl Rbac {
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::NotAllowed`], [`Error::Escalation`] where that sheds a prohibition, or the store fails.
-    pub async fn remove_member(&self, scope: &Scope, group: &GroupId, member: &Subject) -> Result<Revision, Error> {
+    pub async fn remove_member(
+        &self,
+        scope: &Scope,
+        group: &GroupId,
+        member: &Subject,
+    ) -> Result<Revision, Error> {
         self.write(scope, |policy, _, _| {
             if !policy.memberships_of(member).any(|each| each.group == *group) {
                 return Err(Error::Unknown { what: "membership", name: format!("{member} in {group}") });
@@ -138,7 +143,12 @@ impl Rbac {
     /// # Errors
     /// [`Error::NotDelegable`], [`Error::UnknownGrant`], [`Error::Escalation`] where something takes from the actor what
     /// would be given, and as for [`grant`](Self::grant).
-    pub async fn delegate(&self, scope: &Scope, of: GrantId, new: NewGrant) -> Result<(GrantId, Revision), Error> {
+    pub async fn delegate(
+        &self,
+        scope: &Scope,
+        of: GrantId,
+        new: NewGrant,
+    ) -> Result<(GrantId, Revision), Error> {
         let id = GrantId::new(self.inner.ids.next_id(self.inner.clock.now()));
         let actor = Self::actor(scope);
         let revision = self
@@ -229,8 +239,11 @@ impl Rbac {
                     return Err(Error::Batch { given: changes.len(), most: MAX_CHANGES });
                 }
                 let judged = even_the_host || !Self::is_host(scope);
-                let held_before =
-                    if judged { passed_on_that_hold(&live, &before) } else { std::collections::BTreeSet::new() };
+                let held_before = if judged {
+                    passed_on_that_hold(&live, &before)
+                } else {
+                    std::collections::BTreeSet::new()
+                };
                 let tried = Checked::try_on(&mut live, &self.inner.catalog, &changes)?;
                 let revision = before.revision().next();
                 let next = before.next(tried.policy(), &tried.touched(&changes), revision)?;
@@ -283,7 +296,9 @@ impl Rbac {
     async fn hand_over(&self, scope: &Scope, events: Vec<Event>) {
         for event in events {
             let id = event.id;
-            if self.inner.sink.emit(event).await.is_err() || self.inner.store.delivered(scope, id).await.is_err() {
+            if self.inner.sink.emit(event).await.is_err()
+                || self.inner.store.delivered(scope, id).await.is_err()
+            {
                 return;
             }
         }

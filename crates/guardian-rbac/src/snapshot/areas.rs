@@ -52,7 +52,9 @@ impl AreaTable {
 
     #[inline]
     pub(crate) fn find(&self, kind: &str, id: &str) -> Option<u32> {
-        let same = |at: &u32| self.names.get(*at as usize).is_some_and(|area| area.id() == id && area.kind() == kind);
+        let same = |at: &u32| {
+            self.names.get(*at as usize).is_some_and(|area| area.id() == id && area.kind() == kind)
+        };
         self.table.find(key(&self.hash, kind, id), same).copied()
     }
 

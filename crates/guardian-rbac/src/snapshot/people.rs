@@ -276,9 +276,9 @@ impl People {
     pub(crate) fn has_conditions(&self) -> bool {
         let groups = self.groups.blocks.iter().map(|block| &**block);
         let blocks = self.shards.iter().map(|shard| &shard.block).chain(groups).chain([&self.everyone.0]);
-        blocks.flat_map(|block| block.slots.iter().zip(&block.cold)).any(|(slot, cold)| {
-            slot.cold && cold.chain.iter().any(|grant| grant.condition.is_some())
-        })
+        blocks
+            .flat_map(|block| block.slots.iter().zip(&block.cold))
+            .any(|(slot, cold)| slot.cold && cold.chain.iter().any(|grant| grant.condition.is_some()))
     }
 
     /// Whether the grants of all groups are the same.
@@ -324,7 +324,9 @@ impl People {
                 Subject::Group(group) => groups.compile(group, base),
                 Subject::Everyone => everyone = true,
                 Subject::Principal(principal) => {
-                    if let Some(dirty) = by_shard.get_mut(Self::shard_of(self.key(principal.kind(), principal.id()))) {
+                    if let Some(dirty) =
+                        by_shard.get_mut(Self::shard_of(self.key(principal.kind(), principal.id())))
+                    {
                         dirty.push(principal);
                     }
                 }
@@ -380,7 +382,8 @@ impl People {
             let at = number(names.len());
             names.push((*principal).clone());
             is_dirty.push(true);
-            let rehash = |at: &u32| names.get(*at as usize).map_or(0, |name| self.key(name.kind(), name.id()));
+            let rehash =
+                |at: &u32| names.get(*at as usize).map_or(0, |name| self.key(name.kind(), name.id()));
             table.insert_unique(key, at, rehash);
         }
         let mut shard =

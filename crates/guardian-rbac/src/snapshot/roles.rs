@@ -252,7 +252,12 @@ impl RoleTable {
     }
 
     /// The way to the role whose own plain rule has this effect on the permission.
-    pub(crate) fn path_to_plain(&self, role: u32, (word, mask): (usize, u64), effect: Effect) -> Option<Vec<u32>> {
+    pub(crate) fn path_to_plain(
+        &self,
+        role: u32,
+        (word, mask): (usize, u64),
+        effect: Effect,
+    ) -> Option<Vec<u32>> {
         self.path(role, |at| {
             let cell = self.own(at).and_then(|own| own.cells.get(word));
             cell.is_some_and(|cell| mask & if effect == Effect::Allow { cell.allow } else { cell.deny } != 0)
@@ -276,7 +281,12 @@ impl RoleTable {
     }
 }
 
-fn compile(role: &Arc<Role>, catalog: &Catalog, areas: &mut AreaTable, index: &HashMap<RoleId, u32>) -> OwnRole {
+fn compile(
+    role: &Arc<Role>,
+    catalog: &Catalog,
+    areas: &mut AreaTable,
+    index: &HashMap<RoleId, u32>,
+) -> OwnRole {
     let mut cells = vec![Cell::default(); catalog.words()];
     let mut special = Vec::new();
     for rule in &role.rules {

@@ -131,7 +131,18 @@ impl<'s, 'a> Walk<'s, 'a> {
         let (word, mask) = place(permission);
         let session = ask.and_then(|ask| ask.session);
         let active = session.map(|session| session.active_in(&snapshot.roles));
-        Self { snapshot, permission, word, mask, places, time, now: time.timestamp_micros(), ask, area, active }
+        Self {
+            snapshot,
+            permission,
+            word,
+            mask,
+            places,
+            time,
+            now: time.timestamp_micros(),
+            ask,
+            area,
+            active,
+        }
     }
 
     #[inline]
@@ -401,7 +412,8 @@ impl<'s, 'a> Walk<'s, 'a> {
 
     #[cold]
     fn state(&self, from: i64, until: i64, hours: Option<(&Cold, Option<&Link>)>) -> WindowState {
-        let grants = hours.iter().flat_map(|(cold, _)| cold.chain.iter()).filter_map(|grant| grant.window.hours());
+        let grants =
+            hours.iter().flat_map(|(cold, _)| cold.chain.iter()).filter_map(|grant| grant.window.hours());
         let ways = hours.iter().filter_map(|(_, link)| *link).flat_map(|link| &link.hours);
         combined(from, until, grants.chain(ways), self.time)
     }

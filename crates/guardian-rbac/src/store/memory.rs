@@ -79,9 +79,14 @@ impl PolicyStore for MemoryStore {
                 // One that is ahead is of another life of this store.
                 return if after == tenant.revision { News::Changes(Vec::new()) } else { News::Reload };
             }
-            let news: Vec<_> =
-                tenant.log.range(after.next()..).take(MAX_NEWS + 1).map(|(at, changes)| (*at, changes.clone())).collect();
-            let complete = news.first().is_some_and(|(first, _)| *first == after.next()) && news.len() <= MAX_NEWS;
+            let news: Vec<_> = tenant
+                .log
+                .range(after.next()..)
+                .take(MAX_NEWS + 1)
+                .map(|(at, changes)| (*at, changes.clone()))
+                .collect();
+            let complete =
+                news.first().is_some_and(|(first, _)| *first == after.next()) && news.len() <= MAX_NEWS;
             if complete { News::Changes(news) } else { News::Reload }
         }))
     }

@@ -112,7 +112,8 @@ impl SqlStore {
                 }
                 Change::Remove(key) => {
                     Self::flush(tx, std::mem::take(&mut run)).await?;
-                    let sql = "DELETE FROM guardian_rbac_items WHERE tenant_id = $1 AND kind = $2 AND name = $3";
+                    let sql =
+                        "DELETE FROM guardian_rbac_items WHERE tenant_id = $1 AND kind = $2 AND name = $3";
                     tx.execute(sql, params![tenant, key.kind(), key.name()]).await?;
                     if let Key::Grant(grant) = key {
                         let sql = "DELETE FROM guardian_rbac_uses WHERE tenant_id = $1 AND grant_id = $2";
@@ -134,7 +135,9 @@ impl SqlStore {
         // Not lazily: what the iterator borrows would have to live for any time.
         let rows: Vec<[Param<'_>; 4]> = rows
             .iter()
-            .map(|(kind, name, document)| [tenant.to_param(), kind.to_param(), name.to_param(), document.to_param()])
+            .map(|(kind, name, document)| {
+                [tenant.to_param(), kind.to_param(), name.to_param(), document.to_param()]
+            })
             .collect();
         tx.insert_many(&ITEMS, rows).await.map(drop)
     }
@@ -161,8 +164,10 @@ impl PolicyStore for SqlStore {
         events: &[Event],
     ) -> Result<Committed, StoreError> {
         let log = self.write(&changes)?;
-        let events: Vec<(Uuid, Value)> =
-            events.iter().map(|event| Ok((event.id, self.write(event)?))).collect::<Result<_, StoreError>>()?;
+        let events: Vec<(Uuid, Value)> = events
+            .iter()
+            .map(|event| Ok((event.id, self.write(event)?)))
+            .collect::<Result<_, StoreError>>()?;
         let tenant = scope.tenant();
         let mut tx = self.db.begin(scope).await?;
         if !Self::advance(&mut tx, expected).await? {
@@ -175,8 +180,10 @@ impl PolicyStore for SqlStore {
         let sql = "INSERT INTO guardian_rbac_log (tenant_id, revision, changes) VALUES ($1, $2, $3)";
         tx.execute(sql, params![tenant, revision.number(), log]).await?;
         if !events.is_empty() {
-            let rows: Vec<[Param<'_>; 3]> =
-                events.iter().map(|(id, event)| [tenant.to_param(), id.to_param(), event.to_param()]).collect();
+            let rows: Vec<[Param<'_>; 3]> = events
+                .iter()
+                .map(|(id, event)| [tenant.to_param(), id.to_param(), event.to_param()])
+                .collect();
             tx.insert_many(&EVENTS, rows).await?;
         }
         tx.commit().await?;
@@ -199,7 +206,8 @@ impl PolicyStore for SqlStore {
             .iter()
             .map(|row| Ok((Revision::new(row.get("revision")?), self.read(row, "changes")?)))
             .collect::<Result<_, StoreError>>()?;
-        let complete = news.first().is_some_and(|(first, _)| *first == after.next()) && news.len() <= MAX_NEWS;
+        let complete =
+            news.first().is_some_and(|(first, _)| *first == after.next()) && news.len() <= MAX_NEWS;
         Ok(if complete { News::Changes(news) } else { News::Reload })
     }
 
@@ -232,7 +240,8 @@ impl PolicyStore for SqlStore {
         let mut tx = self.db.begin(scope).await?;
         let mut known = Vec::with_capacity(ids.len());
         for id in &ids {
-            let sql = "SELECT 1 FROM guardian_rbac_items WHERE tenant_id = $1 AND kind = 'grant' AND name = $2";
+            let sql =
+                "SELECT 1 FROM guardian_rbac_items WHERE tenant_id = $1 AND kind = 'grant' AND name = $2";
             let name = id.hyphenated().to_string();
             if tx.fetch_optional(sql, params![tenant, name]).await?.is_some() {
                 known.push(*id);

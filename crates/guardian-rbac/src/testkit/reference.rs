@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use guardian_core::Timestamp;
 
 use crate::{
-    Area, Condition, Effect, Grant, Outcome, Permission, Policy, Principal, Role, RoleId, Rule, Subject, Window,
-    WindowState,
+    Area, Condition, Effect, Grant, Outcome, Permission, Policy, Principal, Role, RoleId, Rule, Subject,
+    Window, WindowState,
 };
 
 /// A question to the reference.
@@ -111,7 +111,9 @@ fn judge(
     let is_active = |holder: &RoleId| {
         question.active.is_none_or(|active| {
             active.iter().any(|each| {
-                policy.role(each).is_some() && reaches(policy, &grant.role, each) && reaches(policy, each, holder)
+                policy.role(each).is_some()
+                    && reaches(policy, &grant.role, each)
+                    && reaches(policy, each, holder)
             })
         })
     };
@@ -139,8 +141,11 @@ fn judge(
         }
         return;
     }
-    let conditions: Vec<Option<bool>> =
-        chain.iter().filter_map(|grant| grant.condition.as_ref()).map(|condition| (question.holds)(condition)).collect();
+    let conditions: Vec<Option<bool>> = chain
+        .iter()
+        .filter_map(|grant| grant.condition.as_ref())
+        .map(|condition| (question.holds)(condition))
+        .collect();
     if conditions.contains(&Some(false)) {
         return;
     }
@@ -206,7 +211,8 @@ fn at_once(windows: &[&Window], now: Timestamp) -> WindowState {
 }
 
 fn of_rule(outer: &[&Window], rule: &Window, now: Timestamp) -> WindowState {
-    let bounds: Vec<Window> = outer.iter().filter_map(|window| Window::new(window.start(), window.end()).ok()).collect();
+    let bounds: Vec<Window> =
+        outer.iter().filter_map(|window| Window::new(window.start(), window.end()).ok()).collect();
     let mut all: Vec<&Window> = bounds.iter().collect();
     all.push(rule);
     at_once(&all, now)
@@ -219,7 +225,9 @@ fn is_in(policy: &Policy, question: &Question<'_>, area: &Area) -> bool {
 fn lies_in(policy: &Policy, area: &Area, other: &Area) -> bool {
     other.is_tenant()
         || area == other
-        || policy.place(area).is_some_and(|place| place.parents.iter().any(|parent| lies_in(policy, parent, other)))
+        || policy
+            .place(area)
+            .is_some_and(|place| place.parents.iter().any(|parent| lies_in(policy, parent, other)))
 }
 
 fn reaches(policy: &Policy, role: &RoleId, other: &RoleId) -> bool {

@@ -4,12 +4,14 @@ use std::fmt;
 use std::future::Future;
 
 use chrono::TimeDelta;
-use guardian_core::{Clock, Event, IdSource, InvalidTenantId, ManualClock, Scope, SeededIds, StoreError, TenantId};
+use guardian_core::{
+    Clock, Event, IdSource, InvalidTenantId, ManualClock, Scope, SeededIds, StoreError, TenantId,
+};
 
 use crate::store::{Committed, News, PolicyStore};
 use crate::{
-    Area, Change, Constraint, Duty, Error, Grant, GrantId, InvalidName, Item, Key, Membership, NewGrant, Place, Policy,
-    Principal, Revision, Role, Rule,
+    Area, Change, Constraint, Duty, Error, Grant, GrantId, InvalidName, Item, Key, Membership, NewGrant,
+    Place, Policy, Principal, Revision, Role, Rule,
 };
 
 /// A store to test.
@@ -83,7 +85,12 @@ fn items() -> Result<Vec<Item>, Violation> {
         .delegable(3);
     let mut passed = Grant::of(new, grant_id(7), Principal::user(odd)?, clock.now());
     passed.parent = Some(grant_id(8));
-    let root = Grant::of(NewGrant::new("everyone".parse()?, "base", "x")?, grant_id(8), Principal::user("x")?, clock.now());
+    let root = Grant::of(
+        NewGrant::new("everyone".parse()?, "base", "x")?,
+        grant_id(8),
+        Principal::user("x")?,
+        clock.now(),
+    );
     Ok(vec![
         Item::Role(role),
         Item::Role(heir),
@@ -107,7 +114,10 @@ fn puts(items: impl IntoIterator<Item = Item>) -> Vec<Change> {
 
 async fn done(store: &impl PolicyStore, scope: &Scope, at: i64, changes: &[Change]) -> Law {
     let committed = store.commit(scope, Revision::new(at), changes, &[]).await?;
-    ensure!(committed == Committed::Done(Revision::new(at + 1)), "a commit at {at} was answered {committed:?}");
+    ensure!(
+        committed == Committed::Done(Revision::new(at + 1)),
+        "a commit at {at} was answered {committed:?}"
+    );
     Ok(())
 }
 
@@ -136,8 +146,14 @@ pub fn a_commit_names_the_revision(fixture: &impl Fixture) -> Law {
             ensure!(committed == Committed::Conflict(Revision::new(1)), "a commit at {wrong}: {committed:?}");
         }
         let (revision, loaded) = store.load(&scope).await?;
-        ensure!(revision == Revision::new(1) && sorted(loaded) == sorted(items()?), "a conflict wrote something");
-        ensure!(store.since(&scope, Revision::new(1)).await? == News::Changes(Vec::new()), "a conflict left a commit");
+        ensure!(
+            revision == Revision::new(1) && sorted(loaded) == sorted(items()?),
+            "a conflict wrote something"
+        );
+        ensure!(
+            store.since(&scope, Revision::new(1)).await? == News::Changes(Vec::new()),
+            "a conflict left a commit"
+        );
         Ok(())
     })
 }
@@ -189,8 +205,13 @@ pub fn followers_arrive_where_loaders_do(fixture: &impl Fixture) -> Law {
         let mut at = Revision::new(0);
         let base = puts(items()?);
         done(&store, &scope, 0, &base).await?;
-        done(&store, &scope, 1, &[Change::Remove(Key::Grant(grant_id(7))), Change::Remove(Key::Grant(grant_id(99)))])
-            .await?;
+        done(
+            &store,
+            &scope,
+            1,
+            &[Change::Remove(Key::Grant(grant_id(7))), Change::Remove(Key::Grant(grant_id(99)))],
+        )
+        .await?;
         // Removed and written again in one commit, in this order.
         let role = Role::new("late")?;
         let again = [
@@ -257,8 +278,9 @@ pub fn events_wait_until_they_are_delivered(fixture: &impl Fixture) -> Law {
         store.commit(&scope, Revision::new(0), &changes, &lost).await?;
         let waiting = store.undelivered(&scope, 2).await?;
         ensure!(waiting == events.get(..2).unwrap_or_default(), "the oldest do not come first: {waiting:?}");
-        store.delivered(&scope, events[0].id).await?;
-        store.delivered(&scope, events[0].id).await?;
+        let [first, ..] = &events;
+        store.delivered(&scope, first.id).await?;
+        store.delivered(&scope, first.id).await?;
         let waiting = store.undelivered(&scope, 10).await?;
         ensure!(waiting == events.get(1..).unwrap_or_default(), "one was delivered: {waiting:?}");
         Ok(())
@@ -292,7 +314,14 @@ pub fn tenants_do_not_meet(fixture: &impl Fixture) -> Law {
         done(&store, &acme, 0, &puts(items()?)).await?;
         let (clock, ids) = (ManualClock::new(), SeededIds::new(4));
         let event = Event::new(ids.next_id(clock.now()), clock.now(), &acme, "rbac.one");
-        store.commit(&acme, Revision::new(1), &puts([Item::Role(Role::new("own")?)]), std::slice::from_ref(&event)).await?;
+        store
+            .commit(
+                &acme,
+                Revision::new(1),
+                &puts([Item::Role(Role::new("own")?)]),
+                std::slice::from_ref(&event),
+            )
+            .await?;
         store.record_uses(&acme, &[grant_id(8)], clock.now()).await?;
 
         let loaded = store.load(&globex).await?;
@@ -304,14 +333,28 @@ pub fn tenants_do_not_meet(fixture: &impl Fixture) -> Law {
         // With the same keys and ids it changes only its own.
         store.delivered(&globex, event.id).await?;
         store.record_uses(&globex, &[grant_id(8)], clock.now() + TimeDelta::days(1)).await?;
-        done(&store, &globex, 0, &[Change::Remove(Key::Grant(grant_id(8))), Change::Remove(Key::Grant(grant_id(7)))])
-            .await?;
+        done(
+            &store,
+            &globex,
+            0,
+            &[Change::Remove(Key::Grant(grant_id(8))), Change::Remove(Key::Grant(grant_id(7)))],
+        )
+        .await?;
         store.prune(&globex, Revision::new(9)).await?;
         let (revision, loaded) = store.load(&acme).await?;
-        ensure!(revision == Revision::new(2) && loaded.len() == items()?.len() + 1, "another tenant changed it");
+        ensure!(
+            revision == Revision::new(2) && loaded.len() == items()?.len() + 1,
+            "another tenant changed it"
+        );
         ensure!(store.undelivered(&acme, 10).await? == [event], "another tenant took an event");
-        ensure!(store.uses(&acme).await? == [(grant_id(8), clock.now())].into(), "another tenant noted a use");
-        ensure!(matches!(store.since(&acme, Revision::new(0)).await?, News::Changes(news) if news.len() == 2), "pruned");
+        ensure!(
+            store.uses(&acme).await? == [(grant_id(8), clock.now())].into(),
+            "another tenant noted a use"
+        );
+        ensure!(
+            matches!(store.since(&acme, Revision::new(0)).await?, News::Changes(news) if news.len() == 2),
+            "pruned"
+        );
         Ok(())
     })
 }
@@ -323,7 +366,12 @@ pub fn a_large_commit_is_whole(fixture: &impl Fixture) -> Law {
         let role = Item::Role(Role::new("base")?);
         let grants = (0..3_000).map(|number| -> Result<Item, InvalidName> {
             let new = NewGrant::new(format!("user:u{number}").parse()?, "base", "many")?;
-            Ok(Item::Grant(Grant::of(new, grant_id(number + 1), Principal::user("x")?, ManualClock::new().now())))
+            Ok(Item::Grant(Grant::of(
+                new,
+                grant_id(number + 1),
+                Principal::user("x")?,
+                ManualClock::new().now(),
+            )))
         });
         let changes: Vec<Item> = std::iter::once(Ok(role)).chain(grants).collect::<Result<_, _>>()?;
         done(&store, &scope, 0, &puts(changes)).await?;

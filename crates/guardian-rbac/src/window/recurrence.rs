@@ -1,7 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc, Weekday};
+use chrono::{
+    DateTime, Datelike, Days, FixedOffset, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc, Weekday,
+};
 use chrono_tz::Tz;
 use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -122,11 +124,15 @@ impl FromStr for Recurrence {
             return Err(fault("they have more than 128 bytes"));
         }
         let mut words = text.split_ascii_whitespace();
-        let (Some(days), Some(hours), Some(zone), None) = (words.next(), words.next(), words.next(), words.next())
+        let (Some(days), Some(hours), Some(zone), None) =
+            (words.next(), words.next(), words.next(), words.next())
         else {
-            return Err(fault("write days, hours and a time zone, as in `mon-fri 09:00-17:30 Europe/Vienna`"));
+            return Err(fault(
+                "write days, hours and a time zone, as in `mon-fri 09:00-17:30 Europe/Vienna`",
+            ));
         };
-        let days = parse_days(days).ok_or_else(|| fault("the days are not like `mon-fri`, `sat,sun` or `daily`"))?;
+        let days =
+            parse_days(days).ok_or_else(|| fault("the days are not like `mon-fri`, `sat,sun` or `daily`"))?;
         let (start, end) = hours
             .split_once('-')
             .and_then(|(start, end)| Some((parse_minute(start)?, parse_minute(end)?)))

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use guardian_core::{Actor, ManualClock, Scope, SeededIds, TenantId};
 use guardian_rbac::testkit::reference::{self, Question};
 use guardian_rbac::{
-    Area, Catalog, Error, GrantId, Membership, MemoryStore, NewGrant, Permission, Policy, Principal, Rbac, Role, Rule,
-    Subject, WRITE_AREAS, WRITE_GRANTS, WRITE_ROLES, Window,
+    Area, Catalog, Error, GrantId, Membership, MemoryStore, NewGrant, Permission, Policy, Principal, Rbac,
+    Role, Rule, Subject, WRITE_AREAS, WRITE_GRANTS, WRITE_ROLES, Window,
 };
 
 use crate::random::{Random, Time, area, group, means, time, user};
@@ -27,7 +27,10 @@ fn scope(who: &Principal) -> Scope {
 }
 
 fn people() -> Vec<Principal> {
-    (0..4).map(|number| Principal::user(format!("u{number}")).unwrap()).chain([Principal::user("stranger").unwrap()]).collect()
+    (0..4)
+        .map(|number| Principal::user(format!("u{number}")).unwrap())
+        .chain([Principal::user("stranger").unwrap()])
+        .collect()
 }
 
 /// Who may do what, where and when.
@@ -139,7 +142,8 @@ async fn write(random: &mut Random, rbac: &Rbac, scope: &Scope, grants: &[GrantI
         }
         9 => {
             let at = random.below(2);
-            let member = if at == 1 && random.one_in(4) { Subject::Group(group(0)) } else { subject_in_group(random) };
+            let member =
+                if at == 1 && random.one_in(4) { Subject::Group(group(0)) } else { subject_in_group(random) };
             let membership = Membership::new(group(at), member.clone()).during(window(random));
             if random.one_in(3) {
                 rbac.remove_member(scope, &group(at), &member).await.map(drop).map_err(refused)
@@ -170,7 +174,8 @@ async fn sequence(seed: u64, steps: usize) -> (usize, usize) {
     let rbac = Rbac::new(catalog(), MemoryStore::new()).with_clock(clock).with_ids(SeededIds::new(seed));
     let host = Scope::system(TenantId::new("acme").unwrap());
     let people = people();
-    let permissions: Vec<Permission> = PERMISSIONS.iter().map(|name| Permission::new(name).unwrap()).collect();
+    let permissions: Vec<Permission> =
+        PERMISSIONS.iter().map(|name| Permission::new(name).unwrap()).collect();
     // The host sets up: roles, some grants, and who may write what.
     for number in 0..ROLES {
         rbac.put_role(&host, role(&mut random, number)).await.unwrap();
@@ -198,7 +203,8 @@ async fn sequence(seed: u64, steps: usize) -> (usize, usize) {
         let policy = tenant.policy();
         let mut grants: Vec<GrantId> = policy.grants().map(|grant| grant.id).collect();
         grants.sort();
-        let own: Vec<GrantId> = policy.grants_of(&people[actor].clone().into()).map(|grant| grant.id).collect();
+        let own: Vec<GrantId> =
+            policy.grants_of(&people[actor].clone().into()).map(|grant| grant.id).collect();
         let grants = if random.one_in(2) && !own.is_empty() { own } else { grants };
         if write(&mut random, &rbac, &scope(&people[actor]), &grants).await.is_none() {
             continue;
@@ -214,7 +220,11 @@ async fn sequence(seed: u64, steps: usize) -> (usize, usize) {
             assert!(
                 !gained || held,
                 "seed {seed} step {step}: {} made {} gain {} in {} at {}\nbefore {policy:#?}\nafter {now:#?}",
-                people[actor], people[right.0], PERMISSIONS[what], area(place), times()[at],
+                people[actor],
+                people[right.0],
+                PERMISSIONS[what],
+                area(place),
+                times()[at],
             );
         }
         before = after;

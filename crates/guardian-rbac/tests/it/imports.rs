@@ -81,7 +81,10 @@ metadata: { name: x }
     let may = |kind, who: &str, permission: &str, namespace: &str, record: (&str, &str)| {
         let namespace = [Area::new("namespace", namespace).unwrap()];
         let resource = Resource::record(record.0, record.1).within(&namespace);
-        snapshot.check(&Ask::new(PrincipalRef::new(kind, who), permission).on(resource), time(1)).unwrap().is_allowed()
+        snapshot
+            .check(&Ask::new(PrincipalRef::new(kind, who), permission).on(resource), time(1))
+            .unwrap()
+            .is_allowed()
     };
     let any = ("apps-deployments", "web");
     assert!(may(ActorKind::User, "jane", "apps/deployments:update", "dev", any));
@@ -95,13 +98,22 @@ fn mistakes_in_files_are_named() {
     for (text, wanted) in [
         ("roles: [a", "line 1: "),
         ("rolls: {}", "line 1: unknown key `rolls`; did you mean `roles`?"),
-        ("permissions: {a:b: x}\nroles:\n  r: { allow: \"a:c\" }", "there is no permission `a:c`; did you mean `a:b`?"),
+        (
+            "permissions: {a:b: x}\nroles:\n  r: { allow: \"a:c\" }",
+            "there is no permission `a:c`; did you mean `a:b`?",
+        ),
         ("permissions: {a:b: x}\ngrants:\n  - { to: ann, role: r }", "line 3: invalid subject `ann`"),
-        ("roles:\n  r: { allow: [{ permissions: \"a:b\", when: \"1 +\" }] }", "line 2: invalid condition `1 +`"),
+        (
+            "roles:\n  r: { allow: [{ permissions: \"a:b\", when: \"1 +\" }] }",
+            "line 2: invalid condition `1 +`",
+        ),
         ("roles: &a {}\nareas: *a", "anchors are not taken"),
         ("roles: {a: {}, a: {}}", "the key `a` is there twice"),
         ("[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]", "it nests deeper than 16"),
-        ("groups:\n  g:\n    - { member: \"user:a\", from: 2026-01-02T00:00:00Z, until: 2026-01-01T00:00:00Z }", "it ends before it starts"),
+        (
+            "groups:\n  g:\n    - { member: \"user:a\", from: 2026-01-02T00:00:00Z, until: 2026-01-01T00:00:00Z }",
+            "it ends before it starts",
+        ),
         ("", "the text has 0 documents, it must have one"),
     ] {
         let error = read_policy(text, time(0)).unwrap_err().to_string();

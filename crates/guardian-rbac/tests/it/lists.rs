@@ -19,11 +19,16 @@ fn a_filter_finds_what_a_check_allows() {
             assert!(filter.is_exact());
             for _ in 0..6 {
                 let own = Area::new("deal", format!("{}", random.below(5))).unwrap();
-                let teams: Vec<Area> = (0..random.below(3)).map(|_| area(1 + random.below(AREAS - 1))).collect();
+                let teams: Vec<Area> =
+                    (0..random.below(3)).map(|_| area(1 + random.below(AREAS - 1))).collect();
                 let ask = Ask::new(&who, &permission).on(Resource::area(&own).within(&teams));
                 let allowed = snapshot.check(&ask, now).unwrap().is_allowed();
                 let columns: Vec<Area> = teams.iter().cloned().chain([own]).collect();
-                assert_eq!(filter.matches(&columns), allowed, "seed {seed} {who} {permission} {columns:?} {filter:?}");
+                assert_eq!(
+                    filter.matches(&columns),
+                    allowed,
+                    "seed {seed} {who} {permission} {columns:?} {filter:?}"
+                );
                 found += usize::from(allowed && !filter.is_everything());
             }
         }
@@ -44,7 +49,8 @@ fn who_can_lists_those_whose_check_allows() {
             let listed = snapshot.who_can(permission, &resource, now).unwrap();
             for number in 0..USERS {
                 let who = user(number);
-                let allowed = snapshot.check(&Ask::new(&who, permission).on(resource), now).unwrap().is_allowed();
+                let allowed =
+                    snapshot.check(&Ask::new(&who, permission).on(resource), now).unwrap().is_allowed();
                 let known = snapshot.principal(&who).is_some();
                 let given = if known { listed.principals.contains(&who) } else { listed.everyone };
                 assert_eq!(given, allowed, "seed {seed} {who} {permission} {own}");

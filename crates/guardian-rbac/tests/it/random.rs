@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use guardian_core::ActorKind;
 use guardian_rbac::testkit::reference;
 use guardian_rbac::{
-    Area, Ask, Catalog, Change, Condition, Effect, Grant, GrantId, GroupId, Item, Key, Membership, NewGrant, Outcome,
-    Permission, Place, Policy, Principal, Resource, Role, RoleId, Rule, Session, Snapshot, Subject, Window,
+    Area, Ask, Catalog, Change, Condition, Effect, Grant, GrantId, GroupId, Item, Key, Membership, NewGrant,
+    Outcome, Permission, Place, Policy, Principal, Resource, Role, RoleId, Rule, Session, Snapshot, Subject,
+    Window,
 };
 
 pub(crate) type Time = DateTime<Utc>;
@@ -57,15 +58,35 @@ pub(crate) static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
 });
 
 pub(crate) const PATTERNS: [&str; 12] = [
-    "deal:read", "deal:edit", "deal:export", "deal:*", "note:read", "note:*", "*:read", "mail:edit", "last:read",
-    "last:*", "*", "*:edit",
+    "deal:read",
+    "deal:edit",
+    "deal:export",
+    "deal:*",
+    "note:read",
+    "note:*",
+    "*:read",
+    "mail:edit",
+    "last:read",
+    "last:*",
+    "*",
+    "*:edit",
 ];
 
 pub(crate) static PERMISSIONS: LazyLock<Vec<Permission>> = LazyLock::new(|| {
-    ["deal:read", "deal:edit", "deal:export", "note:read", "note:edit", "mail:edit", "mail:read", "last:read", "last:edit"]
-        .iter()
-        .map(|name| Permission::new(name).unwrap())
-        .collect()
+    [
+        "deal:read",
+        "deal:edit",
+        "deal:export",
+        "note:read",
+        "note:edit",
+        "mail:edit",
+        "mail:read",
+        "last:read",
+        "last:edit",
+    ]
+    .iter()
+    .map(|name| Permission::new(name).unwrap())
+    .collect()
 });
 
 static CONDITIONS: LazyLock<Vec<(Condition, Option<bool>)>> = LazyLock::new(|| {
@@ -86,7 +107,8 @@ pub(crate) fn time(hours: i64) -> Time {
 }
 
 pub(crate) fn user(number: usize) -> Principal {
-    Principal::new(if number == 3 { ActorKind::Service } else { ActorKind::User }, format!("u{number}")).unwrap()
+    Principal::new(if number == 3 { ActorKind::Service } else { ActorKind::User }, format!("u{number}"))
+        .unwrap()
 }
 
 pub(crate) fn group(number: usize) -> GroupId {
@@ -122,7 +144,8 @@ pub(crate) fn window(random: &mut Random, hours: bool) -> Window {
         _ => Window::always(),
     };
     if hours && random.one_in(6) {
-        let hours = ["mon-fri 09:00-17:00 Europe/Vienna", "daily 22:00-06:00 UTC", "sat,sun 00:00-24:00 -05:00"];
+        let hours =
+            ["mon-fri 09:00-17:00 Europe/Vienna", "daily 22:00-06:00 UTC", "sat,sun 00:00-24:00 -05:00"];
         return window.with_hours(random.pick(&hours).parse().unwrap());
     }
     window
@@ -237,7 +260,8 @@ pub(crate) fn change(random: &mut Random, policy: &Policy, shape: Shape) -> Chan
         1 => Change::Put(Item::Place(place(random))),
         2 => Change::Put(Item::Membership(membership(random, shape))),
         3 => {
-            let mut all: Vec<_> = policy.memberships().map(|each| (each.group.clone(), each.member.clone())).collect();
+            let mut all: Vec<_> =
+                policy.memberships().map(|each| (each.group.clone(), each.member.clone())).collect();
             all.sort();
             match all.is_empty() {
                 true => Change::Put(Item::Membership(membership(random, shape))),
@@ -266,7 +290,12 @@ pub(crate) fn means(rule: &Rule, permission: &Permission) -> bool {
 }
 
 /// A question, the answer of the snapshot and that of the reference.
-pub(crate) fn ask(random: &mut Random, policy: &Policy, snapshot: &Snapshot, now: Time) -> (String, Outcome, Outcome) {
+pub(crate) fn ask(
+    random: &mut Random,
+    policy: &Policy,
+    snapshot: &Snapshot,
+    now: Time,
+) -> (String, Outcome, Outcome) {
     let who = user(random.below(USERS + 1));
     let permission = random.pick(&PERMISSIONS).clone();
     let facts = serde_json::json!({ "amount": 50 });
@@ -298,11 +327,17 @@ pub(crate) fn ask(random: &mut Random, policy: &Policy, snapshot: &Snapshot, now
         let wanted = if decided.outcome() == Outcome::Forbidden { Effect::Deny } else { Effect::Allow };
         assert!(!decisive || effect == Some(wanted), "{explained}");
     }
-    let areas: Vec<Area> = std::iter::once(own.clone()).chain(within.clone()).filter(|area| !area.is_tenant()).collect();
-    let active: Option<BTreeSet<RoleId>> = session.as_ref().map(|session| session.active().cloned().collect());
+    let areas: Vec<Area> =
+        std::iter::once(own.clone()).chain(within.clone()).filter(|area| !area.is_tenant()).collect();
+    let active: Option<BTreeSet<RoleId>> =
+        session.as_ref().map(|session| session.active().cloned().collect());
     let holds = |condition: &Condition| {
         let (_, value) = CONDITIONS.iter().find(|(known, _)| known == condition).unwrap();
-        if condition.as_str().contains("principal.kind") { Some(who.kind() == ActorKind::User) } else { *value }
+        if condition.as_str().contains("principal.kind") {
+            Some(who.kind() == ActorKind::User)
+        } else {
+            *value
+        }
     };
     let question = reference::Question {
         who: &who,

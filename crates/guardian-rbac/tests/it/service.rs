@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use guardian_core::{Actor, Clock, Event, EventSink, ManualClock, Scope, SeededIds, StoreError, TenantId};
 use guardian_rbac::{
-    Area, Ask, BREAK_GLASS, Catalog, Change, Constraint, DecisionEvents, Duty, Error, GrantId, Item, Membership,
-    MemoryStore, NewGrant, OnStale, Outcome, Principal, Rbac, Resource, Revision, Role, RoleId, Rule, Session, Subject,
-    WRITE_GRANTS, Window,
+    Area, Ask, BREAK_GLASS, Catalog, Change, Constraint, DecisionEvents, Duty, Error, GrantId, Item,
+    Membership, MemoryStore, NewGrant, OnStale, Outcome, Principal, Rbac, Resource, Revision, Role, RoleId,
+    Rule, Session, Subject, WRITE_GRANTS, Window,
 };
 use parking_lot::Mutex;
 
@@ -92,7 +92,10 @@ async fn mistakes_are_named() {
     let host = host();
     let says = |result: Result<Revision, Error>| result.unwrap_err().to_string();
     let unknown = Role::new("x").unwrap().with(Rule::allow("deal:reed").unwrap());
-    assert_eq!(says(rbac.put_role(&host, unknown).await), "there is no permission `deal:reed`; did you mean `deal:read`?");
+    assert_eq!(
+        says(rbac.put_role(&host, unknown).await),
+        "there is no permission `deal:reed`; did you mean `deal:read`?"
+    );
     let orphan = Role::new("x").unwrap().inherits("viewr").unwrap();
     assert_eq!(says(rbac.put_role(&host, orphan).await), "there is no role `viewr`; did you mean `viewer`?");
     let circle = Role::new("viewer").unwrap().inherits("rep").unwrap();
@@ -102,7 +105,10 @@ async fn mistakes_are_named() {
     );
     let mut heir = Role::new("heir").unwrap();
     heir.parents = vec![RoleId::new("viewer").unwrap(); 100_000];
-    assert_eq!(says(rbac.put_role(&host, heir).await), "the role `heir` has 100000 parents, the most is 1000");
+    assert_eq!(
+        says(rbac.put_role(&host, heir).await),
+        "the role `heir` has 100000 parents, the most is 1000"
+    );
     let late = new("user:ann", "rep").during(Window::until(clock.now()));
     let error = rbac.grant(&host, late).await.unwrap_err().to_string();
     assert_eq!(error, "the window ended at `2026-05-28T20:26:40Z`, now is `2026-05-28T20:26:40Z`");
@@ -120,7 +126,10 @@ async fn mistakes_are_named() {
         "invalid window `2026-05-29T01:26:40Z to 2026-05-29T00:26:40Z`: it ends before it starts"
     );
     let missing = GrantId::new(uuid::Uuid::from_u128(5));
-    assert_eq!(says(rbac.revoke(&host, missing).await), "there is no grant `00000000-0000-0000-0000-000000000005`");
+    assert_eq!(
+        says(rbac.revoke(&host, missing).await),
+        "there is no grant `00000000-0000-0000-0000-000000000005`"
+    );
     rbac.grant(&host, new("user:ann", "rep")).await.unwrap();
     let used = rbac.remove_role(&host, &"rep".parse().unwrap()).await;
     assert_eq!(says(used), "the role `rep` is in use by 1 grant");
@@ -160,7 +169,9 @@ async fn windows_end_when_they_should_and_say_so() {
 async fn deny_wins_and_says_by_which() {
     let World { rbac, .. } = world().await;
     rbac.grant(&host(), new("user:ann", "exporter")).await.unwrap();
-    rbac.put_member(&host(), Membership::new("temps".parse().unwrap(), "user:ann".parse().unwrap())).await.unwrap();
+    rbac.put_member(&host(), Membership::new("temps".parse().unwrap(), "user:ann".parse().unwrap()))
+        .await
+        .unwrap();
     assert_eq!(outcome(&rbac, "ann", "deal:export").await, Outcome::Allow);
     let (deny, _) = rbac.grant(&host(), new("group:temps", "no-export")).await.unwrap();
     let decision = rbac.check(&as_user("ann"), "deal:export", Resource::tenant()).await.unwrap();
@@ -206,11 +217,10 @@ async fn what_is_passed_on_ends_with_its_source() {
     // A stranger may not take it back; the giver may, and the next check sees it.
     assert!(rbac.revoke(&as_user("eve"), to_cy).await.is_err());
     rbac.revoke(&host(), own).await.unwrap();
-    assert_eq!((can("ann").await, can("bob").await, can("cy").await), (
-        Outcome::NotPermitted,
-        Outcome::NotPermitted,
-        Outcome::NotPermitted
-    ));
+    assert_eq!(
+        (can("ann").await, can("bob").await, can("cy").await),
+        (Outcome::NotPermitted, Outcome::NotPermitted, Outcome::NotPermitted)
+    );
     assert!(rbac.tenant(host().tenant()).unwrap().policy().grants().next().is_none());
     let _ = clock;
 }
@@ -249,7 +259,8 @@ async fn sessions_activate_what_is_held_and_not_too_much_at_once() {
     assert!(matches!(activate("approver"), Err(Error::Separation { .. })));
     // A part of a role that is held.
     activate("viewer").unwrap();
-    let ask = |permission| rbac.ask_local(&ann, &Ask::new(ann.actor(), permission).in_session(&session)).unwrap();
+    let ask =
+        |permission| rbac.ask_local(&ann, &Ask::new(ann.actor(), permission).in_session(&session)).unwrap();
     assert!(ask("pay:make").is_allowed());
     assert!(ask("deal:read").is_allowed());
     assert_eq!(ask("deal:edit").outcome(), Outcome::NotPermitted);
@@ -268,7 +279,9 @@ async fn an_emergency_is_short_and_heard() {
     rbac.put_role(&host(), Role::new("admin").unwrap().with(Rule::allow("*").unwrap())).await.unwrap();
     let ann = as_user("ann");
     let exporter: RoleId = "exporter".parse().unwrap();
-    let open = async |role: &RoleId, time| rbac.break_glass(&ann, role, Area::tenant(), "the database burns", time).await;
+    let open = async |role: &RoleId, time| {
+        rbac.break_glass(&ann, role, Area::tenant(), "the database burns", time).await
+    };
     // No wildcard means this permission.
     rbac.grant(&host(), new("user:ann", "admin")).await.unwrap();
     assert!(matches!(open(&exporter, hour).await, Err(Error::NotAllowed { .. })));
@@ -331,17 +344,27 @@ async fn each_change_and_each_decision_that_matters_is_told() {
 async fn a_preview_says_who_gains_and_loses() {
     let World { rbac, .. } = world().await;
     rbac.grant(&host(), new("user:ann", "rep")).await.unwrap();
-    rbac.put_member(&host(), Membership::new("sales".parse().unwrap(), "user:bob".parse().unwrap())).await.unwrap();
+    rbac.put_member(&host(), Membership::new("sales".parse().unwrap(), "user:bob".parse().unwrap()))
+        .await
+        .unwrap();
     rbac.grant(&host(), new("group:sales", "viewer")).await.unwrap();
     let viewer = Role::new("viewer").unwrap().with(Rule::allow("pay:make").unwrap());
     let found = rbac.preview(&host(), &[Change::Put(Item::Role(viewer))]).await.unwrap();
     let told: Vec<String> = found
         .iter()
-        .map(|each| format!("{} {} {}", each.principal.as_ref().unwrap(), each.permission, if each.is_gain() { '+' } else { '-' }))
+        .map(|each| {
+            format!(
+                "{} {} {}",
+                each.principal.as_ref().unwrap(),
+                each.permission,
+                if each.is_gain() { '+' } else { '-' }
+            )
+        })
         .collect();
-    assert_eq!(told, [
-        "user:ann deal:read -", "user:ann pay:make +", "user:bob deal:read -", "user:bob pay:make +"
-    ]);
+    assert_eq!(
+        told,
+        ["user:ann deal:read -", "user:ann pay:make +", "user:bob deal:read -", "user:bob pay:make +"]
+    );
     // Nothing was written.
     assert_eq!(outcome(&rbac, "bob", "pay:make").await, Outcome::NotPermitted);
 }
@@ -357,7 +380,10 @@ async fn who_was_not_compared_for_too_long_does_not_answer() {
     clock.advance(Duration::from_secs(2));
     assert!(rbac.check_local(&ann, "deal:read", Resource::tenant()).is_ok());
     clock.advance(Duration::from_millis(1));
-    assert!(matches!(rbac.check_local(&ann, "deal:read", Resource::tenant()), Err(Error::Stale { seconds: 3 })));
+    assert!(matches!(
+        rbac.check_local(&ann, "deal:read", Resource::tenant()),
+        Err(Error::Stale { seconds: 3 })
+    ));
     rbac.follow().await.unwrap();
     assert!(rbac.check_local(&ann, "deal:read", Resource::tenant()).is_ok());
 }

@@ -97,7 +97,10 @@ async fn a_policy_survives_and_services_that_write_at_once_lose_nothing() {
         let fresh = kind.open(&[&MIGRATIONS]).await.unwrap();
         let services: Vec<Rbac> =
             (0..3).map(|_| Rbac::new(catalog(), SqlStore::new(fresh.database().clone()))).collect();
-        services[0].put_role(&host(), Role::new("rep").unwrap().with(Rule::allow("deal:edit").unwrap())).await.unwrap();
+        services[0]
+            .put_role(&host(), Role::new("rep").unwrap().with(Rule::allow("deal:edit").unwrap()))
+            .await
+            .unwrap();
         let writers: Vec<_> = services
             .iter()
             .enumerate()
