@@ -61,6 +61,31 @@ fn report(case: &str, key: &str, value: impl std::fmt::Display, unit: &str) {
     println!("measure rbac/{case} {key} {value} {unit}");
 }
 
+/// What one call takes of the processor: on a machine that others use, the time of the clock is mostly theirs.
+fn processor_time(case: &str, name: &str, mut call: impl FnMut(usize)) -> Option<f64> {
+    let on_processor = || -> Option<u64> {
+        // Ticks of 10 ms in user mode and in the kernel, behind the name in brackets.
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+        let (user, kernel): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some((user + kernel) * 10_000_000)
+    };
+    let mut calls = 1;
+    loop {
+        let before = on_processor()?;
+        (0..calls).for_each(&mut call);
+        let spent = on_processor()?.saturating_sub(before);
+        // Long enough that a tick more or less does not matter.
+        if spent >= 1_000_000_000 {
+            let each =
+                Duration::from_nanos(spent).as_secs_f64() * 1e9 / f64::from(u32::try_from(calls).ok()?);
+            report(case, &format!("processor_ns_{name}"), format!("{each:.1}"), "ns");
+            return Some(each);
+        }
+        calls *= 3;
+    }
+}
+
 /// How many of an engine's answers differ from the naive model's.
 fn wrong(
     world: &World,
@@ -83,10 +108,11 @@ fn checks(criterion: &mut Criterion, world: &World, plain: &World) -> Result<(),
         .iter()
         .map(|(who, number)| (user(*who), permission(*number), random.below(areas.len())))
         .collect();
+    let now = now();
     let ours = |(who, permission, area): &(String, String, usize)| {
         let resource = areas.get(*area).map(Resource::area).unwrap_or_default();
         let ask = Ask::new(PrincipalRef::new(ActorKind::User, who), permission.as_str()).on(resource);
-        world.snapshot.check(&ask, now()).is_ok_and(|decision| decision.is_allowed())
+        world.snapshot.check(&ask, now).is_ok_and(|decision| decision.is_allowed())
     };
     let mut differing = 0;
     let checked = 400;
@@ -105,10 +131,13 @@ fn checks(criterion: &mut Criterion, world: &World, plain: &World) -> Result<(),
             texts.get(next).map(|text| ours(black_box(text)))
         });
     });
+    let own = processor_time(&case, "guardian", |number| {
+        black_box(texts.get(number % texts.len()).map(|text| ours(black_box(text))));
+    });
     #[cfg(feature = "rbac-peers")]
-    against_peers(&mut group, &case, plain, &texts)?;
+    against_peers(&mut group, &case, plain, &texts, own)?;
     #[cfg(not(feature = "rbac-peers"))]
-    let _ = (plain, wrong);
+    let _ = (plain, own, wrong);
     group.finish();
     Ok(())
 }
@@ -119,6 +148,7 @@ fn against_peers(
     case: &str,
     plain: &World,
     texts: &[(String, String, usize)],
+    own: Option<f64>,
 ) -> Result<(), Failure> {
     for (name, per_role, checked) in [("cedar", false, 400), ("cedar-policy-per-role", true, 100)] {
         let started = Instant::now();
@@ -131,6 +161,10 @@ fn against_peers(
             .into_iter()
             .map(|(who, number)| cedar.request(who, number))
             .collect::<Result<_, _>>()?;
+        let spent = processor_time(case, name, |number| {
+            black_box(requests.get(number % requests.len()).map(|request| cedar.ask(black_box(request))));
+        });
+        compare(case, name, own, spent);
         let mut next = 0;
         group.bench_function(format!("vs/{name}"), |bencher| {
             bencher.iter(|| {
@@ -144,6 +178,10 @@ fn against_peers(
     report(case, "set_up_casbin", started.elapsed().as_millis(), "ms");
     let found = wrong(plain, 60, |who, number| Ok(casbin.ask(&user(who), &permission(number))))?;
     report(case, "wrong_of_60_casbin", found, "answers");
+    let spent = processor_time(case, "casbin", |number| {
+        black_box(texts.get(number % texts.len()).map(|(who, permission, _)| casbin.ask(who, permission)));
+    });
+    compare(case, "casbin", own, spent);
     let mut next = 0;
     group.bench_function("vs/casbin", |bencher| {
         bencher.iter(|| {
@@ -152,6 +190,13 @@ fn against_peers(
         });
     });
     Ok(())
+}
+
+#[cfg(feature = "rbac-peers")]
+fn compare(case: &str, name: &str, own: Option<f64>, peer: Option<f64>) {
+    if let (Some(own), Some(peer)) = (own, peer) {
+        report(case, &format!("processor_time_vs_{name}"), format!("{:.5}", own / peer), "ratio");
+    }
 }
 
 fn handles(criterion: &mut Criterion, world: &World) -> Result<(), Failure> {
@@ -163,6 +208,12 @@ fn handles(criterion: &mut Criterion, world: &World) -> Result<(), Failure> {
         asked.push((principal, world.catalog.handle(&permission(number))?));
     }
     let now = now();
+    processor_time(&format!("{}_handles", world.size.name), "guardian", |number| {
+        let asked = asked.get(number % asked.len());
+        black_box(
+            asked.map(|(who, permission)| snapshot.check_handles(*who, *permission, tenant, black_box(now))),
+        );
+    });
     let mut group = criterion.benchmark_group(format!("rbac/{}_handles", world.size.name));
     let mut next = 0;
     group.bench_function("guardian", |bencher| {
@@ -181,6 +232,15 @@ fn reasons_and_lists(criterion: &mut Criterion, world: &World) -> Result<(), Fai
     let questions = world.questions(1_024);
     let texts: Vec<(String, String)> =
         questions.iter().map(|(who, number)| (user(*who), permission(*number))).collect();
+    processor_time("large_lists", "explain", |number| {
+        black_box(texts.get(number % texts.len()).map(|(who, permission)| {
+            let ask = Ask::new(PrincipalRef::new(ActorKind::User, who), permission.as_str());
+            world.snapshot.explain(&ask, now()).is_ok()
+        }));
+    });
+    processor_time("large_lists", "who_can", |_| {
+        let _ = black_box(world.snapshot.who_can(permission(17).as_str(), &Resource::tenant(), now()));
+    });
     let mut group = criterion.benchmark_group("rbac/large_lists");
     let mut next = 0;
     group.bench_function("guardian:explain", |bencher| {

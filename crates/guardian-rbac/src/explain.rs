@@ -119,7 +119,9 @@ impl Snapshot {
             return Err(Error::ForeignHandle);
         };
         let mut heard = Heard { notes: Vec::new() };
-        let walk = Walk::new(self, handle, Places::of(&self.areas, &ask.resource), now, Some(ask), None);
+        let places = Places::of(&self.areas, &ask.resource);
+        let active = ask.session.map(|session| session.active_in(&self.roles));
+        let walk = Walk::new(self, handle, &places, now, Some(ask), None, active.as_deref());
         let decision = walk.decide(self.people.find(ask.who), &mut heard);
         let wanted = if decision.outcome == crate::Outcome::Forbidden { Effect::Deny } else { Effect::Allow };
         let mut because = None;

@@ -168,6 +168,6 @@ fn outcome_at(
 ) -> Outcome {
     let at = snapshot.areas.find(area.kind(), area.id());
     let places = Places::one(at.map(|at| snapshot.areas.within(at)).unwrap_or_default());
-    let walk = Walk::new(snapshot, permission, places, now, None, at);
+    let walk = Walk::new(snapshot, permission, &places, now, None, at, None);
     walk.outcome_of(who.and_then(|who| snapshot.people.person(who)).unwrap_or_default())
 }

@@ -51,7 +51,8 @@ impl Snapshot {
             }
         } else {
             // Without conditions nothing depends on who it is, and one walk serves all.
-            let walk = Walk::new(self, handle, Places::of(&self.areas, resource), now, None, None);
+            let places = Places::of(&self.areas, resource);
+            let walk = Walk::new(self, handle, &places, now, None, None, None);
             let can = self.people.iter().filter(|(_, person)| walk.outcome_of(*person).is_allowed());
             principals.extend(can.map(|(name, _)| name.clone()));
         }
@@ -88,7 +89,9 @@ impl Snapshot {
     /// A check that does not count as a use of a grant.
     pub(crate) fn peek(&self, ask: &Ask<'_>, now: Timestamp) -> Result<Outcome, Error> {
         let handle = self.handle(ask.permission)?;
-        let walk = Walk::new(self, handle, Places::of(&self.areas, &ask.resource), now, Some(ask), None);
+        let places = Places::of(&self.areas, &ask.resource);
+        let active = ask.session.map(|session| session.active_in(&self.roles));
+        let walk = Walk::new(self, handle, &places, now, Some(ask), None, active.as_deref());
         let person = self.people.find(ask.who).and_then(|at| self.people.person(at)).unwrap_or_default();
         Ok(walk.outcome_of(person))
     }

@@ -209,7 +209,9 @@ impl Snapshot {
     #[inline]
     pub fn check(&self, ask: &Ask<'_>, now: Timestamp) -> Result<Decision, Error> {
         let permission = self.handle(ask.permission)?;
-        let walk = Walk::new(self, permission, Places::of(&self.areas, &ask.resource), now, Some(ask), None);
+        let places = Places::of(&self.areas, &ask.resource);
+        let active = ask.session.map(|session| session.active_in(&self.roles));
+        let walk = Walk::new(self, permission, &places, now, Some(ask), None, active.as_deref());
         Ok(walk.decide(self.people.find(ask.who), &mut Quiet))
     }
 
@@ -229,7 +231,7 @@ impl Snapshot {
             return Err(Error::ForeignHandle);
         }
         let places = Places::one(self.areas.within(area.at));
-        let walk = Walk::new(self, permission, places, now, None, Some(area.at));
+        let walk = Walk::new(self, permission, &places, now, None, Some(area.at), None);
         Ok(walk.outcome(Some(who.at), &mut Quiet))
     }
 

@@ -1,11 +1,12 @@
 //! Changes: each is tried on the policy in memory, judged, stored if nobody was faster, and then seen by the next check.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use guardian_core::{Event, Scope, Timestamp};
 use serde_json::{Value, json};
 
-use super::Rbac;
+use super::{Rbac, TenantPolicy};
 use crate::authority::{Authority, edits, passed_on_that_hold};
 use crate::policy::Checked;
 use crate::preview::{Difference, difference};
@@ -20,6 +21,26 @@ const ATTEMPTS: usize = 16;
 
 /// What is to be done, found out by looking at the policy as it is.
 pub(super) type Plan = Vec<Change>;
+
+/// Changes that were judged, and the policy behind them.
+struct Prepared {
+    changes: Vec<Change>,
+    events: Vec<Event>,
+    next: Snapshot,
+}
+
+impl TenantPolicy {
+    /// The policy with what was stored, unless a refresh has brought it meanwhile.
+    fn install(&self, expected: Revision, changes: Vec<Change>, next: Snapshot) {
+        let mut live = self.0.live.lock();
+        if self.0.current.load().revision() == expected {
+            for change in changes {
+                live.apply(change);
+            }
+            self.0.current.store(Arc::new(next));
+        }
+    }
+}
 
 impl Rbac {
     /// Writes a role, in the place of one of the same name. By anybody but the host it takes
@@ -230,57 +251,11 @@ impl Rbac {
     ) -> Result<Revision, Error> {
         let tenant = self.load(scope).await?;
         for _ in 0..ATTEMPTS {
-            let (changes, events, next) = {
-                let mut live = tenant.0.live.lock();
-                let before = tenant.snapshot();
-                let now = self.inner.clock.now();
-                let changes = plan(&live, &before, now)?;
-                if changes.is_empty() || changes.len() > MAX_CHANGES {
-                    return Err(Error::Batch { given: changes.len(), most: MAX_CHANGES });
-                }
-                let judged = even_the_host || !Self::is_host(scope);
-                let held_before = if judged {
-                    passed_on_that_hold(&live, &before)
-                } else {
-                    std::collections::BTreeSet::new()
-                };
-                let tried = Checked::try_on(&mut live, &self.inner.catalog, &changes)?;
-                let revision = before.revision().next();
-                let next = before.next(tried.policy(), &tried.touched(&changes), revision)?;
-                let edits = edits(&changes, tried.undo());
-                if judged {
-                    let actor = Self::actor(scope);
-                    let authority = Authority {
-                        actor: &actor,
-                        before: &before,
-                        after: &next,
-                        policy: tried.policy(),
-                        held_before: &held_before,
-                        now,
-                    };
-                    authority.allows(&edits)?;
-                }
-                let events: Vec<Event> = edits
-                    .iter()
-                    .map(|edit| {
-                        let (name, data) = told(edit.before.as_ref(), edit.after.as_ref(), revision);
-                        self.event(scope, now, name, data)
-                    })
-                    .collect();
-                (changes, events, next)
-            };
+            let Prepared { changes, events, next } = self.prepare(scope, &tenant, even_the_host, &plan)?;
             let expected = Revision::new(next.revision().number() - 1);
             match self.inner.store.commit(scope, expected, &changes, &events).await? {
                 Committed::Done(revision) => {
-                    let mut live = tenant.0.live.lock();
-                    // Unless a refresh has brought it meanwhile.
-                    if tenant.0.current.load().revision() == expected {
-                        for change in changes {
-                            live.apply(change);
-                        }
-                        tenant.0.current.store(Arc::new(next.at(revision)));
-                    }
-                    drop(live);
+                    tenant.install(expected, changes, next.at(revision));
                     self.hand_over(scope, events).await;
                     return Ok(revision);
                 }
@@ -290,6 +265,49 @@ impl Rbac {
             }
         }
         Err(Error::Contended)
+    }
+
+    /// Tries the changes on the policy in memory, judges what comes of them, and takes them back.
+    fn prepare(
+        &self,
+        scope: &Scope,
+        tenant: &TenantPolicy,
+        even_the_host: bool,
+        plan: &impl Fn(&Policy, &Snapshot, Timestamp) -> Result<Plan, Error>,
+    ) -> Result<Prepared, Error> {
+        let mut live = tenant.0.live.lock();
+        let before = tenant.snapshot();
+        let now = self.inner.clock.now();
+        let changes = plan(&live, &before, now)?;
+        if changes.is_empty() || changes.len() > MAX_CHANGES {
+            return Err(Error::Batch { given: changes.len(), most: MAX_CHANGES });
+        }
+        let judged = even_the_host || !Self::is_host(scope);
+        let held_before = if judged { passed_on_that_hold(&live, &before) } else { BTreeSet::new() };
+        let tried = Checked::try_on(&mut live, &self.inner.catalog, &changes)?;
+        let revision = before.revision().next();
+        let next = before.next(tried.policy(), &tried.touched(&changes), revision)?;
+        let edits = edits(&changes, tried.undo());
+        if judged {
+            let actor = Self::actor(scope);
+            let authority = Authority {
+                actor: &actor,
+                before: &before,
+                after: &next,
+                policy: tried.policy(),
+                held_before: &held_before,
+                now,
+            };
+            authority.allows(&edits)?;
+        }
+        let events = edits
+            .iter()
+            .map(|edit| {
+                let (name, data) = told(edit.before.as_ref(), edit.after.as_ref(), revision);
+                self.event(scope, now, name, data)
+            })
+            .collect();
+        Ok(Prepared { changes, events, next })
     }
 
     /// What the sink does not take now waits in the store.

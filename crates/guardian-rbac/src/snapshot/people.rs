@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use super::areas::AreaTable;
 use super::roles::{RoleTable, number};
 use crate::principal::kind_number;
-use crate::{Error, Grant, GroupId, Policy, Principal, PrincipalRef, Recurrence, Subject};
+use crate::{Error, Grant, GrantId, GroupId, Policy, Principal, PrincipalRef, Recurrence, Subject};
 
 /// How many shards there are; a change of one principal copies one.
 pub(crate) const SHARDS: usize = 64;
@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) until: i64,
     pub(crate) role: u32,
     pub(crate) area: u32,
+    /// Whether it has a beginning or an end.
+    pub(crate) timed: bool,
     /// Whether hours or conditions must be looked at as well.
     pub(crate) cold: bool,
     /// Whether it decided something since this was last asked.
@@ -51,6 +53,8 @@ impl Slot {
 /// What else there is to a grant: itself first, then those that it was passed on from.
 #[derive(Debug, Clone)]
 pub(crate) struct Cold {
+    pub(crate) id: GrantId,
+    pub(crate) emergency: bool,
     pub(crate) chain: Box<[Arc<Grant>]>,
 }
 
@@ -203,8 +207,9 @@ impl Base<'_> {
             (role_below, area_below) = (role, area);
             next = parent.parent;
         }
-        let slot = Slot { from, until, role, area, cold, used: AtomicBool::new(false) };
-        Some((slot, Cold { chain: chain.into() }))
+        let timed = from != i64::MIN || until != i64::MAX;
+        let slot = Slot { from, until, role, area, timed, cold, used: AtomicBool::new(false) };
+        Some((slot, Cold { id: grant.id, emergency: grant.break_glass, chain: chain.into() }))
     }
 }
 

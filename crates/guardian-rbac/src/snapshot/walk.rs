@@ -109,13 +109,12 @@ pub(crate) struct Walk<'s, 'a> {
     permission: PermissionHandle,
     word: usize,
     mask: u64,
-    places: Places<'s>,
+    places: &'a Places<'s>,
     time: Timestamp,
-    now: i64,
     ask: Option<&'a Ask<'a>>,
     area: Option<u32>,
     /// The roles that are active, where a session says so.
-    active: Option<Vec<u32>>,
+    active: Option<&'a [u32]>,
 }
 
 impl<'s, 'a> Walk<'s, 'a> {
@@ -123,26 +122,14 @@ impl<'s, 'a> Walk<'s, 'a> {
     pub(crate) fn new(
         snapshot: &'s Snapshot,
         permission: PermissionHandle,
-        places: Places<'s>,
+        places: &'a Places<'s>,
         time: Timestamp,
         ask: Option<&'a Ask<'a>>,
         area: Option<u32>,
+        active: Option<&'a [u32]>,
     ) -> Self {
         let (word, mask) = place(permission);
-        let session = ask.and_then(|ask| ask.session);
-        let active = session.map(|session| session.active_in(&snapshot.roles));
-        Self {
-            snapshot,
-            permission,
-            word,
-            mask,
-            places,
-            time,
-            now: time.timestamp_micros(),
-            ask,
-            area,
-            active,
-        }
+        Self { snapshot, permission, word, mask, places, time, ask, area, active }
     }
 
     #[inline]
@@ -154,12 +141,11 @@ impl<'s, 'a> Walk<'s, 'a> {
     pub(crate) fn decide<L: Listener<'s>>(&self, who: Option<(u32, u32)>, listener: &mut L) -> Decision {
         let found = self.run(who, listener);
         let (outcome, by) = self.conclude(&found);
-        let grant = by.and_then(|(_, cold)| cold.grant());
         Decision {
             outcome,
-            grant: grant.map(|grant| grant.id),
+            grant: by.map(|(_, cold)| cold.id),
             revision: self.snapshot.revision,
-            emergency: grant.is_some_and(|grant| grant.break_glass),
+            emergency: by.is_some_and(|(_, cold)| cold.emergency),
         }
     }
 
@@ -248,34 +234,38 @@ impl<'s, 'a> Walk<'s, 'a> {
                 }
                 continue;
             }
+            let denied = cell.deny & self.mask != 0;
+            let mut gives = cell.allow & self.mask != 0 && self.is_active(slot.role, note, listener);
+            let mut takes_only = false;
             let (mut from, mut until) = (slot.from, slot.until);
             if let Some(link) = link {
                 (from, until) = (from.max(link.from), until.min(link.until));
             }
-            let denied = cell.deny & self.mask != 0;
-            let mut gives = cell.allow & self.mask != 0 && self.is_active(slot.role, note, listener);
-            let mut takes_only = false;
             let hours = slot.cold || link.is_some_and(|link| !link.hours.is_empty());
-            if self.now < from || self.now >= until || hours {
-                let state = self.state(from, until, hours.then_some((cold, link)));
-                if state != WindowState::Open {
-                    self.closed(state, !denied && (gives || self.gives_specially(slot.role)), found);
-                    if L::LISTENS {
-                        listener.note(note(None, Fate::Closed(state)));
-                    }
-                    continue;
-                }
-                if slot.cold
-                    && let Some((condition, error)) = self.unmet(cold)
-                {
-                    // Where it cannot be told whether a role is held, what it takes is taken and what it gives is not given.
-                    takes_only = error.is_some();
-                    gives = false;
-                    if L::LISTENS {
-                        listener.note(note(None, Fate::Unmet(condition, error)));
-                    }
-                    if !takes_only {
+            if slot.timed || link.is_some() || hours {
+                let now = self.time.timestamp_micros();
+                if now < from || now >= until || hours {
+                    let state = self.state(from, until, hours.then_some((cold, link)));
+                    if state != WindowState::Open {
+                        self.closed(state, !denied && (gives || self.gives_specially(slot.role)), found);
+                        if L::LISTENS {
+                            listener.note(note(None, Fate::Closed(state)));
+                        }
                         continue;
+                    }
+                    if slot.cold
+                        && let Some((condition, error)) = self.unmet(cold)
+                    {
+                        // Where it cannot be told whether a role is held, what it takes is taken and what it gives is not
+                        // given.
+                        takes_only = error.is_some();
+                        gives = false;
+                        if L::LISTENS {
+                            listener.note(note(None, Fate::Unmet(condition, error)));
+                        }
+                        if !takes_only {
+                            continue;
+                        }
                     }
                 }
             }
@@ -309,7 +299,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         note: impl Fn(Option<(u32, &'s Special)>, Fate<'s>) -> Note<'s>,
         listener: &mut L,
     ) -> bool {
-        let Some(active) = &self.active else { return true };
+        let Some(active) = self.active else { return true };
         let roles = &self.snapshot.roles;
         let open = active
             .iter()
@@ -379,7 +369,7 @@ impl<'s, 'a> Walk<'s, 'a> {
     }
 
     fn holder_is_active(&self, role: u32, holder: u32) -> bool {
-        let Some(active) = &self.active else { return true };
+        let Some(active) = self.active else { return true };
         let roles = &self.snapshot.roles;
         active.iter().any(|each| roles.includes(role, *each) && roles.includes(*each, holder))
     }

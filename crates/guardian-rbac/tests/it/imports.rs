@@ -76,7 +76,7 @@ kind: ConfigMap
 metadata: { name: x }
 "#;
     let imported = read_kubernetes(text, time(0)).unwrap();
-    assert_eq!(imported.notes, ["line 25: a `ConfigMap` is left out"]);
+    assert_eq!(imported.notes, ["line 21: a `ConfigMap` is left out"]);
     let snapshot = imported.compile().unwrap();
     let may = |kind, who: &str, permission: &str, namespace: &str, record: (&str, &str)| {
         let namespace = [Area::new("namespace", namespace).unwrap()];
@@ -96,7 +96,7 @@ metadata: { name: x }
 #[test]
 fn mistakes_in_files_are_named() {
     for (text, wanted) in [
-        ("roles: [a", "line 1: "),
+        ("roles: [a", "line 2: while parsing a flow sequence"),
         ("rolls: {}", "line 1: unknown key `rolls`; did you mean `roles`?"),
         (
             "permissions: {a:b: x}\nroles:\n  r: { allow: \"a:c\" }",
