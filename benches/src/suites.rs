@@ -3,6 +3,7 @@
 mod access_log;
 mod cel;
 mod merkle;
+mod rbac;
 
 use std::error::Error;
 use std::path::Path;
@@ -40,6 +41,11 @@ pub const SUITES: &[Suite] = &[
         name: "merkle",
         description: "Merkle tree proofs of RFC 6962, RFC 9162 and of subtrees, accepted and refused alike",
         run: merkle::run,
+    },
+    Suite {
+        name: "rbac",
+        description: "decisions of casbin, Cedar and OpenFGA, as far as roles, groups, areas and deny can express them",
+        run: rbac::run,
     },
 ];
 

@@ -20,6 +20,10 @@ pub use guardian_http as http;
 #[cfg(feature = "ratelimit")]
 pub use guardian_ratelimit as ratelimit;
 
+/// Roles and permissions: catalogs, policies, decisions, delegation, imports.
+#[cfg(feature = "rbac")]
+pub use guardian_rbac as rbac;
+
 /// SQL: databases, tenant-bound transactions, migrations, leases.
 #[cfg(feature = "sql")]
 pub use guardian_sql as sql;

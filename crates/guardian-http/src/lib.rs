@@ -6,6 +6,8 @@ mod problem;
 #[cfg(feature = "ratelimit")]
 mod ratelimit;
 mod ratelimit_fields;
+#[cfg(feature = "rbac")]
+mod rbac;
 mod retry_after;
 
 pub use client_addr::{
@@ -20,4 +22,8 @@ pub use ratelimit::{
 pub use ratelimit_fields::{
     FieldError, PartitionKey, PolicyName, QuotaPolicy, QuotaUnit, RATELIMIT, RATELIMIT_POLICY, ServiceLimit,
 };
+#[cfg(all(feature = "rbac", feature = "axum"))]
+pub use rbac::RequirePermission;
+#[cfg(feature = "rbac")]
+pub use rbac::{Disclosure, PermissionGuard, RequirePermissionLayer};
 pub use retry_after::RetryAfter;

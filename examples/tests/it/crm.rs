@@ -93,6 +93,31 @@ fn tenants_do_not_meet() {
 }
 
 #[test]
+fn a_key_may_do_what_its_role_says() {
+    let crm = Server::start("crm");
+    let created = crm.send("POST", "/deals", ACME, r#"{"title":"Renewal","amount_cents":1}"#);
+    let path = format!("/deals/{}", created.text("id"));
+    let viewer = Some("acme-viewer-key");
+    assert_eq!(crm.send("GET", &path, viewer, "").status, 200);
+    let refused = crm.send("DELETE", &path, viewer, "");
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.field("content-type"), ["application/problem+json"]);
+    assert_eq!(refused.text("detail"), "you may not do this");
+    assert_eq!(crm.send("GET", "/audit", viewer, "").status, 403);
+    // The import brings records in and takes none away.
+    assert_eq!(
+        crm.send("POST", "/contacts", ACME_IMPORT, r#"{"name":"Ada","email":"a@example.com"}"#).status,
+        201
+    );
+    assert_eq!(crm.send("DELETE", &path, ACME_IMPORT, "").status, 403);
+    let mine = crm.send("GET", "/permissions", viewer, "");
+    let names: Vec<_> =
+        mine.body["permissions"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    assert!(names.contains(&"deal:read") && !names.contains(&"deal:edit"), "{names:?}");
+    assert_eq!(crm.send("DELETE", &path, ACME, "").status, 204);
+}
+
+#[test]
 fn every_change_leaves_a_trace_that_its_tenant_alone_sees() {
     let crm = Server::start("crm");
     let created = crm.send("POST", "/deals", ACME, r#"{"title":"Renewal","amount_cents":1}"#);
