@@ -23,7 +23,9 @@ pub enum AddressError {
         input: String,
     },
     /// Neither an address nor a network in CIDR notation.
-    #[error("`{input}` is neither an address, a network such as `192.0.2.0/24`, nor a range such as `192.0.2.1-192.0.2.9`")]
+    #[error(
+        "`{input}` is neither an address, a network such as `192.0.2.0/24`, nor a range such as `192.0.2.1-192.0.2.9`"
+    )]
     NotANetwork {
         /// What was given, at most 64 characters of it.
         input: String,
@@ -88,7 +90,11 @@ pub(crate) fn parse_network(input: &str) -> Result<IpNet, AddressError> {
         let Ok(net) = input.parse::<IpNet>() else {
             let scoped = input.split('/').next().is_some_and(is_scoped);
             let input = shown(input);
-            return Err(if scoped { AddressError::Zone { input } } else { AddressError::NotANetwork { input } });
+            return Err(if scoped {
+                AddressError::Zone { input }
+            } else {
+                AddressError::NotANetwork { input }
+            });
         };
         let network = net.trunc();
         if network != net {

@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::rule::Anonymizer;
+use guardian_core::Timestamp;
+
 use crate::Country;
+use crate::rule::Anonymizer;
 
 #[cfg(feature = "maxmind")]
 pub(crate) mod maxmind;
@@ -15,14 +17,60 @@ pub(crate) mod maxmind;
 /// `guardian-ipaccess` comes with one for MaxMind DB files (feature `maxmind`); anything else that knows can stand behind this trait.
 /// It is asked in the middle of a request, so it answers from memory.
 pub trait Geography: Send + Sync + fmt::Debug + 'static {
-    /// What is known of an address, as far as it is wanted. An address that the database is not made for, such as an IPv6 address in
-    /// one of IPv4, is [unknown](Finding::Unknown).
-    fn look_up(&self, addr: IpAddr, wanted: Wanted) -> Located;
+    /// What is known of an address at a time, by which it is told whether a database is too old, as far as it is wanted. An address
+    /// that a database is not made for, such as an IPv6 address in one of IPv4, is [unknown](Finding::Unknown).
+    fn look_up(&self, addr: IpAddr, at: Timestamp, wanted: Wanted) -> Located;
+
+    /// Where on the globe the address is, if that is known: for telling journeys that nobody can make.
+    fn coordinates(&self, addr: IpAddr) -> Option<Coordinates> {
+        let _ = addr;
+        None
+    }
 }
 
 impl<G: Geography + ?Sized> Geography for Arc<G> {
-    fn look_up(&self, addr: IpAddr, wanted: Wanted) -> Located {
-        (**self).look_up(addr, wanted)
+    fn look_up(&self, addr: IpAddr, at: Timestamp, wanted: Wanted) -> Located {
+        (**self).look_up(addr, at, wanted)
+    }
+
+    fn coordinates(&self, addr: IpAddr) -> Option<Coordinates> {
+        (**self).coordinates(addr)
+    }
+}
+
+/// A place on the globe.
+///
+/// ```
+/// use guardian_ipaccess::Coordinates;
+///
+/// let (berlin, sydney) = (Coordinates::new(52.52, 13.40), Coordinates::new(-33.87, 151.21));
+/// let apart = berlin.zip(sydney).map(|(berlin, sydney)| berlin.kilometres_to(sydney));
+/// assert!(apart.is_some_and(|apart| (16_000.0..16_200.0).contains(&apart)));
+/// assert_eq!(Coordinates::new(91.0, 0.0), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coordinates {
+    latitude: f64,
+    longitude: f64,
+}
+
+impl Coordinates {
+    /// Degrees north from −90 to 90, degrees east from −180 to 180; `None` for others.
+    #[must_use]
+    pub fn new(latitude: f64, longitude: f64) -> Option<Self> {
+        let known = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
+        known.then_some(Self { latitude, longitude })
+    }
+
+    /// How far apart two places are along a great circle, on a globe with the Earth's mean radius (6,371 km), by the haversine
+    /// formula (Sinnott: "Virtues of the Haversine", 1984). The Earth being no globe, that is right within half a per cent.
+    #[must_use]
+    pub fn kilometres_to(self, other: Self) -> f64 {
+        let half_sine_squared = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
+        let along = half_sine_squared(other.latitude - self.latitude);
+        let around = half_sine_squared(other.longitude - self.longitude);
+        let cosines = self.latitude.to_radians().cos() * other.latitude.to_radians().cos();
+        2.0 * 6371.0 * (along + cosines * around).sqrt().clamp(0.0, 1.0).asin()
     }
 }
 
@@ -58,6 +106,19 @@ pub enum Finding<T> {
     Stale(Option<T>),
     /// There is no database to ask.
     NoDatabase,
+}
+
+impl<T> Finding<T> {
+    /// What is known, and with `stale` also what an old database says.
+    #[inline]
+    #[must_use]
+    pub fn believed(self, stale: bool) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Stale(value) if stale => value,
+            _ => None,
+        }
+    }
 }
 
 /// What is known of an address.
@@ -124,7 +185,7 @@ impl Anonymizers {
 pub struct Nowhere;
 
 impl Geography for Nowhere {
-    fn look_up(&self, _addr: IpAddr, _wanted: Wanted) -> Located {
+    fn look_up(&self, _addr: IpAddr, _at: Timestamp, _wanted: Wanted) -> Located {
         Located::nowhere()
     }
 }

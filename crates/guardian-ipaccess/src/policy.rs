@@ -184,7 +184,13 @@ impl AccessPolicy {
     /// A policy without rules, which knows the regions `EU` and `EEA`.
     #[must_use]
     pub fn new(defaults: Defaults) -> Self {
-        Self { defaults, dry_run: false, regions: vec![Region::eu(), Region::eea()], rules: Vec::new(), next: 1 }
+        Self {
+            defaults,
+            dry_run: false,
+            regions: vec![Region::eu(), Region::eea()],
+            rules: Vec::new(),
+            next: 1,
+        }
     }
 
     /// Adds a rule; its number.
@@ -208,7 +214,8 @@ impl AccessPolicy {
     /// # Errors
     /// When there is none of this number.
     pub fn remove(&mut self, id: RuleId) -> Result<Rule, PolicyError> {
-        let place = self.rules.iter().position(|rule| rule.id == id).ok_or(PolicyError::UnknownRule { rule: id })?;
+        let place =
+            self.rules.iter().position(|rule| rule.id == id).ok_or(PolicyError::UnknownRule { rule: id })?;
         Ok(self.rules.remove(place))
     }
 

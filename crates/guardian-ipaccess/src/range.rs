@@ -39,6 +39,16 @@ impl AddressRange {
         Some(Self(ends))
     }
 
+    /// From one address to another, as they are.
+    pub(crate) fn of_v4(first: Ipv4Addr, last: Ipv4Addr) -> Self {
+        Self(Ends::V4(first, last))
+    }
+
+    /// From one address to another, as they are: the addresses between may be mapped ones.
+    pub(crate) fn of_v6(first: Ipv6Addr, last: Ipv6Addr) -> Self {
+        Self(Ends::V6(first, last))
+    }
+
     /// The lowest address.
     #[must_use]
     pub fn first(&self) -> IpAddr {

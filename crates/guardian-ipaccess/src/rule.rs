@@ -140,7 +140,9 @@ pub enum InvalidTarget {
         input: String,
     },
     /// No anonymiser.
-    #[error("`{input}` is no anonymiser; there are any, vpn, tor, hosting, public_proxy and residential_proxy")]
+    #[error(
+        "`{input}` is no anonymiser; there are any, vpn, tor, hosting, public_proxy and residential_proxy"
+    )]
     Anonymizer {
         /// What was given.
         input: String,
@@ -203,7 +205,8 @@ impl FromStr for Target {
             "region" => Err(InvalidTarget::Region { input: crate::address::shown(rest) }),
             "anonymizer" => {
                 let found = Anonymizer::ALL.iter().find(|(_, name)| *name == rest);
-                let found = found.ok_or_else(|| InvalidTarget::Anonymizer { input: crate::address::shown(rest) });
+                let found =
+                    found.ok_or_else(|| InvalidTarget::Anonymizer { input: crate::address::shown(rest) });
                 found.map(|(anonymizer, _)| Self::Anonymizer(*anonymizer))
             }
             // A range may have blanks around its dash.
@@ -214,7 +217,10 @@ impl FromStr for Target {
 
 fn asn(input: &str) -> Result<Target, InvalidTarget> {
     let number = input.bytes().all(|byte| byte.is_ascii_digit()).then(|| input.parse().ok()).flatten();
-    number.filter(|number| *number > 0).map(Target::Asn).ok_or_else(|| InvalidTarget::Asn { input: crate::address::shown(input) })
+    number
+        .filter(|number| *number > 0)
+        .map(Target::Asn)
+        .ok_or_else(|| InvalidTarget::Asn { input: crate::address::shown(input) })
 }
 
 pub(crate) fn is_name(text: &str) -> bool {

@@ -73,7 +73,9 @@ impl FromStr for Schedule {
     fn from_str(input: &str) -> Result<Self, InvalidSchedule> {
         let wrong = |why| InvalidSchedule { input: crate::address::shown(input), why };
         let mut words = input.split_ascii_whitespace();
-        let (Some(days), Some(hours), Some(zone), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        let (Some(days), Some(hours), Some(zone), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
             return Err(wrong("it needs days, hours and a time zone"));
         };
         let days = parse_days(days).ok_or_else(|| wrong("the days are unknown"))?;
@@ -107,7 +109,10 @@ fn parse_days(text: &str) -> Option<u8> {
 
 fn parse_time(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
-    if hours.len() != 2 || minutes.len() != 2 || !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
+    if hours.len() != 2
+        || minutes.len() != 2
+        || !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
+    {
         return None;
     }
     let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);

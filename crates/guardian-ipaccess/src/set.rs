@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use crate::address::embedded_v4;
 use crate::geography::{Geography, Located, Nowhere, Wanted};
-use crate::{AccessPolicy, AccessRequest, Decision, Effect, OnStale, Reason, Rule};
+use crate::{AccessPolicy, AccessRequest, AddressRange, Decision, Effect, OnStale, Reason, Rule};
 use code::{Code, Said};
 use family::Bits;
 use geo::{GeoRules, Known, Trouble};
@@ -206,7 +206,7 @@ impl CompiledPolicy {
             if wanted.is_nothing() {
                 return None;
             }
-            let located = geography.look_up(request.addr, wanted);
+            let located = geography.look_up(request.addr, request.at, wanted);
             self.geo.winner(&self.policy, request, &self.known(&located))
         })
     }
@@ -221,7 +221,7 @@ impl CompiledPolicy {
         if wanted.is_nothing() {
             return Decision::new(defaults.no_rule, Reason::NoRule);
         }
-        let located = geography.look_up(request.addr, wanted);
+        let located = geography.look_up(request.addr, request.at, wanted);
         let known = self.known(&located);
         let winner = self.geo.winner(&self.policy, request, &known);
         if let Some(denied @ (Effect::Deny, _)) = winner {
@@ -260,4 +260,18 @@ impl CompiledPolicy {
     fn known(&self, located: &Located) -> Known {
         Known::of(located, self.policy.defaults.stale_database == OnStale::Believe)
     }
+}
+
+/// What rules about addresses say, stretch by stretch, where all of them hold for every request.
+pub(crate) fn stretches_of(policy: &AccessPolicy) -> Vec<(AddressRange, Effect)> {
+    let mut prepared = prepare::prepare(policy);
+    let v4 = Stretches::new(&mut prepared.v4).all().into_iter();
+    let v4 = v4.map(|(first, last, code)| (AddressRange::of_v4(first.into(), last.into()), code));
+    let v6 = Stretches::new(&mut prepared.v6).all().into_iter();
+    let v6 = v6.map(|(first, last, code)| (AddressRange::of_v6(first.into(), last.into()), code));
+    let said = |(range, code): (AddressRange, Code)| match code.said() {
+        Said::Rule { effect, .. } => Some((range, effect)),
+        _ => None,
+    };
+    v4.chain(v6).filter_map(said).collect()
 }

@@ -104,7 +104,8 @@ impl AccessPolicy {
             target.push(' ');
             target.push_str(words.next().ok_or_else(|| Wrong::line(format!("`{target}` needs a name")))?);
         }
-        let mut rule = Rule::new(effect, target.parse::<Target>().map_err(|error| Wrong::line(error.to_string()))?);
+        let mut rule =
+            Rule::new(effect, target.parse::<Target>().map_err(|error| Wrong::line(error.to_string()))?);
         rule.label = label.to_owned();
         while let Some(word) = words.next() {
             let mut next = || words.next().ok_or_else(|| Wrong::line(format!("nothing follows `{word}`")));
@@ -239,7 +240,8 @@ struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = !self.0.is_empty() && !self.0.contains(|char: char| char.is_whitespace() || char == '"' || char == '#');
+        let plain = !self.0.is_empty()
+            && !self.0.contains(|char: char| char.is_whitespace() || char == '"' || char == '#');
         if plain { f.write_str(self.0) } else { write!(f, "\"{}\"", self.0.replace('"', "\"\"")) }
     }
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// An address of a family as a number, and how an index keeps it.
 pub(super) trait Bits: Copy + Ord + Default + std::fmt::Debug {
     const LEN: u8;
+    const MAX: Self;
     /// A boundary between stretches: the words of its first address, then what holds from there on. Words, so that a stretch of an
     /// IPv6 address takes 20 bytes and not 32.
     type Stretch: Copy + std::fmt::Debug;
@@ -17,6 +18,8 @@ pub(super) trait Bits: Copy + Ord + Default + std::fmt::Debug {
     fn ends(self, prefix: u8) -> (Self, Self);
     /// The next higher number, unless it is the highest.
     fn next(self) -> Option<Self>;
+    /// The next lower number, or the lowest.
+    fn before(self) -> Self;
     fn minus(self, other: Self) -> Self;
     /// Its upper bits, behind so many; all of it saturates at the largest `usize`.
     fn shifted(self, by: u32) -> usize;
@@ -25,6 +28,7 @@ pub(super) trait Bits: Copy + Ord + Default + std::fmt::Debug {
 
 impl Bits for u32 {
     const LEN: u8 = 32;
+    const MAX: Self = Self::MAX;
     type Stretch = [u32; 2];
 
     #[inline]
@@ -52,6 +56,10 @@ impl Bits for u32 {
         self.checked_add(1)
     }
 
+    fn before(self) -> Self {
+        self.saturating_sub(1)
+    }
+
     #[inline]
     fn minus(self, other: Self) -> Self {
         self.saturating_sub(other)
@@ -69,6 +77,7 @@ impl Bits for u32 {
 
 impl Bits for u128 {
     const LEN: u8 = 128;
+    const MAX: Self = Self::MAX;
     type Stretch = [u32; 5];
 
     #[inline]
@@ -95,6 +104,10 @@ impl Bits for u128 {
 
     fn next(self) -> Option<Self> {
         self.checked_add(1)
+    }
+
+    fn before(self) -> Self {
+        self.saturating_sub(1)
     }
 
     #[inline]

@@ -40,25 +40,18 @@ pub(super) struct Known {
 impl Known {
     #[inline]
     pub(super) fn of(located: &Located, stale: bool) -> Self {
-        let anonymizer = believed(located.anonymizer, stale).unwrap_or_default();
-        Self { country: believed(located.country, stale), asn: believed(located.asn, stale), anonymizer }
+        let anonymizer = located.anonymizer.believed(stale).unwrap_or_default();
+        Self { country: located.country.believed(stale), asn: located.asn.believed(stale), anonymizer }
     }
 
     fn is_meant_by(&self, policy: &AccessPolicy, target: &Target) -> bool {
         match target {
             Target::Asn(number) => self.asn == Some(*number),
             Target::Anonymizer(kind) => self.anonymizer.has(*kind),
-            _ => self.country.is_some_and(|country| policy.countries_of(target).binary_search(&country).is_ok()),
+            _ => self
+                .country
+                .is_some_and(|country| policy.countries_of(target).binary_search(&country).is_ok()),
         }
-    }
-}
-
-#[inline]
-fn believed<T>(finding: Finding<T>, stale: bool) -> Option<T> {
-    match finding {
-        Finding::Known(value) => Some(value),
-        Finding::Stale(value) if stale => value,
-        _ => None,
     }
 }
 
@@ -131,7 +124,10 @@ impl GeoRules {
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.countries.is_none() && self.asns.is_empty() && self.anonymizers.is_none() && self.sometimes.is_empty()
+        self.countries.is_none()
+            && self.asns.is_empty()
+            && self.anonymizers.is_none()
+            && self.sometimes.is_empty()
     }
 
     /// What rules that hold for the request ask for.
@@ -153,7 +149,8 @@ impl GeoRules {
         policy: &'p AccessPolicy,
         request: &'p AccessRequest<'_>,
     ) -> impl Iterator<Item = (u32, &'p Rule)> {
-        let rules = self.sometimes.iter().filter_map(|place| Some((*place, policy.rules.get(*place as usize)?)));
+        let rules =
+            self.sometimes.iter().filter_map(|place| Some((*place, policy.rules.get(*place as usize)?)));
         rules.filter(|(_, rule)| rule.idle(request).is_none())
     }
 

@@ -37,8 +37,12 @@ pub(super) fn prepare(policy: &AccessPolicy) -> Prepared {
         for net in rule.target.networks() {
             let prefix = net.prefix_len();
             match net {
-                IpNet::V4(net) => v4.push(Entry { first: family::v4(net.network()), prefix, allows, always, place }),
-                IpNet::V6(net) => v6.push(Entry { first: family::v6(net.network()), prefix, allows, always, place }),
+                IpNet::V4(net) => {
+                    v4.push(Entry { first: family::v4(net.network()), prefix, allows, always, place })
+                }
+                IpNet::V6(net) => {
+                    v6.push(Entry { first: family::v6(net.network()), prefix, allows, always, place })
+                }
             }
         }
     }
@@ -49,9 +53,14 @@ pub(super) fn prepare(policy: &AccessPolicy) -> Prepared {
 }
 
 /// One claim for each network, those that contain others first.
-fn claims<B: Bits>(mut entries: Vec<Entry<B>>, chains: &mut Vec<Chain>, chained: &mut Vec<u32>) -> Vec<Claim<B>> {
+fn claims<B: Bits>(
+    mut entries: Vec<Entry<B>>,
+    chains: &mut Vec<Chain>,
+    chained: &mut Vec<u32>,
+) -> Vec<Claim<B>> {
     // Deny beats allow. Of rules that deny always the first is named, as of those that allow.
-    entries.sort_unstable_by_key(|entry| (entry.first, entry.prefix, entry.allows, entry.always, entry.place));
+    entries
+        .sort_unstable_by_key(|entry| (entry.first, entry.prefix, entry.allows, entry.always, entry.place));
     let mut claims: Vec<Claim<B>> = Vec::new();
     let mut around: Vec<(B, Code)> = Vec::new();
     for same in entries.chunk_by(|one, other| one.first == other.first && one.prefix == other.prefix) {

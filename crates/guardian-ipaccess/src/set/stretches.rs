@@ -76,6 +76,13 @@ impl<B: Bits> Stretches<B> {
         found.map_or(Code::NOTHING, |stretch| Code::from_bits(B::code(stretch)))
     }
 
+    /// All stretches: from where to where, and what is said there.
+    pub(super) fn all(&self) -> Vec<(B, B, Code)> {
+        let ends = self.stretches.iter().skip(1).map(|next| B::start(next).before()).chain([B::MAX]);
+        let stretches = self.stretches.iter().zip(ends);
+        stretches.map(|(stretch, end)| (B::start(stretch), end, Code::from_bits(B::code(stretch)))).collect()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.stretches) + size_of_val(&*self.before)
     }

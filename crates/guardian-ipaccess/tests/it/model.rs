@@ -43,7 +43,7 @@ fn decide_outside(
     if about.is_empty() {
         return (defaults.no_rule, Reason::NoRule);
     }
-    let located = everything(geo, request.addr);
+    let located = everything(geo, request);
     let winner = by_geography(policy, request, &located);
     if let Some(rule) = winner
         && rule.effect == Effect::Deny
@@ -81,13 +81,13 @@ fn winner<'p>(
     request: &AccessRequest<'_>,
     geo: &impl Geography,
 ) -> Option<&'p Rule> {
-    by_address(policy, request).or_else(|| by_geography(policy, request, &everything(geo, request.addr)))
+    by_address(policy, request).or_else(|| by_geography(policy, request, &everything(geo, request)))
 }
 
-fn everything(geo: &impl Geography, addr: IpAddr) -> Located {
+fn everything(geo: &impl Geography, request: &AccessRequest<'_>) -> Located {
     let mut wanted = guardian_ipaccess::Wanted::default();
     (wanted.country, wanted.asn, wanted.anonymizer) = (true, true, true);
-    geo.look_up(addr, wanted)
+    geo.look_up(request.addr, request.at, wanted)
 }
 
 fn is_address(target: &Target) -> bool {

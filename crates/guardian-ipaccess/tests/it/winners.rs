@@ -121,7 +121,7 @@ fn time(step: i64) -> Timestamp {
 struct World(u8);
 
 impl Geography for World {
-    fn look_up(&self, addr: IpAddr, wanted: Wanted) -> Located {
+    fn look_up(&self, addr: IpAddr, _at: Timestamp, wanted: Wanted) -> Located {
         let bits = match addr {
             IpAddr::V4(addr) => u32::from(addr),
             IpAddr::V6(addr) => (u128::from(addr) & 0xffff) as u32,
