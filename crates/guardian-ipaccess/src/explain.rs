@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::address::embedded_v4;
-use crate::geography::{Anonymizers, Finding, Geography, Located, Wanted};
+use crate::geography::{Anonymizers, Geography, Located, Wanted};
 use crate::{AccessRequest, CompiledPolicy, Country, Decision, Idle, OnStale, RuleId, Target};
 
 /// A decision with all rules that are about the address, the winner first. As text it is for people, as JSON for machines.

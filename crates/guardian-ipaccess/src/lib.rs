@@ -21,6 +21,9 @@ mod break_glass;
 mod door;
 mod error;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+mod watch;
 
 mod client_addr;
 mod proxy_protocol;
@@ -50,3 +53,4 @@ pub use set::CompiledPolicy;
 pub use store::{AccessStore, MemoryStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::{MIGRATIONS, SqlStore};
+pub use watch::{Notice, Watch, WatchConfig};

@@ -59,7 +59,7 @@ fn country() -> impl Strategy<Value = Country> {
 }
 
 fn target() -> impl Strategy<Value = Target> {
-    let kinds = [Anonymizer::Any, Anonymizer::Tor, Anonymizer::Vpn, Anonymizer::Hosting];
+    let kinds = vec![Anonymizer::Any, Anonymizer::Tor, Anonymizer::Vpn, Anonymizer::Hosting];
     prop_oneof![
         8 => net().prop_map(Target::Network),
         2 => (addr(), addr()).prop_filter_map("one family", |(a, b)| {
@@ -68,7 +68,7 @@ fn target() -> impl Strategy<Value = Target> {
         1 => (1_u32..4).prop_map(Target::Asn),
         1 => country().prop_map(Target::Country),
         1 => prop_oneof![Just("EU"), Just("EEA")].prop_map(|name| Target::Region(name.into())),
-        1 => proptest::sample::select(&kinds[..]).prop_map(Target::Anonymizer),
+        1 => proptest::sample::select(kinds).prop_map(Target::Anonymizer),
     ]
 }
 
@@ -194,6 +194,17 @@ fn a_million_pairs_are_decided_as_the_model_says() {
             let expected = model::decide(compiled.policy(), &request, &World(world));
             let said = compiled.decide_in(&request, &World(world));
             prop_assert_eq!((said.effect(), said.reason()), expected, "{:?} {}", request, compiled.policy());
+            if counted.get() % 16 == 0 {
+                let explained = compiled.explain(&request, &World(world));
+                prop_assert_eq!(explained.decision, said);
+                let deciding: Vec<_> = explained
+                    .rules
+                    .iter()
+                    .filter(|rule| rule.fate == Fate::Decides)
+                    .map(|rule| rule.rule)
+                    .collect();
+                prop_assert_eq!(deciding, said.rule().into_iter().collect::<Vec<_>>(), "{}", explained);
+            }
             counted.set(counted.get() + 1);
         }
         Ok(())
