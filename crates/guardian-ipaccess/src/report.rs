@@ -57,23 +57,39 @@ impl AccessPolicy {
             (net.network(), net.prefix_len(), rule.effect == Effect::Allow, rule.id)
         });
         let mut found = BTreeSet::new();
+        // Rules with a network that counts, and would not be missed for the others alone.
+        let mut needed = BTreeSet::new();
         let mut around: Vec<(IpNet, &Rule)> = Vec::new();
-        for (net, rule) in nets {
-            while around.pop_if(|(outer, _)| !outer.contains(&net)).is_some() {}
-            let Some((outer, other)) = around.last() else {
-                around.push((net, rule));
-                continue;
-            };
-            let (id, by) = (rule.id, other.id);
-            found.insert(match (rule.effect == other.effect, *outer == net) {
-                (true, _) => Overlap::Redundant { rule: id, by },
-                (false, true) => Overlap::Overruled { rule: id, by },
-                (false, false) => Overlap::Exception { rule: id, of: by },
-            });
-            if *outer != net {
-                around.push((net, rule));
+        for same in nets.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some(((net, winner), others)) = same.split_first() else { continue };
+            while around.pop_if(|(outer, _)| !outer.contains(net)).is_some() {}
+            for (_, other) in others {
+                found.insert(if other.effect == winner.effect {
+                    Overlap::Redundant { rule: other.id, by: winner.id }
+                } else {
+                    Overlap::Overruled { rule: other.id, by: winner.id }
+                });
             }
+            // Without the winner one that it overrules would decide.
+            let holds_back = others.iter().any(|(_, other)| other.effect != winner.effect);
+            match around.last() {
+                Some((_, outer)) if outer.effect != winner.effect => {
+                    found.insert(Overlap::Exception { rule: winner.id, of: outer.id });
+                    needed.insert(winner.id);
+                }
+                Some((_, outer)) if !holds_back => {
+                    found.insert(Overlap::Redundant { rule: winner.id, by: outer.id });
+                }
+                _ => {
+                    needed.insert(winner.id);
+                }
+            }
+            around.push((*net, winner));
         }
+        found.retain(|overlap| match overlap {
+            Overlap::Redundant { rule, .. } | Overlap::Overruled { rule, .. } => !needed.contains(rule),
+            Overlap::Exception { .. } => true,
+        });
         found.into_iter().collect()
     }
 

@@ -299,7 +299,6 @@ impl Applies {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[must_use]
 #[non_exhaustive]
 pub struct Rule {
     /// Its number; given by the policy when the rule is added.
@@ -336,6 +335,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 impl Rule {
     /// A rule for everyone, for good.
+    #[must_use]
     pub fn new(effect: Effect, target: Target) -> Self {
         Self {
             id: unnumbered(),
@@ -350,30 +350,35 @@ impl Rule {
     }
 
     /// The same with words about what it is for.
+    #[must_use]
     pub fn labelled(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
     /// The same with somebody who answers for it.
+    #[must_use]
     pub fn owned_by(mut self, owner: impl Into<String>) -> Self {
         self.owner = owner.into();
         self
     }
 
     /// The same for some requests only.
+    #[must_use]
     pub fn for_whom(mut self, applies: Applies) -> Self {
         self.applies = applies;
         self
     }
 
     /// The same until a time.
+    #[must_use]
     pub fn until(mut self, expires: Timestamp) -> Self {
         self.expires = Some(expires);
         self
     }
 
     /// The same at some hours only.
+    #[must_use]
     pub fn during(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
         self

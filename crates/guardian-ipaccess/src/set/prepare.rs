@@ -58,9 +58,8 @@ fn claims<B: Bits>(
     chains: &mut Vec<Chain>,
     chained: &mut Vec<u32>,
 ) -> Vec<Claim<B>> {
-    // Deny beats allow. Of rules that deny always the first is named, as of those that allow.
-    entries
-        .sort_unstable_by_key(|entry| (entry.first, entry.prefix, entry.allows, entry.always, entry.place));
+    // Deny beats allow, and of those that say the same the first is named.
+    entries.sort_unstable_by_key(|entry| (entry.first, entry.prefix, entry.allows, entry.place));
     let mut claims: Vec<Claim<B>> = Vec::new();
     let mut around: Vec<(B, Code)> = Vec::new();
     for same in entries.chunk_by(|one, other| one.first == other.first && one.prefix == other.prefix) {

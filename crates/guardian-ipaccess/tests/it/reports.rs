@@ -67,7 +67,7 @@ proptest! {
 #[test]
 fn a_range_over_both_halves_of_a_network_is_covered_by_it() {
     let policy =
-        AccessPolicy::parse("allow 10.0.0.0-10.0.0.255\nallow ::/0\ndeny ::ffff:0:0/95", Defaults::closed())
+        AccessPolicy::parse("allow 10.0.0.0-10.0.0.255\nallow ::/0\ndeny ::fffe:0:0/95", Defaults::closed())
             .unwrap();
     let cover = policy.cover(Effect::Allow);
     assert!(cover.contains(&"10.0.0.0/24".parse().unwrap()));

@@ -160,7 +160,7 @@ impl World {
 
 #[test]
 fn a_million_pairs_are_decided_as_the_model_says() {
-    let mut runner = TestRunner::new(Config { cases: 4_000, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 5_000, failure_persistence: None, ..Config::default() });
     // Short lists and long ones, which are kept in different ways.
     let rules =
         prop_oneof![proptest::collection::vec(rule(), 0..12), proptest::collection::vec(rule(), 30..120)];
@@ -194,13 +194,13 @@ fn a_million_pairs_are_decided_as_the_model_says() {
             let expected = model::decide(compiled.policy(), &request, &World(world));
             let said = compiled.decide_in(&request, &World(world));
             prop_assert_eq!((said.effect(), said.reason()), expected, "{:?} {}", request, compiled.policy());
-            if counted.get() % 16 == 0 {
+            if counted.get() % 64 == 0 {
                 let explained = compiled.explain(&request, &World(world));
                 prop_assert_eq!(explained.decision, said);
                 let deciding: Vec<_> = explained
                     .rules
                     .iter()
-                    .filter(|rule| rule.fate == Fate::Decides)
+                    .filter(|rule| rule.fate == guardian_ipaccess::Fate::Decides)
                     .map(|rule| rule.rule)
                     .collect();
                 prop_assert_eq!(deciding, said.rule().into_iter().collect::<Vec<_>>(), "{}", explained);
