@@ -2,6 +2,7 @@
 
 mod access_log;
 mod cel;
+mod maxmind;
 mod merkle;
 mod rbac;
 
@@ -36,6 +37,11 @@ pub const SUITES: &[Suite] = &[
         name: "cel",
         description: "the conformance tests of the Common Expression Language, values, errors and deduced types",
         run: cel::run,
+    },
+    Suite {
+        name: "maxmind",
+        description: "MaxMind DB files, whole and damaged: refused when loaded, or every look-up ends",
+        run: maxmind::run,
     },
     Suite {
         name: "merkle",

@@ -16,6 +16,10 @@ pub use guardian_expr as expr;
 #[cfg(feature = "http")]
 pub use guardian_http as http;
 
+/// Who may come from where: rules about addresses and countries, doors, client addresses.
+#[cfg(feature = "ipaccess")]
+pub use guardian_ipaccess as ipaccess;
+
 /// Rate limits: policies, limiters, stores.
 #[cfg(feature = "ratelimit")]
 pub use guardian_ratelimit as ratelimit;

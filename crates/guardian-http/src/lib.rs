@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod client_addr;
 mod problem;
+mod rate_key;
 #[cfg(feature = "ratelimit")]
 mod ratelimit;
 mod ratelimit_fields;
@@ -10,11 +10,11 @@ mod ratelimit_fields;
 mod rbac;
 mod retry_after;
 
-pub use client_addr::{
-    AddrSource, ClientAddr, ForwardHeader, RateKey, StopReason, TrustError, TrustedProxies, V6PrefixLen,
-    V6PrefixLenError, WalkEnd,
+pub use guardian_ipaccess::{
+    AddrSource, ClientAddr, ForwardHeader, StopReason, TrustError, TrustedProxies, WalkEnd,
 };
 pub use problem::{Problem, ProblemError};
+pub use rate_key::{RateKey, V6PrefixLen, V6PrefixLenError};
 #[cfg(feature = "ratelimit")]
 pub use ratelimit::{
     By, Key, LayerError, LimitedBody, OnMissing, PeerAddr, RateLimit, RateLimitBuilder, RateLimitLayer,
