@@ -217,7 +217,7 @@ impl People {
     pub(crate) fn empty(seed: u64) -> Self {
         Self {
             hash: FixedState::with_seed(seed),
-            shards: vec![Arc::new(Shard::default()); SHARDS],
+            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
             groups: Arc::new(Groups { index: HashMap::new(), ..Groups::default() }),
             everyone: Arc::default(),
             passes_on: false,
@@ -346,7 +346,7 @@ impl People {
         }
         for (at, dirty_here) in by_shard.iter().enumerate() {
             let Some(shard) = next.shards.get_mut(at) else { continue };
-            if dirty_here.is_empty() && !(dirty.all && !shard.names.is_empty()) {
+            if dirty_here.is_empty() && (!dirty.all || shard.names.is_empty()) {
                 continue;
             }
             *shard = Arc::new(self.rebuild(shard, dirty_here, dirty.all, &mut groups, base)?);

@@ -14,7 +14,7 @@ use guardian_rbac::{
 
 pub(crate) type Time = DateTime<Utc>;
 
-/// SplitMix64.
+/// `SplitMix64`.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -31,7 +31,11 @@ impl Random {
     }
 
     pub(crate) fn below(&mut self, most: usize) -> usize {
-        (self.next() % most as u64) as usize
+        usize::try_from(self.next() % u64::try_from(most).unwrap()).unwrap()
+    }
+
+    pub(crate) fn hours(&mut self, most: u32) -> i64 {
+        i64::try_from(self.next() % u64::from(most)).unwrap()
     }
 
     pub(crate) fn one_in(&mut self, many: usize) -> bool {
@@ -135,11 +139,11 @@ pub(crate) struct Shape {
 
 pub(crate) fn window(random: &mut Random, hours: bool) -> Window {
     let window = match random.below(6) {
-        0 => Window::from(time(random.below(60) as i64)),
-        1 => Window::until(time(random.below(60) as i64)),
+        0 => Window::from(time(random.hours(60))),
+        1 => Window::until(time(random.hours(60))),
         2 => {
-            let from = random.below(50) as i64;
-            Window::between(time(from), time(from + 1 + random.below(20) as i64)).unwrap()
+            let from = random.hours(50);
+            Window::between(time(from), time(from + 1 + random.hours(20))).unwrap()
         }
         _ => Window::always(),
     };
