@@ -24,7 +24,7 @@ pub use node::{
 pub(crate) use node::knows;
 pub use settings::{Limits, Settings};
 pub use span::{InvalidSpan, Span};
-pub use trigger::{Schedule, Trigger};
+pub use trigger::{InvalidSchedule, Schedule, Trigger};
 
 /// What a workflow is: triggers, nodes, and the edges between them.
 ///

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use guardian_core::{Clock, Event, IdSource, Page, PageRequest, Scope, StoreError, TenantId, Timestamp};
+use guardian_core::{Clock, Event, IdSource, Page, PageRequest, Scope, TenantId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -13,11 +13,13 @@ use uuid::Uuid;
 use crate::action::{Actions, Call};
 use crate::definition::{NodeId, SubVersion, Trigger};
 use crate::error::Error;
+use crate::library::MigrationReport;
 use crate::machine::context::EventContext;
 use crate::machine::state::{Phase, RunState, Status};
 use crate::machine::{Effect, Entry, Machine, Message, Plans};
 use crate::plan::Plan;
 use crate::store::{RunFilter, RunRecord, WorkflowStore};
+use crate::version::Version;
 
 /// What a run is, for those who look at it.
 #[derive(Debug, Clone, PartialEq)]
@@ -416,6 +418,63 @@ impl<S: WorkflowStore> Engine<S> {
         Ok(self.inner.store.history(scope, run, after, limit).await?)
     }
 
+    /// Whether and how a run could go on in another version, without doing so.
+    ///
+    /// # Errors
+    /// When there is no such run or version, or the store fails.
+    pub async fn can_migrate(&self, scope: &Scope, run: Uuid, to: u64) -> Result<MigrationReport, Error> {
+        let record = self.inner.store.run(scope, run).await?.ok_or(Error::NoRun { run })?;
+        let read = async |number| -> Result<Version, Error> {
+            let found = self.inner.store.version(scope, &record.workflow, number).await?;
+            found.ok_or_else(|| Error::NoVersion { name: record.workflow.to_string(), version: number.to_string() })
+        };
+        let (old, new) = (read(record.version).await?, read(to).await?);
+        let mut obstacles = Vec::new();
+        if record.state.status != Status::Running {
+            obstacles.push(format!("it is {}", record.state.status.as_str()));
+        }
+        let plan = self.plan(scope, &record.workflow, to).await?;
+        let mut plans = self.plans(scope, &record.state).await?;
+        let (mut state, mut entries, mut effects) = (record.state.clone(), Vec::new(), Vec::new());
+        let mut machine = Machine {
+            run,
+            state: &mut state,
+            plans: &mut plans,
+            now: self.inner.clock.now(),
+            entries: &mut entries,
+            effects: &mut effects,
+            turns: std::collections::VecDeque::new(),
+        };
+        obstacles.extend(machine.migrate(to, plan).err());
+        let positions = self
+            .positions(scope, &record)
+            .await?
+            .into_iter()
+            .map(|at| {
+                let there = new.definition.nodes.get(&at.node);
+                let same = there.filter(|node| {
+                    old.definition.nodes.get(&at.node).is_none_or(|old| old.kind.type_name() == node.kind.type_name())
+                });
+                (at.node.clone(), same.map(|node| node.kind.type_name().to_owned()))
+            })
+            .collect();
+        let diff = crate::diff::diff(&old.definition, &new.definition);
+        Ok(MigrationReport { from: record.version, to, positions, diff, obstacles })
+    }
+
+    /// Lets a run go on in another version. Refused where a node at which it stands is gone or of another type.
+    ///
+    /// # Errors
+    /// [`Error::Migration`] with the obstacles, and as for [`Self::can_migrate`].
+    pub async fn migrate(&self, scope: &Scope, run: Uuid, to: u64) -> Result<MigrationReport, Error> {
+        let report = self.can_migrate(scope, run, to).await?;
+        if !report.is_possible() {
+            return Err(Error::Migration { run, version: to, why: report.obstacles.join("; ") });
+        }
+        self.send(scope, run, &Message::Migrate { version: to }).await?;
+        Ok(report)
+    }
+
     async fn positions(&self, scope: &Scope, record: &RunRecord) -> Result<Vec<Position>, Error> {
         let mut positions = Vec::new();
         for token in &record.state.tokens {
@@ -526,12 +585,4 @@ fn keyed(tenant: &TenantId, workflow: &str, key: &str) -> Uuid {
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
-/// The store's fault within the errors of an engine.
-pub(crate) fn store_fault(error: Error) -> Result<StoreError, Error> {
-    match error {
-        Error::Store(error) => Ok(error),
-        other => Err(other),
-    }
 }

@@ -13,6 +13,7 @@ mod engine;
 mod machine;
 mod worker;
 
+mod library;
 mod version;
 
 mod diff;
@@ -22,16 +23,22 @@ pub mod store;
 
 pub use action::{Action, ActionSpec, Actions, Call, Catalog, Failure};
 pub use definition::{
-    Branch, Case, Catch, Collect, Compensate, ContentHash, Definition, Edge, InvalidName, InvalidSpan, JSON_SCHEMA,
+    Branch, Case, Catch, Collect, Compensate, ContentHash, Definition, Edge, InvalidName, InvalidSchedule, InvalidSpan, JSON_SCHEMA,
     Jitter, Join, Limits, Node, NodeId, NodeKind, Place, Port, Retry, Schedule, Settings, Span, SubVersion, Trigger,
     Until, Variable, VariableName, Wait,
 };
-pub use diff::Class;
+pub use diff::{
+    Change, Class, Conflict, Diff, JsonPatch, Match, Merged, PatchOperation, TermChange, diff, diff_by_matching, match_nodes,
+    merge, term_changes, text_diff,
+};
 pub use engine::{Doing, Engine, Position, Run, Start};
 pub use error::Error;
+pub use library::{Library, MigrationReport, Note, Update};
 pub use machine::state::{Outcome, RunState, Status};
 pub use machine::{Entry, Message};
 pub use plan::Plan;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::{SqlAction, SqlStore, Trouble};
 pub use store::{MemoryStore, RunFilter, RunRecord, WorkflowStore};
 pub use validate::{Code, Finding, Report, Severity, validate};
 pub use version::{Canary, Origin, Semver, Version, Workflow};

@@ -24,7 +24,6 @@ pub(crate) type Go = Option<u32>;
 /// A definition that can be interpreted. It is shared by the runs of its version.
 #[derive(Debug)]
 pub struct Plan {
-    pub(crate) name: Arc<str>,
     pub(crate) steps: Vec<Step>,
     pub(crate) index: HashMap<Arc<str>, u32>,
     pub(crate) start: u32,
@@ -54,7 +53,6 @@ pub(crate) struct ActionStep {
     pub(crate) timeout: Option<Span>,
     pub(crate) compensate: Option<(Arc<str>, Template)>,
     pub(crate) error: Go,
-    pub(crate) transactional: bool,
 }
 
 #[derive(Debug)]
@@ -191,7 +189,6 @@ pub(crate) fn compile(
         let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
         let start = graph.index.get(definition.start.as_str()).copied()?;
         Some(Plan {
-            name: definition.name.as_str().into(),
             index: steps.iter().zip(0..).map(|(step, at)| (Arc::clone(&step.id), at)).collect(),
             steps,
             start,

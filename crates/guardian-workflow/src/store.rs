@@ -19,7 +19,7 @@ mod sql;
 
 pub use memory::MemoryStore;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use sql::{MIGRATIONS, SqlAction, SqlStore};
+pub use sql::{MIGRATIONS, SqlAction, SqlStore, Trouble};
 
 /// A change of a workflow: what it is then, and the version that this makes.
 #[derive(Debug, Clone, PartialEq)]

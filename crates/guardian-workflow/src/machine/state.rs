@@ -79,11 +79,6 @@ impl Status {
         }
     }
 
-    pub(crate) fn read(text: &str) -> Option<Self> {
-        [Self::Running, Self::Compensating, Self::Completed, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-    }
 }
 
 /// How a run ended.

@@ -220,7 +220,6 @@ impl<'d> Compiler<'d> {
                     timeout: *timeout,
                     compensate,
                     error: go(&Port::error()),
-                    transactional: self.catalog.get(action).is_some_and(|spec| spec.transactional),
                 }))
             }
             NodeKind::Condition { branches } => {
