@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::definition::{Definition, Edge, Node, NodeId, Place, Port};
+use crate::definition::{present, Definition, Edge, Node, NodeId, Place, Port};
 
 mod apply;
 mod class;
@@ -167,11 +167,6 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         new: Option<Value>,
     },
-}
-
-/// A value that is null is there all the same.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 /// The differences between two definitions.

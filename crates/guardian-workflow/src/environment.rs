@@ -85,6 +85,7 @@ fn build(types: &BTreeMap<&str, Type>) -> Env {
     let builder = types.iter().fold(Env::builder(), |builder, (name, r#type)| {
         builder.variable(*name, r#type.clone())
     });
+    let builder = crate::functions::functions().into_iter().fold(builder, |builder, function| builder.function(function));
     // Names and types are well-formed; an environment that knows nothing would be no fault but no help either.
     builder.build().unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 mod action;
 mod definition;
 mod environment;
+mod functions;
 mod plan;
 mod schema;
 mod template;
@@ -17,9 +18,16 @@ mod library;
 mod version;
 
 mod diff;
+mod bundle;
+pub mod import;
+pub mod picture;
+
+pub mod simulate;
 
 mod error;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use action::{Action, ActionSpec, Actions, Call, Catalog, Failure};
 pub use definition::{
@@ -27,6 +35,7 @@ pub use definition::{
     Jitter, Join, Limits, Node, NodeId, NodeKind, Place, Port, Retry, Schedule, Settings, Span, SubVersion, Trigger,
     Until, Variable, VariableName, Wait,
 };
+pub use bundle::{Bundle, BundleReport};
 pub use diff::{
     Change, Class, Conflict, Diff, JsonPatch, Match, Merged, PatchOperation, TermChange, diff, diff_by_matching, match_nodes,
     merge, term_changes, text_diff,

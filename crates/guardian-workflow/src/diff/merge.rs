@@ -98,6 +98,11 @@ fn starts_at(change: &Change, path: &str, node: &NodeId) -> bool {
         && matches!(change, Change::SettingChanged { new: Some(new), .. } if new.as_str() == Some(node.as_str()))
 }
 
+/// The changes of one side that the other does not have.
+fn without(side: &Diff, other: &Diff) -> Vec<Change> {
+    side.changes.iter().filter(|change| !other.changes.contains(change)).cloned().collect()
+}
+
 /// Joins what we and they made of a common base. Changes that both made alike are made once; where they cannot both be
 /// made, ours stays, and the conflict is reported.
 ///
@@ -106,11 +111,10 @@ fn starts_at(change: &Change, path: &str, node: &NodeId) -> bool {
 pub fn merge(base: &Definition, ours: &Definition, theirs: &Definition) -> Result<Merged, Error> {
     let (mine, other) = (diff(base, ours), diff(base, theirs));
     let (mut conflicts, mut wanted) = (Vec::new(), Vec::new());
-    for change in other.changes {
-        if mine.changes.contains(&change) {
-            continue;
-        }
-        let against: Vec<Change> = mine.changes.iter().filter(|each| meet(each, &change)).cloned().collect();
+    // What both changed alike stands against nothing.
+    let (ours_alone, theirs_alone) = (without(&mine, &other), without(&other, &mine));
+    for change in theirs_alone {
+        let against: Vec<Change> = ours_alone.iter().filter(|each| meet(each, &change)).cloned().collect();
         if against.is_empty() {
             wanted.push(change);
         } else {

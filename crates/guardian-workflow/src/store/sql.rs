@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guardian_core::{Cursor, Page, PageRequest, Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use guardian_sql::{
-    Database, Dialect, Error, Insert, Migration, Migrations, Retry, Row, Savepoint, ToParam, Tx, Unscoped, params, retry,
+    Database, Dialect, Error, Insert, Migration, Migrations, Retry, Savepoint, Tx, Unscoped, params, retry,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;

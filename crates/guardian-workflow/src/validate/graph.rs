@@ -40,10 +40,12 @@ impl<'d> Graph<'d> {
         let (mut outer, mut inner_starts) = (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()));
         for (id, node) in &definition.nodes {
             let target = |port: &Port| targets.get(&(id.as_str(), port.as_str())).copied();
+            let mut seen = BTreeSet::new();
             let starts: Vec<(Port, u32)> = node
                 .kind
                 .inner_ports()
                 .into_iter()
+                .filter(|port| seen.insert(port.clone()))
                 .filter_map(|port| target(&port).map(|to| (port, to)))
                 .collect();
             inner_starts.push(starts);
