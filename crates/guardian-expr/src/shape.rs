@@ -40,9 +40,7 @@ impl Ast {
         match self.node(id) {
             Node::Chain { op: ChainOp::And, terms } => Shape::All(self.list(terms).to_vec()),
             Node::Chain { op: ChainOp::Or, terms } => Shape::Any(self.list(terms).to_vec()),
-            Node::Binary { op, left, right }
-                if op.is_comparison() || op == crate::ast::BinaryOp::In =>
-            {
+            Node::Binary { op, left, right } if op.is_comparison() || op == crate::ast::BinaryOp::In => {
                 Shape::Compare { left, operator: op.symbol(), right }
             }
             _ => Shape::Other,

@@ -314,4 +314,3 @@ impl Actions {
         self.catalog.get(name).is_some_and(|spec| spec.transactional)
     }
 }
-

@@ -145,7 +145,6 @@ fn chain(versions: &[Version]) -> ContentHash {
     })
 }
 
-
 impl<S: WorkflowStore> Library<S> {
     /// A workflow with all its versions.
     ///
@@ -158,7 +157,8 @@ impl<S: WorkflowStore> Library<S> {
         while let Some(request) = page.take() {
             let found = self.versions(scope, name, &request).await?;
             versions.extend(found.items);
-            page = found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
+            page =
+                found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
         }
         versions.reverse();
         Ok(Bundle::new(name, versions))
@@ -169,9 +169,19 @@ impl<S: WorkflowStore> Library<S> {
     ///
     /// # Errors
     /// Faults of the store.
-    pub async fn import_bundle(&self, scope: &Scope, name: &str, bundle: &Bundle) -> Result<BundleReport, Error> {
+    pub async fn import_bundle(
+        &self,
+        scope: &Scope,
+        name: &str,
+        bundle: &Bundle,
+    ) -> Result<BundleReport, Error> {
         let mut found = BundleReport {
-            missing_actions: bundle.actions.iter().filter(|action| self.catalog().get(action).is_none()).cloned().collect(),
+            missing_actions: bundle
+                .actions
+                .iter()
+                .filter(|action| self.catalog().get(action).is_none())
+                .cloned()
+                .collect(),
             secrets: bundle.secrets.clone(),
             missing_workflows: BTreeSet::new(),
             report: Report::default(),

@@ -18,10 +18,10 @@ mod trigger;
 pub use canonical::ContentHash;
 pub use identifier::{InvalidName, NodeId, Port, VariableName};
 pub use json_schema::JSON_SCHEMA;
-pub use node::{
-    Branch, Case, Catch, Collect, Compensate, Join, Jitter, Node, NodeKind, Retry, SubVersion, Until, Wait,
-};
 pub(crate) use node::knows;
+pub use node::{
+    Branch, Case, Catch, Collect, Compensate, Jitter, Join, Node, NodeKind, Retry, SubVersion, Until, Wait,
+};
 pub use settings::{Limits, Settings};
 pub use span::{InvalidSpan, Span};
 pub use trigger::{InvalidSchedule, Schedule, Trigger};

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::definition::{present, Definition, Edge, Node, NodeId, Place, Port};
+use crate::definition::{Definition, Edge, Node, NodeId, Place, Port, present};
 
 mod apply;
 mod class;
@@ -254,7 +254,9 @@ impl Change {
             Self::EdgeRetargeted { from, port, old, new } => {
                 Self::EdgeRetargeted { from, port, old: new, new: old }
             }
-            Self::TriggerChanged { trigger, old, new } => Self::TriggerChanged { trigger, old: new, new: old },
+            Self::TriggerChanged { trigger, old, new } => {
+                Self::TriggerChanged { trigger, old: new, new: old }
+            }
             Self::SettingChanged { path, old, new } => Self::SettingChanged { path, old: new, new: old },
         }
     }
@@ -289,8 +291,12 @@ pub fn diff(old: &Definition, new: &Definition) -> Diff {
         }
     }
     both(&old.nodes, &new.nodes, |node, before, after| match (before, after) {
-        (None, Some(content)) => changes.push(Change::NodeAdded { node: node.clone(), content: content.clone() }),
-        (Some(content), None) => changes.push(Change::NodeRemoved { node: node.clone(), content: content.clone() }),
+        (None, Some(content)) => {
+            changes.push(Change::NodeAdded { node: node.clone(), content: content.clone() })
+        }
+        (Some(content), None) => {
+            changes.push(Change::NodeRemoved { node: node.clone(), content: content.clone() })
+        }
         (Some(before), Some(after)) if before != after => nodes(node, before, after, &mut changes),
         _ => {}
     });
@@ -387,7 +393,9 @@ fn nodes(node: &NodeId, old: &Node, new: &Node, changes: &mut Vec<Change>) {
     }
     value::walk("", Some(&before), Some(&after), &mut |path, old, new| {
         let change = match (old, new) {
-            (Some(Value::String(old)), Some(Value::String(new))) if condition::is_expression(path, old, new) => {
+            (Some(Value::String(old)), Some(Value::String(new)))
+                if condition::is_expression(path, old, new) =>
+            {
                 let (text_old, text_new) = (condition::source(old), condition::source(new));
                 Change::ConditionChanged {
                     node: node.clone(),
@@ -445,17 +453,21 @@ impl fmt::Display for Diff {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Option<Value>| {
-            value.as_ref().map_or_else(|| "nothing".to_owned(), |value| {
-                format!("`{}`", crate::error::shorten(&value.to_string()))
-            })
+            value.as_ref().map_or_else(
+                || "nothing".to_owned(),
+                |value| format!("`{}`", crate::error::shorten(&value.to_string())),
+            )
         };
         match self {
             Self::NodeAdded { node, content } => write!(f, "+ node `{node}` ({})", content.kind.type_name()),
-            Self::NodeRemoved { node, content } => write!(f, "- node `{node}` ({})", content.kind.type_name()),
+            Self::NodeRemoved { node, content } => {
+                write!(f, "- node `{node}` ({})", content.kind.type_name())
+            }
             Self::NodeRenamed { node, old, new } => write!(f, "~ `{node}` renamed: `{old}` → `{new}`"),
             Self::NodeMoved { node, .. } => write!(f, "~ `{node}` moved"),
             Self::NodeRetyped { node, old, new } => {
-                let kind = |value: &Value| value.get("type").and_then(Value::as_str).unwrap_or("?").to_owned();
+                let kind =
+                    |value: &Value| value.get("type").and_then(Value::as_str).unwrap_or("?").to_owned();
                 write!(f, "~ `{node}` is another type: {} → {}", kind(old), kind(new))
             }
             Self::ParameterChanged { node, path, old, new } => {

@@ -174,7 +174,12 @@ impl<S: WorkflowStore> Engine<S> {
     }
 
     /// A run that begins now, not stored yet.
-    async fn prepare(&self, scope: &Scope, workflow: &str, start: Start) -> Result<(RunRecord, Plans), Error> {
+    async fn prepare(
+        &self,
+        scope: &Scope,
+        workflow: &str,
+        start: Start,
+    ) -> Result<(RunRecord, Plans), Error> {
         let (inner, now) = (&self.inner, self.inner.clock.now());
         let id = match &start.key {
             Some(key) => keyed(scope.tenant(), workflow, key),
@@ -193,7 +198,8 @@ impl<S: WorkflowStore> Engine<S> {
             }
         };
         let plan = self.plan(scope, workflow, version).await?;
-        if let Some(why) = plan.input.as_ref().and_then(|schema| crate::schema::misfit(schema, &start.input)) {
+        if let Some(why) = plan.input.as_ref().and_then(|schema| crate::schema::misfit(schema, &start.input))
+        {
             return Err(Error::Input { why });
         }
         let name: Arc<str> = workflow.into();
@@ -266,7 +272,9 @@ impl<S: WorkflowStore> Engine<S> {
                 let plan = self.plan(&scope, &workflow.name, version).await?;
                 for (id, trigger, filter) in &plan.filters {
                     let wanted = trigger.listens_to(&event.name)
-                        && filter.as_ref().is_none_or(|filter| filter.matches(&EventContext(&seen)).unwrap_or(false));
+                        && filter
+                            .as_ref()
+                            .is_none_or(|filter| filter.matches(&EventContext(&seen)).unwrap_or(false));
                     if wanted {
                         let start = Start {
                             input: seen.clone(),
@@ -283,7 +291,8 @@ impl<S: WorkflowStore> Engine<S> {
                     }
                 }
             }
-            page = found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
+            page =
+                found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
         }
         Ok(started)
     }
@@ -293,7 +302,12 @@ impl<S: WorkflowStore> Engine<S> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn on_schedule(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<Vec<Uuid>, Error> {
+    pub async fn on_schedule(
+        &self,
+        scope: &Scope,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Uuid>, Error> {
         let mut started = Vec::new();
         let mut page = PageRequest::first(PageRequest::MAX_SIZE).ok();
         while let Some(request) = page.take() {
@@ -318,7 +332,8 @@ impl<S: WorkflowStore> Engine<S> {
                     }
                 }
             }
-            page = found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
+            page =
+                found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
         }
         Ok(started)
     }
@@ -330,7 +345,8 @@ impl<S: WorkflowStore> Engine<S> {
     pub async fn send(&self, scope: &Scope, run: Uuid, message: &Message) -> Result<i64, Error> {
         let found = self.inner.store.run(scope, run).await?.ok_or(Error::NoRun { run })?;
         let status = found.state.status;
-        let refused = |why: &str| Error::RunState { run, status: status.as_str().to_owned(), why: why.to_owned() };
+        let refused =
+            |why: &str| Error::RunState { run, status: status.as_str().to_owned(), why: why.to_owned() };
         match message {
             Message::RetryFrom { node } => {
                 if !matches!(status, Status::Failed | Status::Cancelled) {
@@ -406,7 +422,12 @@ impl<S: WorkflowStore> Engine<S> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn runs(&self, scope: &Scope, filter: &RunFilter, page: &PageRequest) -> Result<Page<RunRecord>, Error> {
+    pub async fn runs(
+        &self,
+        scope: &Scope,
+        filter: &RunFilter,
+        page: &PageRequest,
+    ) -> Result<Page<RunRecord>, Error> {
         Ok(self.inner.store.runs(scope, filter, page).await?)
     }
 
@@ -414,7 +435,13 @@ impl<S: WorkflowStore> Engine<S> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn history(&self, scope: &Scope, run: Uuid, after: u64, limit: u32) -> Result<Vec<Entry>, Error> {
+    pub async fn history(
+        &self,
+        scope: &Scope,
+        run: Uuid,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Error> {
         Ok(self.inner.store.history(scope, run, after, limit).await?)
     }
 
@@ -426,7 +453,10 @@ impl<S: WorkflowStore> Engine<S> {
         let record = self.inner.store.run(scope, run).await?.ok_or(Error::NoRun { run })?;
         let read = async |number| -> Result<Version, Error> {
             let found = self.inner.store.version(scope, &record.workflow, number).await?;
-            found.ok_or_else(|| Error::NoVersion { name: record.workflow.to_string(), version: number.to_string() })
+            found.ok_or_else(|| Error::NoVersion {
+                name: record.workflow.to_string(),
+                version: number.to_string(),
+            })
         };
         let (old, new) = (read(record.version).await?, read(to).await?);
         let mut obstacles = Vec::new();
@@ -453,7 +483,10 @@ impl<S: WorkflowStore> Engine<S> {
             .map(|at| {
                 let there = new.definition.nodes.get(&at.node);
                 let same = there.filter(|node| {
-                    old.definition.nodes.get(&at.node).is_none_or(|old| old.kind.type_name() == node.kind.type_name())
+                    old.definition
+                        .nodes
+                        .get(&at.node)
+                        .is_none_or(|old| old.kind.type_name() == node.kind.type_name())
                 });
                 (at.node.clone(), same.map(|node| node.kind.type_name().to_owned()))
             })
@@ -505,10 +538,8 @@ impl<S: WorkflowStore> Engine<S> {
             return Ok(Arc::clone(plan));
         }
         let found = self.inner.store.version(scope, workflow, number).await?;
-        let version = found.ok_or_else(|| Error::NoVersion {
-            name: workflow.to_owned(),
-            version: number.to_string(),
-        })?;
+        let version = found
+            .ok_or_else(|| Error::NoVersion { name: workflow.to_owned(), version: number.to_string() })?;
         let plan = Arc::new(Plan::load(&version.definition, self.inner.actions.catalog())?);
         let mut plans = self.inner.plans.lock();
         if plans.len() >= MAX_PLANS {
@@ -549,7 +580,13 @@ impl<S: WorkflowStore> Engine<S> {
     }
 
     /// The call of a token's action.
-    pub(crate) fn call(&self, scope: &Scope, run: Uuid, machine: &Machine<'_>, effect: &Effect) -> Option<Call> {
+    pub(crate) fn call(
+        &self,
+        scope: &Scope,
+        run: Uuid,
+        machine: &Machine<'_>,
+        effect: &Effect,
+    ) -> Option<Call> {
         let Effect::Call { token, visit, attempt } = effect else { return None };
         let token = machine.state.token(*token)?;
         let Phase::Running { params, deadline } = &token.phase else { return None };

@@ -82,16 +82,24 @@ pub(crate) fn environment(definition: &Definition, catalog: &Catalog) -> (Env, V
 }
 
 fn build(types: &BTreeMap<&str, Type>) -> Env {
-    let builder = types.iter().fold(Env::builder(), |builder, (name, r#type)| {
-        builder.variable(*name, r#type.clone())
-    });
-    let builder = crate::functions::functions().into_iter().fold(builder, |builder, function| builder.function(function));
+    let builder =
+        types.iter().fold(Env::builder(), |builder, (name, r#type)| builder.variable(*name, r#type.clone()));
+    let builder = crate::functions::functions()
+        .into_iter()
+        .fold(builder, |builder, function| builder.function(function));
     // Names and types are well-formed; an environment that knows nothing would be no fault but no help either.
     builder.build().unwrap_or_default()
 }
 
 fn join<'n>(types: &mut BTreeMap<&'n str, Type>, name: &'n str, other: Type) {
-    types.entry(name).and_modify(|known| if *known != other { *known = Type::Dyn }).or_insert(other);
+    types
+        .entry(name)
+        .and_modify(|known| {
+            if *known != other {
+                *known = Type::Dyn
+            }
+        })
+        .or_insert(other);
 }
 
 enum Written<'d> {
@@ -135,10 +143,13 @@ fn writes<'d>(definition: &'d Definition, catalog: &Catalog) -> Vec<(&'d Variabl
             }
             NodeKind::Set { values } => {
                 writes.extend(values.iter().map(|(name, value)| {
-                    (name, match template::expression(value) {
-                        Some(source) => Written::By(source, Shape::Same),
-                        None => Written::Type(template::literal_type(value)),
-                    })
+                    (
+                        name,
+                        match template::expression(value) {
+                            Some(source) => Written::By(source, Shape::Same),
+                            None => Written::Type(template::literal_type(value)),
+                        },
+                    )
                 }));
             }
             NodeKind::ForEach { items, r#as, index, collect, .. } => {

@@ -108,7 +108,13 @@ impl<S: WorkflowStore> Library<S> {
     ///
     /// # Errors
     /// [`Error::Invalid`] with the report, [`Error::Conflict`] where somebody else was first, and faults of the store.
-    pub async fn save(&self, scope: &Scope, name: &str, definition: &Definition, note: &Note) -> Result<Update, Error> {
+    pub async fn save(
+        &self,
+        scope: &Scope,
+        name: &str,
+        definition: &Definition,
+        note: &Note,
+    ) -> Result<Update, Error> {
         let (report, plan) = plan::compile(definition, &self.catalog, Strictness::Full);
         if plan.is_none() {
             return Err(Error::Invalid { report: Box::new(report) });
@@ -129,7 +135,8 @@ impl<S: WorkflowStore> Library<S> {
             let current = self.store.workflow(scope, name).await?;
             let Some(current) = current else {
                 let (workflow, version) = self.first(scope, name, definition, note, origin, now)?;
-                let save = Save { workflow: workflow.clone(), version: Some(version.clone()), squashed: None };
+                let save =
+                    Save { workflow: workflow.clone(), version: Some(version.clone()), squashed: None };
                 if self.store.save(scope, &save).await? == Saved::Done {
                     return Ok(Update { workflow, version: Some(version), diff: Diff::default() });
                 }
@@ -144,7 +151,8 @@ impl<S: WorkflowStore> Library<S> {
             workflow.layout.clone_from(&definition.layout);
             workflow.updated = now;
             workflow.revision += 1;
-            let version = if head.hash == definition.content_hash() && !matches!(origin, Origin::Rollback(_)) {
+            let version = if head.hash == definition.content_hash() && !matches!(origin, Origin::Rollback(_))
+            {
                 if current.layout == definition.layout {
                     return Ok(Update { workflow: current, version: None, diff: Diff::default() });
                 }
@@ -152,7 +160,8 @@ impl<S: WorkflowStore> Library<S> {
             } else {
                 Some(self.next(scope, &current, &head, definition, (&change, note, origin), now).await?)
             };
-            let squashed = version.as_ref().filter(|version| version.parent != Some(head.number)).map(|_| head.number);
+            let squashed =
+                version.as_ref().filter(|version| version.parent != Some(head.number)).map(|_| head.number);
             if let Some(version) = &version {
                 workflow.draft = version.number;
             }
@@ -279,7 +288,12 @@ impl<S: WorkflowStore> Library<S> {
     ///
     /// # Errors
     /// Faults of the store.
-    pub async fn versions(&self, scope: &Scope, name: &str, page: &PageRequest) -> Result<Page<Version>, Error> {
+    pub async fn versions(
+        &self,
+        scope: &Scope,
+        name: &str,
+        page: &PageRequest,
+    ) -> Result<Page<Version>, Error> {
         Ok(self.store.versions(scope, name, page).await?)
     }
 
@@ -324,14 +338,21 @@ impl<S: WorkflowStore> Library<S> {
     /// [`Error::NoVersion`], and faults of the store.
     pub async fn publish(&self, scope: &Scope, name: &str, number: u64) -> Result<Workflow, Error> {
         self.known(scope, name, number).await?;
-        self.channel(scope, name, |workflow| (workflow.published, workflow.canary) = (Some(number), None)).await
+        self.channel(scope, name, |workflow| (workflow.published, workflow.canary) = (Some(number), None))
+            .await
     }
 
     /// Lets `weight` of a hundred new runs get this version instead of the published one; 0 ends the canary.
     ///
     /// # Errors
     /// [`Error::NoVersion`], and faults of the store.
-    pub async fn canary(&self, scope: &Scope, name: &str, number: u64, weight: u8) -> Result<Workflow, Error> {
+    pub async fn canary(
+        &self,
+        scope: &Scope,
+        name: &str,
+        number: u64,
+        weight: u8,
+    ) -> Result<Workflow, Error> {
         self.known(scope, name, number).await?;
         self.channel(scope, name, |workflow| {
             workflow.canary = (weight > 0).then(|| Canary::new(number, weight));
@@ -419,7 +440,8 @@ impl<S: WorkflowStore> Library<S> {
                     old.push(version.number);
                 }
             }
-            page = found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
+            page =
+                found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
         }
         Ok(self.store.forget_versions(scope, name, &old).await?)
     }

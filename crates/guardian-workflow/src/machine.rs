@@ -193,7 +193,10 @@ impl RunState {
     }
 
     /// A new scope with a token at its start.
-    #[expect(clippy::too_many_arguments, reason = "two callers, and each argument is a field of what it makes")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "two callers, and each argument is a field of what it makes"
+    )]
     pub(crate) fn open(
         &mut self,
         workflow: Arc<str>,
@@ -212,7 +215,14 @@ impl RunState {
         scope
     }
 
-    pub(crate) fn spawn(&mut self, scope: u32, at: u32, join: Option<u32>, branch: u32, now: Timestamp) -> u32 {
+    pub(crate) fn spawn(
+        &mut self,
+        scope: u32,
+        at: u32,
+        join: Option<u32>,
+        branch: u32,
+        now: Timestamp,
+    ) -> u32 {
         let id = self.fresh();
         self.tokens.push(Token {
             id,

@@ -71,7 +71,10 @@ impl Paints {
         }
         for edge in &definition.edges {
             let decides = definition.nodes.get(&edge.from).is_some_and(|node| {
-                matches!(node.kind, NodeKind::Condition { .. } | NodeKind::Switch { .. } | NodeKind::Approval { .. })
+                matches!(
+                    node.kind,
+                    NodeKind::Condition { .. } | NodeKind::Switch { .. } | NodeKind::Approval { .. }
+                )
             });
             if !decides && visited.contains(edge.from.as_str()) && visited.contains(edge.to.as_str()) {
                 paints.edges.insert((edge.from.clone(), edge.port.to_string()), Paint::Visited);

@@ -157,9 +157,10 @@ impl Checker<'_> {
         match value {
             Value::Array(items) => {
                 let schema = rules.get("items")?;
-                items.iter().enumerate().find_map(|(index, item)| {
-                    self.check(schema, item, &format!("{path}/{index}"), depth + 1)
-                })
+                items
+                    .iter()
+                    .enumerate()
+                    .find_map(|(index, item)| self.check(schema, item, &format!("{path}/{index}"), depth + 1))
             }
             Value::Object(members) => {
                 let required = rules.get("required").and_then(Value::as_array).into_iter().flatten();

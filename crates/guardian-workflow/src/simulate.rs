@@ -150,7 +150,12 @@ const MAX_TURNS: u32 = 100_000;
 ///
 /// # Errors
 /// [`Error::Invalid`] for a definition that makes no sense, [`Error::Input`] for an input that does not fit.
-pub fn simulate(definition: &Definition, catalog: &Catalog, input: Value, stubs: &Stubs) -> Result<Trace, Error> {
+pub fn simulate(
+    definition: &Definition,
+    catalog: &Catalog,
+    input: Value,
+    stubs: &Stubs,
+) -> Result<Trace, Error> {
     let plan = Arc::new(Plan::new(definition, catalog)?);
     run(&plan, &definition.name, input, stubs)
 }
@@ -235,8 +240,10 @@ impl World<'_> {
                     (_, Some(next)) if timer.is_none_or(|timer| next <= timer) => {
                         self.now = self.now.max(next);
                         if let Some(signal) = self.signals.pop_front() {
-                            let message =
-                                Message::Signal { name: signal.name.clone(), payload: signal.payload.clone() };
+                            let message = Message::Signal {
+                                name: signal.name.clone(),
+                                payload: signal.payload.clone(),
+                            };
                             (effects, more) = self.drive(|machine| machine.take(message));
                         }
                     }
@@ -267,7 +274,10 @@ impl World<'_> {
                     let given = self.turns.entry(format!("wait {node}")).or_default();
                     if let Some(payload) = self.stubs.waits.get(&*node).and_then(|all| all.get(*given)) {
                         *given += 1;
-                        return Some(Message::Signal { name: signal.name.to_string(), payload: payload.clone() });
+                        return Some(Message::Signal {
+                            name: signal.name.to_string(),
+                            payload: payload.clone(),
+                        });
                     }
                 }
                 _ => {}
@@ -277,7 +287,11 @@ impl World<'_> {
     }
 
     /// The next answer under one of these keys.
-    fn next(&mut self, keys: &[String], of: impl Fn(&Stubs, &str) -> Option<Answers>) -> Result<Value, Failure> {
+    fn next(
+        &mut self,
+        keys: &[String],
+        of: impl Fn(&Stubs, &str) -> Option<Answers>,
+    ) -> Result<Value, Failure> {
         for key in keys {
             let Some(answers) = of(self.stubs, key) else { continue };
             let turn = self.turns.entry(key.clone()).or_default();
@@ -288,7 +302,9 @@ impl World<'_> {
             *turn += 1;
             match answer {
                 Some(Answer::Result(value)) => return Ok(value.clone()),
-                Some(Answer::Fail(code)) => return Err(Failure::new(code.clone(), "a stub failed as it was told")),
+                Some(Answer::Fail(code)) => {
+                    return Err(Failure::new(code.clone(), "a stub failed as it was told"));
+                }
                 None => {}
             }
         }

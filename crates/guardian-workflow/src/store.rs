@@ -23,7 +23,10 @@ pub use sql::{MIGRATIONS, SqlAction, SqlStore, Trouble};
 
 /// A change of a workflow: what it is then, and the version that this makes.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "the library makes it and stores read it; a new field breaks both")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the library makes it and stores read it; a new field breaks both"
+)]
 pub struct Save {
     /// The workflow as it is then; its revision is one more than before.
     pub workflow: Workflow,
@@ -35,7 +38,10 @@ pub struct Save {
 
 /// How a change of a workflow ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "stores make it and the library reads it; a new case breaks both")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "stores make it and the library reads it; a new case breaks both"
+)]
 pub enum Saved {
     /// All of it is stored.
     Done,
@@ -45,7 +51,10 @@ pub enum Saved {
 
 /// A run as it is stored.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "the engine makes it and stores read it; a new field breaks both")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the engine makes it and stores read it; a new field breaks both"
+)]
 pub struct RunRecord {
     /// Its id, unique within the tenant.
     pub id: Uuid,
@@ -263,7 +272,13 @@ pub trait WorkflowStore: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// When the store fails.
-    async fn history(&self, scope: &Scope, id: Uuid, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+    async fn history(
+        &self,
+        scope: &Scope,
+        id: Uuid,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError>;
 
     /// Stores a message for a run and makes it due at `now`; gives the message's number, from 1. `None` if there is no such
     /// run.
@@ -296,11 +311,8 @@ pub trait WorkflowStore: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// When the store fails.
-    async fn extend(
-        &self,
-        held: &[(TenantId, Uuid, i64)],
-        until: Timestamp,
-    ) -> Result<Vec<Uuid>, StoreError>;
+    async fn extend(&self, held: &[(TenantId, Uuid, i64)], until: Timestamp)
+    -> Result<Vec<Uuid>, StoreError>;
 
     /// Does an action and keeps the checkpoint that follows it, in one transaction: both or neither.
     ///

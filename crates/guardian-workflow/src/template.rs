@@ -62,9 +62,7 @@ impl Template {
         }
         match value {
             Value::String(text) => match expression_text(text) {
-                Some(source) => {
-                    compile(path, source).map_or(Self::Literal(Value::Null), Self::Computed)
-                }
+                Some(source) => compile(path, source).map_or(Self::Literal(Value::Null), Self::Computed),
                 None => Self::Literal(value.clone()),
             },
             Value::Array(items) => {
@@ -97,9 +95,7 @@ impl Template {
                 *cost += outcome.cost;
                 outcome.value.map(|value| value.to_json()).map_err(|error| failure(program, &error))
             }
-            Self::List(items) => {
-                items.iter().map(|item| item.evaluate(variables, budget, cost)).collect()
-            }
+            Self::List(items) => items.iter().map(|item| item.evaluate(variables, budget, cost)).collect(),
             Self::Object(members) => {
                 let mut built = Map::new();
                 for (name, member) in members {

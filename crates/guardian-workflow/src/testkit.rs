@@ -7,7 +7,9 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use guardian_core::{Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId};
+use guardian_core::{
+    Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -25,8 +27,8 @@ mod simulator;
 pub use laws::{
     a_change_of_an_old_revision_is_refused, a_fence_keeps_out_who_was_too_slow, a_message_makes_a_run_due,
     a_message_that_comes_meanwhile_is_not_lost, a_run_belongs_to_one_worker, a_tenant_sees_its_own_alone,
-    a_version_that_a_run_needs_stays, history_comes_in_order, lists_come_in_pages, of_concurrent_claims_each_run_is_in_one,
-    what_was_started_is_there_once,
+    a_version_that_a_run_needs_stays, history_comes_in_order, lists_come_in_pages,
+    of_concurrent_claims_each_run_is_in_one, what_was_started_is_there_once,
 };
 pub use simulator::{Simulated, Simulation, simulate_schedule};
 

@@ -46,7 +46,13 @@ impl Report {
         self.errors().next().map(ToString::to_string).unwrap_or_default()
     }
 
-    pub(crate) fn add(&mut self, code: Code, node: Option<&NodeId>, message: String, mend: impl Into<String>) {
+    pub(crate) fn add(
+        &mut self,
+        code: Code,
+        node: Option<&NodeId>,
+        message: String,
+        mend: impl Into<String>,
+    ) {
         self.add_at(code, node, String::new(), message, mend);
     }
 
@@ -61,7 +67,14 @@ impl Report {
         // A definition that is wrong everywhere need not be told more than anybody reads.
         if self.findings.len() < 1000 {
             let severity = code.severity();
-            self.findings.push(Finding { code, severity, node: node.cloned(), path, message, mend: mend.into() });
+            self.findings.push(Finding {
+                code,
+                severity,
+                node: node.cloned(),
+                path,
+                message,
+                mend: mend.into(),
+            });
         }
     }
 }

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use guardian_core::{Scope, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -126,8 +126,10 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     }
 
     fn until(&self, now: Timestamp) -> Timestamp {
-        now.checked_add_signed(chrono::TimeDelta::from_std(self.config.lease).unwrap_or(chrono::TimeDelta::MAX))
-            .unwrap_or(Timestamp::MAX_UTC)
+        now.checked_add_signed(
+            chrono::TimeDelta::from_std(self.config.lease).unwrap_or(chrono::TimeDelta::MAX),
+        )
+        .unwrap_or(Timestamp::MAX_UTC)
     }
 
     /// Takes runs that are due and drives them until each waits for something that has yet to come, and until no other one
@@ -418,16 +420,19 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                 Ok(performed) => performed,
                 Err(error) if error.kind() == StoreErrorKind::Unsupported => {
                     // The host's mistake, not the database's: the run says so.
-                    let failed = Failure::new("unsupported", std::error::Error::source(&error).map_or_else(
-                        || error.to_string(),
-                        ToString::to_string,
-                    ));
+                    let failed = Failure::new(
+                        "unsupported",
+                        std::error::Error::source(&error)
+                            .map_or_else(|| error.to_string(), ToString::to_string),
+                    );
                     held.drive(now, |machine| {
                         let running: Vec<_> = machine
                             .state
                             .tokens
                             .iter()
-                            .filter(|token| matches!(token.phase, crate::machine::state::Phase::Running { .. }))
+                            .filter(|token| {
+                                matches!(token.phase, crate::machine::state::Phase::Running { .. })
+                            })
                             .map(|token| (token.id, token.visit, token.attempt))
                             .collect();
                         for (token, visit, attempt) in running {
@@ -467,7 +472,9 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                         changed = true;
                         held.drive(now, |_| {});
                     }
-                    if changed || (held.going == 0 && held.effects.is_empty() && held.transactional.is_empty()) {
+                    if changed
+                        || (held.going == 0 && held.effects.is_empty() && held.transactional.is_empty())
+                    {
                         self.dirty.push(at);
                     } else {
                         self.dispatch(at);
@@ -497,7 +504,9 @@ impl Held {
     fn apply(&mut self, now: Timestamp, done: Done) {
         self.drive(now, |machine| {
             match done {
-                Done::Attempt { token, visit, attempt, result } => machine.attempted(token, visit, attempt, result),
+                Done::Attempt { token, visit, attempt, result } => {
+                    machine.attempted(token, visit, attempt, result)
+                }
                 Done::Loaded { token, visit, found } => machine.loaded(token, visit, found),
                 Done::Migrated { version, found } => {
                     if let Ok(plan) = found {
@@ -549,7 +558,9 @@ impl<S: WorkflowStore + Clone> Worker<S> {
 
     fn is_transactional(&self, held: &mut Held, effect: &Effect) -> bool {
         matches!(effect, Effect::Call { .. })
-            && self.call(held, effect).is_some_and(|call| self.engine.inner.actions.is_transactional(&call.action))
+            && self
+                .call(held, effect)
+                .is_some_and(|call| self.engine.inner.actions.is_transactional(&call.action))
     }
 
     /// What performs an effect; `None` if the run has moved on.
@@ -558,21 +569,22 @@ impl<S: WorkflowStore + Clone> Worker<S> {
             Effect::Call { token, visit, attempt } => {
                 let call = self.call(held, &effect)?;
                 let now = self.engine.inner.clock.now();
-                let late = held
-                    .state
-                    .token(token)
-                    .is_some_and(|token| crate::machine::overdue(&token.phase, now));
+                let late =
+                    held.state.token(token).is_some_and(|token| crate::machine::overdue(&token.phase, now));
                 if late {
                     let result = Err(Failure::new("timeout", "the action took too long"));
-                    return Some(Box::pin(async move { (at, Done::Attempt { token, visit, attempt, result }) }));
+                    return Some(Box::pin(
+                        async move { (at, Done::Attempt { token, visit, attempt, result }) },
+                    ));
                 }
                 let action = self.engine.inner.actions.get(&call.action).cloned();
                 Some(Box::pin(async move {
                     let result = match action {
                         Some(action) => action.run(&call).await,
-                        None => {
-                            Err(Failure::new("unknown_action", format!("there is no action `{}`", call.action)))
-                        }
+                        None => Err(Failure::new(
+                            "unknown_action",
+                            format!("there is no action `{}`", call.action),
+                        )),
                     };
                     (at, Done::Attempt { token, visit, attempt, result })
                 }))
@@ -581,7 +593,8 @@ impl<S: WorkflowStore + Clone> Worker<S> {
                 let (engine, scope) = (self.engine.clone(), held.scope.clone());
                 Some(Box::pin(async move {
                     let found = engine.sub(&scope, &workflow, &version).await.map_err(|error| {
-                        let code = if matches!(error, Error::Store(_)) { "store" } else { "unknown_workflow" };
+                        let code =
+                            if matches!(error, Error::Store(_)) { "store" } else { "unknown_workflow" };
                         Failure::new(code, error.to_string())
                     });
                     (at, Done::Loaded { token, visit, found })
@@ -640,7 +653,8 @@ struct Next {
 impl Continue for Next {
     fn checkpoint(&self, result: Result<Value, Failure>) -> Checkpoint {
         let now = self.clock.now();
-        let mut held = Held::new(self.scope.clone(), self.run, self.fence, self.state.clone(), self.plans.clone());
+        let mut held =
+            Held::new(self.scope.clone(), self.run, self.fence, self.state.clone(), self.plans.clone());
         if let Effect::Call { token, visit, attempt } = self.effect {
             held.apply(now, Done::Attempt { token, visit, attempt, result });
         }

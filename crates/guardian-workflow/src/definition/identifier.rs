@@ -114,9 +114,32 @@ fn variable(text: &str) -> Option<&'static str> {
         return Some("it is made of `a-z A-Z 0-9 _` and does not begin with a digit");
     }
     const TAKEN: [&str; 26] = [
-        "input", "run", "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for",
-        "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
-        "event", "cel", "outcome",
+        "input",
+        "run",
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+        "event",
+        "cel",
+        "outcome",
     ];
     TAKEN.contains(&text).then_some("the word has a meaning of its own")
 }

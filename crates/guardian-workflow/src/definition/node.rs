@@ -410,7 +410,11 @@ fn two() -> f64 {
     2.0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, clippy::float_cmp, reason = "serde passes a reference; 2 is exact")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::float_cmp,
+    reason = "serde passes a reference; 2 is exact"
+)]
 fn is_two(number: &f64) -> bool {
     *number == 2.0
 }

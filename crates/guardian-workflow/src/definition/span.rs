@@ -123,10 +123,10 @@ fn iso_8601(text: &str) -> Option<u64> {
     if date.is_empty() && time.is_none_or(str::is_empty) {
         return None;
     }
-    for (part, units) in [(date, [('W', 7 * DAY), ('D', DAY), ('D', DAY)]), (
-        time.unwrap_or_default(),
-        [('H', HOUR), ('M', MINUTE), ('S', SECOND)],
-    )] {
+    for (part, units) in [
+        (date, [('W', 7 * DAY), ('D', DAY), ('D', DAY)]),
+        (time.unwrap_or_default(), [('H', HOUR), ('M', MINUTE), ('S', SECOND)]),
+    ] {
         let (mut rest, mut allowed) = (part, units.as_slice());
         while !rest.is_empty() {
             let (thousandths, after) = number(rest)?;

@@ -70,7 +70,11 @@ pub struct Schedule {
 enum Times {
     Every(Span),
     /// Bits for minutes, hours, days of the month, months and days of the week.
-    Cron { fields: [u64; 5], any_day: bool, any_weekday: bool },
+    Cron {
+        fields: [u64; 5],
+        any_day: bool,
+        any_weekday: bool,
+    },
 }
 
 /// A text that is no [`Schedule`].

@@ -98,9 +98,8 @@ fn one(
         }
         Change::ParameterChanged { node, path, old, new: value } if path == "/note" => {
             let found = node_of(new, node)?;
-            let text = |value: &Option<Value>| {
-                value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
-            };
+            let text =
+                |value: &Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
             if found.note != text(old) {
                 return Err(misfit(format!("the note of the node `{node}`")));
             }
@@ -120,7 +119,10 @@ fn one(
         }
         Change::EdgeAdded { edge } => {
             if !new.edges.insert(edge.clone()) {
-                return Err(Error::change(format!("there is an edge from `{}` to `{}` already", edge.from, edge.to)));
+                return Err(Error::change(format!(
+                    "there is an edge from `{}` to `{}` already",
+                    edge.from, edge.to
+                )));
             }
         }
         Change::EdgeRemoved { edge } => {
@@ -141,8 +143,9 @@ fn one(
             }
             match value {
                 Some(value) => {
-                    let read = serde_json::from_value(value.clone())
-                        .map_err(|error| Error::change(format!("the trigger `{trigger}` would be none: {error}")))?;
+                    let read = serde_json::from_value(value.clone()).map_err(|error| {
+                        Error::change(format!("the trigger `{trigger}` would be none: {error}"))
+                    })?;
                     new.triggers.insert(trigger.clone(), read);
                 }
                 None => {
@@ -151,7 +154,8 @@ fn one(
             }
         }
         Change::SettingChanged { path, old, new: value } => {
-            replace(settings, path, old.as_ref(), value.as_ref()).map_err(|()| misfit(format!("`{path}`")))?;
+            replace(settings, path, old.as_ref(), value.as_ref())
+                .map_err(|()| misfit(format!("`{path}`")))?;
         }
     }
     Ok(())

@@ -71,24 +71,32 @@ fn input(path: &[&str], old: Option<&Value>, new: Option<&Value>) -> Class {
     match (last, old, new) {
         ("title" | "description" | "examples" | "default" | "$comment", ..) => Class::Cosmetic,
         ("required", before, after) if texts(after).is_subset(&texts(before)) => Class::Preserving,
-        ("enum", Some(_), after) if after.is_none() || texts(old).is_subset(&texts(after)) => Class::Preserving,
+        ("enum", Some(_), after) if after.is_none() || texts(old).is_subset(&texts(after)) => {
+            Class::Preserving
+        }
         ("type", Some(before), Some(after)) => {
             let kinds = |value: &Value| -> BTreeSet<String> {
                 match value {
-                    Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                    Value::Array(kinds) => {
+                        kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+                    }
                     other => other.as_str().map(str::to_owned).into_iter().collect(),
                 }
             };
             let (before, after) = (kinds(before), kinds(after));
-            let wider = before.iter().all(|kind| {
-                after.contains(kind) || (kind == "integer" && after.contains("number"))
-            });
+            let wider = before
+                .iter()
+                .all(|kind| after.contains(kind) || (kind == "integer" && after.contains("number")));
             if wider { Class::Preserving } else { Class::Breaking }
         }
-        ("maximum" | "maxLength" | "maxItems", Some(before), after) if least(before) <= after.map_or(f64::INFINITY, least) => {
+        ("maximum" | "maxLength" | "maxItems", Some(before), after)
+            if least(before) <= after.map_or(f64::INFINITY, least) =>
+        {
             Class::Preserving
         }
-        ("minimum" | "minLength" | "minItems", Some(before), after) if after.map_or(f64::NEG_INFINITY, least) <= least(before) => {
+        ("minimum" | "minLength" | "minItems", Some(before), after)
+            if after.map_or(f64::NEG_INFINITY, least) <= least(before) =>
+        {
             Class::Preserving
         }
         // A property that was not named before.

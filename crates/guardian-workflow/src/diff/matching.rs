@@ -43,13 +43,14 @@ pub fn match_nodes(old: &Definition, new: &Definition) -> Vec<Match> {
     };
     let same_id = left
         .iter()
-        .filter(|(id, node)| right.get(*id).is_some_and(|other| other.kind.type_name() == node.kind.type_name()))
+        .filter(|(id, node)| {
+            right.get(*id).is_some_and(|other| other.kind.type_name() == node.kind.type_name())
+        })
         .map(|(id, _)| ((*id).clone(), (*id).clone(), 1.0))
         .collect();
     settle(same_id, &mut left, &mut right);
-    let named = |_: &NodeId, node: &Node| {
-        (!node.name.is_empty()).then(|| (node.kind.type_name(), node.name.clone()))
-    };
+    let named =
+        |_: &NodeId, node: &Node| (!node.name.is_empty()).then(|| (node.kind.type_name(), node.name.clone()));
     let pairs = unique(&left, &right, named, named, 0.9);
     settle(pairs, &mut left, &mut right);
     for (rounds, confidence) in [(2, 0.85), (1, 0.8), (0, 0.7)] {

@@ -80,8 +80,12 @@ fn meet(a: &Change, b: &Change) -> bool {
         (Target::Node(x), Target::Part(y, part)) => x == y && !(removed(a) && part == "#place"),
         (Target::Part(x, part), Target::Node(y)) => x == y && !(removed(b) && part == "#place"),
         // An edge to or from a node that is no longer there.
-        (Target::Node(x), Target::Port(from, _, to)) => removed(a) && leads(b) && (x == from || to.contains(&x)),
-        (Target::Port(from, _, to), Target::Node(x)) => removed(b) && leads(a) && (x == from || to.contains(&x)),
+        (Target::Node(x), Target::Port(from, _, to)) => {
+            removed(a) && leads(b) && (x == from || to.contains(&x))
+        }
+        (Target::Port(from, _, to), Target::Node(x)) => {
+            removed(b) && leads(a) && (x == from || to.contains(&x))
+        }
         (Target::Setting(path), Target::Node(x)) => starts_at(a, path, x) && removed(b),
         (Target::Node(x), Target::Setting(path)) => starts_at(b, path, x) && removed(a),
         _ => false,

@@ -176,7 +176,9 @@ fn put(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
 /// Equality of RFC 6902: numbers by their value, objects in any order.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(x), Value::Number(y)) => x == y || (x.as_f64() == y.as_f64() && x.is_f64() != y.is_f64()),
+        (Value::Number(x), Value::Number(y)) => {
+            x == y || (x.as_f64() == y.as_f64() && x.is_f64() != y.is_f64())
+        }
         (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| equal(x, y)),
         (Value::Object(x), Value::Object(y)) => {
             x.len() == y.len() && x.iter().all(|(name, x)| y.get(name).is_some_and(|y| equal(x, y)))
@@ -189,7 +191,11 @@ impl PatchOperation {
     fn apply(&self, document: &mut Value, values: &mut usize) -> Result<(), String> {
         let mut grow = |value: &Value| {
             *values += count(value);
-            if *values > MAX_VALUES { Err(format!("the document would have more than {MAX_VALUES} values")) } else { Ok(()) }
+            if *values > MAX_VALUES {
+                Err(format!("the document would have more than {MAX_VALUES} values"))
+            } else {
+                Ok(())
+            }
         };
         match self {
             Self::Add { path, value } => {
@@ -204,7 +210,8 @@ impl PatchOperation {
                 Ok(())
             }
             Self::Move { from, path } => {
-                if from != path && path.strip_prefix(from.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+                if from != path && path.strip_prefix(from.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                {
                     return Err("a value cannot be moved into itself".to_owned());
                 }
                 let value = take(document, from)?;
@@ -217,7 +224,11 @@ impl PatchOperation {
             }
             Self::Test { path, value } => {
                 let found = pointer::get(document, &parts(path)?).ok_or_else(|| missing(path))?;
-                if equal(found, value) { Ok(()) } else { Err(format!("another value is at `{}`", crate::error::shorten(path))) }
+                if equal(found, value) {
+                    Ok(())
+                } else {
+                    Err(format!("another value is at `{}`", crate::error::shorten(path)))
+                }
             }
         }
     }
@@ -241,7 +252,8 @@ fn between(path: &str, old: &Value, new: &Value, operations: &mut Vec<PatchOpera
         (Value::Array(before), Value::Array(after)) => {
             let front = before.iter().zip(after).take_while(|(a, b)| a == b).count();
             let most = before.len().min(after.len()) - front;
-            let back = before.iter().rev().zip(after.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
+            let back =
+                before.iter().rev().zip(after.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
             let (old_end, new_end) = (before.len() - back, after.len() - back);
             let changed = before.get(front..old_end).unwrap_or_default();
             let made = after.get(front..new_end).unwrap_or_default();

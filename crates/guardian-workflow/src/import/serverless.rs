@@ -80,7 +80,8 @@ struct Level {
 
 fn convert(document: &Value) -> Result<Imported, String> {
     let head = document.get("document").and_then(Value::as_object).ok_or("`document` is missing")?;
-    let word = |name: &str| head.get(name).and_then(Value::as_str).ok_or(format!("`document.{name}` is missing"));
+    let word =
+        |name: &str| head.get(name).and_then(Value::as_str).ok_or(format!("`document.{name}` is missing"));
     let (dsl, name, version) = (word("dsl")?, word("name")?, word("version")?);
     word("namespace")?;
     if !dsl.starts_with("1.") {
@@ -112,7 +113,9 @@ fn convert(document: &Value) -> Result<Imported, String> {
         None => json!(format!("={}", scope.data)),
     };
     builder.node(END, json!({"type": "end", "result": shown}));
-    for (field, known) in [("timeout", true), ("use", true), ("schedule", true), ("evaluate", false), ("metadata", false)] {
+    for (field, known) in
+        [("timeout", true), ("use", true), ("schedule", true), ("evaluate", false), ("metadata", false)]
+    {
         if document.get(field).is_some() && !known {
             builder.lose(&format!("/{field}"), "it has no counterpart and does not count");
         }
@@ -132,7 +135,11 @@ fn convert(document: &Value) -> Result<Imported, String> {
     if let Some(secrets) = document.pointer("/use/secrets").and_then(Value::as_array) {
         value["secrets"] = Value::Array(secrets.clone());
     }
-    builder.lose_unless(version == "0.0.0", "/document/version", &format!("the version `{version}` is one of the document; here versions are numbered"));
+    builder.lose_unless(
+        version == "0.0.0",
+        "/document/version",
+        &format!("the version `{version}` is one of the document; here versions are numbered"),
+    );
     builder.losses.retain(|loss| loss.path != "/document/version");
     let mut definition = Definition::from_value(value).map_err(|error| error.to_string())?;
     let end = crate::definition::NodeId::new(END).map_err(|error| error.to_string())?;
@@ -150,8 +157,13 @@ fn span(value: &Value) -> Option<Span> {
             let part = |name: &str, millis: u64| {
                 parts.get(name).map_or(Some(0), |value| value.as_u64()?.checked_mul(millis))
             };
-            let all = [part("days", 86_400_000)?, part("hours", 3_600_000)?, part("minutes", 60_000)?,
-                part("seconds", 1000)?, part("milliseconds", 1)?];
+            let all = [
+                part("days", 86_400_000)?,
+                part("hours", 3_600_000)?,
+                part("minutes", 60_000)?,
+                part("seconds", 1000)?,
+                part("milliseconds", 1)?,
+            ];
             let known = parts.keys().all(|name| {
                 matches!(name.as_str(), "days" | "hours" | "minutes" | "seconds" | "milliseconds")
             });
@@ -224,7 +236,10 @@ impl Builder<'_> {
 
     fn expression(&mut self, source: &str, path: &str, scope: &Scope, root: &str) -> String {
         expression::translate(source, root, &scope.names).unwrap_or_else(|| {
-            let message = format!("the expression `{}` cannot be represented; it is null", crate::error::shorten(source));
+            let message = format!(
+                "the expression `{}` cannot be represented; it is null",
+                crate::error::shorten(source)
+            );
             self.lose(path, &message);
             "null".to_owned()
         })
@@ -246,7 +261,8 @@ impl Builder<'_> {
         for (at, entry) in tasks.iter().enumerate() {
             let entry = entry.as_object().filter(|entry| entry.len() == 1);
             let entry = entry.and_then(|entry| entry.iter().next());
-            let (name, task) = entry.ok_or_else(|| format!("{path}/{at}: a task is an object with its name alone"))?;
+            let (name, task) =
+                entry.ok_or_else(|| format!("{path}/{at}: a task is an object with its name alone"))?;
             let id = self.id(name);
             named.push((name.clone(), id, task.clone(), format!("{path}/{at}/{}", escape(name))));
         }
@@ -259,7 +275,15 @@ impl Builder<'_> {
     }
 
     /// Leads on from a node as a directive says: `continue`, `exit`, `end` or the name of a task of the list.
-    fn lead(&mut self, from: &str, port: &str, then: Option<&str>, path: &str, level: &Level, (order, at): (&[(String, String)], usize)) -> Result<(), String> {
+    fn lead(
+        &mut self,
+        from: &str,
+        port: &str,
+        then: Option<&str>,
+        path: &str,
+        level: &Level,
+        (order, at): (&[(String, String)], usize),
+    ) -> Result<(), String> {
         let target = match then {
             None | Some("continue") => order.get(at + 1).map(|(_, id)| (id.clone(), false)),
             Some("exit") => None,
@@ -275,7 +299,9 @@ impl Builder<'_> {
             }
             Some(name) => {
                 let to = order.iter().position(|(known, _)| known == name);
-                let to = to.ok_or_else(|| format!("{path}/then: there is no task `{}` here", crate::error::shorten(name)))?;
+                let to = to.ok_or_else(|| {
+                    format!("{path}/then: there is no task `{}` here", crate::error::shorten(name))
+                })?;
                 order.get(to).map(|(_, id)| (id.clone(), to <= at))
             }
         };
@@ -293,13 +319,23 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn task(&mut self, id: &str, task: &Value, path: &str, level: &Level, place: (&[(String, String)], usize)) -> Result<(), String> {
+    fn task(
+        &mut self,
+        id: &str,
+        task: &Value,
+        path: &str,
+        level: &Level,
+        place: (&[(String, String)], usize),
+    ) -> Result<(), String> {
         let fields = task.as_object().ok_or_else(|| format!("{path}: a task is an object"))?;
         let then = task.get("then").and_then(Value::as_str);
         let scope = &level.scope;
         const COMMON: [&str; 8] = ["if", "input", "output", "export", "then", "timeout", "metadata", "with"];
-        const KINDS: [&str; 12] = ["call", "do", "fork", "emit", "for", "listen", "raise", "run", "set", "switch", "try", "wait"];
-        let kind = KINDS.iter().find(|kind| fields.contains_key(**kind) && !(**kind == "do" && fields.contains_key("for")));
+        const KINDS: [&str; 12] =
+            ["call", "do", "fork", "emit", "for", "listen", "raise", "run", "set", "switch", "try", "wait"];
+        let kind = KINDS
+            .iter()
+            .find(|kind| fields.contains_key(**kind) && !(**kind == "do" && fields.contains_key("for")));
         let kind = *kind.ok_or_else(|| format!("{path}: it is no task that is known"))?;
         for field in fields.keys() {
             let own: &[&str] = match kind {
@@ -312,9 +348,21 @@ impl Builder<'_> {
                 self.lose(&format!("{path}/{}", escape(field)), "it has no counterpart and does not count");
             }
         }
-        self.lose_unless(task.get("export").is_none(), &format!("{path}/export"), "there is no context beside the data");
-        self.lose_unless(task.pointer("/input/schema").is_none(), &format!("{path}/input/schema"), "the input of a task is not checked");
-        self.lose_unless(task.pointer("/output/schema").is_none(), &format!("{path}/output/schema"), "the output of a task is not checked");
+        self.lose_unless(
+            task.get("export").is_none(),
+            &format!("{path}/export"),
+            "there is no context beside the data",
+        );
+        self.lose_unless(
+            task.pointer("/input/schema").is_none(),
+            &format!("{path}/input/schema"),
+            "the input of a task is not checked",
+        );
+        self.lose_unless(
+            task.pointer("/output/schema").is_none(),
+            &format!("{path}/output/schema"),
+            "the output of a task is not checked",
+        );
         // `if`, then what the task takes, then the task, then what it gives.
         let mut first = id.to_owned();
         if let Some(when) = task.get("if") {
@@ -333,12 +381,20 @@ impl Builder<'_> {
             first = inner;
         }
         let output = task.pointer("/output/as").map(|shape| {
-            (format!("{id}#output"), self.value(shape, &format!("{path}/output/as"), scope, &scope.data.clone()))
+            (
+                format!("{id}#output"),
+                self.value(shape, &format!("{path}/output/as"), scope, &scope.data.clone()),
+            )
         });
         let last = match kind {
             "switch" => return self.switch(&first, task, path, level, place, output.is_some()),
             "set" => {
-                let given = self.value(task.get("set").unwrap_or(&Value::Null), &format!("{path}/set"), scope, &scope.data.clone());
+                let given = self.value(
+                    task.get("set").unwrap_or(&Value::Null),
+                    &format!("{path}/set"),
+                    scope,
+                    &scope.data.clone(),
+                );
                 self.node(&first, json!({"type": "set", "values": { scope.data.clone(): given }}));
                 first
             }
@@ -350,7 +406,8 @@ impl Builder<'_> {
                     }
                     Some((None, Value::String(text))) if expression::inner(text).is_some() => {
                         let source = expression::inner(text).unwrap_or_default();
-                        let made = self.expression(source, &format!("{path}/wait"), scope, &scope.data.clone());
+                        let made =
+                            self.expression(source, &format!("{path}/wait"), scope, &scope.data.clone());
                         self.node(&first, json!({"type": "wait", "for": {"duration": format!("={made}")}}));
                     }
                     _ => return Err(format!("{path}/wait: it is no duration")),
@@ -362,7 +419,9 @@ impl Builder<'_> {
                 return Ok(());
             }
             "emit" => {
-                let event = task.pointer("/emit/event/with").ok_or_else(|| format!("{path}/emit: `event.with` is missing"))?;
+                let event = task
+                    .pointer("/emit/event/with")
+                    .ok_or_else(|| format!("{path}/emit: `event.with` is missing"))?;
                 let given = self.value(event, &format!("{path}/emit/event/with"), scope, &scope.data.clone());
                 self.actions.insert("emit".to_owned());
                 self.node(&first, json!({"type": "action", "action": "emit", "params": given}));
@@ -390,14 +449,22 @@ impl Builder<'_> {
                 (Some(span), Some(()), Some(node)) if node.get("type") == Some(&json!("action")) => {
                     node["timeout"] = json!(span.to_string());
                 }
-                _ => self.lose(&format!("{path}/timeout"), "only a call that stands alone has a timeout here"),
+                _ => {
+                    self.lose(&format!("{path}/timeout"), "only a call that stands alone has a timeout here")
+                }
             }
         }
         self.lead(&last, "next", then, path, level, place)
     }
 
     /// Tasks as a part of their own, within a `try` that catches nothing.
-    fn block(&mut self, id: &str, tasks: Option<&Value>, path: &str, level: &Level) -> Result<String, String> {
+    fn block(
+        &mut self,
+        id: &str,
+        tasks: Option<&Value>,
+        path: &str,
+        level: &Level,
+    ) -> Result<String, String> {
         let tasks = tasks.and_then(Value::as_array).filter(|tasks| !tasks.is_empty());
         let tasks = tasks.ok_or_else(|| format!("{path}: it is a list with at least one task"))?;
         let inner = Level { depth: level.depth + 1, outermost: false, scope: level.scope.clone() };
@@ -407,14 +474,23 @@ impl Builder<'_> {
         Ok(id.to_owned())
     }
 
-    fn switch(&mut self, id: &str, task: &Value, path: &str, level: &Level, place: (&[(String, String)], usize), shaped: bool) -> Result<(), String> {
+    fn switch(
+        &mut self,
+        id: &str,
+        task: &Value,
+        path: &str,
+        level: &Level,
+        place: (&[(String, String)], usize),
+        shaped: bool,
+    ) -> Result<(), String> {
         let cases = task.get("switch").and_then(Value::as_array).filter(|cases| !cases.is_empty());
         let cases = cases.ok_or_else(|| format!("{path}/switch: it is a list with at least one case"))?;
         self.lose_unless(!shaped, &format!("{path}/output"), "a switch gives nothing of its own");
         let (mut branches, mut default) = (Vec::new(), None);
         for (at, case) in cases.iter().enumerate() {
             let entry = case.as_object().filter(|case| case.len() == 1).and_then(|case| case.iter().next());
-            let (name, case) = entry.ok_or_else(|| format!("{path}/switch/{at}: a case is an object with its name alone"))?;
+            let (name, case) = entry
+                .ok_or_else(|| format!("{path}/switch/{at}: a case is an object with its name alone"))?;
             let at_path = format!("{path}/switch/{at}/{}", escape(name));
             let then = case.get("then").and_then(Value::as_str);
             match case.get("when") {
@@ -439,14 +515,22 @@ impl Builder<'_> {
     }
 
     fn raise(&mut self, id: &str, task: &Value, path: &str, scope: &Scope) -> Result<(), String> {
-        let error = task.pointer("/raise/error").ok_or_else(|| format!("{path}/raise: `error` is missing"))?;
+        let error =
+            task.pointer("/raise/error").ok_or_else(|| format!("{path}/raise: `error` is missing"))?;
         let error = match error.as_str() {
-            Some(name) => self.document.pointer(&format!("/use/errors/{}", escape(name))).ok_or_else(|| format!("{path}/raise/error: there is no error `{}`", crate::error::shorten(name)))?,
+            Some(name) => {
+                self.document.pointer(&format!("/use/errors/{}", escape(name))).ok_or_else(|| {
+                    format!("{path}/raise/error: there is no error `{}`", crate::error::shorten(name))
+                })?
+            }
             None => error,
         };
         let mut said = |names: &[&str], otherwise: &str| {
             let found = names.iter().find_map(|name| error.get(*name)).cloned();
-            found.map_or_else(|| json!(otherwise), |value| self.value(&value, &format!("{path}/raise/error"), scope, &scope.data.clone()))
+            found.map_or_else(
+                || json!(otherwise),
+                |value| self.value(&value, &format!("{path}/raise/error"), scope, &scope.data.clone()),
+            )
         };
         let (code, message) = (said(&["type"], "error"), said(&["detail", "title"], ""));
         self.node(id, json!({"type": "fail", "code": code, "message": message}));
@@ -456,18 +540,38 @@ impl Builder<'_> {
     fn listen(&mut self, id: &str, task: &Value, path: &str, level: &Level) -> Result<String, String> {
         let to = task.pointer("/listen/to").ok_or_else(|| format!("{path}/listen: `to` is missing"))?;
         let scope = &level.scope;
-        self.lose_unless(task.get("foreach").is_none(), &format!("{path}/foreach"), "events are not gone through one by one");
-        let event = |filter: &Value| -> Option<String> { filter.pointer("/with/type").and_then(Value::as_str).map(str::to_owned) };
-        let mut wait = |builder: &mut Self, id: &str, filter: &Value, at: &str, output: &str| -> Result<(), String> {
-            let name = event(filter).ok_or_else(|| format!("{at}: `with.type` is missing"))?;
-            let others = filter.get("with").and_then(Value::as_object).into_iter().flatten().filter(|(name, _)| *name != "type");
-            for (name, _) in others {
-                builder.lose(&format!("{at}/with/{}", escape(name)), "only the type of an event is looked at");
-            }
-            builder.lose_unless(filter.get("correlate").is_none(), &format!("{at}/correlate"), "signals are sent to a run, which needs no correlation");
-            builder.node(id, json!({"type": "wait", "for": {"signal": {"name": name, "output": output}}}));
-            Ok(())
+        self.lose_unless(
+            task.get("foreach").is_none(),
+            &format!("{path}/foreach"),
+            "events are not gone through one by one",
+        );
+        let event = |filter: &Value| -> Option<String> {
+            filter.pointer("/with/type").and_then(Value::as_str).map(str::to_owned)
         };
+        let wait =
+            |builder: &mut Self, id: &str, filter: &Value, at: &str, output: &str| -> Result<(), String> {
+                let name = event(filter).ok_or_else(|| format!("{at}: `with.type` is missing"))?;
+                let others = filter
+                    .get("with")
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flatten()
+                    .filter(|(name, _)| *name != "type");
+                for (name, _) in others {
+                    builder.lose(
+                        &format!("{at}/with/{}", escape(name)),
+                        "only the type of an event is looked at",
+                    );
+                }
+                builder.lose_unless(
+                    filter.get("correlate").is_none(),
+                    &format!("{at}/correlate"),
+                    "signals are sent to a run, which needs no correlation",
+                );
+                builder
+                    .node(id, json!({"type": "wait", "for": {"signal": {"name": name, "output": output}}}));
+                Ok(())
+            };
         if let Some(one) = to.get("one") {
             wait(self, id, one, &format!("{path}/listen/to/one"), &scope.data)?;
             return Ok(id.to_owned());
@@ -477,7 +581,10 @@ impl Builder<'_> {
             (None, Some(list)) => (list, true),
             (None, None) => return Err(format!("{path}/listen/to: it is `one`, `any` or `all`")),
         };
-        let list = list.as_array().filter(|list| !list.is_empty()).ok_or_else(|| format!("{path}/listen/to: it is a list of events"))?;
+        let list = list
+            .as_array()
+            .filter(|list| !list.is_empty())
+            .ok_or_else(|| format!("{path}/listen/to: it is a list of events"))?;
         let (mut ports, mut outputs) = (Vec::new(), Vec::new());
         for (at, filter) in list.iter().enumerate() {
             let own = self.scope(Some(scope));
@@ -487,7 +594,10 @@ impl Builder<'_> {
             ports.push(port);
             outputs.push(own.data);
         }
-        self.node(id, json!({"type": "parallel", "branches": ports, "join": if any { "any" } else { "all" }}));
+        self.node(
+            id,
+            json!({"type": "parallel", "branches": ports, "join": if any { "any" } else { "all" }}),
+        );
         let gather = format!("{id}#events");
         let shown = if any {
             format!("=[{}].filter(e, e != null)", outputs.join(", "))
@@ -501,7 +611,10 @@ impl Builder<'_> {
 
     fn call(&mut self, id: &str, task: &Value, path: &str, level: &Level) -> Result<String, String> {
         let scope = &level.scope;
-        let called = task.get("call").and_then(Value::as_str).ok_or_else(|| format!("{path}/call: it is the name of a function"))?;
+        let called = task
+            .get("call")
+            .and_then(Value::as_str)
+            .ok_or_else(|| format!("{path}/call: it is the name of a function"))?;
         self.actions.insert(called.to_owned());
         let given = match task.get("with") {
             Some(with) => self.value(with, &format!("{path}/with"), scope, &scope.data.clone()),
@@ -513,16 +626,30 @@ impl Builder<'_> {
 
     fn run(&mut self, id: &str, task: &Value, path: &str, level: &Level) -> Result<String, String> {
         let scope = &level.scope;
-        let run = task.get("run").and_then(Value::as_object).ok_or_else(|| format!("{path}/run: it is an object"))?;
+        let run = task
+            .get("run")
+            .and_then(Value::as_object)
+            .ok_or_else(|| format!("{path}/run: it is an object"))?;
         let data = scope.data.clone();
         if let Some(workflow) = run.get("workflow") {
-            let name = workflow.get("name").and_then(Value::as_str).ok_or_else(|| format!("{path}/run/workflow: `name` is missing"))?;
+            let name = workflow
+                .get("name")
+                .and_then(Value::as_str)
+                .ok_or_else(|| format!("{path}/run/workflow: `name` is missing"))?;
             let given = match workflow.get("input") {
                 Some(input) => self.value(input, &format!("{path}/run/workflow/input"), scope, &data),
                 None => json!(format!("={data}")),
             };
-            self.lose_unless(workflow.get("version").and_then(Value::as_str).is_none_or(|version| version == "latest"), &format!("{path}/run/workflow/version"), "the published version runs");
-            self.lose_unless(run.get("await") != Some(&Value::Bool(false)), &format!("{path}/run/await"), "a sub-workflow is always waited for");
+            self.lose_unless(
+                workflow.get("version").and_then(Value::as_str).is_none_or(|version| version == "latest"),
+                &format!("{path}/run/workflow/version"),
+                "the published version runs",
+            );
+            self.lose_unless(
+                run.get("await") != Some(&Value::Bool(false)),
+                &format!("{path}/run/await"),
+                "a sub-workflow is always waited for",
+            );
             self.node(id, json!({"type": "sub_workflow", "workflow": name, "input": given, "output": data}));
             return Ok(id.to_owned());
         }
@@ -536,8 +663,13 @@ impl Builder<'_> {
 
     fn each(&mut self, id: &str, task: &Value, path: &str, level: &Level) -> Result<String, String> {
         let scope = &level.scope;
-        let each = task.get("for").and_then(Value::as_object).ok_or_else(|| format!("{path}/for: it is an object"))?;
-        let name = |field: &str, otherwise: &str| each.get(field).and_then(Value::as_str).unwrap_or(otherwise).to_owned();
+        let each = task
+            .get("for")
+            .and_then(Value::as_object)
+            .ok_or_else(|| format!("{path}/for: it is an object"))?;
+        let name = |field: &str, otherwise: &str| {
+            each.get(field).and_then(Value::as_str).unwrap_or(otherwise).to_owned()
+        };
         let number = self.next;
         self.next += 1;
         let (item, index) = (format!("item_{number}"), format!("index_{number}"));
@@ -555,7 +687,10 @@ impl Builder<'_> {
             let test = format!("{id}#while");
             self.node(&test, json!({"type": "condition", "branches": [{"port": "yes", "when": when}]}));
             self.edge(&test, "yes", &start);
-            self.lose(&format!("{path}/while"), "the elements behind the first for which it does not hold are passed by one by one");
+            self.lose(
+                &format!("{path}/while"),
+                "the elements behind the first for which it does not hold are passed by one by one",
+            );
             start = test;
         }
         self.node(id, json!({"type": "for_each", "items": items, "as": item, "index": index}));
@@ -565,16 +700,22 @@ impl Builder<'_> {
 
     fn fork(&mut self, id: &str, task: &Value, path: &str, level: &Level) -> Result<String, String> {
         let scope = &level.scope;
-        let branches = task.pointer("/fork/branches").and_then(Value::as_array).filter(|list| !list.is_empty()).cloned();
-        let branches = branches.ok_or_else(|| format!("{path}/fork/branches: it is a list with at least one task"))?;
+        let branches =
+            task.pointer("/fork/branches").and_then(Value::as_array).filter(|list| !list.is_empty()).cloned();
+        let branches =
+            branches.ok_or_else(|| format!("{path}/fork/branches: it is a list with at least one task"))?;
         let competes = task.pointer("/fork/compete") == Some(&Value::Bool(true));
         let (mut ports, mut results) = (Vec::new(), Vec::new());
         for (at, branch) in branches.iter().enumerate() {
             let own = self.scope(Some(scope));
             let within = Level { scope: own.clone(), depth: level.depth + 1, outermost: false };
-            let start = self.tasks(std::slice::from_ref(branch), &format!("{path}/fork/branches/{at}"), &within)?;
+            let start =
+                self.tasks(std::slice::from_ref(branch), &format!("{path}/fork/branches/{at}"), &within)?;
             let (port, first) = (format!("branch {at}"), format!("{id}#branch {at}"));
-            self.node(&first, json!({"type": "set", "values": { own.data.clone(): format!("={}", scope.data) }}));
+            self.node(
+                &first,
+                json!({"type": "set", "values": { own.data.clone(): format!("={}", scope.data) }}),
+            );
             self.edge(id, &port, &first);
             self.edge(&first, "next", &start);
             ports.push(port);
@@ -584,12 +725,18 @@ impl Builder<'_> {
         if competes {
             // Who was first said so at its end.
             self.node(id, json!({"type": "race", "branches": ports}));
-            self.lose(&format!("{path}/fork/compete"), "the result is the list of all branches as they were when the first one ended");
+            self.lose(
+                &format!("{path}/fork/compete"),
+                "the result is the list of all branches as they were when the first one ended",
+            );
         } else {
             self.node(id, json!({"type": "parallel", "branches": ports}));
         }
         let list: Vec<&str> = results.iter().map(|(data, _)| data.as_str()).collect();
-        self.node(&gather, json!({"type": "set", "values": { scope.data.clone(): format!("=[{}]", list.join(", ")) }}));
+        self.node(
+            &gather,
+            json!({"type": "set", "values": { scope.data.clone(): format!("=[{}]", list.join(", ")) }}),
+        );
         self.edge(id, "next", &gather);
         Ok(gather)
     }
@@ -602,14 +749,22 @@ impl Builder<'_> {
         let start = self.tasks(tasks, &format!("{path}/try"), &inner)?;
         let catch = task.get("catch").and_then(Value::as_object).cloned().unwrap_or_default();
         let at_path = format!("{path}/catch");
-        for (field, _) in catch.iter().filter(|(field, _)| !matches!(field.as_str(), "errors" | "as" | "do" | "retry")) {
-            self.lose(&format!("{at_path}/{}", escape(field)), "whether an error is caught is decided by its type alone");
+        for (field, _) in
+            catch.iter().filter(|(field, _)| !matches!(field.as_str(), "errors" | "as" | "do" | "retry"))
+        {
+            self.lose(
+                &format!("{at_path}/{}", escape(field)),
+                "whether an error is caught is decided by its type alone",
+            );
         }
         let on = match catch.get("errors").and_then(|errors| errors.get("with")) {
             Some(with) => {
                 let others = with.as_object().into_iter().flatten().filter(|(name, _)| *name != "type");
                 for (name, _) in others {
-                    self.lose(&format!("{at_path}/errors/with/{}", escape(name)), "only the type of an error is looked at");
+                    self.lose(
+                        &format!("{at_path}/errors/with/{}", escape(name)),
+                        "only the type of an error is looked at",
+                    );
                 }
                 with.get("type").and_then(Value::as_str).unwrap_or("*").to_owned()
             }
@@ -636,9 +791,18 @@ impl Builder<'_> {
     }
 
     /// A retry rule becomes one of each action within; tries of several tasks together are none.
-    fn retry(&mut self, (id, start, _): (&str, &str, &str), retry: &Value, path: &str) -> Result<String, String> {
+    fn retry(
+        &mut self,
+        (id, start, _): (&str, &str, &str),
+        retry: &Value,
+        path: &str,
+    ) -> Result<String, String> {
         let retry = match retry.as_str() {
-            Some(name) => self.document.pointer(&format!("/use/retries/{}", escape(name))).cloned().ok_or_else(|| format!("{path}: there is no retry policy `{}`", crate::error::shorten(name)))?,
+            Some(name) => {
+                self.document.pointer(&format!("/use/retries/{}", escape(name))).cloned().ok_or_else(
+                    || format!("{path}: there is no retry policy `{}`", crate::error::shorten(name)),
+                )?
+            }
             None => retry.clone(),
         };
         let mut rule = json!({
@@ -653,7 +817,10 @@ impl Builder<'_> {
             self.lose(&format!("{path}/backoff"), "waits do not grow by a fixed amount; they stay as long");
         }
         for field in ["when", "exceptWhen"].iter().filter(|field| retry.get(**field).is_some()) {
-            self.lose(&format!("{path}/{field}"), "whether it is tried again is decided by the error's type alone");
+            self.lose(
+                &format!("{path}/{field}"),
+                "whether it is tried again is decided by the error's type alone",
+            );
         }
         let single = self.nodes.get(start).is_some_and(|node| node["type"] == json!("action"));
         if single && let Some(node) = self.nodes.get_mut(start) {
@@ -668,7 +835,9 @@ impl Builder<'_> {
     }
 
     fn schedule(&mut self, value: &mut Value) {
-        let Some(schedule) = self.document.get("schedule").and_then(Value::as_object).cloned() else { return };
+        let Some(schedule) = self.document.get("schedule").and_then(Value::as_object).cloned() else {
+            return;
+        };
         for (field, given) in &schedule {
             let path = format!("/schedule/{}", escape(field));
             let at = match (field.as_str(), given) {

@@ -269,7 +269,9 @@ impl Machine<'_> {
                     self.look_into_inbox(id);
                 }
             }
-            Message::Decide { node, approved, by, comment } => self.decide(node.as_str(), approved, &by, &comment),
+            Message::Decide { node, approved, by, comment } => {
+                self.decide(node.as_str(), approved, &by, &comment)
+            }
             Message::Cancel { reason, compensate } => self.cancel(reason, compensate),
             Message::Pause => self.state.paused = true,
             Message::Resume => {
@@ -427,7 +429,8 @@ fn delay(rule: &Retry, attempt: u32, run: Uuid, visit: u64) -> Span {
         Jitter::None => Span::from_millis(wait),
         Jitter::Full => {
             let (high, low) = run.as_u64_pair();
-            let mut draw = high ^ low.rotate_left(32) ^ visit.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(attempt);
+            let mut draw =
+                high ^ low.rotate_left(32) ^ visit.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(attempt);
             draw = (draw ^ (draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             draw = (draw ^ (draw >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             draw ^= draw >> 31;

@@ -244,7 +244,11 @@ impl Machine<'_> {
         };
         let (waiting, is_sub, join) = (join.token, join.kind == JoinKind::Sub, join.id);
         self.close(join);
-        self.turns.push_back(if is_sub { Turn::SubDone(waiting, Ok(value)) } else { Turn::Finish(waiting, value) });
+        self.turns.push_back(if is_sub {
+            Turn::SubDone(waiting, Ok(value))
+        } else {
+            Turn::Finish(waiting, value)
+        });
     }
 
     /// A token has nothing further to do.

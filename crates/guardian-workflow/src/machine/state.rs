@@ -78,7 +78,6 @@ impl Status {
             Self::Cancelled => "cancelled",
         }
     }
-
 }
 
 /// How a run ended.
@@ -127,27 +126,58 @@ pub(crate) enum Phase {
     /// It is about to enter the node.
     Ready,
     /// The host does something.
-    Running { params: Value, deadline: Option<Timestamp> },
+    Running {
+        params: Value,
+        deadline: Option<Timestamp>,
+    },
     /// The next attempt comes then.
-    Backoff { params: Value, until: Timestamp },
-    Sleeping { until: Timestamp },
-    Listening { until: Option<Timestamp> },
-    Approving { prompt: Value, approvers: Value, until: Option<Timestamp> },
+    Backoff {
+        params: Value,
+        until: Timestamp,
+    },
+    Sleeping {
+        until: Timestamp,
+    },
+    Listening {
+        until: Option<Timestamp>,
+    },
+    Approving {
+        prompt: Value,
+        approvers: Value,
+        until: Option<Timestamp>,
+    },
     /// Its branches, elements or sub-workflow go on.
     Joining,
     /// The definition of a sub-workflow is being fetched.
-    Loading { input: Value },
+    Loading {
+        input: Value,
+    },
 }
 
 /// What a token is within, at its node's part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Frame {
-    Each { node: u32, index: u32, items: Arc<Vec<Value>>, collected: Vec<Value> },
-    While { node: u32, count: u32 },
+    Each {
+        node: u32,
+        index: u32,
+        items: Arc<Vec<Value>>,
+        collected: Vec<Value>,
+    },
+    While {
+        node: u32,
+        count: u32,
+    },
     /// One element of a loop whose elements go side by side.
-    Item { node: u32, index: u32, item: Value },
-    Try { node: u32, stage: Stage },
+    Item {
+        node: u32,
+        index: u32,
+        item: Value,
+    },
+    Try {
+        node: u32,
+        stage: Stage,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -186,7 +216,11 @@ pub(crate) enum JoinKind {
     Race,
     Sub,
     /// Elements of a loop: which comes next, and what was gathered.
-    Each { items: Arc<Vec<Value>>, next: u32, collected: Vec<Value> },
+    Each {
+        items: Arc<Vec<Value>>,
+        next: u32,
+        collected: Vec<Value>,
+    },
 }
 
 /// A workflow with its variables: the run's own, or a sub-workflow's.

@@ -63,7 +63,8 @@ impl Machine<'_> {
             Op::Switch { on, ways, default } => {
                 let (value, cost) = self.value(id, on)?;
                 let found = ways.iter().find(|way| same(&way.when, &value));
-                let (port, go) = found.map_or(("default".into(), *default), |way| (Arc::clone(&way.port), way.go));
+                let (port, go) =
+                    found.map_or(("default".into(), *default), |way| (Arc::clone(&way.port), way.go));
                 self.record(id, step, |entry| {
                     entry.output = value;
                     entry.port = Some(port);
@@ -98,7 +99,10 @@ impl Machine<'_> {
                 let (value, _) = self.raw(id, time)?;
                 let text = value.as_str().unwrap_or_default();
                 let until: Timestamp = text.parse().map_err(|_| {
-                    Failure::new("expression", format!("`{}` is no point in time", crate::error::shorten(&value.to_string())))
+                    Failure::new(
+                        "expression",
+                        format!("`{}` is no point in time", crate::error::shorten(&value.to_string())),
+                    )
                 })?;
                 self.phase(id, Phase::Sleeping { until });
             }
@@ -120,7 +124,8 @@ impl Machine<'_> {
                 let most = self.state.scopes.first().and_then(|scope| self.plans.get(scope.id));
                 let most = most.map_or(0, |plan| plan.limits.depth);
                 if depth + 1 > most {
-                    let message = format!("sub-workflows are nested {most} deep, the most that the workflow allows");
+                    let message =
+                        format!("sub-workflows are nested {most} deep, the most that the workflow allows");
                     return Err(Failure::new("limit.depth", message));
                 }
                 self.phase(id, Phase::Loading { input });
@@ -203,7 +208,8 @@ impl Machine<'_> {
     /// Asks for the definition of a sub-workflow.
     pub(super) fn load(&mut self, id: u32) {
         let Some((plan, at)) = self.place(id) else { return };
-        if let (Some(Op::Sub(sub)), Some(token)) = (plan.step(at).map(|step| &step.op), self.state.token(id)) {
+        if let (Some(Op::Sub(sub)), Some(token)) = (plan.step(at).map(|step| &step.op), self.state.token(id))
+        {
             self.effects.push(Effect::Load {
                 token: id,
                 visit: token.visit,
@@ -367,7 +373,8 @@ impl Machine<'_> {
         let most = plan.map_or(u32::MAX, |plan| plan.limits.width);
         let width = self.state.tokens.iter().filter(|token| token.phase != Phase::Joining).count();
         if width + more as usize > most as usize + 1 {
-            let message = format!("{} branches would run side by side, the most is {most}", width + more as usize);
+            let message =
+                format!("{} branches would run side by side, the most is {most}", width + more as usize);
             return Err(Failure::new("limit.width", message));
         }
         Ok(())

@@ -29,7 +29,8 @@ const SWEEPS: usize = 6;
 #[must_use]
 pub fn layout(definition: &Definition) -> Layout {
     let told = definition.nodes.keys().all(|id| definition.layout.contains_key(id));
-    let places = if told && !definition.nodes.is_empty() { told_places(definition) } else { layered(definition) };
+    let places =
+        if told && !definition.nodes.is_empty() { told_places(definition) } else { layered(definition) };
     let width = places.values().map(|place| place.x).max().unwrap_or(0) + NODE_WIDTH / 2 + MARGIN;
     let height = places.values().map(|place| place.y).max().unwrap_or(0) + NODE_HEIGHT / 2 + MARGIN;
     Layout { places, width, height }

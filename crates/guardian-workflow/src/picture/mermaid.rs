@@ -10,7 +10,8 @@ use crate::definition::{Definition, NodeId, NodeKind};
 #[must_use]
 pub fn mermaid(definition: &Definition) -> String {
     let mut text = String::from("flowchart TD\n");
-    let names: BTreeMap<&NodeId, usize> = definition.nodes.keys().enumerate().map(|(at, id)| (id, at)).collect();
+    let names: BTreeMap<&NodeId, usize> =
+        definition.nodes.keys().enumerate().map(|(at, id)| (id, at)).collect();
     // Letters that mean something become numbers, as Mermaid has it.
     let escape = |text: &str| {
         let mut safe = String::new();

@@ -71,7 +71,12 @@ fn one(definition: &Definition, paints: &Paints, left: i64, body: &mut String, h
             body,
             "<path d=\"M{} {y1}C{} {} {} {} {} {y2}\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"{thick}\" \
              marker-end=\"url(#tip)\"/>",
-            from.x, from.x, y1 + bend, to.x, y2 - bend, to.x
+            from.x,
+            from.x,
+            y1 + bend,
+            to.x,
+            y2 - bend,
+            to.x
         );
         if edge.port.as_str() != "next" {
             let _ = write!(
@@ -92,11 +97,20 @@ fn one(definition: &Definition, paints: &Paints, left: i64, body: &mut String, h
             NodeKind::Condition { .. } | NodeKind::Switch { .. } => write!(
                 body,
                 "<polygon points=\"{},{} {},{y} {},{y} {},{} {},{} {},{}\" fill=\"{fill}\" stroke=\"#334155\" stroke-width=\"{stroke}\"/>",
-                x, at.y, x + 16, x + NODE_WIDTH - 16, x + NODE_WIDTH, at.y, x + NODE_WIDTH - 16, y + NODE_HEIGHT, x + 16,
+                x,
+                at.y,
+                x + 16,
+                x + NODE_WIDTH - 16,
+                x + NODE_WIDTH,
+                at.y,
+                x + NODE_WIDTH - 16,
+                y + NODE_HEIGHT,
+                x + 16,
                 y + NODE_HEIGHT
             ),
             _ => {
-                let round = if matches!(node.kind, NodeKind::End { .. } | NodeKind::Fail { .. }) { 23 } else { 6 };
+                let round =
+                    if matches!(node.kind, NodeKind::End { .. } | NodeKind::Fail { .. }) { 23 } else { 6 };
                 write!(
                     body,
                     "<rect x=\"{x}\" y=\"{y}\" width=\"{NODE_WIDTH}\" height=\"{NODE_HEIGHT}\" rx=\"{round}\" fill=\"{fill}\" \

@@ -7,7 +7,8 @@ use guardian_expr::{Env, Error as ExprError, Program, Type};
 use serde_json::Value;
 
 use super::{
-    ActionStep, ApprovalStep, EachStep, Go, Handler, Moment, Op, Reads, SignalStep, Step, Strictness, SubStep, Way,
+    ActionStep, ApprovalStep, EachStep, Go, Handler, Moment, Op, Reads, SignalStep, Step, Strictness,
+    SubStep, Way,
 };
 use crate::action::Catalog;
 use crate::definition::{Catch, Definition, Join, Node, NodeId, NodeKind, Port, Retry, Span, Trigger, Wait};
@@ -89,12 +90,25 @@ impl<'d> Compiler<'d> {
             Want::List => (matches!(plain, Type::List(_) | Type::Dyn), "list"),
         };
         if !fits {
-            let message = format!("`{}` is a {found}, not a {wanted}", crate::error::shorten(program.source()));
-            report.add_at(Code::TypeError, Some(node), path.to_owned(), message, format!("make it a {wanted}"));
+            let message =
+                format!("`{}` is a {found}, not a {wanted}", crate::error::shorten(program.source()));
+            report.add_at(
+                Code::TypeError,
+                Some(node),
+                path.to_owned(),
+                message,
+                format!("make it a {wanted}"),
+            );
         } else if want == Want::Bool {
             for lint in program.lint() {
                 let message = lint.message.clone();
-                report.add_at(Code::Suspicious, Some(node), path.to_owned(), message, "look at the condition again");
+                report.add_at(
+                    Code::Suspicious,
+                    Some(node),
+                    path.to_owned(),
+                    message,
+                    "look at the condition again",
+                );
             }
         }
     }
@@ -121,26 +135,27 @@ impl<'d> Compiler<'d> {
                     Code::SecretLiteral,
                     Some(node),
                     place,
-                    "it looks like a secret, and everybody who may see the definition would see it".to_owned(),
+                    "it looks like a secret, and everybody who may see the definition would see it"
+                        .to_owned(),
                     "name it in `secrets` and write `{\"$secret\": \"its name\"}`",
                 );
             }
             for name in named.iter().filter(|name| !self.definition.secrets.contains(*name)) {
                 let message = format!("the secret `{name}` is not named in `secrets`");
-                report.add_at(Code::UnknownSecret, Some(node), path.to_owned(), message, format!("add `{name}` to `secrets`"));
+                report.add_at(
+                    Code::UnknownSecret,
+                    Some(node),
+                    path.to_owned(),
+                    message,
+                    format!("add `{name}` to `secrets`"),
+                );
             }
         }
         complete.then_some(built)
     }
 
     /// A text that may be an expression.
-    fn text(
-        &mut self,
-        node: &NodeId,
-        path: &str,
-        text: &str,
-        report: &mut Report,
-    ) -> Option<Template> {
+    fn text(&mut self, node: &NodeId, path: &str, text: &str, report: &mut Report) -> Option<Template> {
         self.template(node, path, &Value::from(text), Moment::Entry, report)
     }
 
@@ -154,9 +169,17 @@ impl<'d> Compiler<'d> {
                     let wanted = (Want::Bool, Moment::Entry);
                     let program = self.expression(id, "/filter", filter, wanted, report);
                     let reads = std::mem::take(&mut self.reads);
-                    for name in reads.iter().flat_map(|reads| &reads.variables).filter(|name| *name != "event") {
+                    for name in
+                        reads.iter().flat_map(|reads| &reads.variables).filter(|name| *name != "event")
+                    {
                         let message = format!("a filter sees `event` alone, not `{name}`");
-                        report.add_at(Code::MaybeUnset, Some(id), "/filter".to_owned(), message, "use `event.data`");
+                        report.add_at(
+                            Code::MaybeUnset,
+                            Some(id),
+                            "/filter".to_owned(),
+                            message,
+                            "use `event.data`",
+                        );
                     }
                     program
                 }
@@ -207,7 +230,8 @@ impl<'d> Compiler<'d> {
                     Some(undo) => {
                         self.known_action(id, "/compensate/action", &undo.action, report);
                         let path = "/compensate/params";
-                        let params = self.params(id, path, &undo.action, &undo.params, Moment::Done, report)?;
+                        let params =
+                            self.params(id, path, &undo.action, &undo.params, Moment::Done, report)?;
                         Some((undo.action.as_str().into(), params))
                     }
                     None => None,
@@ -312,7 +336,13 @@ impl<'d> Compiler<'d> {
                     && (*least == 0 || *least as usize > branches.len())
                 {
                     let message = format!("it cannot wait for {least} of {} branches", branches.len());
-                    report.add_at(Code::OutOfBounds, Some(id), "/join".to_owned(), message, "wait for fewer, at least one");
+                    report.add_at(
+                        Code::OutOfBounds,
+                        Some(id),
+                        "/join".to_owned(),
+                        message,
+                        "wait for fewer, at least one",
+                    );
                 }
                 self.branches(id, branches, report);
                 let branches = branches.iter().map(|port| (port.as_str().into(), go(port))).collect();
@@ -324,12 +354,20 @@ impl<'d> Compiler<'d> {
             }
             NodeKind::Wait { r#for: Wait::Duration(text) } => {
                 if template::expression_text(text).is_none() && text.parse::<Span>().is_err() {
-                    invalid_time(id, "/for/duration", text, "write it like `90s`, `1h 30m` or `PT1H30M`", report);
+                    invalid_time(
+                        id,
+                        "/for/duration",
+                        text,
+                        "write it like `90s`, `1h 30m` or `PT1H30M`",
+                        report,
+                    );
                 }
                 Op::Sleep { duration: self.text(id, "/for/duration", text, report)? }
             }
             NodeKind::Wait { r#for: Wait::Until(text) } => {
-                if template::expression_text(text).is_none() && text.parse::<guardian_core::Timestamp>().is_err() {
+                if template::expression_text(text).is_none()
+                    && text.parse::<guardian_core::Timestamp>().is_err()
+                {
                     invalid_time(id, "/for/until", text, "write it like `2026-03-01T12:00:00Z`", report);
                 }
                 Op::Until { time: self.text(id, "/for/until", text, report)? }
@@ -350,15 +388,17 @@ impl<'d> Compiler<'d> {
                     late: go(&Port::timeout()),
                 }))
             }
-            NodeKind::Approval { prompt, approvers, timeout, output } => Op::Approval(Box::new(ApprovalStep {
-                prompt: self.text(id, "/prompt", prompt, report)?,
-                approvers: self.template(id, "/approvers", approvers, Moment::Entry, report)?,
-                timeout: *timeout,
-                output: output.clone().map(Into::into),
-                approved: go(&Port::approved()),
-                rejected: go(&Port::rejected()),
-                late: go(&Port::timeout()),
-            })),
+            NodeKind::Approval { prompt, approvers, timeout, output } => {
+                Op::Approval(Box::new(ApprovalStep {
+                    prompt: self.text(id, "/prompt", prompt, report)?,
+                    approvers: self.template(id, "/approvers", approvers, Moment::Entry, report)?,
+                    timeout: *timeout,
+                    output: output.clone().map(Into::into),
+                    approved: go(&Port::approved()),
+                    rejected: go(&Port::rejected()),
+                    late: go(&Port::timeout()),
+                }))
+            }
             NodeKind::SubWorkflow { workflow, version, input, output } => Op::Sub(Box::new(SubStep {
                 workflow: workflow.as_str().into(),
                 version: version.clone(),
@@ -375,9 +415,16 @@ impl<'d> Compiler<'d> {
                         && self.strictness == Strictness::Full
                         && let Some(why) = schema::misfit_template(schema, value, is_open)
                     {
-                        report.add_at(Code::InvalidValue, Some(id), path.clone(), why, "let the value fit the variable's schema");
+                        report.add_at(
+                            Code::InvalidValue,
+                            Some(id),
+                            path.clone(),
+                            why,
+                            "let the value fit the variable's schema",
+                        );
                     }
-                    built.push((name.clone().into(), self.template(id, &path, value, Moment::Entry, report)?));
+                    built
+                        .push((name.clone().into(), self.template(id, &path, value, Moment::Entry, report)?));
                 }
                 Op::Set { values: built }
             }
@@ -444,7 +491,8 @@ impl<'d> Compiler<'d> {
         if let (Some(schema), Strictness::Full) = (schema, self.strictness) {
             let empty = Value::Object(serde_json::Map::new());
             let given = if params.is_null() { &empty } else { params };
-            let fault = schema::misfit_template(schema, given, is_open).or_else(|| misfit(schema, schema, &built, ""));
+            let fault = schema::misfit_template(schema, given, is_open)
+                .or_else(|| misfit(schema, schema, &built, ""));
             if let Some(why) = fault {
                 report.add_at(
                     Code::Parameters,
@@ -483,7 +531,12 @@ impl<'d> Compiler<'d> {
         let most = self.definition.settings.limits.width as usize;
         if branches.len() > most {
             let message = format!("it has {} branches, the most is {most}", branches.len());
-            report.add(Code::OutOfBounds, Some(id), message, "use fewer branches, or `for_each` with `concurrency`");
+            report.add(
+                Code::OutOfBounds,
+                Some(id),
+                message,
+                "use fewer branches, or `for_each` with `concurrency`",
+            );
         }
     }
 }
@@ -569,13 +622,22 @@ fn check_retries(id: &NodeId, rules: &[Retry], report: &mut Report) {
         } else {
             continue;
         };
-        report.add_at(Code::OutOfBounds, Some(id), format!("/retry/{index}"), fault.to_owned(), "correct the rule");
+        report.add_at(
+            Code::OutOfBounds,
+            Some(id),
+            format!("/retry/{index}"),
+            fault.to_owned(),
+            "correct the rule",
+        );
     }
 }
 
 /// What is not about one node.
 pub(super) fn check_whole(definition: &Definition, report: &mut Report) {
-    if definition.name.is_empty() || definition.name.len() > 200 || definition.name.chars().any(char::is_control) {
+    if definition.name.is_empty()
+        || definition.name.len() > 200
+        || definition.name.chars().any(char::is_control)
+    {
         let message = "the name has 1 to 200 bytes without control characters".to_owned();
         report.add(Code::OutOfBounds, None, message, "give it another name");
     }
@@ -588,9 +650,11 @@ pub(super) fn check_whole(definition: &Definition, report: &mut Report) {
         }
     }
     let limits = &definition.settings.limits;
-    let counts = [u64::from(limits.iterations), limits.steps, u64::from(limits.width), u64::from(limits.depth)];
+    let counts =
+        [u64::from(limits.iterations), limits.steps, u64::from(limits.width), u64::from(limits.depth)];
     if counts.contains(&0) || limits.depth > 64 || limits.iterations > 1_000_000 || limits.width > 10_000 {
-        let message = "limits are at least 1; iterations at most 1,000,000, width 10,000, depth 64".to_owned();
+        let message =
+            "limits are at least 1; iterations at most 1,000,000, width 10,000, depth 64".to_owned();
         report.add_at(Code::OutOfBounds, None, "/settings/limits".to_owned(), message, "correct the limits");
     }
 }

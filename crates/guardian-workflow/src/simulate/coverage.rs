@@ -44,16 +44,28 @@ impl Coverage {
         for (id, node) in &definition.nodes {
             let id = id.to_string();
             let ports = taken.get(&id);
-            if ports.is_some() { coverage.nodes.insert(id.clone()) } else { coverage.missed_nodes.insert(id.clone()) };
+            if ports.is_some() {
+                coverage.nodes.insert(id.clone())
+            } else {
+                coverage.missed_nodes.insert(id.clone())
+            };
             let took = |port: &str| ports.is_some_and(|ports| ports.contains(port));
-            let decides = matches!(node.kind, NodeKind::Condition { .. } | NodeKind::Switch { .. } | NodeKind::Approval { .. });
+            let decides = matches!(
+                node.kind,
+                NodeKind::Condition { .. } | NodeKind::Switch { .. } | NodeKind::Approval { .. }
+            );
             for port in node.kind.outer_ports().iter().filter(|_| decides) {
                 let way = (id.clone(), port.to_string());
-                if took(port.as_str()) { coverage.ways.insert(way) } else { coverage.missed_ways.insert(way) };
+                if took(port.as_str()) {
+                    coverage.ways.insert(way)
+                } else {
+                    coverage.missed_ways.insert(way)
+                };
             }
             if let NodeKind::Condition { branches } = &node.kind {
                 for (at, branch) in branches.iter().enumerate() {
-                    let later = branches.iter().skip(at + 1).any(|other| took(other.port.as_str())) || took("else");
+                    let later =
+                        branches.iter().skip(at + 1).any(|other| took(other.port.as_str())) || took("else");
                     if !took(branch.port.as_str()) {
                         coverage.missed_conditions.insert((id.clone(), branch.port.to_string(), true));
                     }

@@ -51,10 +51,12 @@ pub fn replay(
         let node = entry.node.to_string();
         let kind = definition.nodes.get(&*entry.node).map(|node| &node.kind);
         match kind {
-            Some(NodeKind::Action { .. }) | None => answers.entry(node).or_default().push(match &entry.failure {
-                Some(failure) => Answer::Fail(failure.code.clone()),
-                None => Answer::Result(entry.output.clone()),
-            }),
+            Some(NodeKind::Action { .. }) | None => {
+                answers.entry(node).or_default().push(match &entry.failure {
+                    Some(failure) => Answer::Fail(failure.code.clone()),
+                    None => Answer::Result(entry.output.clone()),
+                })
+            }
             Some(NodeKind::SubWorkflow { workflow, .. }) if entry.failure.is_none() => {
                 let answer = Answer::Result(entry.output.clone());
                 match stubs.workflows.entry(workflow.clone()).or_insert_with(|| Answers::InTurn(Vec::new())) {

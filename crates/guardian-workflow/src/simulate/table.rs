@@ -154,8 +154,18 @@ impl Expectation {
         {
             faults.push(format!("expected the path {}, found {}", expected.join(" → "), path.join(" → ")));
         }
-        faults.extend(self.visits.iter().filter(|node| !path.contains(&node.as_str())).map(|node| format!("`{node}` was not entered")));
-        faults.extend(self.avoids.iter().filter(|node| path.contains(&node.as_str())).map(|node| format!("`{node}` was entered")));
+        faults.extend(
+            self.visits
+                .iter()
+                .filter(|node| !path.contains(&node.as_str()))
+                .map(|node| format!("`{node}` was not entered")),
+        );
+        faults.extend(
+            self.avoids
+                .iter()
+                .filter(|node| path.contains(&node.as_str()))
+                .map(|node| format!("`{node}` was entered")),
+        );
         for (action, count) in &self.calls {
             let found = trace.calls.iter().filter(|call| call.action == *action).count();
             if found != *count {

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Checkpoint, Claimed, Continue, Kept, Performed, RunFilter, RunRecord, Save, Saved, WorkflowStore};
+use super::{
+    Checkpoint, Claimed, Continue, Kept, Performed, RunFilter, RunRecord, Save, Saved, WorkflowStore,
+};
 use crate::action::{Call, Failure};
 use crate::machine::{Entry, Message};
 use crate::version::{Version, Workflow};
@@ -144,7 +146,12 @@ impl Inner {
     fn used(&self, tenant: &TenantId, name: &str, number: u64) -> bool {
         self.runs.values().any(|row| {
             row.record.tenant == *tenant
-                && row.record.state.scopes.iter().any(|scope| *scope.workflow == *name && scope.version == number)
+                && row
+                    .record
+                    .state
+                    .scopes
+                    .iter()
+                    .any(|scope| *scope.workflow == *name && scope.version == number)
         })
     }
 }
@@ -162,7 +169,8 @@ pub(super) fn one_more(page: &PageRequest) -> usize {
 }
 
 pub(super) fn foreign(backend: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Constraint, backend).with_source("the cursor does not belong to this list")
+    StoreError::new(StoreErrorKind::Constraint, backend)
+        .with_source("the cursor does not belong to this list")
 }
 
 #[async_trait]
@@ -295,7 +303,9 @@ impl WorkflowStore for MemoryStore {
         page: &PageRequest,
     ) -> Result<Page<RunRecord>, StoreError> {
         let before = match page.cursor() {
-            Some(cursor) => Bound::Excluded(Uuid::from_slice(cursor.as_bytes()).map_err(|_| foreign("memory"))?),
+            Some(cursor) => {
+                Bound::Excluded(Uuid::from_slice(cursor.as_bytes()).map_err(|_| foreign("memory"))?)
+            }
             None => Bound::Unbounded,
         };
         let inner = self.inner.lock();
@@ -312,7 +322,13 @@ impl WorkflowStore for MemoryStore {
         Ok(full_page(found, page, |run| Cursor::from_bytes(run.id.as_bytes())))
     }
 
-    async fn history(&self, scope: &Scope, id: Uuid, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    async fn history(
+        &self,
+        scope: &Scope,
+        id: Uuid,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
         let inner = self.inner.lock();
         let row = inner.runs.get(&(scope.tenant().clone(), id));
         let entries = row.map(|row| row.entries.iter()).into_iter().flatten();
@@ -400,6 +416,8 @@ impl WorkflowStore for MemoryStore {
 }
 
 pub(super) fn unknown_action(backend: &'static str, action: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unsupported, backend)
-        .with_source(format!("the store does not know the transactional action `{}`", crate::error::shorten(action)))
+    StoreError::new(StoreErrorKind::Unsupported, backend).with_source(format!(
+        "the store does not know the transactional action `{}`",
+        crate::error::shorten(action)
+    ))
 }

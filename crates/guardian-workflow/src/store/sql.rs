@@ -12,7 +12,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::memory::{foreign, one_more, unknown_action};
-use super::{Checkpoint, Claimed, Continue, Kept, Performed, RunFilter, RunRecord, Save, Saved, WorkflowStore};
+use super::{
+    Checkpoint, Claimed, Continue, Kept, Performed, RunFilter, RunRecord, Save, Saved, WorkflowStore,
+};
 use crate::action::{Call, Failure};
 use crate::machine::{Entry, Message};
 use crate::version::{Version, Workflow};
@@ -143,7 +145,13 @@ impl SqlStore {
     }
 
     /// Whether a run is pinned to the version, or a sub-workflow of a run that goes on.
-    async fn is_used<B>(&self, tx: &mut Tx<B>, tenant: &TenantId, name: &str, number: u64) -> Result<bool, StoreError> {
+    async fn is_used<B>(
+        &self,
+        tx: &mut Tx<B>,
+        tenant: &TenantId,
+        name: &str,
+        number: u64,
+    ) -> Result<bool, StoreError> {
         let number = signed(number);
         let pinned = "SELECT 1 AS found FROM guardian_workflow_runs WHERE tenant_id = $1 AND workflow = $2 AND version = $3 LIMIT 1";
         if tx.fetch_optional(pinned, params![tenant, name, number]).await?.is_some() {
@@ -299,7 +307,8 @@ impl WorkflowStore for SqlStore {
             if self.is_used(&mut tx, tenant, name, *number).await? {
                 continue;
             }
-            let sql = "DELETE FROM guardian_workflow_versions WHERE tenant_id = $1 AND name = $2 AND number = $3";
+            let sql =
+                "DELETE FROM guardian_workflow_versions WHERE tenant_id = $1 AND name = $2 AND number = $3";
             if tx.execute(sql, params![tenant, name, signed(*number)]).await? > 0 {
                 gone.push(*number);
             }
@@ -361,7 +370,13 @@ impl WorkflowStore for SqlStore {
         Ok(self.page(found, page, |run| Cursor::from_bytes(run.id.as_bytes())))
     }
 
-    async fn history(&self, scope: &Scope, id: Uuid, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    async fn history(
+        &self,
+        scope: &Scope,
+        id: Uuid,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
         let mut tx = self.db.begin_read(scope).await?;
         let sql = "SELECT entries FROM guardian_workflow_history WHERE tenant_id = $1 AND run_id = $2 AND last > $3 \
                    ORDER BY first LIMIT $4";
@@ -412,7 +427,8 @@ impl WorkflowStore for SqlStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<runs::Written> = batch.iter().map(|each| self.written(each)).collect::<Result<_, _>>()?;
+        let rows: Vec<runs::Written> =
+            batch.iter().map(|each| self.written(each)).collect::<Result<_, _>>()?;
         retry(&Retry::default(), || async {
             let mut tx = self.db.begin_unscoped(&self.unscoped).await?;
             let kept = self.keep(&mut tx, &rows).await?;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use guardian_core::Timestamp;
 
 use super::{
-    Clock, Fixture, Kept, LEASE, Maker, Message, RunFilter, Saved, Status, Uuid, Violation, WorkflowStore, ensure, first,
-    json,
+    Clock, Fixture, Kept, LEASE, Maker, Message, RunFilter, Saved, Status, Uuid, Violation, WorkflowStore,
+    ensure, first, json,
 };
 use crate::machine::Entry;
 
@@ -59,8 +59,14 @@ pub fn what_was_started_is_there_once(fixture: &impl Fixture) -> Result<(), Viol
         let run = maker.run("w", 1)?;
         let now = maker.clock.now();
         let entries = vec![entry(1, now)];
-        ensure!(store.start(&maker.scope, run.clone(), entries.clone(), Some(now), None).await?, "it was there");
-        ensure!(!store.start(&maker.scope, run.clone(), entries.clone(), Some(now), None).await?, "it came twice");
+        ensure!(
+            store.start(&maker.scope, run.clone(), entries.clone(), Some(now), None).await?,
+            "it was there"
+        );
+        ensure!(
+            !store.start(&maker.scope, run.clone(), entries.clone(), Some(now), None).await?,
+            "it came twice"
+        );
         let found = store.run(&maker.scope, run.id).await?;
         ensure!(found.as_ref() == Some(&run), "it came back as {found:?}");
         let found = store.history(&maker.scope, run.id, 0, 100).await?;
@@ -86,10 +92,16 @@ pub fn a_run_belongs_to_one_worker(fixture: &impl Fixture) -> Result<(), Violati
         let fence = claimed.first().map_or(0, |each| each.fence);
         ensure!(store.claim(later, later + LEASE, 10).await?.is_empty(), "it was given away twice");
         let almost = later + LEASE - std::time::Duration::from_millis(1);
-        ensure!(store.claim(almost, almost + LEASE, 10).await?.is_empty(), "it was given away within the lease");
+        ensure!(
+            store.claim(almost, almost + LEASE, 10).await?.is_empty(),
+            "it was given away within the lease"
+        );
         let kept = store.extend(&[(maker.scope.tenant().clone(), run.id, fence)], later + 3 * LEASE).await?;
         ensure!(kept == [run.id], "it could not be held longer");
-        ensure!(store.claim(later + 2 * LEASE, later + 9 * LEASE, 10).await?.is_empty(), "it was not held longer");
+        ensure!(
+            store.claim(later + 2 * LEASE, later + 9 * LEASE, 10).await?.is_empty(),
+            "it was not held longer"
+        );
         let again = store.claim(later + 3 * LEASE, later + 4 * LEASE, 10).await?;
         ensure!(again.iter().any(|each| each.fence > fence), "the fence after {fence} is {again:?}");
         let kept = store.extend(&[(maker.scope.tenant().clone(), run.id, fence)], later + 9 * LEASE).await?;
@@ -151,7 +163,10 @@ pub fn a_message_makes_a_run_due(fixture: &impl Fixture) -> Result<(), Violation
             let number = store.send(&maker.scope, run.id, &message(n), now).await?;
             ensure!(number == Some(n), "the number of message {n} is {number:?}");
         }
-        ensure!(store.send(&maker.scope, Uuid::nil(), &message(1), now).await?.is_none(), "nobody got a message");
+        ensure!(
+            store.send(&maker.scope, Uuid::nil(), &message(1), now).await?.is_none(),
+            "nobody got a message"
+        );
         let claimed = store.claim(now, now + LEASE, 10).await?;
         let each = claimed.first().ok_or_else(|| Violation("a message made nothing due".to_owned()))?;
         ensure!(each.messages == [(1, message(1)), (2, message(2))], "it got {:?}", each.messages);
@@ -178,7 +193,10 @@ pub fn a_message_that_comes_meanwhile_is_not_lost(fixture: &impl Fixture) -> Res
     fixture.block_on(async {
         let run = maker.run("w", 1)?;
         let now = maker.clock.now();
-        ensure!(store.start(&maker.scope, run.clone(), Vec::new(), Some(now), Some(now + LEASE)).await?, "no start");
+        ensure!(
+            store.start(&maker.scope, run.clone(), Vec::new(), Some(now), Some(now + LEASE)).await?,
+            "no start"
+        );
         store.send(&maker.scope, run.id, &Message::Pause, now).await?;
         ensure!(store.claim(now, now + LEASE, 10).await?.is_empty(), "a message took a run from its holder");
         let mut checkpoint = maker.checkpoint(&run, 1);
@@ -213,7 +231,10 @@ pub fn a_tenant_sees_its_own_alone(fixture: &impl Fixture) -> Result<(), Violati
         ensure!(store.run(&other.scope, run.id).await?.is_none(), "a run is seen");
         ensure!(store.runs(&other.scope, &RunFilter::new(), &page).await?.items.is_empty(), "runs are seen");
         ensure!(store.history(&other.scope, run.id, 0, 10).await?.is_empty(), "a history is seen");
-        ensure!(store.send(&other.scope, run.id, &Message::Pause, now).await?.is_none(), "a run got a message");
+        ensure!(
+            store.send(&other.scope, run.id, &Message::Pause, now).await?.is_none(),
+            "a run got a message"
+        );
         ensure!(store.forget_versions(&other.scope, "w", &[1]).await?.is_empty(), "a version was forgotten");
         ensure!(store.save(&other.scope, &other.save("w", 1)?).await? == Saved::Done, "a name is taken");
         // The same id may be another tenant's run.

@@ -26,7 +26,8 @@ use crate::library::{Library, Note};
 use crate::machine::state::Status;
 use crate::machine::{Entry, Message};
 use crate::store::{
-    Checkpoint, Claimed, Continue, Kept, MemoryStore, Performed, RunFilter, RunRecord, Save, Saved, WorkflowStore,
+    Checkpoint, Claimed, Continue, Kept, MemoryStore, Performed, RunFilter, RunRecord, Save, Saved,
+    WorkflowStore,
 };
 use crate::version::{Version, Workflow};
 use crate::worker::{Progress, Worker, WorkerConfig};
@@ -166,10 +167,20 @@ impl WorkflowStore for Deadly {
     async fn version(&self, scope: &Scope, name: &str, number: u64) -> Result<Option<Version>, StoreError> {
         self.inner.version(scope, name, number).await
     }
-    async fn versions(&self, scope: &Scope, name: &str, page: &PageRequest) -> Result<Page<Version>, StoreError> {
+    async fn versions(
+        &self,
+        scope: &Scope,
+        name: &str,
+        page: &PageRequest,
+    ) -> Result<Page<Version>, StoreError> {
         self.inner.versions(scope, name, page).await
     }
-    async fn forget_versions(&self, scope: &Scope, name: &str, numbers: &[u64]) -> Result<Vec<u64>, StoreError> {
+    async fn forget_versions(
+        &self,
+        scope: &Scope,
+        name: &str,
+        numbers: &[u64],
+    ) -> Result<Vec<u64>, StoreError> {
         self.inner.forget_versions(scope, name, numbers).await
     }
     async fn start(
@@ -185,13 +196,30 @@ impl WorkflowStore for Deadly {
     async fn run(&self, scope: &Scope, id: Uuid) -> Result<Option<RunRecord>, StoreError> {
         self.inner.run(scope, id).await
     }
-    async fn runs(&self, scope: &Scope, filter: &RunFilter, page: &PageRequest) -> Result<Page<RunRecord>, StoreError> {
+    async fn runs(
+        &self,
+        scope: &Scope,
+        filter: &RunFilter,
+        page: &PageRequest,
+    ) -> Result<Page<RunRecord>, StoreError> {
         self.inner.runs(scope, filter, page).await
     }
-    async fn history(&self, scope: &Scope, id: Uuid, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    async fn history(
+        &self,
+        scope: &Scope,
+        id: Uuid,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
         self.inner.history(scope, id, after, limit).await
     }
-    async fn send(&self, scope: &Scope, id: Uuid, message: &Message, now: Timestamp) -> Result<Option<i64>, StoreError> {
+    async fn send(
+        &self,
+        scope: &Scope,
+        id: Uuid,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
         self.inner.send(scope, id, message, now).await
     }
     async fn claim(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Claimed>, StoreError> {
@@ -207,7 +235,11 @@ impl WorkflowStore for Deadly {
         let kept = self.inner.checkpoint(batch).await;
         self.wrote(kept).await
     }
-    async fn extend(&self, held: &[(TenantId, Uuid, i64)], until: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+    async fn extend(
+        &self,
+        held: &[(TenantId, Uuid, i64)],
+        until: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError> {
         self.inner.extend(held, until).await
     }
     async fn perform(&self, call: &Call, fence: i64, next: &dyn Continue) -> Result<Performed, StoreError> {
@@ -231,45 +263,49 @@ impl Action for Noting {
         *self.0.lock().entry(call.key.clone()).or_default() += 1;
         give_way().await;
         let until = call.params.get("until").and_then(Value::as_u64).unwrap_or(0);
-        if u64::from(call.attempt) < until { Err(Failure::new("flaky", "not yet")) } else { Ok(call.params.clone()) }
+        if u64::from(call.attempt) < until {
+            Err(Failure::new("flaky", "not yet"))
+        } else {
+            Ok(call.params.clone())
+        }
     }
 }
 
 /// A bit of everything: loops, branches, retries, a handler, timers, a signal, a sub-workflow, effects of both kinds.
 fn definition() -> Value {
     json!({"schema": 1, "name": "all", "start": "list", "variables": {"n": {"value": 0}, "failure": {"value": null}},
-        "nodes": {
-            "list": {"type": "for_each", "items": "[1, 2, 3]", "as": "x", "collect": {"value": "x * 2", "output": "doubled"}},
-            "pay": {"type": "action", "action": "book", "params": "=x"},
-            "tell": {"type": "action", "action": "note", "params": {"until": 2}, "retry": [{"attempts": 3, "interval": "5s"}]},
-            "fork": {"type": "parallel", "branches": ["a", "b", "c"]},
-            "a1": {"type": "action", "action": "book", "params": "a"},
-            "a2": {"type": "wait", "for": {"duration": "30s"}},
-            "a3": {"type": "action", "action": "book", "params": "a again"},
-            "b1": {"type": "action", "action": "note", "params": {}},
-            "b2": {"type": "action", "action": "note", "params": {}},
-            "c1": {"type": "wait", "for": {"signal": {"name": "go", "output": "got"}}},
-            "c2": {"type": "action", "action": "book", "params": "=got"},
-            "try": {"type": "try", "catch": [{"port": "handle", "output": "failure"}]},
-            "bad": {"type": "action", "action": "note", "params": {"until": 9}},
-            "mend": {"type": "action", "action": "book", "params": "=failure.code"},
-            "last": {"type": "set", "values": {"n": "=n + 100"}},
-            "again": {"type": "while", "when": "n < 103", "max": 10},
-            "one": {"type": "set", "values": {"n": "=n + 1"}},
-            "act": {"type": "action", "action": "note", "params": {}},
-            "sub": {"type": "sub_workflow", "workflow": "inner", "input": {"n": "=n"}, "output": "inner"},
-            "end": {"type": "end", "result": {"doubled": "=doubled", "n": "=n", "inner": "=inner", "code": "=failure.code"}}
-        },
-        "edges": [
-            {"from": "list", "port": "body", "to": "pay"}, {"from": "pay", "to": "tell"}, {"from": "list", "to": "fork"},
-            {"from": "fork", "port": "a", "to": "a1"}, {"from": "a1", "to": "a2"}, {"from": "a2", "to": "a3"},
-            {"from": "fork", "port": "b", "to": "b1"}, {"from": "b1", "to": "b2"},
-            {"from": "fork", "port": "c", "to": "c1"}, {"from": "c1", "to": "c2"}, {"from": "fork", "to": "try"},
-            {"from": "try", "port": "body", "to": "bad"}, {"from": "try", "port": "handle", "to": "mend"},
-            {"from": "try", "port": "finally", "to": "last"}, {"from": "try", "to": "again"},
-            {"from": "again", "port": "body", "to": "one"}, {"from": "one", "to": "act"}, {"from": "again", "to": "sub"},
-            {"from": "sub", "to": "end"}
-        ]})
+    "nodes": {
+        "list": {"type": "for_each", "items": "[1, 2, 3]", "as": "x", "collect": {"value": "x * 2", "output": "doubled"}},
+        "pay": {"type": "action", "action": "book", "params": "=x"},
+        "tell": {"type": "action", "action": "note", "params": {"until": 2}, "retry": [{"attempts": 3, "interval": "5s"}]},
+        "fork": {"type": "parallel", "branches": ["a", "b", "c"]},
+        "a1": {"type": "action", "action": "book", "params": "a"},
+        "a2": {"type": "wait", "for": {"duration": "30s"}},
+        "a3": {"type": "action", "action": "book", "params": "a again"},
+        "b1": {"type": "action", "action": "note", "params": {}},
+        "b2": {"type": "action", "action": "note", "params": {}},
+        "c1": {"type": "wait", "for": {"signal": {"name": "go", "output": "got"}}},
+        "c2": {"type": "action", "action": "book", "params": "=got"},
+        "try": {"type": "try", "catch": [{"port": "handle", "output": "failure"}]},
+        "bad": {"type": "action", "action": "note", "params": {"until": 9}},
+        "mend": {"type": "action", "action": "book", "params": "=failure.code"},
+        "last": {"type": "set", "values": {"n": "=n + 100"}},
+        "again": {"type": "while", "when": "n < 103", "max": 10},
+        "one": {"type": "set", "values": {"n": "=n + 1"}},
+        "act": {"type": "action", "action": "note", "params": {}},
+        "sub": {"type": "sub_workflow", "workflow": "inner", "input": {"n": "=n"}, "output": "inner"},
+        "end": {"type": "end", "result": {"doubled": "=doubled", "n": "=n", "inner": "=inner", "code": "=failure.code"}}
+    },
+    "edges": [
+        {"from": "list", "port": "body", "to": "pay"}, {"from": "pay", "to": "tell"}, {"from": "list", "to": "fork"},
+        {"from": "fork", "port": "a", "to": "a1"}, {"from": "a1", "to": "a2"}, {"from": "a2", "to": "a3"},
+        {"from": "fork", "port": "b", "to": "b1"}, {"from": "b1", "to": "b2"},
+        {"from": "fork", "port": "c", "to": "c1"}, {"from": "c1", "to": "c2"}, {"from": "fork", "to": "try"},
+        {"from": "try", "port": "body", "to": "bad"}, {"from": "try", "port": "handle", "to": "mend"},
+        {"from": "try", "port": "finally", "to": "last"}, {"from": "try", "to": "again"},
+        {"from": "again", "port": "body", "to": "one"}, {"from": "one", "to": "act"}, {"from": "again", "to": "sub"},
+        {"from": "sub", "to": "end"}
+    ]})
 }
 
 fn inner() -> Value {
@@ -354,15 +390,18 @@ pub fn simulate_schedule(simulation: &Simulation) -> Result<Simulated, Violation
             let worker = Worker::new(&engine, config);
             actor.working = Some(Box::pin(async move { worker.run_once().await }));
         }
-        let polled = actor.working.as_mut().map(|working| {
-            working.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()))
-        });
+        let polled = actor
+            .working
+            .as_mut()
+            .map(|working| working.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())));
         match polled {
             Some(Poll::Ready(done)) => {
                 lost += done?.lost;
                 actor.working = None;
             }
-            _ if actor.life.dead.load(Ordering::Relaxed) || (simulation.crash_after.is_none() && chance.below(400) == 0) => {
+            _ if actor.life.dead.load(Ordering::Relaxed)
+                || (simulation.crash_after.is_none() && chance.below(400) == 0) =>
+            {
                 // It is gone without a word; what it held stays held until the lease ends.
                 actors.remove(at);
                 crashes += 1;

@@ -97,7 +97,8 @@ impl<'d> Flow<'_, 'd> {
                 // A failed action gave no result, and what did not come in time was not received.
                 let failed = (port.as_str() == "error"
                     && matches!(node.kind, NodeKind::Action { .. } | NodeKind::SubWorkflow { .. }))
-                    || (port.as_str() == "timeout" && matches!(node.kind, NodeKind::Wait { .. } | NodeKind::Approval { .. }));
+                    || (port.as_str() == "timeout"
+                        && matches!(node.kind, NodeKind::Wait { .. } | NodeKind::Approval { .. }));
                 let set = if failed { &entry } else { &done };
                 match to {
                     Some(to) => match at_entry.get_mut(to) {
@@ -203,7 +204,8 @@ impl<'d> Flow<'_, 'd> {
 
     /// Reports what is read at a moment and not certainly set then.
     fn read(&mut self, at: u32, moment: Moment, set: &Names) {
-        for reads in self.reads.get(at as usize).into_iter().flatten().filter(|reads| reads.moment == moment) {
+        for reads in self.reads.get(at as usize).into_iter().flatten().filter(|reads| reads.moment == moment)
+        {
             for name in &reads.variables {
                 let Some(bit) = self.names.get(name.as_str()) else { continue };
                 if !set.has(*bit) {
@@ -265,10 +267,12 @@ impl<'d> Flow<'_, 'd> {
 /// The variables that a node sets for all that comes behind it.
 pub(crate) fn writes(kind: &NodeKind) -> Vec<&str> {
     match kind {
-        NodeKind::Action { output, .. } | NodeKind::SubWorkflow { output, .. } | NodeKind::Approval { output, .. } => {
-            output.iter().map(|name| name.as_str()).collect()
+        NodeKind::Action { output, .. }
+        | NodeKind::SubWorkflow { output, .. }
+        | NodeKind::Approval { output, .. } => output.iter().map(|name| name.as_str()).collect(),
+        NodeKind::Wait { r#for: Wait::Signal(until) } => {
+            until.output.iter().map(|name| name.as_str()).collect()
         }
-        NodeKind::Wait { r#for: Wait::Signal(until) } => until.output.iter().map(|name| name.as_str()).collect(),
         NodeKind::Set { values } => values.keys().map(|name| name.as_str()).collect(),
         NodeKind::ForEach { collect, .. } => collect.iter().map(|each| each.output.as_str()).collect(),
         NodeKind::Try { catch } => {

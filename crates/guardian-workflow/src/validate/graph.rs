@@ -34,8 +34,7 @@ pub(crate) struct Graph<'d> {
 impl<'d> Graph<'d> {
     pub(crate) fn new(definition: &'d Definition, report: &mut Report) -> Option<Self> {
         let ids: Vec<&NodeId> = definition.nodes.keys().collect();
-        let index: HashMap<&str, u32> =
-            ids.iter().zip(0_u32..).map(|(id, at)| (id.as_str(), at)).collect();
+        let index: HashMap<&str, u32> = ids.iter().zip(0_u32..).map(|(id, at)| (id.as_str(), at)).collect();
         let targets = edges(definition, &index, report);
         let (mut outer, mut inner_starts) = (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()));
         for (id, node) in &definition.nodes {
@@ -124,7 +123,12 @@ impl<'d> Graph<'d> {
                     if depth >= MAX_NESTING {
                         self.ordered = false;
                         let message = format!("parts are nested deeper than {MAX_NESTING}");
-                        report.add(Code::TooDeep, self.id(at), message, "move a part into a workflow of its own");
+                        report.add(
+                            Code::TooDeep,
+                            self.id(at),
+                            message,
+                            "move a part into a workflow of its own",
+                        );
                     } else {
                         open.push((*to, depth + 1, Some((at, port.clone()))));
                     }
@@ -274,7 +278,8 @@ impl<'d> Graph<'d> {
         let mut open = Vec::new();
         for (at, targets) in (0_u32..).zip(&self.outer) {
             let node = self.id(at).and_then(|id| definition.nodes.get(id));
-            let stops = matches!(node.map(|node| &node.kind), Some(NodeKind::End { .. } | NodeKind::Fail { .. }));
+            let stops =
+                matches!(node.map(|node| &node.kind), Some(NodeKind::End { .. } | NodeKind::Fail { .. }));
             if stops || targets.iter().any(|(_, to)| to.is_none()) {
                 open.push(at);
             }
@@ -350,7 +355,9 @@ fn edges<'d>(
     for (id, node) in &definition.nodes {
         let mut seen = BTreeSet::new();
         for port in node.kind.inner_ports().into_iter().chain(node.kind.outer_ports()) {
-            if !seen.insert(port.clone()) && !matches!(node.kind, NodeKind::Condition { .. } | NodeKind::Switch { .. }) {
+            if !seen.insert(port.clone())
+                && !matches!(node.kind, NodeKind::Condition { .. } | NodeKind::Switch { .. })
+            {
                 report.add(
                     Code::DuplicatePort,
                     Some(id),

@@ -42,8 +42,18 @@ fn tells(name: &str) -> bool {
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).map(|each| each.to_ascii_lowercase()).collect();
     const WHOLE: [&str; 12] = [
-        "password", "passwd", "secret", "apikey", "apitoken", "accesstoken", "refreshtoken", "privatekey",
-        "clientsecret", "authtoken", "bearertoken", "secretkey",
+        "password",
+        "passwd",
+        "secret",
+        "apikey",
+        "apitoken",
+        "accesstoken",
+        "refreshtoken",
+        "privatekey",
+        "clientsecret",
+        "authtoken",
+        "bearertoken",
+        "secretkey",
     ];
     WHOLE.iter().any(|word| plain == *word || plain.ends_with(word))
 }
@@ -55,15 +65,25 @@ fn is_plain(text: &str) -> bool {
 
 /// Whether a text is a secret by its form.
 fn is_secret(text: &str) -> bool {
-    let alphanumeric = |text: &str| text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let alphanumeric =
+        |text: &str| text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
     const PREFIXES: [(&str, usize); 12] = [
-        ("sk_live_", 16), ("rk_live_", 16), ("ghp_", 30), ("gho_", 30), ("github_pat_", 30), ("AKIA", 16), ("ASIA", 16),
-        ("AIza", 30), ("whsec_", 16), ("SG.", 16), ("glpat-", 16), ("npm_", 30),
+        ("sk_live_", 16),
+        ("rk_live_", 16),
+        ("ghp_", 30),
+        ("gho_", 30),
+        ("github_pat_", 30),
+        ("AKIA", 16),
+        ("ASIA", 16),
+        ("AIza", 30),
+        ("whsec_", 16),
+        ("SG.", 16),
+        ("glpat-", 16),
+        ("npm_", 30),
     ];
     let after = |prefix: &str, least: usize| {
-        text.match_indices(prefix).any(|(at, _)| {
-            text.get(at + prefix.len()..).is_some_and(|rest| alphanumeric(rest) >= least)
-        })
+        text.match_indices(prefix)
+            .any(|(at, _)| text.get(at + prefix.len()..).is_some_and(|rest| alphanumeric(rest) >= least))
     };
     if PREFIXES.iter().any(|(prefix, least)| after(prefix, *least)) {
         return true;
@@ -75,15 +95,15 @@ fn is_secret(text: &str) -> bool {
     }
     // A JSON Web Token: two objects in base64 and a signature.
     if text.match_indices("eyJ").any(|(at, _)| {
-        text.get(at..).is_some_and(|token| token.split('.').take(2).filter(|part| part.starts_with("eyJ")).count() == 2)
+        text.get(at..)
+            .is_some_and(|token| token.split('.').take(2).filter(|part| part.starts_with("eyJ")).count() == 2)
     }) {
         return true;
     }
     // `https://user:password@host`
     text.split_once("://").is_some_and(|(_, rest)| {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        host.rsplit_once('@').is_some_and(|(user, _)| {
-            user.split_once(':').is_some_and(|(_, password)| is_plain(password))
-        })
+        host.rsplit_once('@')
+            .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, password)| is_plain(password)))
     })
 }

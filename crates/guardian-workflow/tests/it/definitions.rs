@@ -45,17 +45,26 @@ fn the_hash_does_not_depend_on_order_or_layout() {
 
 #[test]
 fn durations_and_schedules() {
-    for (text, millis) in
-        [("90s", 90_000), ("1h 30m", 5_400_000), ("PT1H30M", 5_400_000), ("P1DT0.5S", 86_400_500), ("0.25s", 250), ("P2W", 1_209_600_000)]
-    {
+    for (text, millis) in [
+        ("90s", 90_000),
+        ("1h 30m", 5_400_000),
+        ("PT1H30M", 5_400_000),
+        ("P1DT0.5S", 86_400_500),
+        ("0.25s", 250),
+        ("P2W", 1_209_600_000),
+    ] {
         let span: Span = text.parse().unwrap();
         assert_eq!(span.as_millis(), millis, "{text}");
         assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
     }
-    for text in ["", "5", "5 minutes", "P", "PT", "PT5", "P1Y", "P1M", "-5s", "1.2345s", "PT1S1H", "999999999999d"] {
+    for text in
+        ["", "5", "5 minutes", "P", "PT", "PT5", "P1Y", "P1M", "-5s", "1.2345s", "PT1S1H", "999999999999d"]
+    {
         assert!(text.parse::<Span>().is_err(), "{text}");
     }
-    for text in ["", "* * * *", "60 * * * *", "* * 0 * *", "*/0 * * * *", "every 1ms", "5-1 * * * *", "a * * * *"] {
+    for text in
+        ["", "* * * *", "60 * * * *", "* * 0 * *", "*/0 * * * *", "every 1ms", "5-1 * * * *", "a * * * *"]
+    {
         assert!(text.parse::<Schedule>().is_err(), "{text}");
     }
     let next = |text: &str, from: &str| {
@@ -64,7 +73,10 @@ fn durations_and_schedules() {
     };
     assert_eq!(next("0 0 29 2 *", "2026-03-01T00:00:00Z").as_deref(), Some("2028-02-29T00:00:00+00:00"));
     assert_eq!(next("0 0 30 2 *", "2026-03-01T00:00:00Z"), None);
-    assert_eq!(next("*/15 9-17 * * 1-5", "2026-05-01T17:45:00Z").as_deref(), Some("2026-05-04T09:00:00+00:00"));
+    assert_eq!(
+        next("*/15 9-17 * * 1-5", "2026-05-01T17:45:00Z").as_deref(),
+        Some("2026-05-04T09:00:00+00:00")
+    );
     assert_eq!(next("0 12 13 * 5", "2026-05-01T12:00:00Z").as_deref(), Some("2026-05-08T12:00:00+00:00"));
     assert_eq!(next("0 0 * * 7", "2026-05-01T12:00:00Z").as_deref(), Some("2026-05-03T00:00:00+00:00"));
     assert_eq!(next("every 15m", "2026-05-01T12:07:00Z").as_deref(), Some("2026-05-01T12:15:00+00:00"));

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use guardian_workflow::{
-    Change, Class, Definition, Edge, JsonPatch, Node, NodeId, Place, Port, diff, diff_by_matching, match_nodes, merge,
-    term_changes, text_diff,
+    Change, Class, Definition, Edge, JsonPatch, Node, NodeId, Place, Port, diff, diff_by_matching,
+    match_nodes, merge, term_changes, text_diff,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,12 +13,24 @@ use crate::world::flow;
 
 fn node() -> impl Strategy<Value = Value> {
     let expression = prop_oneof![
-        Just("input.a > 1"), Just("input.a > 2"), Just("input.a > 1 && input.b"), Just("input.b && input.a > 1"),
-        Just("x || y"), Just("x"), Just("true"),
+        Just("input.a > 1"),
+        Just("input.a > 2"),
+        Just("input.a > 1 && input.b"),
+        Just("input.b && input.a > 1"),
+        Just("x || y"),
+        Just("x"),
+        Just("true"),
     ];
     let literal = prop_oneof![
-        Just(json!(null)), Just(json!(1)), Just(json!("=input.x")), Just(json!({"a": null})), Just(json!({"a": [1, 2]})),
-        Just(json!({"a": [1, 3]})), Just(json!({"a": [1]})), Just(json!({"a~/b": {"c": 1}})), Just(json!([])),
+        Just(json!(null)),
+        Just(json!(1)),
+        Just(json!("=input.x")),
+        Just(json!({"a": null})),
+        Just(json!({"a": [1, 2]})),
+        Just(json!({"a": [1, 3]})),
+        Just(json!({"a": [1]})),
+        Just(json!({"a~/b": {"c": 1}})),
+        Just(json!([])),
     ];
     let name = prop_oneof![Just(""), Just("One"), Just("Two")];
     let note = prop_oneof![Just(""), Just("a note")];
@@ -47,15 +59,18 @@ fn definition() -> impl Strategy<Value = Definition> {
     let layout = prop::collection::btree_map(id.clone(), (0..3_i64, 0..3_i64), 0..4);
     let trigger = prop::option::of(prop_oneof![Just("deal.won"), Just("deal.lost")]);
     let input = prop_oneof![
-        Just(json!(null)), Just(json!({"type": "object"})),
+        Just(json!(null)),
+        Just(json!({"type": "object"})),
         Just(json!({"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]})),
     ];
     let steps = prop::option::of(1..4_u64);
     (nodes, edges, layout, trigger, (input, steps, id, prop::bool::ANY)).prop_map(
         |(nodes, edges, layout, trigger, (input, steps, start, variable))| {
             let mut value = json!({"schema": 1, "name": "generated", "start": start, "nodes": nodes});
-            value["edges"] = edges.iter().map(|(from, port, to)| json!({"from": from, "port": port, "to": to})).collect();
-            value["layout"] = layout.iter().map(|(id, (x, y))| ((*id).to_owned(), json!({"x": x, "y": y}))).collect();
+            value["edges"] =
+                edges.iter().map(|(from, port, to)| json!({"from": from, "port": port, "to": to})).collect();
+            value["layout"] =
+                layout.iter().map(|(id, (x, y))| ((*id).to_owned(), json!({"x": x, "y": y}))).collect();
             if let Some(event) = trigger {
                 value["triggers"] = json!({"t": {"type": "event", "event": event}});
             }
@@ -174,19 +189,31 @@ fn differences_are_classified() {
     };
     assert_eq!(class(&|value| value["nodes"]["a"]["name"] = json!("Say")), Class::Cosmetic);
     assert_eq!(class(&|value| value["layout"] = json!({"a": {"x": 1, "y": 1}})), Class::Cosmetic);
-    assert_eq!(class(&|value| value["nodes"]["c"]["branches"][0]["when"] = json!("(input.n>1)")), Class::Preserving);
+    assert_eq!(
+        class(&|value| value["nodes"]["c"]["branches"][0]["when"] = json!("(input.n>1)")),
+        Class::Preserving
+    );
     assert_eq!(class(&|value| value["nodes"]["a"]["timeout"] = json!("5s")), Class::Preserving);
     assert_eq!(class(&|value| value["nodes"]["a"]["params"] = json!(2)), Class::Changing);
-    assert_eq!(class(&|value| value["nodes"]["c"]["branches"][0]["when"] = json!("input.n > 2")), Class::Changing);
+    assert_eq!(
+        class(&|value| value["nodes"]["c"]["branches"][0]["when"] = json!("input.n > 2")),
+        Class::Changing
+    );
     assert_eq!(class(&|value| value["nodes"]["x"] = json!({"type": "end"})), Class::Changing);
     assert_eq!(class(&|value| value["triggers"]["t"]["event"] = json!("deal.lost")), Class::Breaking);
     assert_eq!(class(&|value| value["triggers"] = json!({})), Class::Breaking);
     assert_eq!(class(&|value| value["input"]["properties"]["n"]["type"] = json!("string")), Class::Breaking);
-    assert_eq!(class(&|value| value["input"]["properties"]["n"]["type"] = json!("number")), Class::Preserving);
+    assert_eq!(
+        class(&|value| value["input"]["properties"]["n"]["type"] = json!("number")),
+        Class::Preserving
+    );
     assert_eq!(class(&|value| value["input"]["properties"] = json!({})), Class::Breaking);
     assert_eq!(class(&|value| value["input"]["required"] = json!([])), Class::Preserving);
     assert_eq!(class(&|value| value["input"]["required"] = json!(["n", "m"])), Class::Breaking);
-    assert_eq!(class(&|value| value["input"]["properties"]["m"] = json!({"type": "integer"})), Class::Changing);
+    assert_eq!(
+        class(&|value| value["input"]["properties"]["m"] = json!({"type": "integer"})),
+        Class::Changing
+    );
 }
 
 #[test]
@@ -218,7 +245,8 @@ fn nodes_whose_ids_were_lost_are_found_again() {
     let (found, renamed, matches) = diff_by_matching(&old, &new);
     assert_eq!(found.changes.len(), 2, "{found}");
     assert_eq!(found.apply(&old).unwrap(), renamed);
-    let sure: BTreeSet<_> = matches.iter().filter(|each| each.confidence < 0.6).map(|each| each.old.as_str()).collect();
+    let sure: BTreeSet<_> =
+        matches.iter().filter(|each| each.confidence < 0.6).map(|each| each.old.as_str()).collect();
     assert!(sure.len() <= 1, "{matches:?}");
 }
 

@@ -5,11 +5,18 @@ mod definitions;
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod kill;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod trying;
 #[cfg(test)]
 mod validation;
 #[cfg(test)]

@@ -37,9 +37,12 @@ fn a_switch_compares_values_as_the_language_does() {
         &["s:one one", "s:x x", "s:list list", "s:default d"],
     );
     let world = World::new();
-    for (v, expected) in
-        [(json!(1.0), json!(1)), (json!("x"), json!("x")), (json!([1, 2]), json!("list")), (json!(null), json!("default"))]
-    {
+    for (v, expected) in [
+        (json!(1.0), json!(1)),
+        (json!("x"), json!("x")),
+        (json!([1, 2]), json!("list")),
+        (json!(null), json!("default")),
+    ] {
         assert_eq!(result(&world.outcome(&definition, json!({"v": v}))), expected);
     }
 }
@@ -55,7 +58,10 @@ fn actions_get_computed_parameters_and_their_results_are_variables() {
         &["d e"],
     );
     let world = World::new();
-    assert_eq!(result(&world.outcome(&definition, json!({"n": 21}))), json!({"twice": 42, "said": [43, "plain"]}));
+    assert_eq!(
+        result(&world.outcome(&definition, json!({"n": 21}))),
+        json!({"twice": 42, "said": [43, "plain"]})
+    );
 }
 
 #[test]
@@ -283,16 +289,19 @@ fn an_end_within_a_try_and_a_branch_ends_the_whole() {
 #[test]
 fn a_sub_workflow_gives_its_result_or_its_failure() {
     let world = World::new();
-    world.publish("inner", &flow(
-        "c",
-        json!({
-            "c": {"type": "condition", "branches": [{"port": "ok", "when": "input.n > 0"}]},
-            "d": {"type": "action", "action": "double", "params": {"n": "=input.n"}, "output": "x"},
-            "e": {"type": "end", "result": "=x"},
-            "f": {"type": "fail", "code": "negative", "message": "='no ' + string(input.n)"}
-        }),
-        &["c:ok d", "d e", "c:else f"],
-    ));
+    world.publish(
+        "inner",
+        &flow(
+            "c",
+            json!({
+                "c": {"type": "condition", "branches": [{"port": "ok", "when": "input.n > 0"}]},
+                "d": {"type": "action", "action": "double", "params": {"n": "=input.n"}, "output": "x"},
+                "e": {"type": "end", "result": "=x"},
+                "f": {"type": "fail", "code": "negative", "message": "='no ' + string(input.n)"}
+            }),
+            &["c:ok d", "d e", "c:else f"],
+        ),
+    );
     let outer = flow(
         "s",
         json!({
@@ -384,10 +393,16 @@ fn every_limit_is_a_typed_failure() {
     assert_eq!(code(&world.outcome(&bytes, json!({}))), "limit.variable_bytes");
     let wide = json!({"a": {"type": "for_each", "items": "[1,2,3,4,5,6]", "as": "x", "concurrency": 6},
         "b": {"type": "wait", "for": {"duration": "1h"}}});
-    assert_eq!(code(&world.outcome(&limited(json!({"width": 4}), wide, &["a:body b"]), json!({}))), "limit.width");
+    assert_eq!(
+        code(&world.outcome(&limited(json!({"width": 4}), wide, &["a:body b"]), json!({}))),
+        "limit.width"
+    );
     let slow = json!({"a": {"type": "condition", "branches": [{"port": "x",
         "when": "[1,2,3,4,5,6,7,8].all(a, [1,2,3,4,5,6,7,8].all(b, a + b > 0))"}]}});
-    assert_eq!(code(&world.outcome(&limited(json!({"expression_cost": 50}), slow, &[]), json!({}))), "limit.expression");
+    assert_eq!(
+        code(&world.outcome(&limited(json!({"expression_cost": 50}), slow, &[]), json!({}))),
+        "limit.expression"
+    );
     let long = json!({"a": {"type": "wait", "for": {"duration": "2h"}}});
     world.publish("w", &limited(json!({"run_time": "1h"}), long, &[]));
     let id = world.start("w", json!({}));

@@ -6,7 +6,8 @@ use guardian_workflow::testkit::{Simulation, simulate_schedule};
 fn nothing_is_lost_or_doubled_in_two_thousand_schedules() {
     let (mut crashes, mut lost) = (0, 0);
     for seed in 0..2000 {
-        let done = simulate_schedule(&Simulation::seeded(seed)).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let done =
+            simulate_schedule(&Simulation::seeded(seed)).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         crashes += done.crashes;
         lost += done.lost;
     }

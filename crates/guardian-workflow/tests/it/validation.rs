@@ -39,13 +39,23 @@ fn edges_and_reachability() {
 fn circles_and_ends() {
     let set = json!({"type": "set", "values": {"v": 1}});
     let found = codes(&flow("a", json!({"a": set, "b": set}), &["a b", "b a"]));
-    assert!(found.contains(&(Code::Cycle, "a".to_owned())) || found.contains(&(Code::Cycle, "b".to_owned())), "{found:?}");
+    assert!(
+        found.contains(&(Code::Cycle, "a".to_owned())) || found.contains(&(Code::Cycle, "b".to_owned())),
+        "{found:?}"
+    );
     assert!(found.iter().any(|(code, _)| *code == Code::NoEnd));
     let repeat = json!({"type": "repeat", "max": 5});
     one(&flow("a", json!({"a": set, "r": repeat}), &["a r", "r a"]), Code::NoEnd, "a");
     let choose = json!({"type": "condition", "branches": [{"port": "again", "when": "input.x"}]});
-    assert_eq!(codes(&flow("a", json!({"a": set, "c": choose, "r": repeat}), &["a c", "c:again r", "r a"])), []);
-    one(&flow("c", json!({"c": choose, "r": repeat, "b": end()}), &["c:again r", "r b"]), Code::RepeatForward, "r");
+    assert_eq!(
+        codes(&flow("a", json!({"a": set, "c": choose, "r": repeat}), &["a c", "c:again r", "r a"])),
+        []
+    );
+    one(
+        &flow("c", json!({"c": choose, "r": repeat, "b": end()}), &["c:again r", "r b"]),
+        Code::RepeatForward,
+        "r",
+    );
     one(&flow("c", json!({"c": choose, "r": repeat}), &["c:again r"]), Code::Empty, "r");
 }
 
@@ -54,15 +64,35 @@ fn loops_and_parts() {
     let set = json!({"type": "set", "values": {"v": 1}});
     let each = json!({"type": "for_each", "items": "[1]", "as": "x"});
     one(&flow("a", json!({"a": each}), &[]), Code::Empty, "a");
-    one(&flow("a", json!({"a": {"type": "while", "when": "input.x"}, "b": set}), &["a:body b"]), Code::UnboundedLoop, "a");
-    one(&flow("a", json!({"a": {"type": "while", "when": "input.x", "max": 100_000}, "b": set}), &["a:body b"]), Code::UnboundedLoop, "a");
+    one(
+        &flow("a", json!({"a": {"type": "while", "when": "input.x"}, "b": set}), &["a:body b"]),
+        Code::UnboundedLoop,
+        "a",
+    );
+    one(
+        &flow(
+            "a",
+            json!({"a": {"type": "while", "when": "input.x", "max": 100_000}, "b": set}),
+            &["a:body b"],
+        ),
+        Code::UnboundedLoop,
+        "a",
+    );
     one(&flow("a", json!({"a": each, "b": set}), &["a:body b", "a b"]), Code::CrossesParts, "b");
     let fork = json!({"type": "parallel", "branches": ["x", "x"]});
     one(&flow("a", json!({"a": fork, "b": set}), &["a:x b"]), Code::DuplicatePort, "a");
     one(&flow("a", json!({"a": {"type": "parallel", "branches": []}}), &[]), Code::Empty, "a");
     let few = json!({"type": "parallel", "branches": ["x", "y"], "join": {"at_least": 3}});
     one(&flow("a", json!({"a": few, "b": set}), &["a:x b"]), Code::OutOfBounds, "a");
-    one(&flow("a", json!({"a": {"type": "switch", "on": "input.x", "cases": [{"equals": 1, "port": "b"}]}, "b": end()}), &["a:b b"]), Code::MissingDefault, "a");
+    one(
+        &flow(
+            "a",
+            json!({"a": {"type": "switch", "on": "input.x", "cases": [{"equals": 1, "port": "b"}]}, "b": end()}),
+            &["a:b b"],
+        ),
+        Code::MissingDefault,
+        "a",
+    );
     one(&flow("a", json!({"a": {"type": "try"}, "b": set}), &["a:body b"]), Code::UselessTry, "a");
 }
 
@@ -80,19 +110,44 @@ fn variables_are_set_where_they_are_used() {
     // Of all branches, of the first; behind a loop that may not run at all.
     let fork = |join: &str| json!({"type": "parallel", "branches": ["x", "y"], "join": join});
     let wait = json!({"type": "wait", "for": {"duration": "1s"}});
-    let all = |join: &str| flow("p", json!({"p": fork(join), "s": set, "w": wait, "e": used}), &["p:x s", "p:y w", "p e"]);
+    let all = |join: &str| {
+        flow("p", json!({"p": fork(join), "s": set, "w": wait, "e": used}), &["p:x s", "p:y w", "p e"])
+    };
     assert_eq!(codes(&all("all")), []);
     one(&all("any"), Code::MaybeUnset, "e");
     let each = json!({"type": "for_each", "items": "[1]", "as": "x"});
     one(&flow("l", json!({"l": each, "s": set, "e": used}), &["l:body s", "l e"]), Code::MaybeUnset, "e");
-    one(&flow("l", json!({"l": each, "s": set, "e": {"type": "end", "result": "=x"}}), &["l:body s", "l e"]), Code::MaybeUnset, "e");
+    one(
+        &flow("l", json!({"l": each, "s": set, "e": {"type": "end", "result": "=x"}}), &["l:body s", "l e"]),
+        Code::MaybeUnset,
+        "e",
+    );
     // What a failed action would have given, and what a handler cannot rely on.
     let act = json!({"type": "action", "action": "echo", "output": "v"});
     one(&flow("a", json!({"a": act, "e": used, "f": used}), &["a e", "a:error f"]), Code::MaybeUnset, "f");
     let attempt = json!({"type": "try", "catch": [{"port": "h"}]});
-    one(&flow("t", json!({"t": attempt, "a": act, "h": wait, "e": used}), &["t:body a", "t:h h", "t e"]), Code::MaybeUnset, "e");
-    one(&flow("t", json!({"t": attempt, "a": act, "h": {"type": "set", "values": {"y": "=v"}}}), &["t:body a", "t:h h"]), Code::MaybeUnset, "h");
-    assert_eq!(codes(&flow("t", json!({"t": attempt, "a": act, "h": set, "e": used}), &["t:body a", "t:h h", "t e"])), []);
+    one(
+        &flow("t", json!({"t": attempt, "a": act, "h": wait, "e": used}), &["t:body a", "t:h h", "t e"]),
+        Code::MaybeUnset,
+        "e",
+    );
+    one(
+        &flow(
+            "t",
+            json!({"t": attempt, "a": act, "h": {"type": "set", "values": {"y": "=v"}}}),
+            &["t:body a", "t:h h"],
+        ),
+        Code::MaybeUnset,
+        "h",
+    );
+    assert_eq!(
+        codes(&flow(
+            "t",
+            json!({"t": attempt, "a": act, "h": set, "e": used}),
+            &["t:body a", "t:h h", "t e"]
+        )),
+        []
+    );
 }
 
 #[test]
@@ -106,7 +161,9 @@ fn branches_do_not_set_the_same_variable() {
 
 #[test]
 fn expressions_fit() {
-    let condition = |when: &str| flow("a", json!({"a": {"type": "condition", "branches": [{"port": "x", "when": when}]}}), &[]);
+    let condition = |when: &str| {
+        flow("a", json!({"a": {"type": "condition", "branches": [{"port": "x", "when": when}]}}), &[])
+    };
     one(&condition("1 +"), Code::Syntax, "a");
     one(&condition("'x' + 1 == 2"), Code::TypeError, "a");
     one(&condition("1 + 1"), Code::TypeError, "a");
@@ -117,7 +174,11 @@ fn expressions_fit() {
     one(&typed, Code::TypeError, "a");
     let report = validate(&Definition::from_value(typed).unwrap(), actions().catalog());
     assert_eq!(report.findings[0].mend, "did you mean `amount`?");
-    one(&flow("a", json!({"a": {"type": "for_each", "items": "5", "as": "x"}, "b": end()}), &["a:body b"]), Code::TypeError, "a");
+    one(
+        &flow("a", json!({"a": {"type": "for_each", "items": "5", "as": "x"}, "b": end()}), &["a:body b"]),
+        Code::TypeError,
+        "a",
+    );
     // The type of a variable follows from what sets it.
     let nodes = json!({"s": {"type": "set", "values": {"v": "='text'"}}, "c": {"type": "condition", "branches": [{"port": "x", "when": "v > 1"}]}});
     one(&flow("s", nodes, &["s c"]), Code::TypeError, "c");
@@ -128,7 +189,9 @@ fn expressions_fit() {
 
 #[test]
 fn actions_and_their_parameters() {
-    let act = |action: &str, params: Value| flow("a", json!({"a": {"type": "action", "action": action, "params": params}}), &[]);
+    let act = |action: &str, params: Value| {
+        flow("a", json!({"a": {"type": "action", "action": action, "params": params}}), &[])
+    };
     one(&act("ecko", json!(null)), Code::UnknownAction, "a");
     one(&act("double", json!({})), Code::Parameters, "a");
     one(&act("double", json!({"n": "five"})), Code::Parameters, "a");
@@ -142,7 +205,8 @@ fn actions_and_their_parameters() {
 
 #[test]
 fn secrets_stay_out() {
-    let act = |params: Value| flow("a", json!({"a": {"type": "action", "action": "echo", "params": params}}), &[]);
+    let act =
+        |params: Value| flow("a", json!({"a": {"type": "action", "action": "echo", "params": params}}), &[]);
     for params in [
         json!({"password": "hunter2"}),
         json!({"auth": {"apiKey": "abc"}}),
@@ -157,7 +221,12 @@ fn secrets_stay_out() {
     let mut named = act(json!({"password": {"$secret": "smtp"}}));
     named["secrets"] = json!(["smtp"]);
     assert_eq!(codes(&named), []);
-    assert_eq!(codes(&act(json!({"token": "=input.token", "secretary": "Ann", "url": "https://example.com/@ann:x"}))), []);
+    assert_eq!(
+        codes(&act(
+            json!({"token": "=input.token", "secretary": "Ann", "url": "https://example.com/@ann:x"})
+        )),
+        []
+    );
 }
 
 #[test]

@@ -35,7 +35,10 @@ fn every_change_makes_a_version_and_nothing_else_does() {
         assert_eq!(update.version, None);
         assert_eq!(update.workflow.layout.len(), 1);
         let second = save(says("b")).await.version.unwrap();
-        assert_eq!((second.number, second.parent, second.semver.to_string()), (2, Some(1), "1.1.0".to_owned()));
+        assert_eq!(
+            (second.number, second.parent, second.semver.to_string()),
+            (2, Some(1), "1.1.0".to_owned())
+        );
         assert_eq!((second.author.to_string(), second.message.as_str()), ("user:ann".to_owned(), "why"));
         let back = world.library.roll_back(&scope(), "w", 1).await.unwrap().version.unwrap();
         assert_eq!((back.number, back.origin), (3, Origin::Rollback(1)));
@@ -59,7 +62,12 @@ fn additive_drafts_of_one_author_become_one_version() {
     block_on(async {
         let mut value = says("a");
         let save = async |value: &Value| {
-            library.save(&scope(), "w", &definition(value.clone()), &Note::default()).await.unwrap().version.unwrap()
+            library
+                .save(&scope(), "w", &definition(value.clone()), &Note::default())
+                .await
+                .unwrap()
+                .version
+                .unwrap()
         };
         save(&value).await;
         let mut last = None;
@@ -164,7 +172,8 @@ fn retention_spares_what_is_needed() {
 fn a_definition_that_makes_no_sense_is_not_saved() {
     let world = World::new();
     let faulty = flow("a", json!({"a": {"type": "action", "action": "nothing"}}), &[]);
-    let error = block_on(world.library.save(&scope(), "w", &definition(faulty), &Note::default())).unwrap_err();
+    let error =
+        block_on(world.library.save(&scope(), "w", &definition(faulty), &Note::default())).unwrap_err();
     assert!(error.to_string().contains("there is no action `nothing`"), "{error}");
     assert!(matches!(block_on(world.library.workflow(&scope(), "w")), Err(Error::NoWorkflow { .. })));
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use guardian_core::{Actor, ManualClock, Scope, SeededIds, TenantId};
 use guardian_workflow::{
-    ActionSpec, Actions, Definition, Engine, Entry, Failure, Library, MemoryStore, Note, Outcome, Run, Start, Worker,
-    WorkerConfig,
+    ActionSpec, Actions, Definition, Engine, Entry, Failure, Library, MemoryStore, Note, Outcome, Run, Start,
+    Worker, WorkerConfig,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -32,7 +32,11 @@ pub(crate) fn actions() -> Actions {
         .with_fn(ActionSpec::new("fail"), |call| {
             let until = call.params["until"].as_u64().unwrap_or(u64::MAX);
             let code = call.params["code"].as_str().unwrap_or("broken");
-            if u64::from(call.attempt) >= until { Ok(json!(call.attempt)) } else { Err(Failure::new(code, "it broke")) }
+            if u64::from(call.attempt) >= until {
+                Ok(json!(call.attempt))
+            } else {
+                Err(Failure::new(code, "it broke"))
+            }
         })
         .unwrap()
         .with_transactional(ActionSpec::new("book"))

@@ -22,16 +22,26 @@ const MAX_DEPTH: u32 = 32;
 pub(super) fn operator(name: &str) -> Option<(With, bool)> {
     let (plain, path) = name.strip_suffix("Path").map_or((name, false), |plain| (plain, true));
     let with = match plain {
-        "StringEquals" | "StringLessThan" | "StringGreaterThan" | "StringLessThanEquals" | "StringGreaterThanEquals" => {
-            With::Text
-        }
+        "StringEquals"
+        | "StringLessThan"
+        | "StringGreaterThan"
+        | "StringLessThanEquals"
+        | "StringGreaterThanEquals" => With::Text,
         "StringMatches" if !path => With::Text,
-        "NumericEquals" | "NumericLessThan" | "NumericGreaterThan" | "NumericLessThanEquals"
+        "NumericEquals"
+        | "NumericLessThan"
+        | "NumericGreaterThan"
+        | "NumericLessThanEquals"
         | "NumericGreaterThanEquals" => With::Number,
         "BooleanEquals" => With::Bool,
-        "TimestampEquals" | "TimestampLessThan" | "TimestampGreaterThan" | "TimestampLessThanEquals"
+        "TimestampEquals"
+        | "TimestampLessThan"
+        | "TimestampGreaterThan"
+        | "TimestampLessThanEquals"
         | "TimestampGreaterThanEquals" => With::Time,
-        "IsNull" | "IsPresent" | "IsNumeric" | "IsString" | "IsBoolean" | "IsTimestamp" if !path => With::Bool,
+        "IsNull" | "IsPresent" | "IsNumeric" | "IsString" | "IsBoolean" | "IsTimestamp" if !path => {
+            With::Bool
+        }
         _ => return None,
     };
     Some((with, path))
@@ -103,7 +113,13 @@ impl Checker {
         }
     }
 
-    fn comparison(&mut self, members: &Map<String, Value>, (name, value): (&str, &Value), place: Place<'_>, at: &str) {
+    fn comparison(
+        &mut self,
+        members: &Map<String, Value>,
+        (name, value): (&str, &Value),
+        place: Place<'_>,
+        at: &str,
+    ) {
         match members.get("Variable") {
             Some(Value::String(variable)) if paths::is_path(variable) => {}
             Some(_) => self.faults.add(format!("{}/Variable", place.path), "it is a path"),
@@ -137,7 +153,9 @@ impl Checker {
         match members.get("Condition") {
             Some(Value::String(text)) if paths::is_jsonata(text) => {}
             Some(Value::Bool(_)) => {}
-            Some(_) => self.faults.add(format!("{path}/Condition"), "it is an expression `{% … %}` or a truth value"),
+            Some(_) => {
+                self.faults.add(format!("{path}/Condition"), "it is an expression `{% … %}` or a truth value")
+            }
             None if outermost => self.faults.add(path, "`Condition` is missing"),
             None => {}
         }
@@ -149,5 +167,8 @@ impl Checker {
 
 /// Whether a text is a point in time of RFC 3339 with capital `T` and `Z`.
 pub(super) fn is_time(text: &str) -> bool {
-    text.contains("${") || (text.contains('T') && text.parse::<guardian_core::Timestamp>().is_ok() && !text.contains(['t', 'z']))
+    text.contains("${")
+        || (text.contains('T')
+            && text.parse::<guardian_core::Timestamp>().is_ok()
+            && !text.contains(['t', 'z']))
 }

@@ -125,7 +125,14 @@ impl Builder {
     }
 
     /// Leads from a node to a state, through a `repeat` where that leads back, or to the end of the machine.
-    fn lead(&mut self, (state, from): (&str, &str), port: &str, to: Option<&str>, level: &Level, back: &BTreeSet<(String, String)>) {
+    fn lead(
+        &mut self,
+        (state, from): (&str, &str),
+        port: &str,
+        to: Option<&str>,
+        level: &Level,
+        back: &BTreeSet<(String, String)>,
+    ) {
         match to {
             Some(to) if back.contains(&(state.to_owned(), to.to_owned())) => {
                 let repeat = format!("{from}#{port}#back");
@@ -139,7 +146,13 @@ impl Builder {
         }
     }
 
-    fn state(&mut self, (name, state): (&str, &Value), path: &str, level: &Level, back: &BTreeSet<(String, String)>) {
+    fn state(
+        &mut self,
+        (name, state): (&str, &Value),
+        path: &str,
+        level: &Level,
+        back: &BTreeSet<(String, String)>,
+    ) {
         let next = text(state, "Next");
         let scope = &level.scope;
         match text(state, "Type").unwrap_or_default() {
@@ -173,7 +186,8 @@ impl Builder {
                 let action = text(state, "Resource").unwrap_or_default().to_owned();
                 self.actions.insert(action.clone());
                 let params = self.input(state, path, level);
-                let mut node = json!({"type": "action", "action": action, "params": params, "output": scope.result});
+                let mut node =
+                    json!({"type": "action", "action": action, "params": params, "output": scope.result});
                 if let Some(seconds) = state.get("TimeoutSeconds").and_then(Value::as_u64) {
                     node["timeout"] = json!(format!("{seconds}s"));
                 }
@@ -181,7 +195,11 @@ impl Builder {
                 if !retry.is_empty() {
                     node["retry"] = Value::Array(retry);
                 }
-                self.unrepresented(state, path, &["TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath", "Credentials"]);
+                self.unrepresented(
+                    state,
+                    path,
+                    &["TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath", "Credentials"],
+                );
                 self.guarded((name, state), path, level, back, node, &[]);
             }
             "Parallel" => self.parallel((name, state), path, level, back),
@@ -238,7 +256,14 @@ impl Builder {
                 _ if catcher.get("ResultPath") == Some(&Value::Null) => None,
                 Some(place) if place != "$" => {
                     let made = translate::keys(place);
-                    made.map(|keys| json!(format!("=put({}, {}, {{\"Error\": {f}.code, \"Cause\": {f}.message}})", scope.data, translate::quoted(&keys.join(".")), f = scope.failure)))
+                    made.map(|keys| {
+                        json!(format!(
+                            "=put({}, {}, {{\"Error\": {f}.code, \"Cause\": {f}.message}})",
+                            scope.data,
+                            translate::quoted(&keys.join(".")),
+                            f = scope.failure
+                        ))
+                    })
                 }
                 _ => Some(failure),
             };
@@ -267,7 +292,8 @@ impl Builder {
         let rules = state.get("Retry").and_then(Value::as_array).into_iter().flatten();
         rules
             .map(|rule| {
-                let number = |name: &str, otherwise: u64| rule.get(name).and_then(Value::as_u64).unwrap_or(otherwise);
+                let number =
+                    |name: &str, otherwise: u64| rule.get(name).and_then(Value::as_u64).unwrap_or(otherwise);
                 let rate = rule.get("BackoffRate").and_then(Value::as_f64).unwrap_or(2.0).clamp(1.0, 100.0);
                 let mut made = json!({
                     "on": codes(rule), "attempts": number("MaxAttempts", 3).min(999) + 1,
@@ -284,7 +310,13 @@ impl Builder {
             .collect()
     }
 
-    fn parallel(&mut self, (name, state): (&str, &Value), path: &str, level: &Level, back: &BTreeSet<(String, String)>) {
+    fn parallel(
+        &mut self,
+        (name, state): (&str, &Value),
+        path: &str,
+        level: &Level,
+        back: &BTreeSet<(String, String)>,
+    ) {
         let scope = &level.scope;
         let input = self.input(state, path, level);
         let (mut ports, mut inner, mut results) = (Vec::new(), Vec::new(), Vec::new());
@@ -335,7 +367,13 @@ impl Builder {
         self.edge(&collect, "next", &behind);
     }
 
-    fn map(&mut self, (name, state): (&str, &Value), path: &str, level: &Level, back: &BTreeSet<(String, String)>) {
+    fn map(
+        &mut self,
+        (name, state): (&str, &Value),
+        path: &str,
+        level: &Level,
+        back: &BTreeSet<(String, String)>,
+    ) {
         let scope = &level.scope;
         let mut own = self.scope(Some(scope));
         let number = self.next;
@@ -350,7 +388,8 @@ impl Builder {
                 None => scope.data.clone(),
             },
         };
-        let processor = state.get("ItemProcessor").or_else(|| state.get("Iterator")).cloned().unwrap_or_default();
+        let processor =
+            state.get("ItemProcessor").or_else(|| state.get("Iterator")).cloned().unwrap_or_default();
         let field = if state.get("ItemProcessor").is_some() { "ItemProcessor" } else { "Iterator" };
         let within = Level { scope: own.clone(), jsonata: level.jsonata, outermost: false };
         let start = self.machine(&processor, &format!("{path}/{field}"), &within);
@@ -358,7 +397,8 @@ impl Builder {
         let selector = state.get("ItemSelector").or_else(|| state.get("Parameters"));
         let selected = match selector {
             Some(selector) => {
-                let inner = Level { scope: Scope { data: scope.data.clone(), ..own.clone() }, ..level.clone() };
+                let inner =
+                    Level { scope: Scope { data: scope.data.clone(), ..own.clone() }, ..level.clone() };
                 self.template(selector, path, &inner, &scope.data)
             }
             None => json!(format!("={item}")),
@@ -375,8 +415,15 @@ impl Builder {
             state,
             path,
             &[
-                "ItemReader", "ItemBatcher", "ResultWriter", "ToleratedFailurePercentage", "ToleratedFailureCount",
-                "ToleratedFailurePercentagePath", "ToleratedFailureCountPath", "MaxConcurrencyPath", "Label",
+                "ItemReader",
+                "ItemBatcher",
+                "ResultWriter",
+                "ToleratedFailurePercentage",
+                "ToleratedFailureCount",
+                "ToleratedFailurePercentagePath",
+                "ToleratedFailureCountPath",
+                "MaxConcurrencyPath",
+                "Label",
             ],
         );
         let node = json!({"type": "for_each", "items": items, "as": item, "index": index,
@@ -388,7 +435,11 @@ impl Builder {
         let data = level.scope.data.clone();
         let mut said = |field: &str, otherwise: &str| {
             let place = text(state, &format!("{field}Path")).map(|place| {
-                if super::paths::is_call(place) { self.call(place, path, level, &data) } else { self.path(place, path, level, &data) }
+                if super::paths::is_call(place) {
+                    self.call(place, path, level, &data)
+                } else {
+                    self.path(place, path, level, &data)
+                }
             });
             match (place, text(state, field)) {
                 (Some(expression), _) => json!(format!("={expression}")),
@@ -405,7 +456,8 @@ impl Builder {
 
     fn wait(&mut self, state: &Value, path: &str, level: &Level) -> Value {
         let data = level.scope.data.clone();
-        let expression = |builder: &mut Self, value: &str| format!("={}", builder.jsonata(value, path, level, &data));
+        let expression =
+            |builder: &mut Self, value: &str| format!("={}", builder.jsonata(value, path, level, &data));
         if let Some(seconds) = state.get("Seconds") {
             return match seconds {
                 Value::String(text) => json!({"duration": expression(self, text)}),
@@ -429,7 +481,13 @@ impl Builder {
         json!({"until": time})
     }
 
-    fn choice(&mut self, (name, state): (&str, &Value), path: &str, level: &Level, back: &BTreeSet<(String, String)>) {
+    fn choice(
+        &mut self,
+        (name, state): (&str, &Value),
+        path: &str,
+        level: &Level,
+        back: &BTreeSet<(String, String)>,
+    ) {
         let mut branches = Vec::new();
         let rules = state.get("Choices").and_then(Value::as_array).cloned().unwrap_or_default();
         for (at, rule) in rules.iter().enumerate() {
@@ -474,19 +532,23 @@ impl Builder {
         let data = level.scope.data.clone();
         let variable = text(rule, "Variable").unwrap_or_default().to_owned();
         let left = self.path(&variable, path, level, &data);
-        let Some((name, value)) = rule.as_object().into_iter().flatten().find(|(name, _)| choice::operator(name).is_some())
+        let Some((name, value)) =
+            rule.as_object().into_iter().flatten().find(|(name, _)| choice::operator(name).is_some())
         else {
             return "false".to_owned();
         };
         let Some((with, from_path)) = choice::operator(name) else { return "false".to_owned() };
-        let holds = |is: String, wanted: &Value| if wanted == &Value::Bool(false) { format!("!({is})") } else { is };
+        let holds =
+            |is: String, wanted: &Value| if wanted == &Value::Bool(false) { format!("!({is})") } else { is };
         match name.as_str() {
             "IsNull" => return holds(format!("{left} == null"), value),
             "IsNumeric" => return holds(format!("type({left}) in [int, double]"), value),
             "IsString" => return holds(format!("type({left}) == string"), value),
             "IsBoolean" => return holds(format!("type({left}) == bool"), value),
             "IsTimestamp" => {
-                let is = format!("type({left}) == string && {left}.matches(\"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T.*Z$\")");
+                let is = format!(
+                    "type({left}) == string && {left}.matches(\"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T.*Z$\")"
+                );
                 return holds(is, value);
             }
             "IsPresent" => {
@@ -507,13 +569,14 @@ impl Builder {
             Some(text) => translate::quoted(text),
             None => value.to_string(),
         };
-        let operator = match name.trim_end_matches("Path").trim_start_matches(|c: char| c.is_ascii_uppercase()) {
-            tail if tail.ends_with("LessThanEquals") => "<=",
-            tail if tail.ends_with("GreaterThanEquals") => ">=",
-            tail if tail.ends_with("LessThan") => "<",
-            tail if tail.ends_with("GreaterThan") => ">",
-            _ => "==",
-        };
+        let operator =
+            match name.trim_end_matches("Path").trim_start_matches(|c: char| c.is_ascii_uppercase()) {
+                tail if tail.ends_with("LessThanEquals") => "<=",
+                tail if tail.ends_with("GreaterThanEquals") => ">=",
+                tail if tail.ends_with("LessThan") => "<",
+                tail if tail.ends_with("GreaterThan") => ">",
+                _ => "==",
+            };
         if with == With::Time {
             return format!("timestamp({left}) {operator} timestamp({right})");
         }
@@ -551,7 +614,9 @@ impl Builder {
             }
         } else {
             let result = match state.get("ResultSelector").filter(|_| selects) {
-                Some(selector) => self.template(selector, &format!("{path}/ResultSelector"), level, &scope.result),
+                Some(selector) => {
+                    self.template(selector, &format!("{path}/ResultSelector"), level, &scope.result)
+                }
                 None => result,
             };
             self.placed(state, path, level, result)
@@ -574,7 +639,10 @@ impl Builder {
                     json!(format!("=put({data}, {}, {result})", translate::quoted(&keys.join("."))))
                 }
                 None => {
-                    self.lose(&format!("{path}/ResultPath"), "a result cannot be put there; the data stays as it is");
+                    self.lose(
+                        &format!("{path}/ResultPath"),
+                        "a result cannot be put there; the data stays as it is",
+                    );
                     json!(format!("={data}"))
                 }
             },
@@ -613,14 +681,27 @@ impl Builder {
         if let Some(assign) = state.get("Assign").and_then(Value::as_object).cloned() {
             let mut values = Map::new();
             self.assign(&assign, path, level, &mut values);
-            if let Some(Value::Object(known)) = self.nodes.get_mut(node).and_then(|node| node.get_mut("values")) {
+            if let Some(Value::Object(known)) =
+                self.nodes.get_mut(node).and_then(|node| node.get_mut("values"))
+            {
                 known.extend(values);
             }
         }
     }
 
-    fn assign(&mut self, assign: &Map<String, Value>, path: &str, level: &Level, values: &mut Map<String, Value>) {
-        let made = self.template(&Value::Object(assign.clone()), &format!("{path}/Assign"), level, &level.scope.result.clone());
+    fn assign(
+        &mut self,
+        assign: &Map<String, Value>,
+        path: &str,
+        level: &Level,
+        values: &mut Map<String, Value>,
+    ) {
+        let made = self.template(
+            &Value::Object(assign.clone()),
+            &format!("{path}/Assign"),
+            level,
+            &level.scope.result.clone(),
+        );
         for (name, value) in made.as_object().cloned().unwrap_or_default() {
             let variable = translate::variable(&name);
             self.variables.entry(variable.clone()).or_insert_with(|| json!({"value": null}));
@@ -672,21 +753,30 @@ impl Builder {
 
     fn path(&mut self, place: &str, path: &str, level: &Level, root: &str) -> String {
         translate::path(place, root, &level.scope).unwrap_or_else(|| {
-            self.lose(path, format!("the path `{}` cannot be represented; it is null", crate::error::shorten(place)));
+            self.lose(
+                path,
+                format!("the path `{}` cannot be represented; it is null", crate::error::shorten(place)),
+            );
             "null".to_owned()
         })
     }
 
     fn call(&mut self, call: &str, path: &str, level: &Level, root: &str) -> String {
         translate::call(call, root, &level.scope).unwrap_or_else(|| {
-            self.lose(path, format!("the call `{}` cannot be represented; it is null", crate::error::shorten(call)));
+            self.lose(
+                path,
+                format!("the call `{}` cannot be represented; it is null", crate::error::shorten(call)),
+            );
             "null".to_owned()
         })
     }
 
     fn jsonata(&mut self, text: &str, path: &str, level: &Level, root: &str) -> String {
         translate::jsonata(text, root, &level.scope).unwrap_or_else(|| {
-            self.lose(path, format!("the expression `{}` cannot be represented; it is null", crate::error::shorten(text)));
+            self.lose(
+                path,
+                format!("the expression `{}` cannot be represented; it is null", crate::error::shorten(text)),
+            );
             "null".to_owned()
         })
     }
@@ -694,7 +784,8 @@ impl Builder {
 
 /// The codes of a rule, in ours.
 fn codes(rule: &Value) -> Vec<String> {
-    let errors = rule.get("ErrorEquals").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let errors =
+        rule.get("ErrorEquals").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     errors
         .map(|error| match error {
             "States.ALL" | "States.TaskFailed" => "*".to_owned(),

@@ -66,7 +66,10 @@ impl Checker {
         let jsonata = match own {
             Some("JSONata") => true,
             Some("JSONPath") if place.jsonata => {
-                self.faults.add(format!("{path}/QueryLanguage"), "what is within JSONata cannot go back to JSONPath");
+                self.faults.add(
+                    format!("{path}/QueryLanguage"),
+                    "what is within JSONata cannot go back to JSONPath",
+                );
                 false
             }
             Some("JSONPath") => false,
@@ -86,7 +89,9 @@ impl Checker {
         };
         let states = match members.get("States") {
             Some(Value::Object(states)) if !states.is_empty() => states,
-            Some(_) => return self.faults.add(format!("{path}/States"), "it is an object with at least one state"),
+            Some(_) => {
+                return self.faults.add(format!("{path}/States"), "it is an object with at least one state");
+            }
             None => return self.faults.add(path, "`States` is missing"),
         };
         if let Some(start) = start
@@ -181,7 +186,9 @@ impl Checker {
         let (mut seen, mut open) = (BTreeSet::new(), vec![start]);
         while let Some(name) = open.pop() {
             if seen.insert(name) {
-                open.extend(targets.get(name).into_iter().flatten().map(|(_, to)| *to).filter(|to| !to.is_empty()));
+                open.extend(
+                    targets.get(name).into_iter().flatten().map(|(_, to)| *to).filter(|to| !to.is_empty()),
+                );
             }
         }
         for name in states.keys().filter(|name| !seen.contains(name.as_str())) {

@@ -119,7 +119,9 @@ fn subscript(text: &str, reference: bool) -> bool {
         || text.starts_with('(') && text.ends_with(')')
         || text.split(',').all(|part| {
             let part = part.trim();
-            quoted(part) || number(part) || part.split(':').all(|end| end.is_empty() || number(end)) && part.contains(':')
+            quoted(part)
+                || number(part)
+                || part.split(':').all(|end| end.is_empty() || number(end)) && part.contains(':')
         })
 }
 
@@ -249,7 +251,9 @@ fn argument(text: &str, depth: u32) -> Result<&str, String> {
 
 /// Whether a text is a JSONata expression: `{% … %}`.
 pub(super) fn is_jsonata(text: &str) -> bool {
-    text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}")).is_some_and(|inner| !inner.trim().is_empty())
+    text.strip_prefix("{%")
+        .and_then(|rest| rest.strip_suffix("%}"))
+        .is_some_and(|inner| !inner.trim().is_empty())
 }
 
 /// Whether a text begins or ends like a JSONata expression and is none.

@@ -19,7 +19,10 @@ impl Checker {
         let jsonata = match members.get("QueryLanguage").and_then(Value::as_str) {
             Some("JSONata") => true,
             Some("JSONPath") if place.jsonata => {
-                self.faults.add(format!("{path}/QueryLanguage"), "what is within JSONata cannot go back to JSONPath");
+                self.faults.add(
+                    format!("{path}/QueryLanguage"),
+                    "what is within JSONata cannot go back to JSONPath",
+                );
                 false
             }
             Some("JSONPath") => false,
@@ -67,7 +70,9 @@ impl Checker {
         }
         match (members.contains_key("Next"), members.get("End")) {
             (true, Some(Value::Bool(true))) => self.faults.add(path, "it has both `Next` and `End`"),
-            (false, None | Some(Value::Bool(false))) => self.faults.add(path, "it has neither `Next` nor `End`"),
+            (false, None | Some(Value::Bool(false))) => {
+                self.faults.add(path, "it has neither `Next` nor `End`")
+            }
             (_, None | Some(Value::Bool(_))) => {}
             (_, Some(_)) => self.faults.add(format!("{path}/End"), "it is `true`"),
         }
@@ -88,9 +93,16 @@ impl Checker {
             Some(Value::String(text)) if paths::is_reference(text) && !text.starts_with("$$") => {}
             Some(_) => self.faults.add(format!("{path}/ResultPath"), "it is a path to one place, or null"),
         }
-        for name in ["ItemsPath", "SecondsPath", "TimestampPath", "TimeoutSecondsPath", "HeartbeatSecondsPath",
-            "MaxConcurrencyPath", "ToleratedFailurePercentagePath", "ToleratedFailureCountPath"]
-        {
+        for name in [
+            "ItemsPath",
+            "SecondsPath",
+            "TimestampPath",
+            "TimeoutSecondsPath",
+            "HeartbeatSecondsPath",
+            "MaxConcurrencyPath",
+            "ToleratedFailurePercentagePath",
+            "ToleratedFailureCountPath",
+        ] {
             match members.get(name) {
                 None => {}
                 Some(Value::String(text)) if paths::is_path(text) => {}
@@ -101,7 +113,8 @@ impl Checker {
             match members.get(name) {
                 None => {}
                 Some(Value::String(text))
-                    if paths::is_path(text) || (paths::is_call(text) && paths::intrinsic_fault(text).is_none()) => {}
+                    if paths::is_path(text)
+                        || (paths::is_call(text) && paths::intrinsic_fault(text).is_none()) => {}
                 Some(_) => self.faults.add(format!("{path}/{name}"), "it is a path or a call"),
             }
         }
@@ -157,7 +170,9 @@ impl Checker {
                             }
                         }
                         Value::String(text) if paths::is_path(text) => {}
-                        _ => self.faults.add(place, "a field that ends in `.$` is a path or a call of a function"),
+                        _ => self
+                            .faults
+                            .add(place, "a field that ends in `.$` is a path or a call of a function"),
                     }
                 }
             }
@@ -205,7 +220,8 @@ impl Checker {
             }
         };
         if !fits {
-            let range = if most == u64::MAX { format!("at least {least}") } else { format!("{least} to {most}") };
+            let range =
+                if most == u64::MAX { format!("at least {least}") } else { format!("{least} to {most}") };
             self.faults.add(format!("{}/{name}", place.path), format!("it is a whole number, {range}"));
         }
     }
@@ -214,7 +230,9 @@ impl Checker {
         let path = place.path;
         match members.get("Resource") {
             Some(Value::String(text)) if is_resource(text, place.jsonata) => {}
-            Some(Value::String(_)) => self.faults.add(format!("{path}/Resource"), "it is the URI of what does the work"),
+            Some(Value::String(_)) => {
+                self.faults.add(format!("{path}/Resource"), "it is the URI of what does the work")
+            }
             Some(_) => self.faults.add(format!("{path}/Resource"), "it is a text"),
             None => self.faults.add(path, "`Resource` is missing"),
         }
@@ -236,13 +254,17 @@ impl Checker {
     fn wait(&mut self, members: &State, place: Place<'_>) {
         let ways = ["Seconds", "SecondsPath", "Timestamp", "TimestampPath"];
         if ways.iter().filter(|name| members.contains_key(**name)).count() != 1 {
-            self.faults.add(place.path, "it has one of `Seconds`, `SecondsPath`, `Timestamp` and `TimestampPath`");
+            self.faults
+                .add(place.path, "it has one of `Seconds`, `SecondsPath`, `Timestamp` and `TimestampPath`");
         }
         self.number(members.get("Seconds"), (0, 99_999_999), place, "Seconds");
         match members.get("Timestamp") {
             None => {}
-            Some(Value::String(text)) if choice::is_time(text) || (place.jsonata && paths::is_jsonata(text)) => {}
-            Some(_) => self.faults.add(format!("{}/Timestamp", place.path), "it is a point in time of RFC 3339"),
+            Some(Value::String(text))
+                if choice::is_time(text) || (place.jsonata && paths::is_jsonata(text)) => {}
+            Some(_) => {
+                self.faults.add(format!("{}/Timestamp", place.path), "it is a point in time of RFC 3339")
+            }
         }
     }
 
@@ -265,7 +287,11 @@ impl Checker {
             Some(Value::Array(branches)) if !branches.is_empty() => {
                 for (at, branch) in branches.iter().enumerate() {
                     let path = format!("{path}/{at}");
-                    self.machine(branch, Kind::Branch, Place { path: &path, depth: place.depth + 1, ..place });
+                    self.machine(
+                        branch,
+                        Kind::Branch,
+                        Place { path: &path, depth: place.depth + 1, ..place },
+                    );
                 }
             }
             Some(_) => self.faults.add(path, "it is a list with at least one branch"),
@@ -280,11 +306,19 @@ impl Checker {
             (None, None) => self.faults.add(path, "`ItemProcessor` is missing"),
             (Some(processor), None) => {
                 let path = format!("{path}/ItemProcessor");
-                self.machine(processor, Kind::Processor, Place { path: &path, depth: place.depth + 1, ..place });
+                self.machine(
+                    processor,
+                    Kind::Processor,
+                    Place { path: &path, depth: place.depth + 1, ..place },
+                );
             }
             (None, Some(iterator)) => {
                 let path = format!("{path}/Iterator");
-                self.machine(iterator, Kind::Processor, Place { path: &path, depth: place.depth + 1, ..place });
+                self.machine(
+                    iterator,
+                    Kind::Processor,
+                    Place { path: &path, depth: place.depth + 1, ..place },
+                );
             }
         }
         if members.contains_key("Parameters") && members.contains_key("ItemSelector") {
@@ -322,7 +356,18 @@ impl Checker {
             }
         }
         self.reader(members, place);
-        self.part(members, "ItemBatcher", &["BatchInput", "MaxItemsPerBatch", "MaxItemsPerBatchPath", "MaxInputBytesPerBatch", "MaxInputBytesPerBatchPath"], place);
+        self.part(
+            members,
+            "ItemBatcher",
+            &[
+                "BatchInput",
+                "MaxItemsPerBatch",
+                "MaxItemsPerBatchPath",
+                "MaxInputBytesPerBatch",
+                "MaxInputBytesPerBatchPath",
+            ],
+            place,
+        );
         self.part(members, "ResultWriter", &["Resource", "Parameters", "Arguments", "WriterConfig"], place);
     }
 
@@ -338,11 +383,14 @@ impl Checker {
         let Some(config) = config.as_object() else { return self.faults.add(path, "it is an object") };
         let one_of = |name: &str, allowed: &[&str]| {
             config.get(name).is_none_or(|value| {
-                value.as_str().is_some_and(|text| allowed.contains(&text) || paths::is_jsonata(text) || text.contains("${"))
+                value.as_str().is_some_and(|text| {
+                    allowed.contains(&text) || paths::is_jsonata(text) || text.contains("${")
+                })
             })
         };
         if !one_of("InputType", &["CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"]) {
-            self.faults.add(format!("{path}/InputType"), "it is `CSV`, `JSON`, `JSONL`, `PARQUET` or `MANIFEST`");
+            self.faults
+                .add(format!("{path}/InputType"), "it is `CSV`, `JSON`, `JSONL`, `PARQUET` or `MANIFEST`");
         }
         if !one_of("CSVHeaderLocation", &["FIRST_ROW", "GIVEN"]) {
             self.faults.add(format!("{path}/CSVHeaderLocation"), "it is `FIRST_ROW` or `GIVEN`");
@@ -374,7 +422,8 @@ impl Checker {
             if place.jsonata {
                 self.jsonata_value(value, &format!("{path}/Arguments"), 0);
             } else {
-                self.faults.add(format!("{path}/Arguments"), "it belongs to JSONata, and the state uses JSONPath");
+                self.faults
+                    .add(format!("{path}/Arguments"), "it belongs to JSONata, and the state uses JSONPath");
             }
         }
     }
@@ -390,19 +439,43 @@ impl Checker {
                 self.faults.add(path, "a rule is an object");
                 continue;
             };
-            const KNOWN: [&str; 7] = ["ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy", "Comment"];
+            const KNOWN: [&str; 7] = [
+                "ErrorEquals",
+                "IntervalSeconds",
+                "MaxAttempts",
+                "BackoffRate",
+                "MaxDelaySeconds",
+                "JitterStrategy",
+                "Comment",
+            ];
             for field in fields.keys().filter(|field| !KNOWN.contains(&field.as_str())) {
                 self.faults.add(format!("{path}/{}", escape(field)), "a rule has no such field");
             }
             self.errors(fields, &path, at + 1 == rules.len());
-            self.number(fields.get("IntervalSeconds"), (1, 99_999_999), Place { jsonata: false, ..place }, "IntervalSeconds");
-            self.number(fields.get("MaxAttempts"), (0, 99_999_999), Place { jsonata: false, ..place }, "MaxAttempts");
-            self.number(fields.get("MaxDelaySeconds"), (1, 31_622_400), Place { jsonata: false, ..place }, "MaxDelaySeconds");
+            self.number(
+                fields.get("IntervalSeconds"),
+                (1, 99_999_999),
+                Place { jsonata: false, ..place },
+                "IntervalSeconds",
+            );
+            self.number(
+                fields.get("MaxAttempts"),
+                (0, 99_999_999),
+                Place { jsonata: false, ..place },
+                "MaxAttempts",
+            );
+            self.number(
+                fields.get("MaxDelaySeconds"),
+                (1, 31_622_400),
+                Place { jsonata: false, ..place },
+                "MaxDelaySeconds",
+            );
             if fields.get("BackoffRate").is_some_and(|rate| rate.as_f64().is_none_or(|rate| rate < 1.0)) {
                 self.faults.add(format!("{path}/BackoffRate"), "it is a number, at least 1");
             }
             let seconds = |name: &str| fields.get(name).and_then(Value::as_u64);
-            if let (Some(most), Some(first)) = (seconds("MaxDelaySeconds"), seconds("IntervalSeconds").or(Some(1)))
+            if let (Some(most), Some(first)) =
+                (seconds("MaxDelaySeconds"), seconds("IntervalSeconds").or(Some(1)))
                 && most <= first
             {
                 self.faults.add(format!("{path}/MaxDelaySeconds"), "it is more than `IntervalSeconds`");
@@ -445,14 +518,19 @@ impl Checker {
     fn errors(&mut self, fields: &State, path: &str, last: bool) {
         let list = match fields.get("ErrorEquals") {
             Some(Value::Array(list)) if !list.is_empty() => list,
-            Some(_) => return self.faults.add(format!("{path}/ErrorEquals"), "it is a list with at least one error"),
+            Some(_) => {
+                return self.faults.add(format!("{path}/ErrorEquals"), "it is a list with at least one error");
+            }
             None => return self.faults.add(path, "`ErrorEquals` is missing"),
         };
         for (at, error) in list.iter().enumerate() {
             match error.as_str() {
                 None => self.faults.add(format!("{path}/ErrorEquals/{at}"), "it is a text"),
                 Some(name) if name.starts_with("States.") && !is_reserved(name) => {
-                    let message = format!("there is no error `{}`, and names that begin with `States.` are reserved", crate::error::shorten(name));
+                    let message = format!(
+                        "there is no error `{}`, and names that begin with `States.` are reserved",
+                        crate::error::shorten(name)
+                    );
                     self.faults.add(format!("{path}/ErrorEquals/{at}"), message);
                 }
                 Some(_) => {}
@@ -466,10 +544,22 @@ impl Checker {
 
 fn is_reserved(name: &str) -> bool {
     const NAMES: [&str; 17] = [
-        "States.ALL", "States.HeartbeatTimeout", "States.Timeout", "States.TaskFailed", "States.Permissions",
-        "States.ResultPathMatchFailure", "States.ParameterPathFailure", "States.BranchFailed", "States.NoChoiceMatched",
-        "States.IntrinsicFailure", "States.ExceedToleratedFailureThreshold", "States.ItemReaderFailed",
-        "States.ResultWriterFailed", "States.DataLimitExceeded", "States.Runtime", "States.QueryEvaluationError",
+        "States.ALL",
+        "States.HeartbeatTimeout",
+        "States.Timeout",
+        "States.TaskFailed",
+        "States.Permissions",
+        "States.ResultPathMatchFailure",
+        "States.ParameterPathFailure",
+        "States.BranchFailed",
+        "States.NoChoiceMatched",
+        "States.IntrinsicFailure",
+        "States.ExceedToleratedFailureThreshold",
+        "States.ItemReaderFailed",
+        "States.ResultWriterFailed",
+        "States.DataLimitExceeded",
+        "States.Runtime",
+        "States.QueryEvaluationError",
         "States.ExceededToleratedFailureThreshold",
     ];
     NAMES.contains(&name) || name.starts_with("States.Http.")

@@ -41,7 +41,9 @@ pub(super) fn literal(value: &Value) -> Value {
     match value {
         Value::String(text) if text.starts_with('=') => Value::from(format!("={}", quoted(text))),
         Value::Array(items) => items.iter().map(literal).collect(),
-        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), literal(member))).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), literal(member))).collect()
+        }
         other => other.clone(),
     }
 }
@@ -53,9 +55,12 @@ pub(super) fn expression_of(value: &Value) -> String {
             Some(expression) => format!("({expression})"),
             None => quoted(text),
         },
-        Value::Array(items) => format!("[{}]", items.iter().map(expression_of).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(expression_of).collect::<Vec<_>>().join(", "))
+        }
         Value::Object(members) => {
-            let member = |(name, member): (&String, &Value)| format!("{}: {}", quoted(name), expression_of(member));
+            let member =
+                |(name, member): (&String, &Value)| format!("{}: {}", quoted(name), expression_of(member));
             format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),
@@ -288,7 +293,8 @@ fn read_argument<'t>(text: &'t str, root: &str, scope: &Scope, depth: u32) -> Op
         _ => {
             let end = text.find([',', ')', ' ']).unwrap_or(text.len());
             let (word, rest) = text.split_at_checked(end)?;
-            let known = matches!(word, "null" | "true" | "false") || word.parse::<f64>().is_ok_and(f64::is_finite);
+            let known =
+                matches!(word, "null" | "true" | "false") || word.parse::<f64>().is_ok_and(f64::is_finite);
             known.then(|| (word.to_owned(), rest))
         }
     }

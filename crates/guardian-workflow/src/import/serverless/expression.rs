@@ -45,7 +45,9 @@ pub(super) fn translate(source: &str, root: &str, names: &BTreeMap<String, Strin
                 end
             }
             '.' => {
-                let after_operand = made.trim_end().ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ']' | ')' | '"'))
+                let after_operand = made
+                    .trim_end()
+                    .ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ']' | ')' | '"'))
                     && !made.ends_with(' ');
                 let end = path_end(rest);
                 let steps = rest.get(..end)?;
@@ -60,7 +62,10 @@ pub(super) fn translate(source: &str, root: &str, names: &BTreeMap<String, Strin
                 end
             }
             '$' => {
-                let end = 1 + rest.get(1..)?.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - 1);
+                let end = 1 + rest
+                    .get(1..)?
+                    .find(|c: char| !c.is_alphanumeric() && c != '_')
+                    .unwrap_or(rest.len() - 1);
                 let name = rest.get(1..end)?;
                 made.push_str(match names.get(name) {
                     Some(variable) => variable,
@@ -159,7 +164,8 @@ fn path(text: &str) -> Option<String> {
             let after = rest.strip_prefix('.')?;
             let end = after.find(['.', '[']).unwrap_or(after.len());
             let (key, next) = after.split_at_checked(end)?;
-            let plain = VariableName::new(key).is_ok() || matches!(key, "input" | "run" | "event" | "outcome");
+            let plain =
+                VariableName::new(key).is_ok() || matches!(key, "input" | "run" | "event" | "outcome");
             made.push_str(&if plain { format!(".{key}") } else { format!("[{}]", quoted(key)) });
             if key.is_empty() {
                 return None;
@@ -168,7 +174,8 @@ fn path(text: &str) -> Option<String> {
             continue;
         }
         let (inside, next) = rest.split_once(']')?;
-        let known = inside.parse::<u32>().is_ok() || (inside.starts_with('"') && inside.ends_with('"') && inside.len() > 1);
+        let known = inside.parse::<u32>().is_ok()
+            || (inside.starts_with('"') && inside.ends_with('"') && inside.len() > 1);
         if !known {
             return None;
         }

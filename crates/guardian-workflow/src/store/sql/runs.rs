@@ -98,7 +98,13 @@ impl SqlStore {
             return Ok(false);
         }
         if let Some((first, last, entries)) = &history {
-            let row = [scope.tenant().to_param(), run.id.to_param(), first.to_param(), last.to_param(), entries.to_param()];
+            let row = [
+                scope.tenant().to_param(),
+                run.id.to_param(),
+                first.to_param(),
+                last.to_param(),
+                entries.to_param(),
+            ];
             tx.insert_many(&HISTORY, [row]).await?;
         }
         tx.commit().await?;
@@ -137,8 +143,11 @@ impl SqlStore {
         for row in &rows {
             let run = self.record(row)?;
             let (messages, seen): (i64, i64) = (row.get("messages")?, row.get("seen")?);
-            let messages =
-                if messages > seen { self.messages(&mut tx, &run.tenant, run.id, seen).await? } else { Vec::new() };
+            let messages = if messages > seen {
+                self.messages(&mut tx, &run.tenant, run.id, seen).await?
+            } else {
+                Vec::new()
+            };
             claimed.push(Claimed { run, fence: row.get("fence")?, messages });
         }
         tx.commit().await?;
@@ -187,7 +196,13 @@ impl SqlStore {
             .filter(is_kept)
             .filter_map(|row| {
                 let (first, last, entries) = row.history.as_ref()?;
-                Some([row.tenant.to_param(), row.run.to_param(), first.to_param(), last.to_param(), entries.to_param()])
+                Some([
+                    row.tenant.to_param(),
+                    row.run.to_param(),
+                    first.to_param(),
+                    last.to_param(),
+                    entries.to_param(),
+                ])
             })
             .collect();
         if !history.is_empty() {
