@@ -1,11 +1,12 @@
 //! Drives runs: performs actions, lets timers ring, keeps what happened.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use guardian_core::{Scope, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ use crate::engine::{Begun, Engine, Start};
 use crate::error::Error;
 use crate::machine::state::RunState;
 use crate::machine::{Effect, Entry, Machine, Message, Plans};
-use crate::plan::Plan;
+use crate::plan::{Op, Plan, Step};
 use crate::store::{Checkpoint, Continue, Kept, Performed, RunRecord, WorkflowStore};
 
 /// How a worker works.
@@ -156,11 +157,11 @@ impl<S: WorkflowStore + Clone> Worker<S> {
             let mut shift = Shift::new(self);
             let RunRecord { tenant, id: run, state, .. } = record;
             self.held.lock().insert((tenant, run), 1);
-            shift.add(Held::new(scope.clone(), run, 1, state, plans));
-            if let Some(Some(held)) = shift.runs.first_mut() {
+            let at = shift.add(Held::new(scope.clone(), run, 1, state, plans));
+            if let Some(held) = shift.runs.get_mut(&at) {
                 (held.effects, held.more) = (effects, more);
             }
-            shift.dispatch(0);
+            shift.dispatch(at);
             shift.work(false).await?;
         }
         Ok(id)
@@ -227,22 +228,57 @@ impl Held {
     }
 }
 
+/// Waits for a future and lets what is under way go on meanwhile: an action may hold what the future waits for, such as the
+/// one connection that writes.
+async fn beside<T>(
+    doing: &mut FuturesUnordered<Doing>,
+    arrived: &mut VecDeque<(usize, Done)>,
+    future: impl Future<Output = T>,
+) -> T {
+    let mut future = std::pin::pin!(future);
+    loop {
+        if doing.is_empty() {
+            return future.await;
+        }
+        match select(future.as_mut(), doing.next()).await {
+            Either::Left((done, _)) => return done,
+            Either::Right((each, _)) => arrived.extend(each),
+        }
+    }
+}
+
 /// One call of a worker: the runs that it holds, and what goes on for them.
 struct Shift<'w, S> {
     worker: &'w Worker<S>,
-    runs: Vec<Option<Held>>,
+    runs: BTreeMap<usize, Held>,
+    /// The number of the next one; a number is never used again, for futures of a lost run may still be under way.
+    next: usize,
     doing: FuturesUnordered<Doing>,
+    /// What was done while something else was waited for.
+    arrived: VecDeque<(usize, Done)>,
     /// Runs whose state has to be kept.
     dirty: Vec<usize>,
     progress: Progress,
+}
+
+impl<S> Drop for Shift<'_, S> {
+    /// What is left is nobody's any more, so that nobody says that it is still held.
+    fn drop(&mut self) {
+        let mut held = self.worker.held.lock();
+        for run in self.runs.values() {
+            held.remove(&(run.scope.tenant().clone(), run.run));
+        }
+    }
 }
 
 impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
     fn new(worker: &'w Worker<S>) -> Self {
         Self {
             worker,
-            runs: Vec::new(),
+            runs: BTreeMap::new(),
+            next: 0,
             doing: FuturesUnordered::new(),
+            arrived: VecDeque::new(),
             dirty: Vec::new(),
             progress: Progress::default(),
         }
@@ -253,41 +289,40 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
     }
 
     fn add(&mut self, held: Held) -> usize {
-        match self.runs.iter().position(Option::is_none) {
-            Some(free) => {
-                if let Some(place) = self.runs.get_mut(free) {
-                    *place = Some(held);
-                }
-                free
-            }
-            None => {
-                self.runs.push(Some(held));
-                self.runs.len() - 1
-            }
-        }
+        let at = self.next;
+        self.next += 1;
+        self.runs.insert(at, held);
+        at
     }
 
     async fn work(&mut self, takes_new: bool) -> Result<(), Error> {
         let mut looked = !takes_new;
         loop {
-            let active = self.runs.iter().filter(|run| run.is_some()).count();
+            let active = self.runs.len();
             if !looked && (active as u64) < u64::from(self.worker.config.capacity) {
                 looked = !self.claim(active).await?;
             }
             if !self.dirty.is_empty() {
                 self.keep().await?;
-                if takes_new && self.runs.iter().any(Option::is_none) {
+                if takes_new && self.runs.len() < active {
                     looked = false;
                 }
                 continue;
             }
-            let Some((at, done)) = self.doing.next().await else {
+            let next = match self.arrived.pop_front() {
+                Some(next) => Some(next),
+                None => self.doing.next().await,
+            };
+            let Some((at, done)) = next else {
                 if looked {
                     return Ok(());
                 }
                 continue;
             };
             self.handle(at, done)?;
+            while let Some((at, done)) = self.arrived.pop_front() {
+                self.handle(at, done)?;
+            }
             // Everything else that is done by now goes into the same transaction.
             while let Some(Some((at, done))) = self.doing.next().now_or_never() {
                 self.handle(at, done)?;
@@ -299,13 +334,15 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
     async fn claim(&mut self, active: usize) -> Result<bool, Error> {
         let (now, engine) = (self.now(), &self.worker.engine);
         let room = self.worker.config.capacity.saturating_sub(u32::try_from(active).unwrap_or(u32::MAX));
-        let claimed = engine.inner.store.claim(now, self.worker.until(now), room).await?;
+        let claiming = engine.inner.store.claim(now, self.worker.until(now), room);
+        let claimed = beside(&mut self.doing, &mut self.arrived, claiming).await?;
         let more = claimed.len() as u64 == u64::from(room);
         for each in claimed {
             self.progress.claimed += 1;
             let RunRecord { id, tenant, state, .. } = each.run;
             let scope = Scope::system(tenant);
-            let plans = match engine.plans(&scope, &state).await {
+            let reading = engine.plans(&scope, &state);
+            let plans = match beside(&mut self.doing, &mut self.arrived, reading).await {
                 Ok(plans) => plans,
                 Err(Error::Store(error)) => return Err(error.into()),
                 // A version that this build cannot read: the run stays as it is, for one that can.
@@ -333,14 +370,15 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
         let mut order = Vec::with_capacity(self.dirty.len());
         let mut batch = Vec::with_capacity(self.dirty.len());
         for at in std::mem::take(&mut self.dirty) {
-            let Some(Some(held)) = self.runs.get_mut(at) else { continue };
+            let Some(held) = self.runs.get_mut(&at) else { continue };
             let checkpoint = held.checkpoint(now, until);
             order.push((at, checkpoint.held.is_some()));
             batch.push(checkpoint);
         }
         self.progress.commits += 1;
         self.progress.checkpoints += batch.len() as u64;
-        let kept = self.worker.engine.inner.store.checkpoint(batch).await?;
+        let keeping = self.worker.engine.inner.store.checkpoint(batch);
+        let kept = beside(&mut self.doing, &mut self.arrived, keeping).await?;
         for ((at, stays), kept) in order.into_iter().zip(kept) {
             self.kept(at, stays, kept);
         }
@@ -357,15 +395,15 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
             Kept::Yes(messages) => {
                 if !messages.is_empty() {
                     let now = self.now();
-                    if let Some(Some(held)) = self.runs.get_mut(at) {
+                    if let Some(held) = self.runs.get_mut(&at) {
                         held.drive(now, |machine| Held::take(machine, messages));
                     }
                     self.dirty.push(at);
                 }
-                let more = self.runs.get(at).and_then(Option::as_ref).is_some_and(|held| held.more);
+                let more = self.runs.get(&at).is_some_and(|held| held.more);
                 if more {
                     let now = self.now();
-                    if let Some(Some(held)) = self.runs.get_mut(at) {
+                    if let Some(held) = self.runs.get_mut(&at) {
                         held.drive(now, |_| {});
                     }
                     if !self.dirty.contains(&at) {
@@ -381,14 +419,14 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
     }
 
     fn let_go(&mut self, at: usize) {
-        if let Some(held) = self.runs.get_mut(at).and_then(Option::take) {
+        if let Some(held) = self.runs.remove(&at) {
             self.worker.held.lock().remove(&(held.scope.tenant().clone(), held.run));
         }
     }
 
     /// Does what a run asks for.
     fn dispatch(&mut self, at: usize) {
-        let Some(Some(held)) = self.runs.get_mut(at) else { return };
+        let Some(held) = self.runs.get_mut(&at) else { return };
         let effects = std::mem::take(&mut held.effects);
         for effect in effects {
             let transactional = self.worker.is_transactional(held, &effect);
@@ -412,7 +450,7 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
 
     fn handle(&mut self, at: usize, done: Done) -> Result<(), Error> {
         let now = self.now();
-        let Some(Some(held)) = self.runs.get_mut(at) else { return Ok(()) };
+        let Some(held) = self.runs.get_mut(&at) else { return Ok(()) };
         if let Done::Performed(result, moved) = done {
             held.busy = false;
             held.going -= 1;
@@ -556,11 +594,15 @@ impl<S: WorkflowStore + Clone> Worker<S> {
         self.engine.call(&held.scope, held.run, &machine, effect)
     }
 
-    fn is_transactional(&self, held: &mut Held, effect: &Effect) -> bool {
-        matches!(effect, Effect::Call { .. })
-            && self
-                .call(held, effect)
-                .is_some_and(|call| self.engine.inner.actions.is_transactional(&call.action))
+    fn is_transactional(&self, held: &Held, effect: &Effect) -> bool {
+        let Effect::Call { token, .. } = effect else { return false };
+        let Some(token) = held.state.token(*token) else { return false };
+        let actions = &self.engine.inner.actions;
+        match (&token.undo, held.plans.get(token.scope).and_then(|plan| plan.step(token.at))) {
+            (Some(undo), _) => actions.is_transactional(&undo.action),
+            (None, Some(Step { op: Op::Action(action), .. })) => actions.is_transactional(&action.action),
+            _ => false,
+        }
     }
 
     /// What performs an effect; `None` if the run has moved on.

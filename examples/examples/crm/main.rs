@@ -8,7 +8,7 @@
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
 //! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
-//! `trail.rs` (who changed it).
+//! `trail.rs` (who changed it), `automate.rs` (what happens by itself then).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -17,6 +17,7 @@
 
 mod admin;
 mod auth;
+mod automate;
 mod limits;
 mod routes;
 mod store;
@@ -34,6 +35,7 @@ use guardian::sql::Database;
 use tokio::net::TcpListener;
 
 use auth::{ADMIN_KEY, DEMO_KEYS};
+use automate::Automation;
 use limits::Limits;
 use store::Crm;
 use trail::Trail;
@@ -43,6 +45,7 @@ use trail::Trail;
 struct App {
     crm: Arc<Crm>,
     limits: Arc<Limits>,
+    automation: automate::Shared,
 }
 
 #[tokio::main]
@@ -63,7 +66,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     store::wall_off(&db).await?;
     let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
     let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
-    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits })?;
+    let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
+    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -86,7 +90,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 /// the key is checked, then the tenant's own limits are.
 fn router(app: App) -> Result<Router, Box<dyn Error>> {
     let tenant_api =
-        routes::api().merge(trail::api()).layer(app.limits.after_auth()?).layer(from_fn(auth::require_key));
+        routes::api().merge(trail::api()).merge(automate::api()).layer(app.limits.after_auth()?).layer(from_fn(auth::require_key));
     let admin_api = admin::api().layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
     Ok(routes::index()
@@ -152,6 +156,10 @@ fn introduce(address: SocketAddr, db: &Database) {
         "  curl -i http://{address}/contacts {bearer} --json '{{\"name\":\"Ada\",\"email\":\"ada@example.com\"}}'"
     );
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
+    println!(
+        "  curl http://{address}/deals {bearer} --json '{{\"title\":\"Fleet\",\"amount_cents\":990000,\"stage\":\"won\"}}'"
+    );
+    println!("  curl http://{address}/workflows/follow-up/runs {bearer}");
     println!(
         "  curl http://{address}/admin/tenants/{}/limits -H 'Authorization: Bearer {ADMIN_KEY}'",
         key.tenant

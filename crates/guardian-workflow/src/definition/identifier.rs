@@ -160,6 +160,11 @@ name! {
 }
 
 impl NodeId {
+    /// The id of a node of a plan, which was read as one.
+    pub(crate) fn known(name: Arc<str>) -> Self {
+        Self(name)
+    }
+
     /// No id sorts before it; it is none itself.
     pub(crate) fn least() -> Self {
         Self(Arc::from(""))

@@ -467,6 +467,6 @@ impl Machine<'_> {
             Some(undo) => Arc::clone(&undo.node),
             None => self.plans.get(token.scope)?.id(token.at),
         };
-        NodeId::new(&*name).ok()
+        Some(NodeId::known(name))
     }
 }

@@ -89,7 +89,7 @@ async fn child() {
     };
     let config = DatabaseConfig::default().with_max_connections(2).with_busy_timeout(Duration::from_secs(60));
     let db = Database::open_with(&url.to_string_lossy(), config).await.unwrap();
-    let config = WorkerConfig::default().with_lease(Duration::from_millis(400)).with_capacity(4);
+    let config = WorkerConfig::default().with_lease(Duration::from_millis(1500)).with_capacity(4);
     let worker = Worker::new(&engine(db), config);
     loop {
         // A conflict with the other worker is no reason to stop.
@@ -182,10 +182,10 @@ async fn survive(kind: Kind, runs: usize, kills: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_killed_on_sqlite_lose_and_double_nothing() {
-    survive(Kind::SqliteFile, 60, 25).await;
+    survive(Kind::SqliteFile, 40, 15).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_killed_on_postgres_lose_and_double_nothing() {
-    survive(Kind::Postgres, 120, 25).await;
+    survive(Kind::Postgres, 60, 15).await;
 }

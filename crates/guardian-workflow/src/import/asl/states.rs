@@ -474,8 +474,7 @@ impl Checker {
                 self.faults.add(format!("{path}/BackoffRate"), "it is a number, at least 1");
             }
             let seconds = |name: &str| fields.get(name).and_then(Value::as_u64);
-            if let (Some(most), Some(first)) =
-                (seconds("MaxDelaySeconds"), seconds("IntervalSeconds").or(Some(1)))
+            if let (Some(most), Some(first)) = (seconds("MaxDelaySeconds"), seconds("IntervalSeconds"))
                 && most <= first
             {
                 self.faults.add(format!("{path}/MaxDelaySeconds"), "it is more than `IntervalSeconds`");
@@ -519,7 +518,9 @@ impl Checker {
         let list = match fields.get("ErrorEquals") {
             Some(Value::Array(list)) if !list.is_empty() => list,
             Some(_) => {
-                return self.faults.add(format!("{path}/ErrorEquals"), "it is a list with at least one error");
+                return self
+                    .faults
+                    .add(format!("{path}/ErrorEquals"), "it is a list with at least one error");
             }
             None => return self.faults.add(path, "`ErrorEquals` is missing"),
         };
