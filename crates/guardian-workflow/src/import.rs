@@ -1,6 +1,7 @@
 //! Workflows of other systems: read, judged by their own rules, and turned into definitions.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::definition::Definition;
 
@@ -49,5 +50,15 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = if self.path.is_empty() { "/" } else { &self.path };
         write!(f, "{path}: {}", self.message)
+    }
+}
+
+/// Gives an object a member. What is no object becomes one.
+pub(crate) fn set(value: &mut Value, name: &str, member: Value) {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    if let Value::Object(members) = value {
+        members.insert(name.to_owned(), member);
     }
 }

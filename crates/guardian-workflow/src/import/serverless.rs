@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Imported, Loss};
+use super::{Imported, Loss, set};
 use crate::definition::{Definition, Span};
 use crate::diff::pointer::escape;
 use crate::error::Error;
@@ -127,14 +127,14 @@ fn convert(document: &Value) -> Result<Imported, String> {
         "nodes": builder.nodes, "edges": builder.edges, "variables": builder.variables,
     });
     if let Some(schema) = document.pointer("/input/schema/document") {
-        value["input"] = schema.clone();
+        set(&mut value, "input", schema.clone());
     }
     if let Some(span) = document.pointer("/timeout/after").and_then(span) {
-        value["settings"] = json!({"limits": {"run_time": span.to_string()}});
+        set(&mut value, "settings", json!({"limits": {"run_time": span.to_string()}}));
     }
     builder.schedule(&mut value);
     if let Some(secrets) = document.pointer("/use/secrets").and_then(Value::as_array) {
-        value["secrets"] = Value::Array(secrets.clone());
+        set(&mut value, "secrets", Value::Array(secrets.clone()));
     }
     builder.lose_unless(
         version == "0.0.0",
@@ -448,7 +448,7 @@ impl Builder<'_> {
             let action = self.nodes.values_mut().last().map(|_| ());
             match (known, action, self.nodes.get_mut(&format!("{id}"))) {
                 (Some(span), Some(()), Some(node)) if node.get("type") == Some(&json!("action")) => {
-                    node["timeout"] = json!(span.to_string());
+                    set(node, "timeout", json!(span.to_string()));
                 }
                 _ => {
                     self.lose(&format!("{path}/timeout"), "only a call that stands alone has a timeout here")

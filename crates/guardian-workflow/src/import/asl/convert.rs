@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::translate::{self, Scope};
 use crate::definition::{Definition, NodeId};
 use crate::diff::pointer::escape;
-use crate::import::{Imported, Loss};
+use crate::import::{Imported, Loss, set};
 
 mod deciding;
 
@@ -60,7 +60,7 @@ pub(super) fn convert(document: &Value) -> Result<Imported, String> {
     if let Some(seconds) = document.get("TimeoutSeconds").and_then(Value::as_u64)
         && let Some(settings) = value.pointer_mut("/settings/limits")
     {
-        settings["run_time"] = json!(format!("{seconds}s"));
+        set(settings, "run_time", json!(format!("{seconds}s")));
     }
     let mut definition = Definition::from_value(value).map_err(|error| error.to_string())?;
     // An end to which nothing leads, because every state ends within a failure.
@@ -190,11 +190,11 @@ impl Builder {
                 let mut node =
                     json!({"type": "action", "action": action, "params": params, "output": scope.result});
                 if let Some(seconds) = state.get("TimeoutSeconds").and_then(Value::as_u64) {
-                    node["timeout"] = json!(format!("{seconds}s"));
+                    set(&mut node, "timeout", json!(format!("{seconds}s")));
                 }
                 let retry = self.retries(state);
                 if !retry.is_empty() {
-                    node["retry"] = Value::Array(retry);
+                    set(&mut node, "retry", Value::Array(retry));
                 }
                 self.unrepresented(
                     state,
@@ -301,10 +301,10 @@ impl Builder {
                     "interval": format!("{}s", number("IntervalSeconds", 1)), "backoff": rate,
                 });
                 if let Some(most) = rule.get("MaxDelaySeconds").and_then(Value::as_u64) {
-                    made["max_interval"] = json!(format!("{most}s"));
+                    set(&mut made, "max_interval", json!(format!("{most}s")));
                 }
                 if text(rule, "JitterStrategy") == Some("FULL") {
-                    made["jitter"] = json!("full");
+                    set(&mut made, "jitter", json!("full"));
                 }
                 made
             })
@@ -361,8 +361,8 @@ impl Builder {
         self.node(&collect, json!({"type": "set", "values": { level.scope.result.clone(): result }}));
         let behind = format!("{name}#output");
         for edge in self.edges.iter_mut().skip(before) {
-            if edge["to"] == json!(behind) && edge["port"] == json!("next") {
-                edge["to"] = json!(collect);
+            if text(edge, "to") == Some(&behind) && text(edge, "port") == Some("next") {
+                set(edge, "to", json!(collect));
             }
         }
         self.edge(&collect, "next", &behind);

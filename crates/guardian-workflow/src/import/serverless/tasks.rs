@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Builder, Level, Scope, span};
 use crate::definition::Span;
 use crate::diff::pointer::escape;
+use crate::import::set;
 
 impl Builder<'_> {
     pub(super) fn switch(
@@ -380,7 +381,7 @@ impl Builder<'_> {
             "backoff": if retry.pointer("/backoff/exponential").is_some() { 2.0 } else { 1.0 },
         });
         if retry.get("jitter").is_some() {
-            rule["jitter"] = json!("full");
+            set(&mut rule, "jitter", json!("full"));
         }
         if retry.pointer("/backoff/linear").is_some() {
             self.lose(&format!("{path}/backoff"), "waits do not grow by a fixed amount; they stay as long");
@@ -393,7 +394,7 @@ impl Builder<'_> {
         }
         let single = self.nodes.get(start).is_some_and(|node| node["type"] == json!("action"));
         if single && let Some(node) = self.nodes.get_mut(start) {
-            node["retry"] = json!([rule]);
+            set(node, "retry", json!([rule]));
         }
         let follows = self.edges.iter().any(|edge| edge["from"] == json!(start));
         if !single || follows {
@@ -407,6 +408,7 @@ impl Builder<'_> {
         let Some(schedule) = self.document.get("schedule").and_then(Value::as_object).cloned() else {
             return;
         };
+        let mut triggers = serde_json::Map::new();
         for (field, given) in &schedule {
             let path = format!("/schedule/{}", escape(field));
             let at = match (field.as_str(), given) {
@@ -415,16 +417,23 @@ impl Builder<'_> {
                 _ => None,
             };
             match at.filter(|at| at.parse::<crate::definition::Schedule>().is_ok()) {
-                Some(at) => value["triggers"]["schedule"] = json!({"type": "schedule", "at": at}),
+                Some(at) => {
+                    let trigger = json!({"type": "schedule", "at": at});
+                    triggers.insert("schedule".to_owned(), trigger);
+                }
                 None if field == "on" => {
                     let event = given.pointer("/one/with/type").and_then(Value::as_str);
                     match event {
-                        Some(event) => value["triggers"]["event"] = json!({"type": "event", "event": event}),
+                        Some(event) => {
+                            let trigger = json!({"type": "event", "event": event});
+                            triggers.insert("event".to_owned(), trigger);
+                        }
                         None => self.lose(&path, "only one event, known by its type, starts a workflow"),
                     }
                 }
                 None => self.lose(&path, "it has no counterpart and starts nothing"),
             }
         }
+        set(value, "triggers", Value::Object(triggers));
     }
 }
