@@ -292,10 +292,10 @@ pub fn diff(old: &Definition, new: &Definition) -> Diff {
     }
     both(&old.nodes, &new.nodes, |node, before, after| match (before, after) {
         (None, Some(content)) => {
-            changes.push(Change::NodeAdded { node: node.clone(), content: content.clone() })
+            changes.push(Change::NodeAdded { node: node.clone(), content: content.clone() });
         }
         (Some(content), None) => {
-            changes.push(Change::NodeRemoved { node: node.clone(), content: content.clone() })
+            changes.push(Change::NodeRemoved { node: node.clone(), content: content.clone() });
         }
         (Some(before), Some(after)) if before != after => nodes(node, before, after, &mut changes),
         _ => {}

@@ -81,8 +81,11 @@ pub(crate) struct Inner<S> {
     pub(crate) actions: Actions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
-    plans: Mutex<HashMap<(TenantId, Arc<str>, u64), Arc<Plan>>>,
+    plans: Mutex<Cache>,
 }
+
+/// Plans by tenant, workflow and version.
+type Cache = HashMap<(TenantId, Arc<str>, u64), Arc<Plan>>;
 
 /// Plans that are kept in memory; beyond it they are read again.
 const MAX_PLANS: usize = 10_000;

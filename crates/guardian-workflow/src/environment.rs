@@ -73,7 +73,7 @@ pub(crate) fn environment(definition: &Definition, catalog: &Catalog) -> (Env, V
     }
     for (name, variable) in &definition.variables {
         // One with a first value and writers of other types may be of any.
-        let first = variable.value.as_ref().map(|value| template::literal_type(value));
+        let first = variable.value.as_ref().map(template::literal_type);
         if !known.contains_key(name.as_str()) {
             join(&mut all, name.as_str(), first.unwrap_or(Type::Dyn));
         }
@@ -83,10 +83,9 @@ pub(crate) fn environment(definition: &Definition, catalog: &Catalog) -> (Env, V
 
 fn build(types: &BTreeMap<&str, Type>) -> Env {
     let builder =
-        types.iter().fold(Env::builder(), |builder, (name, r#type)| builder.variable(*name, r#type.clone()));
-    let builder = crate::functions::functions()
-        .into_iter()
-        .fold(builder, |builder, function| builder.function(function));
+        types.iter().fold(Env::builder(), |builder, (name, r#type)| builder.variable(name, r#type.clone()));
+    let builder =
+        crate::functions::functions().into_iter().fold(builder, guardian_expr::EnvBuilder::function);
     // Names and types are well-formed; an environment that knows nothing would be no fault but no help either.
     builder.build().unwrap_or_default()
 }
@@ -96,7 +95,7 @@ fn join<'n>(types: &mut BTreeMap<&'n str, Type>, name: &'n str, other: Type) {
         .entry(name)
         .and_modify(|known| {
             if *known != other {
-                *known = Type::Dyn
+                *known = Type::Dyn;
             }
         })
         .or_insert(other);

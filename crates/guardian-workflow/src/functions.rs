@@ -20,7 +20,7 @@ pub(crate) fn functions() -> [HostFunction; 2] {
             [whole, place, value] => {
                 let place = place.as_str().unwrap_or_default().to_owned();
                 let parts: Vec<&str> = place.split('.').collect();
-                put(whole.clone(), &parts, value.clone())
+                put(whole, &parts, value.clone())
             }
             _ => Err(refused("it has three arguments")),
         })
@@ -47,18 +47,18 @@ fn made(entries: Entries<'_>) -> Result<Value<'_>, EvalError> {
 }
 
 /// Places are texts of an expression, so they are short; each dot is one step.
-fn put<'a>(whole: Value<'a>, place: &[&str], value: Value<'a>) -> Result<Value<'a>, EvalError> {
+fn put<'a>(whole: &Value<'a>, place: &[&str], value: Value<'a>) -> Result<Value<'a>, EvalError> {
     let Some((first, rest)) = place.split_first() else { return Ok(value) };
     if place.len() > 32 {
         return Err(refused("the place is deeper than 32"));
     }
-    let mut known = entries(&whole)?;
+    let mut known = entries(whole)?;
     let at = known.iter().position(|(key, _)| key.as_str() == Some(first));
     let inner = match at {
         Some(at) => known.swap_remove(at).1,
         None => Value::Null,
     };
     let inner = if rest.is_empty() { Value::Null } else { inner };
-    known.push((Value::from((*first).to_owned()), put(inner, rest, value)?));
+    known.push((Value::from((*first).to_owned()), put(&inner, rest, value)?));
     made(known)
 }

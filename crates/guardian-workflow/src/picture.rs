@@ -35,10 +35,9 @@ impl Paint {
     fn fill(self) -> &'static str {
         match self {
             Self::Visited => "#dbeafe",
-            Self::Failed => "#fecaca",
+            Self::Failed | Self::Removed => "#fecaca",
             Self::Standing => "#fef08a",
             Self::Added => "#bbf7d0",
-            Self::Removed => "#fecaca",
             Self::Changed => "#fde68a",
         }
     }

@@ -84,7 +84,7 @@ pub struct Worker<S> {
 enum Done {
     Attempt { token: u32, visit: u64, attempt: u32, result: Result<Value, Failure> },
     Loaded { token: u32, visit: u64, found: Result<(u64, Arc<Plan>), Failure> },
-    Performed(Result<Performed, guardian_core::StoreError>, Option<Moved>),
+    Performed(Result<Performed, guardian_core::StoreError>, Option<Box<Moved>>),
     Migrated { version: u64, found: Result<Arc<Plan>, Error> },
 }
 
@@ -543,7 +543,7 @@ impl Held {
         self.drive(now, |machine| {
             match done {
                 Done::Attempt { token, visit, attempt, result } => {
-                    machine.attempted(token, visit, attempt, result)
+                    machine.attempted(token, visit, attempt, result);
                 }
                 Done::Loaded { token, visit, found } => machine.loaded(token, visit, found),
                 Done::Migrated { version, found } => {
@@ -672,7 +672,7 @@ impl<S: WorkflowStore + Clone> Worker<S> {
         Box::pin(async move {
             let Some(call) = call else { return (at, Done::Performed(Ok(Performed::Lost), None)) };
             let result = engine.inner.store.perform(&call, fence, &next).await;
-            let moved = next.moved.lock().take();
+            let moved = next.moved.lock().take().map(Box::new);
             (at, Done::Performed(result, moved))
         })
     }

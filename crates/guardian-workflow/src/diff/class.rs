@@ -25,15 +25,20 @@ impl Change {
             | Self::NodeRetyped { .. }
             | Self::EdgeAdded { .. }
             | Self::EdgeRemoved { .. }
-            | Self::EdgeRetargeted { .. } => Class::Changing,
+            | Self::EdgeRetargeted { .. }
+            | Self::TriggerChanged { old: None, .. } => Class::Changing,
             Self::ParameterChanged { path, .. } => match path.split('/').nth(1) {
                 Some("note") => Class::Cosmetic,
                 Some("retry" | "timeout" | "concurrency") => Class::Preserving,
                 _ => Class::Changing,
             },
-            Self::ConditionChanged { terms, .. } if terms.is_empty() => Class::Preserving,
-            Self::ConditionChanged { .. } => Class::Changing,
-            Self::TriggerChanged { old: None, .. } => Class::Changing,
+            Self::ConditionChanged { terms, .. } => {
+                if terms.is_empty() {
+                    Class::Preserving
+                } else {
+                    Class::Changing
+                }
+            }
             Self::TriggerChanged { .. } => Class::Breaking,
             Self::SettingChanged { path, old, new } => setting(path, old.as_ref(), new.as_ref()),
         }

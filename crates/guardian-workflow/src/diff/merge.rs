@@ -71,10 +71,9 @@ fn overlap(a: &str, b: &str) -> bool {
 fn meet(a: &Change, b: &Change) -> bool {
     let removed = |change: &Change| matches!(change, Change::NodeRemoved { .. });
     match (target(a), target(b)) {
-        (Target::Node(x), Target::Node(y)) => x == y,
+        (Target::Node(x), Target::Node(y)) | (Target::Trigger(x), Target::Trigger(y)) => x == y,
         (Target::Part(x, left), Target::Part(y, right)) => x == y && overlap(left, right),
         (Target::Port(x, left, _), Target::Port(y, right, _)) => x == y && left == right,
-        (Target::Trigger(x), Target::Trigger(y)) => x == y,
         (Target::Setting(left), Target::Setting(right)) => overlap(left, right),
         // Where one side moved the places of a node that the other removed, the node is gone either way.
         (Target::Node(x), Target::Part(y, part)) => x == y && !(removed(a) && part == "#place"),

@@ -4,14 +4,12 @@ use serde_json::Value;
 
 use super::pointer::escape;
 
+/// Gets a place, the old value and the new one.
+pub(crate) type Visit<'v> = dyn FnMut(&str, Option<&Value>, Option<&Value>) + 'v;
+
 /// Goes through two values and calls `each` for every place where they differ, as far down as the form is the same: a place
 /// is never within another one. JSON that was read nests no deeper than 128.
-pub(crate) fn walk(
-    path: &str,
-    old: Option<&Value>,
-    new: Option<&Value>,
-    each: &mut dyn FnMut(&str, Option<&Value>, Option<&Value>),
-) {
+pub(crate) fn walk(path: &str, old: Option<&Value>, new: Option<&Value>, each: &mut Visit<'_>) {
     if old == new {
         return;
     }

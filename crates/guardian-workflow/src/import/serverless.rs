@@ -445,13 +445,12 @@ impl Builder<'_> {
         };
         if let Some(limit) = task.get("timeout") {
             let known = limit.get("after").and_then(span).filter(|_| matches!(kind, "call" | "run"));
-            let action = self.nodes.values_mut().last().map(|_| ());
-            match (known, action, self.nodes.get_mut(&format!("{id}"))) {
-                (Some(span), Some(()), Some(node)) if node.get("type") == Some(&json!("action")) => {
+            match (known, self.nodes.get_mut(id)) {
+                (Some(span), Some(node)) if node.get("type") == Some(&json!("action")) => {
                     set(node, "timeout", json!(span.to_string()));
                 }
                 _ => {
-                    self.lose(&format!("{path}/timeout"), "only a call that stands alone has a timeout here")
+                    self.lose(&format!("{path}/timeout"), "only a call that stands alone has a timeout here");
                 }
             }
         }

@@ -270,7 +270,7 @@ impl Machine<'_> {
                 }
             }
             Message::Decide { node, approved, by, comment } => {
-                self.decide(node.as_str(), approved, &by, &comment)
+                self.decide(node.as_str(), approved, &by, &comment);
             }
             Message::Cancel { reason, compensate } => self.cancel(reason, compensate),
             Message::Pause => self.state.paused = true,
@@ -302,13 +302,10 @@ impl Machine<'_> {
                     Ok(value.as_bool() == Some(true))
                 }),
             };
-            match fits {
-                Ok(true) => {
-                    found = Some(index);
-                    break;
-                }
-                // A signal on which the filter fails is not the one that is waited for.
-                Ok(false) | Err(_) => {}
+            // A signal on which the filter fails is not the one that is waited for.
+            if fits == Ok(true) {
+                found = Some(index);
+                break;
             }
         }
         let Some((_, payload)) = found.and_then(|index| self.state.inbox.remove(index)) else { return };

@@ -75,7 +75,7 @@ impl Machine<'_> {
                 }
             }
             Frame::Try { .. } => {
-                if !self.to_finally(id, step, None) {
+                if !self.lead_to_finally(id, step, None) {
                     self.pop(id);
                     self.at_node(id, node);
                     self.go(id, step.next);
@@ -99,7 +99,7 @@ impl Machine<'_> {
     }
 
     /// Leads a token to the `finally` of the `try` in its last frame, if there is one.
-    fn to_finally(&mut self, id: u32, step: &Step, pending: Option<Pending>) -> bool {
+    fn lead_to_finally(&mut self, id: u32, step: &Step, pending: Option<Pending>) -> bool {
         let Op::Try { finally: Some(finally), .. } = &step.op else { return false };
         let Some(token) = self.state.token_mut(id) else { return false };
         if let Some(Frame::Try { stage, .. }) = token.frames.last_mut() {
@@ -193,7 +193,7 @@ impl Machine<'_> {
                     if in_body && !fatal && matches!(self.handle(id, step, &failure), Caught::Handled) {
                         return;
                     }
-                    if !in_finally && self.to_finally(id, step, Some(Pending::Fail(failure.clone()))) {
+                    if !in_finally && self.lead_to_finally(id, step, Some(Pending::Fail(failure.clone()))) {
                         return;
                     }
                 }
@@ -231,7 +231,7 @@ impl Machine<'_> {
         while let Some(frame) = self.state.token(id).and_then(|token| token.frames.last()) {
             if let Frame::Try { node, stage: Stage::Body | Stage::Handler } = frame
                 && let Some(step) = plan.step(*node)
-                && self.to_finally(id, step, Some(Pending::End(value.clone())))
+                && self.lead_to_finally(id, step, Some(Pending::End(value.clone())))
             {
                 return;
             }
@@ -271,7 +271,7 @@ impl Machine<'_> {
                 self.turns.push_back(Turn::SubDone(waiting, result.map(|()| Value::Null)));
             }
             (JoinKind::Race, Ok(())) => self.release(join_id, waiting),
-            (JoinKind::Race, Err(failure)) => {
+            (JoinKind::Race | JoinKind::Each { .. }, Err(failure)) => {
                 self.close(join_id);
                 self.turns.push_back(Turn::Raise(waiting, failure));
             }
@@ -311,10 +311,6 @@ impl Machine<'_> {
                         self.element(scope, node, join_id, index, item.clone(), each.body);
                     }
                 }
-            }
-            (JoinKind::Each { .. }, Err(failure)) => {
-                self.close(join_id);
-                self.turns.push_back(Turn::Raise(waiting, failure));
             }
         }
     }

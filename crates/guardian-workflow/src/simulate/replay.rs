@@ -55,7 +55,7 @@ pub fn replay(
                 answers.entry(node).or_default().push(match &entry.failure {
                     Some(failure) => Answer::Fail(failure.code.clone()),
                     None => Answer::Result(entry.output.clone()),
-                })
+                });
             }
             Some(NodeKind::SubWorkflow { workflow, .. }) if entry.failure.is_none() => {
                 let answer = Answer::Result(entry.output.clone());

@@ -71,7 +71,7 @@ pub struct Simulated {
     pub trace: u64,
 }
 
-/// SplitMix64 (Steele, Lea, Flood, 2014).
+/// `SplitMix64` (Steele, Lea, Flood, 2014).
 struct Chance(u64);
 
 impl Chance {

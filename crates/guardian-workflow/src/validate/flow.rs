@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::graph::Graph;
 use super::{Code, Report};
-use crate::definition::{Definition, Join, NodeKind, Wait};
+use crate::definition::{Definition, Join, NodeKind, VariableName, Wait};
 use crate::plan::{Moment, Reads};
 
 /// A set of variables.
@@ -131,7 +131,7 @@ impl<'d> Flow<'_, 'd> {
         match kind {
             NodeKind::ForEach { .. } | NodeKind::While { .. } => {
                 let mut within = entry.clone();
-                self.add(&mut within, locals(kind));
+                self.add(&mut within, &locals(kind));
                 for (_, part) in inner {
                     match self.part(part, within.clone()) {
                         Some(end) => self.read(at, Moment::BodyEnd, &end),
@@ -168,7 +168,10 @@ impl<'d> Flow<'_, 'd> {
                 }
                 for handler in catch {
                     let mut caught = entry.clone();
-                    self.add(&mut caught, handler.output.iter().map(|name| name.as_str()).collect());
+                    self.add(
+                        &mut caught,
+                        &handler.output.iter().map(VariableName::as_str).collect::<Vec<_>>(),
+                    );
                     match has(handler.port.as_str()) {
                         Some(part) => ways.extend(self.part(part, caught)),
                         None => ways.push(caught),
@@ -193,12 +196,12 @@ impl<'d> Flow<'_, 'd> {
             NodeKind::End { .. } | NodeKind::Fail { .. } => return None,
             _ => {}
         }
-        self.add(&mut done, if matches!(kind, NodeKind::Try { .. }) { Vec::new() } else { writes(kind) });
+        self.add(&mut done, &if matches!(kind, NodeKind::Try { .. }) { Vec::new() } else { writes(kind) });
         self.read(at, Moment::Done, &done);
         Some(done)
     }
 
-    fn add(&self, set: &mut Names, names: Vec<&str>) {
+    fn add(&self, set: &mut Names, names: &[&str]) {
         names.iter().filter_map(|name| self.names.get(name)).for_each(|at| set.add(*at));
     }
 
@@ -269,14 +272,14 @@ pub(crate) fn writes(kind: &NodeKind) -> Vec<&str> {
     match kind {
         NodeKind::Action { output, .. }
         | NodeKind::SubWorkflow { output, .. }
-        | NodeKind::Approval { output, .. } => output.iter().map(|name| name.as_str()).collect(),
+        | NodeKind::Approval { output, .. } => output.iter().map(VariableName::as_str).collect(),
         NodeKind::Wait { r#for: Wait::Signal(until) } => {
-            until.output.iter().map(|name| name.as_str()).collect()
+            until.output.iter().map(VariableName::as_str).collect()
         }
-        NodeKind::Set { values } => values.keys().map(|name| name.as_str()).collect(),
+        NodeKind::Set { values } => values.keys().map(VariableName::as_str).collect(),
         NodeKind::ForEach { collect, .. } => collect.iter().map(|each| each.output.as_str()).collect(),
         NodeKind::Try { catch } => {
-            catch.iter().filter_map(|each| each.output.as_ref()).map(|name| name.as_str()).collect()
+            catch.iter().filter_map(|each| each.output.as_ref()).map(VariableName::as_str).collect()
         }
         _ => Vec::new(),
     }
@@ -286,7 +289,7 @@ pub(crate) fn writes(kind: &NodeKind) -> Vec<&str> {
 pub(crate) fn locals(kind: &NodeKind) -> Vec<&str> {
     match kind {
         NodeKind::ForEach { r#as, index, .. } => {
-            [r#as].into_iter().chain(index).map(|name| name.as_str()).collect()
+            [r#as].into_iter().chain(index).map(VariableName::as_str).collect()
         }
         _ => Vec::new(),
     }

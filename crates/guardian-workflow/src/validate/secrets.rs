@@ -12,11 +12,7 @@ pub(crate) fn look(value: &Value, path: &str, found: &mut Vec<String>, named: &m
     let mut open = vec![(value, path.to_owned(), false)];
     while let Some((value, path, telling)) = open.pop() {
         match value {
-            Value::String(text) => {
-                if (telling && is_plain(text)) || is_secret(text) {
-                    found.push(path);
-                }
-            }
+            Value::String(text) if (telling && is_plain(text)) || is_secret(text) => found.push(path),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     open.push((item, format!("{path}/{index}"), telling));

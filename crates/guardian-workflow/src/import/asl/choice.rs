@@ -154,7 +154,8 @@ impl Checker {
             Some(Value::String(text)) if paths::is_jsonata(text) => {}
             Some(Value::Bool(_)) => {}
             Some(_) => {
-                self.faults.add(format!("{path}/Condition"), "it is an expression `{% … %}` or a truth value")
+                self.faults
+                    .add(format!("{path}/Condition"), "it is an expression `{% … %}` or a truth value");
             }
             None if outermost => self.faults.add(path, "`Condition` is missing"),
             None => {}

@@ -339,7 +339,7 @@ impl Builder {
             self.lose(&format!("{path}/Retry"), "a parallel node is not tried again as a whole");
         }
         let node = json!({"type": "parallel", "branches": ports});
-        self.gathered((name, state), path, level, back, node, &inner, format!("=[{}]", results.join(", ")));
+        self.gathered((name, state), path, level, back, node, &inner, &format!("=[{}]", results.join(", ")));
     }
 
     /// A node whose parts leave their results in variables: they are the result of the whole.
@@ -352,7 +352,7 @@ impl Builder {
         back: &BTreeSet<(String, String)>,
         node: Value,
         inner: &[(String, String)],
-        result: String,
+        result: &str,
     ) {
         let collect = format!("{name}#result");
         let before = self.edges.len();

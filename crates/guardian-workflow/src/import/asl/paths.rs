@@ -83,7 +83,6 @@ fn bracket(text: &str) -> Option<(&str, &str)> {
             (Some(_), _) if escaped => escaped = false,
             (Some(_), '\\') => escaped = true,
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '[' | '(') => depth += 1,
             (None, ']' | ')') => {
@@ -215,7 +214,6 @@ fn argument(text: &str, depth: u32) -> Result<&str, String> {
             for (at, c) in text.char_indices() {
                 match (quote, c) {
                     (Some(open), c) if c == open => quote = None,
-                    (Some(_), _) => {}
                     (None, '\'' | '"') if brackets > 0 => quote = Some(c),
                     (None, '[' | '(') => brackets += 1,
                     (None, ']') => brackets = brackets.saturating_sub(1),

@@ -71,7 +71,7 @@ impl Checker {
         match (members.contains_key("Next"), members.get("End")) {
             (true, Some(Value::Bool(true))) => self.faults.add(path, "it has both `Next` and `End`"),
             (false, None | Some(Value::Bool(false))) => {
-                self.faults.add(path, "it has neither `Next` nor `End`")
+                self.faults.add(path, "it has neither `Next` nor `End`");
             }
             (_, None | Some(Value::Bool(_))) => {}
             (_, Some(_)) => self.faults.add(format!("{path}/End"), "it is `true`"),
@@ -231,7 +231,7 @@ impl Checker {
         match members.get("Resource") {
             Some(Value::String(text)) if is_resource(text, place.jsonata) => {}
             Some(Value::String(_)) => {
-                self.faults.add(format!("{path}/Resource"), "it is the URI of what does the work")
+                self.faults.add(format!("{path}/Resource"), "it is the URI of what does the work");
             }
             Some(_) => self.faults.add(format!("{path}/Resource"), "it is a text"),
             None => self.faults.add(path, "`Resource` is missing"),
@@ -263,7 +263,7 @@ impl Checker {
             Some(Value::String(text))
                 if choice::is_time(text) || (place.jsonata && paths::is_jsonata(text)) => {}
             Some(_) => {
-                self.faults.add(format!("{}/Timestamp", place.path), "it is a point in time of RFC 3339")
+                self.faults.add(format!("{}/Timestamp", place.path), "it is a point in time of RFC 3339");
             }
         }
     }
@@ -346,9 +346,8 @@ impl Checker {
         }
         if let Some(items) = members.get("Items") {
             let fits = match items {
-                Value::Array(_) => true,
+                Value::Array(_) | Value::Object(_) => true,
                 Value::String(text) => paths::is_jsonata(text),
-                Value::Object(_) => true,
                 _ => false,
             };
             if !fits {

@@ -327,7 +327,6 @@ pub(super) fn jsonata(text: &str, root: &str, scope: &Scope) -> Option<String> {
                         "input" => root.to_owned(),
                         "result" => scope.result.clone(),
                         "errorOutput" => scope.failure.clone(),
-                        "context" => return None,
                         _ => return None,
                     },
                     (variable_name, false) if !variable_name.is_empty() => variable(variable_name),
