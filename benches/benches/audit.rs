@@ -44,7 +44,39 @@ fn main() {
     drop(store);
     reopen(&folder.join("batched"));
     drop(ingest(&folder.join("single"), events.min(100_000), 20, Durability::Synced));
+    together(&folder.join("together"), events.min(100_000));
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// Four writers at once, each of which waits until the disk has its twenty events: they share the waits.
+fn together(folder: &Path, events: usize) {
+    const WRITERS: usize = 4;
+    let clock = SystemClock::new();
+    let store = SegmentStore::open(folder).expect("a store");
+    let mut crm = Crm::new(42);
+    let scopes: Vec<_> = crm.tenants().iter().map(|tenant| Scope::system(tenant.clone())).collect();
+    let made: Vec<_> = (0..events).map(|_| crm.event()).collect();
+    let (store, scopes) = (&store, &scopes);
+    let start = clock.monotonic();
+    std::thread::scope(|threads| {
+        for part in made.chunks(events.div_ceil(WRITERS)) {
+            threads.spawn(move || {
+                for made in part.chunks(20) {
+                    let at = made.last().expect("an event").at;
+                    let mut batches: BTreeMap<usize, Vec<Draft>> = BTreeMap::new();
+                    for one in made {
+                        let draft = Draft::new(&one.event, &one.risk, &[], &[]).expect("a draft");
+                        batches.entry(one.tenant).or_default().push(draft);
+                    }
+                    let batches: Vec<_> =
+                        batches.iter().map(|(tenant, drafts)| Batch::new(&scopes[*tenant], drafts)).collect();
+                    ready(store.append(&batches, at)).expect("appended");
+                }
+            });
+        }
+    });
+    let rate = precise(events) / clock.monotonic().since(start).as_secs_f64();
+    println!("measure audit/ingest_batches_of_20_by_{WRITERS} Synced {rate:.0} events/s");
 }
 
 /// The events of one call, by tenant.

@@ -25,8 +25,8 @@ use guardian_sql::testkit::Kind;
 use guardian_sql::{Database, DatabaseConfig, Durability};
 use guardian_workflow::store::MIGRATIONS;
 use guardian_workflow::{
-    ActionSpec, Actions, Catalog, Definition, Engine, Library, MemoryStore, Note, SqlStore, Start, Worker, WorkerConfig,
-    WorkflowStore, diff, validate,
+    ActionSpec, Actions, Catalog, Definition, Engine, Library, MemoryStore, Note, SqlStore, Start, Worker,
+    WorkerConfig, WorkflowStore, diff, validate,
 };
 use serde_json::{Map, Value, json};
 
@@ -38,7 +38,11 @@ fn main() {
     println!("bar workflow/memory_one vs durare 0.9");
     println!("bar workflow/sqlite_one vs durare 0.65");
     println!("bar workflow/sqlite_many vs durare 0.333");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     graphs();
     runtime.block_on(memory());
     runtime.block_on(sqlite());
@@ -59,10 +63,15 @@ fn ten() -> Definition {
     let (mut nodes, mut edges) = (Map::new(), Vec::new());
     for at in 0..10 {
         let (test, step) = (format!("test{at}"), format!("step{at}"));
-        nodes.insert(test.clone(), json!({"type": "condition", "branches": [{"port": "yes", "when": "n < 100"}]}));
+        nodes.insert(
+            test.clone(),
+            json!({"type": "condition", "branches": [{"port": "yes", "when": "n < 100"}]}),
+        );
         nodes.insert(step.clone(), json!({"type": "action", "action": "add", "params": "=n", "output": "n"}));
         edges.push(json!({"from": test, "port": "yes", "to": step}));
-        edges.push(json!({"from": step, "to": if at < 9 { format!("test{}", at + 1) } else { "end".to_owned() }}));
+        edges.push(
+            json!({"from": step, "to": if at < 9 { format!("test{}", at + 1) } else { "end".to_owned() }}),
+        );
     }
     nodes.insert("end".to_owned(), json!({"type": "end", "result": "=n"}));
     let value = json!({"schema": 1, "name": "ten", "start": "test0", "nodes": nodes, "edges": edges,
@@ -91,7 +100,16 @@ impl Peer {
         let target = format!("{root}/target/peer");
         let manifest = format!("{root}/benches/peers/durare/Cargo.toml");
         let built = Command::new("cargo")
-            .args(["build", "--release", "--quiet", "--locked", "--manifest-path", &manifest, "--target-dir", &target])
+            .args([
+                "build",
+                "--release",
+                "--quiet",
+                "--locked",
+                "--manifest-path",
+                &manifest,
+                "--target-dir",
+                &target,
+            ])
             .status()
             .expect("cargo");
         assert!(built.success(), "durare could not be built");
@@ -164,7 +182,8 @@ async fn memory() {
 async fn many<S: WorkflowStore + Clone>(engine: &Engine<S>, worker: &Worker<S>) -> (f64, u64) {
     let clock = SystemClock::new();
     let begin = clock.monotonic();
-    let starts = stream::iter(0..MANY).map(|_| engine.start(&scope(), "ten", Start::default())).buffer_unordered(8);
+    let starts =
+        stream::iter(0..MANY).map(|_| engine.start(&scope(), "ten", Start::default())).buffer_unordered(8);
     starts.for_each(|started| async move { drop(started.expect("a run")) }).await;
     let progress = worker.run_once().await.expect("work");
     (clock.monotonic().since(begin).as_nanos() as f64, progress.commits)
@@ -193,16 +212,26 @@ async fn sqlite() {
         theirs_many.push(peer.ask(&format!("many {MANY} 8"))[0] as f64 / MANY as f64);
     }
     report("sqlite_one", &mut ours, &mut theirs);
-    println!("measure workflow/sqlite_many guardian_per_second {:.0} 1/s", 1e9 / median(&mut ours_many.clone()));
-    println!("measure workflow/sqlite_many durare_per_second {:.0} 1/s", 1e9 / median(&mut theirs_many.clone()));
-    println!("measure workflow/sqlite_many commits_a_step {:.3} 1", commits as f64 / (TURNS * MANY * 10) as f64);
+    println!(
+        "measure workflow/sqlite_many guardian_per_second {:.0} 1/s",
+        1e9 / median(&mut ours_many.clone())
+    );
+    println!(
+        "measure workflow/sqlite_many durare_per_second {:.0} 1/s",
+        1e9 / median(&mut theirs_many.clone())
+    );
+    println!(
+        "measure workflow/sqlite_many commits_a_step {:.3} 1",
+        commits as f64 / (TURNS * MANY * 10) as f64
+    );
     report("sqlite_many", &mut ours_many, &mut theirs_many);
     drop(peer);
     let _ = std::fs::remove_dir_all(&folder);
 }
 
 async fn postgres() {
-    let fresh = Kind::Postgres.open(&[&MIGRATIONS]).await.expect("a Postgres server: run it with `--servers`");
+    let fresh =
+        Kind::Postgres.open(&[&MIGRATIONS]).await.expect("a Postgres server: run it with `--servers`");
     let store = |db| SqlStore::new(db, &scope()).expect("a store");
     let first = engine(store(fresh.database().clone())).await;
     let mut workers = Vec::new();
@@ -215,7 +244,8 @@ async fn postgres() {
     let (clock, mut rates, mut writes, mut steps) = (SystemClock::new(), Vec::new(), 0, 0);
     for _ in 0..TURNS {
         let begin = clock.monotonic();
-        let starts = stream::iter(0..MANY).map(|_| first.start(&scope(), "ten", Start::default())).buffer_unordered(8);
+        let starts =
+            stream::iter(0..MANY).map(|_| first.start(&scope(), "ten", Start::default())).buffer_unordered(8);
         starts.for_each(|started| async move { drop(started.expect("a run")) }).await;
         let going: Vec<_> = workers
             .iter()
@@ -251,17 +281,23 @@ fn thousand(changed: bool) -> Definition {
         nodes.insert(id("b"), json!({"type": "action", "action": "add", "params": "=item", "name": if changed && at % 5 == 0 { "Renamed" } else { "Add" }}));
         let next = if at < 199 { format!("c{}", at + 1) } else { "end".to_owned() };
         edges.extend([
-            json!({"from": id("c"), "port": "yes", "to": id("a")}), json!({"from": id("c"), "port": "else", "to": id("s")}),
-            json!({"from": id("a"), "to": id("s")}), json!({"from": id("s"), "to": id("l")}),
-            json!({"from": id("l"), "port": "body", "to": id("b")}), json!({"from": id("l"), "to": next}),
+            json!({"from": id("c"), "port": "yes", "to": id("a")}),
+            json!({"from": id("c"), "port": "else", "to": id("s")}),
+            json!({"from": id("a"), "to": id("s")}),
+            json!({"from": id("s"), "to": id("l")}),
+            json!({"from": id("l"), "port": "body", "to": id("b")}),
+            json!({"from": id("l"), "to": next}),
         ]);
     }
     nodes.insert("end".to_owned(), json!({"type": "end", "result": "=total"}));
     let input: Value = json!({"type": "object", "properties": {"amount": {"type": "number"}, "stage": {"type": "string"},
         "owner": {"type": "string"}, "items": {"type": "array", "items": {"type": "integer"}}},
         "required": ["amount", "stage", "owner", "items"]});
-    Definition::from_value(json!({"schema": 1, "name": "thousand", "start": "c0", "nodes": nodes, "edges": edges,
-        "input": input, "variables": {"total": {"schema": {"type": "integer"}, "value": 0}}})).expect("a definition")
+    Definition::from_value(
+        json!({"schema": 1, "name": "thousand", "start": "c0", "nodes": nodes, "edges": edges,
+        "input": input, "variables": {"total": {"schema": {"type": "integer"}, "value": 0}}}),
+    )
+    .expect("a definition")
 }
 
 fn graphs() {
@@ -282,5 +318,8 @@ fn graphs() {
     };
     println!("measure workflow/thousand_nodes diff {:.3} ms", time(&|| drop(black_box(diff(&old, &new)))));
     println!("measure workflow/thousand_nodes changes {} 1", diff(&old, &new).changes.len());
-    println!("measure workflow/thousand_nodes validation {:.3} ms", time(&|| drop(black_box(validate(&old, &catalog)))));
+    println!(
+        "measure workflow/thousand_nodes validation {:.3} ms",
+        time(&|| drop(black_box(validate(&old, &catalog))))
+    );
 }

@@ -4,7 +4,9 @@ mod access_log;
 mod asl;
 mod cel;
 mod json_patch;
+mod maxmind;
 mod merkle;
+mod rbac;
 
 use std::error::Error;
 use std::path::Path;
@@ -45,9 +47,19 @@ pub const SUITES: &[Suite] = &[
     },
     Suite { name: "json-patch", description: "the tests of JSON Patch, RFC 6902", run: json_patch::run },
     Suite {
+        name: "maxmind",
+        description: "MaxMind DB files, whole and damaged: refused when loaded, or every look-up ends",
+        run: maxmind::run,
+    },
+    Suite {
         name: "merkle",
         description: "Merkle tree proofs of RFC 6962, RFC 9162 and of subtrees, accepted and refused alike",
         run: merkle::run,
+    },
+    Suite {
+        name: "rbac",
+        description: "decisions of casbin, Cedar and OpenFGA, as far as roles, groups, areas and deny can express them",
+        run: rbac::run,
     },
 ];
 

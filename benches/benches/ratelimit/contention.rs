@@ -7,7 +7,7 @@ use std::time::Duration;
 use criterion::Criterion;
 use guardian_core::MonoTime;
 
-use super::contestants::Single;
+use super::contestants::{ROOMY_FOR_ALL, Single};
 use super::lap::{Case, HALF_TURN, Lap};
 
 /// Each thread has half of the keys for itself.
@@ -19,7 +19,7 @@ pub(crate) fn distinct_keys(criterion: &mut Criterion) {
 
 /// Both threads want the same key at the same time.
 pub(crate) fn one_hot_key(criterion: &mut Criterion) {
-    let single = Single::new(10_000);
+    let single = Single::with_rule(10_000, ROOMY_FOR_ALL);
     let hot = vec![single.keys.first().copied().unwrap_or_default(); 10_000];
     compare(criterion, "two_threads_one_hot_key", &single, [&hot, &hot]);
 }

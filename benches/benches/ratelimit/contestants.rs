@@ -29,10 +29,25 @@ type Default64 = RateLimiter<u64, DefaultKeyedStateStore<u64>, DefaultClock>;
 
 /// A bucket that no run empties and that never fills up again either, so that no key is as good as new and a store
 /// has to keep them all.
-const ROOMY: &str = "1000/s burst 1000000000";
+const ROOMY: Roomy = Roomy { per_second: 1000 };
+/// The same for a bucket that every request takes from, which at that rate would be empty within a minute.
+pub(crate) const ROOMY_FOR_ALL: Roomy = Roomy { per_second: 2_000_000 };
 
-fn roomy() -> Quota {
-    Quota::per_second(number(1000)).allow_burst(number(1_000_000_000))
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Roomy {
+    per_second: u32,
+}
+
+impl Roomy {
+    const BURST: u32 = 1_000_000_000;
+
+    fn rule(self) -> String {
+        format!("{}/s burst {}", self.per_second, Self::BURST)
+    }
+
+    fn quota(self) -> Quota {
+        Quota::per_second(number(self.per_second)).allow_burst(number(Self::BURST))
+    }
 }
 
 fn number(value: u32) -> NonZeroU32 {
@@ -95,20 +110,24 @@ pub(crate) struct Single {
 
 impl Single {
     pub(crate) fn new(count: u64) -> Self {
+        Self::with_rule(count, ROOMY)
+    }
+
+    pub(crate) fn with_rule(count: u64, rule: Roomy) -> Self {
         let limiter = Limiter::new(store());
-        let policy = define(&limiter, "per-key", ROOMY);
+        let policy = define(&limiter, "per-key", &rule.rule());
         let single = Self {
             keys: keys::shuffled_ids(count),
             policy,
             gate: gate(&limiter, policy),
             limiter,
-            foldhash: RateLimiter::dashmap_with_hasher(roomy(), RandomState::default()),
+            foldhash: RateLimiter::dashmap_with_hasher(rule.quota(), RandomState::default()),
             given_time: RateLimiter::dashmap_with_clock_and_hasher(
-                roomy(),
+                rule.quota(),
                 GivenClock::default(),
                 RandomState::default(),
             ),
-            default: RateLimiter::dashmap(roomy()),
+            default: RateLimiter::dashmap(rule.quota()),
         };
         let now = single.now();
         for key in &single.keys {
@@ -186,10 +205,14 @@ impl Stacked {
 
     pub(crate) fn new(count: u64) -> Self {
         let limiter = Limiter::new(store());
-        let given = || {
-            RateLimiter::dashmap_with_clock_and_hasher(roomy(), GivenClock::default(), RandomState::default())
-        };
-        let policies = ["organisation", "integration", "endpoint"].map(|name| define(&limiter, name, ROOMY));
+        let rules = [ROOMY_FOR_ALL, ROOMY, ROOMY];
+        let quotas = rules.map(Roomy::quota);
+        let [organisation, integration, endpoint] = rules.map(Roomy::rule);
+        let policies = [
+            define(&limiter, "organisation", &organisation),
+            define(&limiter, "integration", &integration),
+            define(&limiter, "endpoint", &endpoint),
+        ];
         let stacked = Self {
             keys: keys::shuffled_ids(count),
             tenant: TenantId::from(Self::ORGANISATION),
@@ -197,8 +220,14 @@ impl Stacked {
             stack: stack(&limiter, policies),
             decision: RefCell::new(Decision::from_outcomes(limiter.clock().monotonic(), [])),
             limiter,
-            foldhash: [(); 3].map(|()| RateLimiter::dashmap_with_hasher(roomy(), RandomState::default())),
-            given_time: [(); 3].map(|()| given()),
+            foldhash: quotas.map(|quota| RateLimiter::dashmap_with_hasher(quota, RandomState::default())),
+            given_time: quotas.map(|quota| {
+                RateLimiter::dashmap_with_clock_and_hasher(
+                    quota,
+                    GivenClock::default(),
+                    RandomState::default(),
+                )
+            }),
         };
         let now = stacked.limiter.clock().monotonic();
         for key in &stacked.keys {
@@ -272,7 +301,7 @@ pub(crate) struct Denying {
 impl Denying {
     pub(crate) fn new(count: u64) -> Self {
         let limiter = Limiter::new(store());
-        let hour = Quota::with_period(Duration::from_secs(3600)).unwrap_or_else(roomy);
+        let hour = Quota::with_period(Duration::from_secs(3600)).unwrap_or_else(|| ROOMY.quota());
         let policy = define(&limiter, "per-key", "1/h");
         let denying = Self {
             keys: (0..count).map(keys::text).collect(),

@@ -354,9 +354,16 @@ impl Writer {
         tag: u8,
         inside: impl FnOnce(&mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
-        let mut inner = Self(Vec::new());
-        inside(&mut inner)?;
-        self.field(tag, &inner.0);
+        self.0.push(tag);
+        let start = self.0.len();
+        inside(self)?;
+        // The length stands before the payload: it is written behind it, and turned to the front.
+        let end = self.0.len();
+        self.length(end - start);
+        let length = self.0.len() - end;
+        if let Some(field) = self.0.get_mut(start..) {
+            field.rotate_right(length);
+        }
         Ok(())
     }
 
@@ -403,14 +410,17 @@ impl Writer {
 
     /// The members in the order of their names, whatever order the map keeps.
     fn object(&mut self, members: &Map<String, Value>, depth: usize) -> Result<(), Malformed> {
+        self.length(members.len());
+        let mut member = |(name, value): (&String, &Value)| {
+            self.bytes(name.as_bytes());
+            self.value(value, depth)
+        };
+        if members.keys().is_sorted() {
+            return members.iter().try_for_each(member);
+        }
         let mut sorted: Vec<_> = members.iter().collect();
         sorted.sort_unstable_by(|a, b| a.0.cmp(b.0));
-        self.length(sorted.len());
-        for (name, value) in sorted {
-            self.bytes(name.as_bytes());
-            self.value(value, depth)?;
-        }
-        Ok(())
+        sorted.into_iter().try_for_each(&mut member)
     }
 }
 

@@ -18,7 +18,7 @@
 //! costs a tenth of a millisecond. A **message authentication code** under a key that evolves ([`EvolvingKey`]) costs a
 //! microsecond and convinces who has the first key, which is kept off the host; whoever breaks into the host later finds
 //! the present key alone, from which earlier ones do not follow. A [`Notary`] seals by both, as a [`CheckpointPolicy`]
-//! says, and a [`CheckpointChain`] verifies.
+//! says, a [`Sealer`] does so for logs as they grow, and a [`CheckpointChain`] verifies.
 
 mod body;
 mod chain;
@@ -27,6 +27,7 @@ mod key;
 mod notary;
 mod note;
 mod ring;
+mod sealer;
 mod signer;
 
 pub use body::{Checkpoint, InvalidCheckpoint};
@@ -36,4 +37,5 @@ pub use key::{InvalidKey, KeyId, VerifyingKey};
 pub use notary::{CheckpointPolicy, Notary, NotaryError, SealKind, SealState};
 pub use note::{Seal, SealedCheckpoint};
 pub use ring::{KeyRing, SealChecker, Standing};
+pub use sealer::Sealer;
 pub use signer::{Ed25519Signer, SignError, Signer};

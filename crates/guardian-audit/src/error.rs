@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use guardian_core::{InvalidCursor, StoreError};
 
+use crate::checkpoint::NotaryError;
 use crate::lifecycle::Subject;
 use crate::query::QueryError;
 
@@ -38,9 +39,22 @@ pub enum Error {
         /// The name of the hold.
         hold: String,
     },
+    /// A hold was placed while a person whose events it is to keep was being forgotten.
+    #[error(
+        "the hold `{hold}` is placed, but `{subject}` is being erased: what it keeps of them may be unreadable"
+    )]
+    Erasing {
+        /// The person.
+        subject: Subject,
+        /// The name of the hold.
+        hold: String,
+    },
     /// What an export is written to does not take it.
     #[error("the export could not be written")]
     Export(#[source] std::io::Error),
+    /// No checkpoint was made.
+    #[error("no checkpoint was made")]
+    Checkpoint(#[from] NotaryError),
     /// The store failed.
     #[error("the audit log is not reachable")]
     Store(#[from] StoreError),

@@ -26,6 +26,7 @@ mod plan;
 mod queue;
 mod redact;
 mod risk;
+mod schema;
 pub mod store;
 mod terms;
 #[cfg(feature = "testkit")]
@@ -46,5 +47,6 @@ pub use query::{Condition, Query, QueryError, TimeRange};
 pub use queue::{AuditQueue, Overflow};
 pub use redact::{Redaction, Treatment};
 pub use risk::{RiskRule, RiskRules};
+pub use schema::{InvalidSchema, Schemas};
 pub use sealed::Sealed;
 pub use terms::Terms;

@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::query::{Query, TimeRange};
 use crate::redact::Redaction;
 use crate::risk::RiskRules;
+use crate::schema::Schemas;
 use crate::store::{AuditStore, Batch, Count, Draft, Facet, Head, Placed, Record};
 use crate::terms;
 
@@ -58,6 +59,8 @@ pub struct AuditConfig {
     pub risk: RiskRules,
     /// Which uses of the log are events of the log themselves.
     pub read_audit: ReadAudit,
+    /// What events of an action must look like.
+    pub schemas: Schemas,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     cursors: CursorKey,
@@ -81,6 +84,7 @@ impl Default for AuditConfig {
             redaction: Redaction::standard(),
             risk: RiskRules::standard(),
             read_audit: ReadAudit::Everything,
+            schemas: Schemas::new(),
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
             cursors: CursorKey::random(),
@@ -108,6 +112,13 @@ impl AuditConfig {
     #[must_use]
     pub fn with_read_audit(mut self, reads: ReadAudit) -> Self {
         self.read_audit = reads;
+        self
+    }
+
+    /// The same settings, holding events against these schemas.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Schemas) -> Self {
+        self.schemas = schemas;
         self
     }
 
@@ -147,6 +158,10 @@ impl AuditConfig {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(crate) fn new_id(&self, now: Timestamp) -> Uuid {
+        self.ids.next_id(now)
     }
 }
 
@@ -233,6 +248,7 @@ impl<S: AuditStore> AuditLog<S> {
     /// When the event is none the log takes, or the store of keys failed.
     pub async fn prepare(&self, scope: &Scope, mut event: AuditEvent) -> Result<(Draft, Assessment), Error> {
         event.check()?;
+        self.config.schemas.check(&event)?;
         let now = self.config.now();
         event.id.get_or_insert_with(|| self.config.ids.next_id(now));
         event.occurred.get_or_insert(now);

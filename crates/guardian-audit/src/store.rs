@@ -5,6 +5,7 @@ mod segment;
 pub(crate) mod spill;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
+mod tally;
 
 use std::fmt;
 use std::sync::Arc;
@@ -276,6 +277,8 @@ pub enum NoteKind {
     Hold,
     /// The state of the evolving key between checkpoints.
     Seal,
+    /// That a person is about to be forgotten, while it is being done.
+    Erasure,
 }
 
 impl NoteKind {
@@ -286,6 +289,7 @@ impl NoteKind {
             Self::Checkpoint => "checkpoint",
             Self::Hold => "hold",
             Self::Seal => "seal",
+            Self::Erasure => "erasure",
         }
     }
 }
@@ -357,7 +361,8 @@ pub trait AuditStore: Send + Sync + fmt::Debug + 'static {
     /// of the same number in their order. A dimension that stands for several counts the values of each.
     ///
     /// # Errors
-    /// When the store failed.
+    /// [`StoreErrorKind::Unsupported`](guardian_core::StoreErrorKind::Unsupported) when the events have more than a million
+    /// values; when the store failed.
     async fn facets(
         &self,
         scope: &Scope,
@@ -416,6 +421,20 @@ pub trait AuditStore: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// When the store failed.
     async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError>;
+
+    /// Writes a checkpoint if the log's last one, by the order of their names, is still the one of the name `last`, or there
+    /// is still none; whether it was written. With it, in one step, the state of the evolving key that sealed it. A crash may
+    /// leave the state without the checkpoint, never the checkpoint without the state.
+    ///
+    /// # Errors
+    /// When the store failed.
+    async fn put_checkpoint(
+        &self,
+        scope: &Scope,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> Result<bool, StoreError>;
 }
 
 #[async_trait]
@@ -478,5 +497,15 @@ impl<S: AuditStore + ?Sized> AuditStore for Arc<S> {
 
     async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
         (**self).remove_note(scope, kind, name).await
+    }
+
+    async fn put_checkpoint(
+        &self,
+        scope: &Scope,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> Result<bool, StoreError> {
+        (**self).put_checkpoint(scope, last, checkpoint, state).await
     }
 }

@@ -50,8 +50,9 @@ pub use find::{
     pages_show_each_event_once_while_others_write,
 };
 pub use keep::{
-    a_drop_that_does_not_know_the_holds_drops_nothing, a_dropped_body_leaves_its_leaf,
-    notes_are_kept_by_name, the_head_commits_to_every_leaf,
+    a_checkpoint_follows_the_last_one, a_drop_that_does_not_know_the_holds_drops_nothing,
+    a_dropped_body_leaves_its_leaf, notes_are_kept_by_name, racing_checkpoints_make_one_chain,
+    the_head_commits_to_every_leaf,
 };
 pub use sample::{QUERIES, Sample};
 
@@ -136,6 +137,8 @@ macro_rules! store_conformance {
             a_dropped_body_leaves_its_leaf,
             a_drop_that_does_not_know_the_holds_drops_nothing,
             notes_are_kept_by_name,
+            a_checkpoint_follows_the_last_one,
+            racing_checkpoints_make_one_chain,
         );
     };
     (@each $fixture:expr, $($law:ident,)+) => {

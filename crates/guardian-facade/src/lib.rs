@@ -16,9 +16,17 @@ pub use guardian_expr as expr;
 #[cfg(feature = "http")]
 pub use guardian_http as http;
 
+/// Who may come from where: rules about addresses and countries, doors, client addresses.
+#[cfg(feature = "ipaccess")]
+pub use guardian_ipaccess as ipaccess;
+
 /// Rate limits: policies, limiters, stores.
 #[cfg(feature = "ratelimit")]
 pub use guardian_ratelimit as ratelimit;
+
+/// Roles and permissions: catalogs, policies, decisions, delegation, imports.
+#[cfg(feature = "rbac")]
+pub use guardian_rbac as rbac;
 
 /// SQL: databases, tenant-bound transactions, migrations, leases.
 #[cfg(feature = "sql")]

@@ -61,7 +61,8 @@ impl<C: Clock> Limiter<MemoryStore, C> {
 
 impl<C: Clock> Gate<C> {
     /// Decides a request of cost 1 and charges it if it is allowed: if the outcome does not [deny](Outcome::denies).
-    /// Reads the limiter's clock.
+    /// Reads the limiter's clock, while it has the counter, so that the reading does not add to the time that the look-up
+    /// takes: a clock that itself asks the limiter would wait for ever.
     ///
     /// # Errors
     /// When the subject is too long.
@@ -71,7 +72,7 @@ impl<C: Clock> Gate<C> {
         realm: impl Into<Realm<'a>>,
         subject: impl Into<Subject<'a>>,
     ) -> Result<Outcome, Error> {
-        self.check_cost_at(realm, subject, 1, self.limiter.clock().monotonic())
+        self.check_when(realm.into(), subject.into(), 1, || self.limiter.clock().monotonic())
     }
 
     /// [`check`](Self::check) at a time that the caller has read from the limiter's clock already, as a server does
@@ -101,11 +102,21 @@ impl<C: Clock> Gate<C> {
         cost: u32,
         now: MonoTime,
     ) -> Result<Outcome, Error> {
-        let (realm, subject) = (realm.into(), subject.into());
-        match self.limiter.store().attempt_one(&self.prepared, realm, subject, cost, now) {
+        self.check_when(realm.into(), subject.into(), cost, || now)
+    }
+
+    #[inline(always)]
+    fn check_when(
+        &self,
+        realm: Realm<'_>,
+        subject: Subject<'_>,
+        cost: u32,
+        now: impl Fn() -> MonoTime,
+    ) -> Result<Outcome, Error> {
+        match self.limiter.store().attempt_one(&self.prepared, realm, subject, cost, &now) {
             Some(outcome) => Ok(outcome),
             // A copy, so that the original need not be in memory for the sake of this line.
-            None => self.check_anyhow(realm, &{ subject }, cost, now),
+            None => self.check_anyhow(realm, &{ subject }, cost, now()),
         }
     }
 

@@ -91,11 +91,11 @@ impl Registry {
         let place = self.entries.get(usize::from(index)).ok_or_else(full)?;
         let id = PolicyId::new(self.limiter, index);
         names.insert(policy.name().as_str().to_owned(), id);
-        let serial = Serial::of(&policy);
+        let serial = Serial::of(&policy, slot);
         if let Some(hot) = self.hot.get(usize::from(index)) {
-            hot.fill(id, &policy, slot, serial);
+            hot.fill(id, &policy, serial);
         }
-        let prepared = Arc::new(Prepared::new(id, &policy, slot, serial));
+        let prepared = Arc::new(Prepared::new(id, &policy, serial));
         let (note, changes) = (Note::default(), RwLock::default());
         let _ = place.set(Box::new(Entry { policy, slot, prepared, serial, note, changes }));
         Ok(id)

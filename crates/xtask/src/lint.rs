@@ -11,14 +11,16 @@ use crate::{process, tidy};
 pub(crate) fn run() -> Result<bool> {
     let workspace = Workspace::load()?;
     let mut steps = Steps::default();
+    let features = workspace.features(&[]);
     steps.step("format", || process::run(&mut cargo(&workspace, &["fmt", "--all", "--check"])))?;
     steps.step("clippy", || {
-        let arguments = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+        let arguments =
+            ["clippy", "--workspace", "--all-targets", "--features", &features, "--", "-D", "warnings"];
         process::run(&mut cargo(&workspace, &arguments))
     })?;
     steps.step("clippy without features", || without_features(&workspace))?;
     steps.step("documentation", || {
-        let arguments = ["doc", "--workspace", "--all-features", "--no-deps"];
+        let arguments = ["doc", "--workspace", "--features", &features, "--no-deps"];
         process::run(cargo(&workspace, &arguments).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     steps.step("tidy", || tidy::report(&workspace))?;

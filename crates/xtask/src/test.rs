@@ -1,7 +1,6 @@
 //! `cargo xtask test`: every test, on real servers.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::process::Command;
 
 use crate::error::{Error, Result};
@@ -59,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         return Err(Error::Usage(format!("there is no crate `{unknown}` in the workspace")));
     }
     let servers = Servers::start()?;
-    let mut tests = runner(&workspace.root, options);
+    let mut tests = runner(&workspace, options);
     let (passed, summary) = run_tests(tests.envs(servers.environment()))?;
     let documented = match doctests(&workspace, options) {
         Some(mut doctests) => process::run(doctests.envs(servers.environment()))?,
@@ -92,10 +91,11 @@ fn run_tests(command: &mut Command) -> Result<(bool, Option<String>)> {
 }
 
 /// The command for all tests but the doctests.
-fn runner(root: &Path, options: &Options) -> Command {
-    let mut command = process::cargo(root);
-    if process::output(process::cargo(root).args(["nextest", "--version"])).is_ok() {
-        command.args(["nextest", "run", "--all-features"]).args(options.selection());
+fn runner(workspace: &Workspace, options: &Options) -> Command {
+    let mut command = process::cargo(&workspace.root);
+    let features = workspace.features(&options.packages);
+    if process::output(process::cargo(&workspace.root).args(["nextest", "--version"])).is_ok() {
+        command.args(["nextest", "run", "--features", &features]).args(options.selection());
         if options.runner.is_empty() {
             // A crate without tests is none of our business, a filter that matches nothing is a typing error.
             command.arg("--no-tests=warn");
@@ -103,7 +103,7 @@ fn runner(root: &Path, options: &Options) -> Command {
         command.args(&options.runner);
     } else {
         println!("test: no cargo-nextest here, so `cargo test` runs the tests");
-        command.args(["test", "--all-features", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+        command.args(["test", "--features", &features, "--no-fail-fast", "--lib", "--bins", "--tests"]);
         command.args(options.selection()).arg("--").args(&options.runner);
     }
     command
@@ -112,7 +112,8 @@ fn runner(root: &Path, options: &Options) -> Command {
 /// The command for the doctests; only libraries have them and cargo refuses to be asked about other crates alone.
 fn doctests(workspace: &Workspace, options: &Options) -> Option<Command> {
     let mut command = process::cargo(&workspace.root);
-    command.args(["test", "--all-features", "--no-fail-fast", "--doc"]);
+    let features = workspace.features(&options.packages);
+    command.args(["test", "--features", &features, "--no-fail-fast", "--doc"]);
     if options.packages.is_empty() {
         command.arg("--workspace");
         return Some(command);

@@ -31,6 +31,7 @@ pub(crate) struct Package {
     /// The folder of the manifest relative to the root with `/` between its parts; only members have one.
     pub(crate) folder: Option<String>,
     pub(crate) has_library: bool,
+    pub(crate) features: Vec<String>,
     /// What the manifest names.
     pub(crate) dependencies: Vec<Dependency>,
     /// What the resolver chose: package id, and whether anything but a dev-dependency leads there.
@@ -87,6 +88,17 @@ impl Workspace {
         self.packages.iter().filter(|package| package.folder.is_some())
     }
 
+    /// Every feature of these members, of all if none is named, as cargo's `--features` wants it; but for those that bring the peers of
+    /// a benchmark (`…-peers`), which take longer to build than everything else together.
+    pub(crate) fn features(&self, names: &[String]) -> String {
+        let chosen = self.members().filter(|member| names.is_empty() || names.contains(&member.name));
+        let features = chosen.flat_map(|member| {
+            let own = member.features.iter().filter(|feature| !feature.ends_with("-peers"));
+            own.map(|feature| format!("{}/{feature}", member.name))
+        });
+        features.collect::<Vec<_>>().join(",")
+    }
+
     /// The members that people depend on: the libraries under `crates/`.
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &Package> {
         self.members().filter(|package| package.is_library())
@@ -128,6 +140,7 @@ fn parse_package(value: &Value) -> Option<Package> {
         version: text("version")?,
         licence: text("license"),
         folder: None,
+        features: value.get("features")?.as_object()?.keys().cloned().collect(),
         has_library: kinds.any(|kind| matches!(kind.as_str(), Some("lib" | "rlib" | "proc-macro"))),
         dependencies: dependencies?,
         edges: Vec::new(),

@@ -177,7 +177,14 @@ async fn export(
         Some("json") => ExportFormat::Json,
         Some("ndjson") => ExportFormat::NdJson,
         Some("ocsf") => ExportFormat::Ocsf,
-        _ => return Err(format!("`{}` ends in none of .csv, .json, .ndjson, .ocsf", path.display()).into()),
+        Some("parquet") => ExportFormat::Parquet,
+        _ => {
+            return Err(format!(
+                "`{}` ends in none of .csv, .json, .ndjson, .ocsf, .parquet",
+                path.display()
+            )
+            .into());
+        }
     };
     let bar = ProgressBar::new_spinner();
     let mut file = BufWriter::new(File::create(path)?);

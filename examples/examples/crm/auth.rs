@@ -13,13 +13,33 @@ pub(crate) struct DemoKey {
     pub(crate) secret: &'static str,
     pub(crate) tenant: &'static str,
     pub(crate) plan: &'static str,
-    id: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) role: &'static str,
 }
 
-pub(crate) const DEMO_KEYS: [DemoKey; 3] = [
-    DemoKey { secret: "acme-website-key", tenant: "acme", plan: "starter", id: "acme-website" },
-    DemoKey { secret: "acme-import-key", tenant: "acme", plan: "starter", id: "acme-import" },
-    DemoKey { secret: "globex-website-key", tenant: "globex", plan: "business", id: "globex-website" },
+pub(crate) const DEMO_KEYS: [DemoKey; 4] = [
+    DemoKey {
+        secret: "acme-website-key",
+        tenant: "acme",
+        plan: "starter",
+        id: "acme-website",
+        role: "admin",
+    },
+    DemoKey {
+        secret: "acme-import-key",
+        tenant: "acme",
+        plan: "starter",
+        id: "acme-import",
+        role: "integration",
+    },
+    DemoKey { secret: "acme-viewer-key", tenant: "acme", plan: "starter", id: "acme-viewer", role: "viewer" },
+    DemoKey {
+        secret: "globex-website-key",
+        tenant: "globex",
+        plan: "business",
+        id: "globex-website",
+        role: "admin",
+    },
 ];
 
 /// The tenants that have keys.

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use guardian::core::{Clock, Event, IdSource, PageRequest, Scope, SystemClock, SystemIds, TenantId};
 use guardian::http::Problem;
+use guardian::rbac::Rbac;
 use guardian::sql::{Database, Savepoint, params};
 use guardian::workflow::{
-    ActionSpec, Actions, Call, Definition, Engine, Error, Library, Note, RunFilter, SqlAction, SqlStore, Trouble, Worker,
-    WorkerConfig,
+    ActionSpec, Actions, Call, Definition, Engine, Error, Library, Note, RunFilter, SqlAction, SqlStore,
+    Trouble, Worker, WorkerConfig,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::App;
+use crate::roles;
 use crate::routes::{bad_request, failed};
 
 /// The workflow that every tenant of the demo begins with.
@@ -57,7 +59,8 @@ impl Automation {
         let operator = Scope::system(TenantId::new("operator")?);
         let add_note = AddNote(SystemIds::new(), SystemClock::new());
         let store = SqlStore::open(db, &operator).await?.with_action("add_note", add_note);
-        let text = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
+        let text =
+            json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
         let actions = Actions::new().with_transactional(ActionSpec::new("add_note").parameters(text))?;
         let library = Library::new(store.clone(), actions.catalog().clone(), SystemClock::new());
         let engine = Engine::new(store, actions, SystemClock::new(), SystemIds::new());
@@ -65,9 +68,13 @@ impl Automation {
         let automation = Self { library, engine, worker, ids: SystemIds::new(), clock: SystemClock::new() };
         for tenant in tenants {
             let scope = Scope::system(tenant);
-            if matches!(automation.library.workflow(&scope, "follow-up").await, Err(Error::NoWorkflow { .. })) {
+            if matches!(automation.library.workflow(&scope, "follow-up").await, Err(Error::NoWorkflow { .. }))
+            {
                 let definition = Definition::from_json(FOLLOW_UP)?;
-                automation.library.save(&scope, "follow-up", &definition, &Note::new("the first one")).await?;
+                automation
+                    .library
+                    .save(&scope, "follow-up", &definition, &Note::new("the first one"))
+                    .await?;
                 automation.library.publish(&scope, "follow-up", 1).await?;
             }
         }
@@ -92,17 +99,24 @@ impl Automation {
     }
 }
 
-pub(crate) fn api() -> Router<App> {
-    Router::new()
-        .route("/workflows/{name}", get(show).put(save))
-        .route("/workflows/{name}/rollback", post(roll_back))
-        .route("/workflows/{name}/runs", get(runs))
-        .route("/runs/{id}/history", get(history))
+/// Each method behind its own permission: `workflow:read`, `workflow:edit`, `workflow:activate`.
+pub(crate) fn api(rbac: &Rbac) -> Result<Router<App>, guardian::rbac::Error> {
+    let takes = |action: &str| roles::takes(rbac, &format!("workflow:{action}"));
+    let one = get(show).layer(takes("read")?).merge(put(save).layer(takes("edit")?));
+    Ok(Router::new()
+        .route("/workflows/{name}", one)
+        .route("/workflows/{name}/rollback", post(roll_back).layer(takes("activate")?))
+        .route("/workflows/{name}/runs", get(runs).layer(takes("read")?))
+        .route("/runs/{id}/history", get(history).layer(takes("read")?)))
 }
 
 type Answer = Result<Json<Value>, Problem>;
 
-async fn show(State(app): State<App>, Extension(scope): Extension<Scope>, Path(name): Path<String>) -> Answer {
+async fn show(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    Path(name): Path<String>,
+) -> Answer {
     let library = &app.automation.library;
     let workflow = library.workflow(&scope, &name).await.map_err(|error| fault(&error))?;
     let page = PageRequest::first(50).map_err(|error| bad_request(&error))?;
@@ -125,10 +139,12 @@ async fn save(
     Path(name): Path<String>,
     body: Result<Json<Value>, JsonRejection>,
 ) -> Answer {
-    let Json(value) = body.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
+    let Json(value) =
+        body.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
     let definition = Definition::from_value(value).map_err(|error| fault(&error))?;
     let library = &app.automation.library;
-    let update = library.save(&scope, &name, &definition, &Note::default()).await.map_err(|error| fault(&error))?;
+    let update =
+        library.save(&scope, &name, &definition, &Note::default()).await.map_err(|error| fault(&error))?;
     library.publish(&scope, &name, update.workflow.draft).await.map_err(|error| fault(&error))?;
     let changes: Vec<String> = update.diff.changes.iter().map(ToString::to_string).collect();
     Ok(Json(json!({ "version": update.workflow.draft, "changes": changes, "class": update.diff.class() })))
@@ -146,12 +162,18 @@ async fn roll_back(
     Path(name): Path<String>,
     body: Result<Json<Back>, JsonRejection>,
 ) -> Answer {
-    let Json(back) = body.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
-    let update = app.automation.library.roll_back(&scope, &name, back.to).await.map_err(|error| fault(&error))?;
+    let Json(back) =
+        body.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
+    let update =
+        app.automation.library.roll_back(&scope, &name, back.to).await.map_err(|error| fault(&error))?;
     Ok(Json(json!({ "version": update.workflow.draft, "published": update.workflow.published })))
 }
 
-async fn runs(State(app): State<App>, Extension(scope): Extension<Scope>, Path(name): Path<String>) -> Answer {
+async fn runs(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    Path(name): Path<String>,
+) -> Answer {
     let page = PageRequest::first(50).map_err(|error| bad_request(&error))?;
     let filter = RunFilter::new().workflow(name);
     let found = app.automation.engine.runs(&scope, &filter, &page).await.map_err(|error| fault(&error))?;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
-//! asking), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
+//! asking), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
 //! `trail.rs` (who changed it), `automate.rs` (what happens by itself then).
 #![expect(
     clippy::print_stdout,
@@ -19,6 +19,7 @@ mod admin;
 mod auth;
 mod automate;
 mod limits;
+mod roles;
 mod routes;
 mod store;
 mod trail;
@@ -28,9 +29,11 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn;
+use guardian::rbac::Rbac;
 use guardian::sql::Database;
 use tokio::net::TcpListener;
 
@@ -46,6 +49,7 @@ struct App {
     crm: Arc<Crm>,
     limits: Arc<Limits>,
     automation: automate::Shared,
+    rbac: Rbac,
 }
 
 #[tokio::main]
@@ -67,7 +71,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
     let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
     let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
-    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation })?;
+    let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
+    // Other processes on the same database: what they change is seen within a quarter of a second.
+    let follower = tokio::spawn(follow(rbac.clone()));
+    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -81,16 +88,31 @@ async fn run() -> Result<(), Box<dyn Error>> {
             }
         })
         .await?;
+    follower.abort();
     db.close().await;
     println!("stopped");
     Ok(())
 }
 
+async fn follow(rbac: Rbac) {
+    let mut turns = tokio::time::interval(Duration::from_millis(250));
+    loop {
+        turns.tick().await;
+        if let Err(error) = rbac.follow().await {
+            eprintln!("crm: roles: {error}");
+        }
+    }
+}
+
 /// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
 /// the key is checked, then the tenant's own limits are.
 fn router(app: App) -> Result<Router, Box<dyn Error>> {
-    let tenant_api =
-        routes::api().merge(trail::api()).merge(automate::api()).layer(app.limits.after_auth()?).layer(from_fn(auth::require_key));
+    let tenant_api = routes::api(&app.rbac)?
+        .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
+        .merge(automate::api(&app.rbac)?)
+        .merge(roles::api())
+        .layer(app.limits.after_auth()?)
+        .layer(from_fn(auth::require_key));
     let admin_api = admin::api().layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
     Ok(routes::index()
@@ -144,11 +166,11 @@ async fn listen(wanted: Option<u16>) -> Result<TcpListener, Box<dyn Error>> {
 
 fn introduce(address: SocketAddr, db: &Database) {
     println!("CRM demo on http://{address} with its data in {} (Ctrl-C to stop)\n", db.dialect().name());
-    println!("  tenant   plan       API key");
+    println!("  tenant   plan       role         API key");
     for key in &DEMO_KEYS {
-        println!("  {:<8} {:<10} {}", key.tenant, key.plan, key.secret);
+        println!("  {:<8} {:<10} {:<12} {}", key.tenant, key.plan, key.role, key.secret);
     }
-    println!("  operator            {ADMIN_KEY}\n");
+    println!("  operator                         {ADMIN_KEY}\n");
     let [key, ..] = &DEMO_KEYS;
     let bearer = format!("-H 'Authorization: Bearer {}'", key.secret);
     println!("Create a contact, see who did, see the tenant's limits, run into one of them:\n");
@@ -156,6 +178,7 @@ fn introduce(address: SocketAddr, db: &Database) {
         "  curl -i http://{address}/contacts {bearer} --json '{{\"name\":\"Ada\",\"email\":\"ada@example.com\"}}'"
     );
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
+    println!("  curl http://{address}/permissions {bearer}");
     println!(
         "  curl http://{address}/deals {bearer} --json '{{\"title\":\"Fleet\",\"amount_cents\":990000,\"stage\":\"won\"}}'"
     );

@@ -5,15 +5,17 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::LOCATION;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use guardian::core::{Page, PageRequest, Scope, StoreError};
 use guardian::http::Problem;
+use guardian::rbac::{Error, Rbac};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::App;
+use crate::roles;
 use crate::store::{Contact, Deal, Entity, Note, Record};
 
 pub(crate) fn index() -> Router<App> {
@@ -23,6 +25,7 @@ pub(crate) fn index() -> Router<App> {
             Json(json!({
                 "resources": ["/contacts", "/deals", "/notes"],
                 "audit": "/audit?q=words and qualifiers, as action:deal.* changed:/stage created:2025",
+                "permissions": "/permissions, what your key may do",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
                 "workflows": ["/workflows/{name}", "/workflows/{name}/rollback", "/workflows/{name}/runs", "/runs/{id}/history"],
                 "operator": ["/admin/tenants/{tenant}/limits"],
@@ -31,14 +34,22 @@ pub(crate) fn index() -> Router<App> {
     )
 }
 
-pub(crate) fn api() -> Router<App> {
-    Router::new().merge(collection::<Contact>()).merge(collection::<Deal>()).merge(collection::<Note>())
+pub(crate) fn api(rbac: &Rbac) -> Result<Router<App>, Error> {
+    Ok(Router::new()
+        .merge(collection::<Contact>(rbac)?)
+        .merge(collection::<Deal>(rbac)?)
+        .merge(collection::<Note>(rbac)?))
 }
 
-fn collection<T: Entity>() -> Router<App> {
-    Router::new()
-        .route(&format!("/{}", T::PLURAL), get(list::<T>).post(create::<T>))
-        .route(&format!("/{}/{{id}}", T::PLURAL), get(read::<T>).put(replace::<T>).delete(remove::<T>))
+/// Each method behind its own permission: `contact:read`, `contact:create`, `contact:edit`, `contact:delete`.
+fn collection<T: Entity>(rbac: &Rbac) -> Result<Router<App>, Error> {
+    let takes = |action: &str| roles::takes(rbac, &format!("{}:{action}", T::SINGULAR));
+    let all = get(list::<T>).layer(takes("read")?).merge(post(create::<T>).layer(takes("create")?));
+    let one = get(read::<T>)
+        .layer(takes("read")?)
+        .merge(put(replace::<T>).layer(takes("edit")?))
+        .merge(delete(remove::<T>).layer(takes("delete")?));
+    Ok(Router::new().route(&format!("/{}", T::PLURAL), all).route(&format!("/{}/{{id}}", T::PLURAL), one))
 }
 
 /// `?size=20&after=CURSOR`.

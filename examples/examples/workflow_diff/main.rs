@@ -47,7 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for change in &found.changes {
         println!("{:<10} {change}", change.class().to_string());
     }
-    println!("{} changes, {}; after 1.0.0 comes {}", found.changes.len(), found.class(), Semver::FIRST.after(found.class()));
+    println!(
+        "{} changes, {}; after 1.0.0 comes {}",
+        found.changes.len(),
+        found.class(),
+        Semver::FIRST.after(found.class())
+    );
     if text {
         print!("{}", text_diff(&old, &new));
     }

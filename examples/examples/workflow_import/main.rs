@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     match arguments.first() {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
             show(&text, picture.as_deref())
         }
         None => {

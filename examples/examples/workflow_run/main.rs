@@ -10,8 +10,8 @@ use std::sync::Arc;
 use guardian_core::{Actor, Scope, SystemClock, SystemIds, TenantId};
 use guardian_workflow::picture::{Paints, svg};
 use guardian_workflow::{
-    ActionSpec, Actions, Catalog, Definition, Engine, Library, MemoryStore, NodeKind, Note, Start, Worker, WorkerConfig,
-    validate,
+    ActionSpec, Actions, Catalog, Definition, Engine, Library, MemoryStore, NodeKind, Note, Start, Worker,
+    WorkerConfig, validate,
 };
 use serde_json::{Value, json};
 
@@ -28,16 +28,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(_) => return Err("`--svg` needs a file".into()),
         None => None,
     };
-    let read = |path: &String| std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"));
+    let read = |path: &String| {
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"))
+    };
     let definition = match arguments.first() {
         Some(path) => Definition::from_json(&read(path)?)?,
         None => Definition::from_json(SAMPLE)?,
     };
     let events: Vec<Value> = match arguments.get(1) {
         Some(path) => read(path)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?,
-        None => [500, 25_000, 90_000].iter().map(|amount| json!({"deal": amount / 100, "amount": amount, "owner": "ann"})).collect(),
+        None => [500, 25_000, 90_000]
+            .iter()
+            .map(|amount| json!({"deal": amount / 100, "amount": amount, "owner": "ann"}))
+            .collect(),
     };
-    tokio::runtime::Builder::new_current_thread().build()?.block_on(run(&definition, &events, picture.as_deref()))
+    tokio::runtime::Builder::new_current_thread().build()?.block_on(run(
+        &definition,
+        &events,
+        picture.as_deref(),
+    ))
 }
 
 /// Every action that the definition names; each prints what it is asked to do.
@@ -65,7 +74,8 @@ async fn run(definition: &Definition, events: &[Value], picture: Option<&str>) -
     let scope = Scope::new(TenantId::new("acme")?, Actor::user("ann")?);
     let (store, clock) = (Arc::new(MemoryStore::new()), SystemClock::new());
     let library = Library::new(Arc::clone(&store), catalog.clone(), clock.clone());
-    let version = library.save(&scope, "example", definition, &Note::new("from a file")).await?.workflow.draft;
+    let version =
+        library.save(&scope, "example", definition, &Note::new("from a file")).await?.workflow.draft;
     library.publish(&scope, "example", version).await?;
     let engine = Engine::new(store, actions, clock, SystemIds::new());
     let worker = Worker::new(&engine, WorkerConfig::default());
@@ -76,7 +86,12 @@ async fn run(definition: &Definition, events: &[Value], picture: Option<&str>) -
         last = engine.history(&scope, id, 0, 10_000).await?;
         let path: Vec<String> = last
             .iter()
-            .map(|entry| entry.port.as_ref().map_or_else(|| entry.node.to_string(), |port| format!("{}:{port}", entry.node)))
+            .map(|entry| {
+                entry
+                    .port
+                    .as_ref()
+                    .map_or_else(|| entry.node.to_string(), |port| format!("{}:{port}", entry.node))
+            })
             .collect();
         let run = engine.run(&scope, id).await?;
         println!("  {}", path.join(" → "));

@@ -40,7 +40,14 @@ fn workflows_run_on_events_keep_their_history_and_are_rolled_back() {
     let won = r#"{"title":"Fleet","amount_cents":990000,"stage":"won"}"#;
     let notes = || {
         let page = crm.send("GET", "/notes", GLOBEX, "");
-        page.body.get("items").unwrap().as_array().unwrap().iter().map(|note| note["text"].to_string()).collect::<Vec<_>>()
+        page.body
+            .get("items")
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|note| note["text"].to_string())
+            .collect::<Vec<_>>()
     };
     assert_eq!(crm.send("POST", "/deals", GLOBEX, won).status, 201);
     assert_eq!(notes(), ["\"say thank you for Fleet\""]);
@@ -48,7 +55,10 @@ fn workflows_run_on_events_keep_their_history_and_are_rolled_back() {
     let mut definition = shown.body["versions"][0]["definition"].clone();
     definition["nodes"]["large"]["branches"][0]["when"] = json!("input.data.amount_cents >= 100000000");
     let saved = crm.send("PUT", "/workflows/follow-up", GLOBEX, &definition.to_string());
-    assert_eq!((saved.status, &saved.body["version"], &saved.body["class"]), (200, &json!(2), &json!("changing")));
+    assert_eq!(
+        (saved.status, &saved.body["version"], &saved.body["class"]),
+        (200, &json!(2), &json!("changing"))
+    );
     assert_eq!(crm.send("POST", "/deals", GLOBEX, won).status, 201);
     assert_eq!(notes().len(), 1);
     let back = crm.send("POST", "/workflows/follow-up/rollback", GLOBEX, r#"{"to":1}"#);
@@ -56,7 +66,8 @@ fn workflows_run_on_events_keep_their_history_and_are_rolled_back() {
     assert_eq!(crm.send("POST", "/deals", GLOBEX, won).status, 201);
     assert_eq!(notes().len(), 2);
     let runs = crm.send("GET", "/workflows/follow-up/runs", GLOBEX, "");
-    let versions: Vec<_> = runs.body["items"].as_array().unwrap().iter().map(|run| run["version"].clone()).collect();
+    let versions: Vec<_> =
+        runs.body["items"].as_array().unwrap().iter().map(|run| run["version"].clone()).collect();
     assert_eq!(versions.len(), 3);
     assert!(versions.contains(&json!(1)) && versions.contains(&json!(2)) && versions.contains(&json!(3)));
     let first = runs.body["items"].as_array().unwrap().iter().find(|run| run["version"] == json!(1)).unwrap();
@@ -126,6 +137,31 @@ fn tenants_do_not_meet() {
     assert_eq!(crm.send("GET", &path, ACME_IMPORT, "").text("title"), "Secret");
     // A customer is no operator.
     assert_eq!(crm.send("GET", "/admin/tenants/acme/limits", ACME, "").status, 401);
+}
+
+#[test]
+fn a_key_may_do_what_its_role_says() {
+    let crm = Server::start("crm");
+    let created = crm.send("POST", "/deals", ACME, r#"{"title":"Renewal","amount_cents":1}"#);
+    let path = format!("/deals/{}", created.text("id"));
+    let viewer = Some("acme-viewer-key");
+    assert_eq!(crm.send("GET", &path, viewer, "").status, 200);
+    let refused = crm.send("DELETE", &path, viewer, "");
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.field("content-type"), ["application/problem+json"]);
+    assert_eq!(refused.text("detail"), "you may not do this");
+    assert_eq!(crm.send("GET", "/audit", viewer, "").status, 403);
+    // The import brings records in and takes none away.
+    assert_eq!(
+        crm.send("POST", "/contacts", ACME_IMPORT, r#"{"name":"Ada","email":"a@example.com"}"#).status,
+        201
+    );
+    assert_eq!(crm.send("DELETE", &path, ACME_IMPORT, "").status, 403);
+    let mine = crm.send("GET", "/permissions", viewer, "");
+    let names: Vec<_> =
+        mine.body["permissions"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    assert!(names.contains(&"deal:read") && !names.contains(&"deal:edit"), "{names:?}");
+    assert_eq!(crm.send("DELETE", &path, ACME, "").status, 204);
 }
 
 #[test]

@@ -4,3 +4,4 @@
 mod access_log;
 mod client;
 mod crm;
+mod rbac_matrix;

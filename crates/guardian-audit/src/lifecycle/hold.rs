@@ -26,7 +26,9 @@ impl<S: AuditStore> AuditLog<S> {
     /// Holds what the query finds, now and in future; a hold of the same name is replaced. The log records it.
     ///
     /// # Errors
-    /// When the query is too large or too deep to be written as a text and read again; when the store failed.
+    /// When the query is too large or too deep to be written as a text and read again; when the store failed;
+    /// [`Error::Erasing`] when a person of whom it finds an event is just being forgotten: the hold is placed, and what it was to
+    /// keep may be unreadable. Look whether it is, and place it again.
     pub async fn hold(&self, scope: &Scope, name: &str, query: Query, reason: &str) -> Result<Hold, Error> {
         let hold =
             Hold { name: name.to_owned(), query, reason: reason.to_owned(), since: self.config().now() };
@@ -48,7 +50,10 @@ impl<S: AuditStore> AuditLog<S> {
             .with_metadata("query", self.as_recorded(&hold.query))
             .with_metadata("reason", reason);
         self.record(scope, event).await?;
-        Ok(hold)
+        match self.erasing(scope, &hold.query).await? {
+            Some(subject) => Err(Error::Erasing { subject, hold: hold.name }),
+            None => Ok(hold),
+        }
     }
 
     /// Lifts a hold; whether there was one. The log records it.

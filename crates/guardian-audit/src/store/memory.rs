@@ -6,10 +6,10 @@ use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::RwLock;
 use uuid::Uuid;
 
+use super::tally::Tally;
 use super::{AuditStore, Batch, Count, Draft, Drop, Facet, Found, Head, Note, NoteKind, Placed, Record};
 use crate::canonical;
 use crate::dimension::Dimension;
-use crate::lifecycle::personal::is_blind;
 use crate::plan::{Candidate, Plan};
 use crate::terms::Terms;
 
@@ -151,15 +151,13 @@ impl AuditStore for MemoryStore {
         top: usize,
     ) -> Result<Vec<Facet>, StoreError> {
         let codes: Vec<char> = dimension.parts().into_iter().filter_map(Dimension::code).collect();
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut tally = Tally::new(dimension, top);
         self.read(scope, |log| {
             for (_, _, draft) in log.found(plan) {
-                for value in values(&draft.terms, &codes) {
-                    *counts.entry(value.to_owned()).or_default() += 1;
-                }
+                values(&draft.terms, &codes).for_each(|value| tally.add(value, 1));
             }
         });
-        Ok(most_frequent(counts, top))
+        tally.finish("memory")
     }
 
     async fn histogram(&self, scope: &Scope, plan: &Plan, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
@@ -242,6 +240,27 @@ impl AuditStore for MemoryStore {
         let log = logs.get_mut(scope.tenant());
         Ok(log.and_then(|log| log.notes.remove(&(kind, name.to_owned()))).is_some())
     }
+
+    async fn put_checkpoint(
+        &self,
+        scope: &Scope,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> Result<bool, StoreError> {
+        let mut logs = self.logs.write();
+        let log = logs.entry(scope.tenant().clone()).or_default();
+        let mut checkpoints = log.notes.keys().filter(|(kind, _)| *kind == NoteKind::Checkpoint);
+        if checkpoints.next_back().map(|(_, name)| name.as_str()) != last {
+            return Ok(false);
+        }
+        for (kind, note) in [(NoteKind::Checkpoint, Some(checkpoint)), (NoteKind::Seal, state)] {
+            if let Some(note) = note {
+                log.notes.insert((kind, note.name.clone()), note.bytes.clone());
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// The values of an event in the dimensions of these codes.
@@ -250,14 +269,4 @@ pub(crate) fn values<'a>(terms: &'a Terms, codes: &[char]) -> impl Iterator<Item
     seen.sort_unstable();
     seen.dedup();
     seen.into_iter().filter_map(|term| term.get(1..))
-}
-
-/// The values that most events have, and of the same number in their order.
-pub(crate) fn most_frequent(counts: BTreeMap<String, u64>, top: usize) -> Vec<Facet> {
-    // Keyed hashes of sealed values say nothing to anybody.
-    let said = counts.into_iter().filter(|(value, _)| !is_blind(value));
-    let mut facets: Vec<_> = said.map(|(value, count)| Facet::new(value, count)).collect();
-    facets.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
-    facets.truncate(top);
-    facets
 }

@@ -1,6 +1,7 @@
 //! A log in files of our own, for one process: an index in which the order of the events is the order of time.
 
 mod block;
+mod dictionary;
 mod engine;
 pub(crate) mod file;
 mod find;
@@ -14,6 +15,7 @@ mod part;
 mod postings;
 mod seal;
 mod tenant;
+mod write;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -224,7 +226,7 @@ impl AuditStore for SegmentStore {
         dimension: Dimension,
         top: usize,
     ) -> Result<Vec<Facet>, StoreError> {
-        self.engine.facets(scope.tenant(), plan, dimension, top).map_err(fault)
+        self.engine.facets(scope.tenant(), plan, dimension, top).map_err(fault)?.finish("segment")
     }
 
     async fn histogram(&self, scope: &Scope, plan: &Plan, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
@@ -257,5 +259,15 @@ impl AuditStore for SegmentStore {
 
     async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
         self.engine.write_note(scope.tenant(), kind, name, None).map_err(fault)
+    }
+
+    async fn put_checkpoint(
+        &self,
+        scope: &Scope,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> Result<bool, StoreError> {
+        self.engine.write_checkpoint(scope.tenant(), last, checkpoint, state).map_err(fault)
     }
 }

@@ -45,7 +45,8 @@ impl Spill {
         if self.waiting.len() >= MOST {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the spill file is full"));
         }
-        self.log.append(&journal::events(tenant, 0, 0, std::iter::once(draft)))?;
+        self.log.stage(|out| journal::write(out, tenant, 0, 0, std::iter::once(draft)))?;
+        self.log.write_staged()?;
         self.log.sync()?;
         self.waiting.push_back((tenant.clone(), draft.clone()));
         Ok(())

@@ -6,13 +6,12 @@ mod token;
 pub(crate) mod wire;
 mod write;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
 use guardian_sql::{Database, Error, Migration, Migrations, Retry, TenantTx, params, retry};
 
-use super::memory::{most_frequent, values};
+use super::memory::values;
+use super::tally::Tally;
 use super::{AuditStore, Batch, Count, Drop, Facet, Found, Head, Note, NoteKind, Placed, Record};
 use crate::dimension::Dimension;
 use crate::merkle::Frontier;
@@ -213,15 +212,13 @@ impl AuditStore for SqlStore {
         top: usize,
     ) -> Result<Vec<Facet>, StoreError> {
         let codes: Vec<char> = dimension.parts().into_iter().filter_map(Dimension::code).collect();
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut tally = Tally::new(dimension, top);
         self.each(scope, plan, Wanted::Terms, |hit| {
             let terms = hit.terms.as_deref().map(token::decode).unwrap_or_default();
-            for value in values(&terms, &codes) {
-                *counts.entry(value.to_owned()).or_default() += 1;
-            }
+            values(&terms, &codes).for_each(|value| tally.add(value, 1));
         })
         .await?;
-        Ok(most_frequent(counts, top))
+        tally.finish(self.db.dialect().name())
     }
 
     async fn histogram(&self, scope: &Scope, plan: &Plan, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
@@ -294,12 +291,7 @@ impl AuditStore for SqlStore {
         let work = || async {
             let mut tx = self.db.begin(scope).await?;
             write::turn(&mut tx, kind).await?;
-            tx.execute(
-                "INSERT INTO guardian_audit_notes (tenant_id, kind, name, bytes) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (tenant_id, kind, name) DO UPDATE SET bytes = excluded.bytes",
-                params![scope.tenant(), kind.as_str(), note.name, note.bytes],
-            )
-            .await?;
+            write::note(&mut tx, kind, note).await?;
             tx.commit().await
         };
         retry(&self.retry, work).await
@@ -329,6 +321,22 @@ impl AuditStore for SqlStore {
                 .await?;
             tx.commit().await?;
             Ok::<_, StoreError>(removed > 0)
+        };
+        retry(&self.retry, work).await
+    }
+
+    async fn put_checkpoint(
+        &self,
+        scope: &Scope,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> Result<bool, StoreError> {
+        let work = || async {
+            let mut tx = self.db.begin(scope).await?;
+            let written = write::checkpoint(&mut tx, last, checkpoint, state).await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(written)
         };
         retry(&self.retry, work).await
     }

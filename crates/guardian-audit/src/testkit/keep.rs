@@ -126,3 +126,56 @@ pub fn notes_are_kept_by_name(fixture: &impl Fixture) -> Verdict {
     same("what is left", &fixture.block_on(store.notes(&scope, NoteKind::Checkpoint))?, &wanted)?;
     same("the other kind", &fixture.block_on(store.notes(&scope, NoteKind::Hold))?, &vec![note("z", 5)])
 }
+
+/// A checkpoint is written only behind the one that was the last when it was made, with the state of its key.
+///
+/// # Errors
+/// When the store breaks the law.
+pub fn a_checkpoint_follows_the_last_one(fixture: &impl Fixture) -> Verdict {
+    let (store, scope) = (fixture.store(), scope("checkpoints")?);
+    let note = |name: &str, byte: u8| Note::new(name, vec![byte; 3]);
+    let put = |last: Option<&str>, one: &Note, state: Option<&Note>| {
+        fixture.block_on(store.put_checkpoint(&scope, last, one, state))
+    };
+    same("behind one that is not there", &put(Some("0"), &note("1", 1), Some(&note("key", 1)))?, &false)?;
+    same("the first", &put(None, &note("1", 1), Some(&note("key", 2)))?, &true)?;
+    same("another first", &put(None, &note("2", 2), Some(&note("key", 3)))?, &false)?;
+    same("the next", &put(Some("1"), &note("2", 2), Some(&note("key", 4)))?, &true)?;
+    same("behind an old one", &put(Some("1"), &note("3", 3), None)?, &false)?;
+    same("the same again", &put(Some("2"), &note("2", 5), None)?, &true)?;
+    let wanted = vec![note("1", 1), note("2", 5)];
+    same("the checkpoints", &fixture.block_on(store.notes(&scope, NoteKind::Checkpoint))?, &wanted)?;
+    same("the state", &fixture.block_on(store.notes(&scope, NoteKind::Seal))?, &vec![note("key", 4)])?;
+    let head = fixture.block_on(store.head(&scope))?;
+    same("the log is as it was", &head.size, &0)
+}
+
+/// Of all who make the next checkpoint at once, one does.
+///
+/// # Errors
+/// When the store breaks the law.
+pub fn racing_checkpoints_make_one_chain(fixture: &impl Fixture) -> Verdict {
+    const ROUNDS: usize = 8;
+    let (store, scope) = (fixture.store(), scope("racing")?);
+    let mut last: Option<String> = None;
+    for round in 0..ROUNDS {
+        let written = std::thread::scope(|threads| {
+            let race = |racer: usize| {
+                let (store, scope, last) = (&store, &scope, last.as_deref());
+                threads.spawn(move || {
+                    let one = Note::new(format!("{round}-{racer}"), vec![1]);
+                    fixture.block_on(store.put_checkpoint(scope, last, &one, None)).map(|done| (done, one))
+                })
+            };
+            let racers: Vec<_> = (0..4).map(race).collect();
+            let ended = racers.into_iter().map(|racer| {
+                racer.join().map_err(|_| Violation("a thread panicked".into()))?.map_err(Violation::from)
+            });
+            ended.collect::<Result<Vec<_>, _>>()
+        })?;
+        let done: Vec<_> = written.into_iter().filter(|(done, _)| *done).map(|(_, one)| one.name).collect();
+        same(format!("written in round {round}"), &done.len(), &1)?;
+        last = done.into_iter().next();
+    }
+    same("all", &fixture.block_on(store.notes(&scope, NoteKind::Checkpoint))?.len(), &ROUNDS)
+}

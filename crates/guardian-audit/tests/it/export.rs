@@ -117,3 +117,23 @@ fn events_have_their_class_in_the_open_schema() {
     let end = lines.last().unwrap();
     assert_eq!(end["unmapped"]["manifest"]["count"], manifest.count);
 }
+
+/// A file of more than one row group is what the format says at its ends; a cut one has no end. What a reader of somebody
+/// else makes of it was compared by hand.
+#[test]
+fn a_parquet_file_ends_with_its_manifest() {
+    let (log, acme) = filled(12_000);
+    let mut out = Vec::new();
+    let manifest = now(log.export(&acme, &Query::All, ExportFormat::Parquet, &mut out, |_| ())).unwrap();
+    assert_eq!(manifest.count, 12_000);
+    let (body, end) = out.split_at(out.len() - 8);
+    assert_eq!((&out[..4], &end[4..]), (b"PAR1".as_slice(), b"PAR1".as_slice()));
+    let length = usize::try_from(u32::from_le_bytes(end[..4].try_into().unwrap())).unwrap();
+    let footer = &body[body.len() - length..];
+    let text = serde_json::to_vec(&manifest).unwrap();
+    assert!(footer.windows(text.len()).any(|window| window == text));
+    assert!(!body[..body.len() - length].windows(8).any(|window| window == b"guardian"));
+    let names = footer.windows(9).filter(|window| *window == b"\x08metadata").count();
+    // Once in the schema, and once in each of the two row groups.
+    assert_eq!(names, 3);
+}

@@ -1,18 +1,20 @@
 //! Retention, legal holds, and people who are forgotten.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use guardian_audit::keys::{FileKeys, KeyStore, MemoryKeys};
+use guardian_audit::keys::{FileKeys, KeyStore, MemoryKeys, SubjectKey};
 use guardian_audit::merkle::leaf_hash;
-use guardian_audit::store::{AuditStore, Maintenance, MemoryStore, SegmentStore};
+use guardian_audit::store::{AuditStore, Maintenance, MemoryStore, Note, NoteKind, SegmentStore};
 use guardian_audit::{
     AuditConfig, AuditEvent, AuditLog, Dimension, Error, EventActor, Origin, PersonalData, Query, ReadAudit,
     Retention, Subject, Target,
 };
-use guardian_core::{ManualClock, PageRequest, Scope, SeededIds, TenantId};
+use guardian_core::{Clock, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId};
+use uuid::Uuid;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -249,4 +251,82 @@ fn a_key_whose_destruction_was_cut_short_is_gone() {
     let keys = FileKeys::open(folder.path()).unwrap();
     assert!(!file.exists());
     assert_ne!(now(keys.key_of(&scope("acme"), "user:ann")).unwrap().id, key.id);
+}
+
+/// Keys that have something done in the moment in which one of them is destroyed.
+struct Meanwhile<F> {
+    keys: MemoryKeys,
+    work: F,
+}
+
+impl<F> std::fmt::Debug for Meanwhile<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+#[async_trait::async_trait]
+impl<F: Fn() + Send + Sync + 'static> KeyStore for Meanwhile<F> {
+    async fn key_of(&self, scope: &Scope, subject: &str) -> Result<SubjectKey, StoreError> {
+        self.keys.key_of(scope, subject).await
+    }
+
+    async fn keys(&self, scope: &Scope, ids: &[Uuid]) -> Result<HashMap<Uuid, SubjectKey>, StoreError> {
+        self.keys.keys(scope, ids).await
+    }
+
+    async fn destroy(&self, scope: &Scope, subject: &str) -> Result<bool, StoreError> {
+        (self.work)();
+        self.keys.destroy(scope, subject).await
+    }
+}
+
+#[test]
+fn a_hold_that_comes_too_late_is_told() {
+    let (clock, store) = (Arc::new(ManualClock::new()), Arc::new(MemoryStore::new()));
+    let config = config(&clock);
+    let other = AuditLog::new(Arc::clone(&store), config.clone());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let placed = {
+        let told = Arc::clone(&told);
+        move || {
+            for (name, query) in [("case 1", "action:deal.*"), ("case 2", "action:nothing.*")] {
+                // A runtime of its own: the thread of the erasure has one.
+                let result = std::thread::scope(|threads| {
+                    let place = || now(other.hold(&scope("acme"), name, query.parse().unwrap(), "a dispute"));
+                    threads.spawn(place).join().unwrap()
+                });
+                told.lock().unwrap().push(result);
+            }
+        }
+    };
+    let keys = Meanwhile { keys: MemoryKeys::new(), work: placed };
+    let log = AuditLog::new(store, config.with_personal_data(PersonalData::default(), keys));
+    let (acme, ann) = (scope("acme"), Subject::new("user", "u_ann"));
+    now(log.record_all(&acme, about_ann())).unwrap();
+    assert!(now(log.erase_subject(&acme, &ann)).unwrap().key_destroyed);
+    let told = told.lock().unwrap();
+    assert!(matches!(&told[0], Err(Error::Erasing { subject, hold }) if *subject == ann && hold == "case 1"));
+    assert!(told[1].is_ok());
+    assert_eq!(now(log.holds(&acme)).unwrap().len(), 2);
+    // It is over: the next is placed in peace, and stops the next erasure.
+    now(log.hold(&acme, "case 1", "action:deal.*".parse().unwrap(), "a dispute")).unwrap();
+    assert!(matches!(now(log.erase_subject(&acme, &ann)), Err(Error::Held { .. })));
+    assert_eq!(now(log.store().notes(&acme, NoteKind::Erasure)).unwrap(), []);
+}
+
+/// Who began to erase died: after a while nobody waits for it.
+#[test]
+fn an_erasure_that_was_given_up_stops_no_hold_for_ever() {
+    let clock = Arc::new(ManualClock::new());
+    let log = AuditLog::new(MemoryStore::new(), config(&clock));
+    let acme = scope("acme");
+    now(log.record_all(&acme, about_ann())).unwrap();
+    let since = clock.now().to_rfc3339();
+    let intent = format!(r#"{{"kind":"user","id":"u_ann","since":"{since}"}}"#);
+    now(log.store().put_note(&acme, NoteKind::Erasure, &Note::new("x", intent.into_bytes()))).unwrap();
+    let hold = || now(log.hold(&acme, "case", "action:deal.*".parse().unwrap(), "a dispute"));
+    assert!(matches!(hold(), Err(Error::Erasing { .. })));
+    clock.advance(Duration::from_secs(601));
+    assert!(hold().is_ok());
 }

@@ -25,6 +25,10 @@ mod query;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod sealer;
+#[cfg(test)]
 mod segment;
 #[cfg(test)]
 mod sql;

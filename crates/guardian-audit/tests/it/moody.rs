@@ -84,4 +84,14 @@ impl AuditStore for Moody {
     async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
         self.store.remove_note(scope, kind, name).await
     }
+
+    async fn put_checkpoint(
+        &self,
+        scope: &Scope,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> Result<bool, StoreError> {
+        self.store.put_checkpoint(scope, last, checkpoint, state).await
+    }
 }

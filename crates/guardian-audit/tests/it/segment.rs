@@ -151,6 +151,16 @@ impl AuditStore for Tried {
     async fn remove_note(&self, scope: &Scope, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
         self.with(|store| ready(store.remove_note(scope, kind, name)))
     }
+
+    async fn put_checkpoint(
+        &self,
+        scope: &Scope,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> Result<bool, StoreError> {
+        self.with(|store| ready(store.put_checkpoint(scope, last, checkpoint, state)))
+    }
 }
 
 struct Field(Arc<Tried>);

@@ -9,9 +9,11 @@ use guardian_sql::testkit::{Fresh, Kind};
 use tokio::runtime::Runtime;
 
 mod keys;
+mod kill;
 mod outbox;
 mod queue;
 mod store;
+mod tampering;
 
 /// A store and the runtime that serves its connections and every thread of a law.
 struct InSql {

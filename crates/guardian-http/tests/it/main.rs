@@ -7,6 +7,7 @@ mod problems;
 mod rate_keys;
 mod ratelimit;
 mod ratelimit_fields;
+mod rbac;
 mod retry_after;
 mod spoofing;
 mod structured;

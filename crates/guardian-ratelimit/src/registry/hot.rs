@@ -1,6 +1,6 @@
 //! What the hot path needs of a policy.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::changes::Extent;
 use crate::decision::{Outcome, OutcomeHead};
@@ -21,7 +21,6 @@ pub(crate) struct Hot {
     per_token: AtomicU64,
     tolerance: AtomicU64,
     bit: AtomicU64,
-    slot: AtomicU32,
 }
 
 /// The same for whoever has looked a policy up once and for all: it is there, so only what changes need be atomic.
@@ -30,7 +29,6 @@ pub(crate) struct Hot {
 pub(crate) struct Prepared {
     shown: Shown,
     pub(crate) bucket: PlainBucket,
-    pub(crate) slot: u32,
 }
 
 /// A token bucket that counts in nanoseconds.
@@ -49,7 +47,8 @@ struct Shown {
     in_shared: AtomicU64,
 }
 
-/// A serial number that the hot path saw.
+/// A serial number that the hot path saw, with the slot of the policy's counters in its lowest bits: whoever compares the
+/// number has the slot in a register, and need not fetch it behind the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Serial(u64);
 
@@ -59,15 +58,27 @@ impl Serial {
     /// As it was defined for some of the realm's subjects, which has to be looked up; or a bucket that counts in other
     /// ticks than nanoseconds. No counters know this number.
     const SOME: Self = Self(1);
-    const FIRST: u64 = 2;
+    const FIRST: u64 = 1 << Self::SLOT_BITS;
+    const SLOT_BITS: u32 = u16::BITS;
 
     /// The next serial number of a policy, if its counters may know it.
-    pub(super) fn of(policy: &Policy) -> Self {
+    pub(super) fn of(policy: &Policy, slot: u32) -> Self {
         static SERIALS: AtomicU64 = AtomicU64::new(Serial::FIRST);
-        match &policy.rule().engine {
-            Engine::Bucket(bucket) if bucket.is_in_nanos() => Self(SERIALS.fetch_add(1, Ordering::Relaxed)),
-            Engine::Bucket(_) => Self::SOME,
+        match (&policy.rule().engine, u16::try_from(slot)) {
+            (Engine::Bucket(bucket), Ok(slot)) if bucket.is_in_nanos() => {
+                Self(SERIALS.fetch_add(Self::FIRST, Ordering::Relaxed) | u64::from(slot))
+            }
+            (Engine::Bucket(_), _) => Self::SOME,
             _ => Self::OFF,
+        }
+    }
+
+    /// The slot of the policy's counters; without a meaning where it is not [`plain`](Self::plain).
+    #[inline(always)]
+    pub(crate) fn slot(self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the lowest bits are wanted")]
+        {
+            u32::from(self.0 as u16)
         }
     }
 
@@ -111,8 +122,8 @@ impl Shown {
 }
 
 impl Prepared {
-    pub(super) fn new(id: PolicyId, policy: &Policy, slot: u32, serial: Serial) -> Self {
-        let prepared = Self { shown: Shown::default(), bucket: PlainBucket::of(id, policy), slot };
+    pub(super) fn new(id: PolicyId, policy: &Policy, serial: Serial) -> Self {
+        let prepared = Self { shown: Shown::default(), bucket: PlainBucket::of(id, policy) };
         prepared.show(serial, Extent::Nothing);
         prepared
     }
@@ -131,9 +142,8 @@ impl Prepared {
 
 impl Hot {
     /// Fills the place of a new policy.
-    pub(super) fn fill(&self, id: PolicyId, policy: &Policy, slot: u32, serial: Serial) {
+    pub(super) fn fill(&self, id: PolicyId, policy: &Policy, serial: Serial) {
         let PlainBucket { head, per_token, tolerance } = PlainBucket::of(id, policy);
-        self.slot.store(slot, Ordering::Relaxed);
         self.head.store(head.bits(), Ordering::Relaxed);
         self.per_token.store(per_token, Ordering::Relaxed);
         self.tolerance.store(tolerance, Ordering::Relaxed);
@@ -149,11 +159,6 @@ impl Hot {
     #[inline(always)]
     pub(crate) fn serial(&self, tenants: bool) -> Serial {
         self.shown.serial(tenants, Ordering::Acquire)
-    }
-
-    #[inline(always)]
-    pub(crate) fn slot(&self) -> u32 {
-        self.slot.load(Ordering::Relaxed)
     }
 
     /// A bit that few other policies have.

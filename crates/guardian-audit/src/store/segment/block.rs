@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 
 use super::file::{Section, Sink, Source, Stretch};
 use super::number::{Input, doc, narrow, put, put_bytes, wide};
-use super::part::{Numbers, Part, Scratch, Span};
+use super::part::{Numbers, Part, Phrase, Scratch, Span};
 use super::postings::{self, Bits, Postings};
 use crate::merkle::Frontier;
 
@@ -236,12 +236,13 @@ impl<'s> Writer<'s> {
 /// Tells most ids that are not in a block without a look at its dictionary (a Bloom filter of 16 bits for each id: it is
 /// wrong about one in 400).
 #[derive(Debug, Default)]
-struct Filter {
+pub(super) struct Filter {
     ids: Vec<u64>,
 }
 
 impl Filter {
-    fn hash(id: &[u8]) -> u64 {
+    /// The hash of an id.
+    pub(super) fn hash(id: &[u8]) -> u64 {
         // FNV-1a with a last mix: whoever makes ids that collide pays with slower writes of their own.
         let hash = id.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -271,9 +272,9 @@ impl Filter {
         bytes
     }
 
-    fn may_have(bytes: &[u8], id: &[u8]) -> bool {
+    fn may_have(bytes: &[u8], hash: u64) -> bool {
         let bits = wide(bytes.len() * 8);
-        Self::probes(Self::hash(id), bits).all(|bit| {
+        Self::probes(hash, bits).all(|bit| {
             let byte = usize::try_from(bit / 8).ok().and_then(|at| bytes.get(at));
             byte.is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
         })
@@ -381,13 +382,13 @@ impl Block {
         dropped.saturating_sub(self.written_holes)
     }
 
-    /// Whether an event of this id may be in the block; when not, it is not.
-    pub(super) fn may_have(&self, id: &[u8]) -> io::Result<bool> {
+    /// Whether an event of the id with this hash may be in the block; when not, it is not.
+    pub(super) fn may_have(&self, hash: u64) -> io::Result<bool> {
         if self.filter.get().is_none() {
             let bytes = self.source.read(self.entry.filter)?;
             let _ = self.filter.set(bytes);
         }
-        Ok(self.filter.get().is_some_and(|filter| Filter::may_have(filter, id)))
+        Ok(self.filter.get().is_some_and(|filter| Filter::may_have(filter, hash)))
     }
 
     fn groups(&self) -> io::Result<&Groups> {
@@ -504,6 +505,17 @@ impl Block {
         Ok(if place == 0 { (0, next()?) } else { (next()?, next()?) })
     }
 
+    /// The words of an event as they are written.
+    fn written_words<'s>(&self, place: u32, stretches: &'s mut [Stretch; 6]) -> io::Result<&'s [u8]> {
+        let [.., ends] = self.entry.columns;
+        let [end_bytes, word_bytes, ..] = stretches;
+        let (start, end) = self.bounds(ends, place, end_bytes)?;
+        if start == end {
+            return Ok(&[]);
+        }
+        word_bytes.get(&self.source, self.entry.words, start, end)
+    }
+
     fn item(&self, ends: usize, section: Section, place: u32) -> io::Result<Vec<u8>> {
         let (start, end) = match place.checked_sub(1) {
             None => (0, u64::from_le_bytes(self.column(ends, 0)?)),
@@ -617,22 +629,21 @@ impl Part for Block {
     }
 
     fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()> {
-        let [.., ends] = self.entry.columns;
-        let [end_bytes, word_bytes, ..] = &mut scratch.stretches;
-        let first = u64::from(place.saturating_sub(1)) * 8;
-        let mut pair = Input(end_bytes.get(&self.source, ends, first, u64::from(place) * 8 + 8)?);
-        let mut next =
-            || pair.array().map(u64::from_le_bytes).ok_or_else(|| self.source.damaged("its words"));
-        let (start, end) = if place == 0 { (0, next()?) } else { (next()?, next()?) };
-        scratch.words.clear();
-        if start == end {
-            return Ok(());
-        }
-        let mut input = Input(word_bytes.get(&self.source, self.entry.words, start, end)?);
+        let Scratch { words, stretches } = scratch;
+        words.clear();
+        let mut input = Input(self.written_words(place, stretches)?);
         while !input.0.is_empty() {
-            scratch.words.push(input.small().ok_or_else(|| self.source.damaged("its words"))?);
+            words.push(input.small().ok_or_else(|| self.source.damaged("its words"))?);
         }
         Ok(())
+    }
+
+    fn has_phrase(&self, place: u32, phrase: &Phrase, scratch: &mut Scratch) -> io::Result<bool> {
+        if let Some(needle) = phrase.needle() {
+            return Ok(needle.is_in(self.written_words(place, &mut scratch.stretches)?));
+        }
+        self.words(place, scratch)?;
+        Ok(phrase.is_in(&scratch.words))
     }
 
     fn recorded(&self, place: u32) -> io::Result<i64> {

@@ -20,12 +20,12 @@ use super::part::Part;
 use super::postings::Bits;
 use super::seal::{self, Frozen};
 use super::tenant::{self, Look, TenantLog};
-use super::{Durability, Maintenance, Recovery, SegmentConfig, file};
+use super::{Durability, Maintenance, Recovery, SegmentConfig, file, write};
 use crate::canonical;
 use crate::dimension::Dimension;
 use crate::plan::Plan;
-use crate::store::memory::most_frequent;
-use crate::store::{Batch, Count, Drop, Facet, Found, Head, Note, NoteKind, Placed, Record};
+use crate::store::tally::Tally;
+use crate::store::{Batch, Count, Drop, Found, Head, Note, NoteKind, Placed, Record};
 use crate::terms::Terms;
 
 /// So many files of one size become one of the next.
@@ -130,7 +130,7 @@ impl Engine {
         let number = manifest.next;
         manifest.next += 1;
         folder.write(&manifest)?;
-        let journal = Log::create(&folder.journal(number))?;
+        let journal = Log::create_with_room(&folder.journal(number))?;
         file::sync_folder(journal.path())?;
         let touched =
             logs.iter().filter(|(_, log)| !log.hot.is_empty()).map(|(tenant, _)| tenant.clone()).collect();
@@ -185,12 +185,15 @@ impl Engine {
         }
         let mut placed = Vec::with_capacity(batches.len());
         let mut writer = self.writer.lock();
-        for batch in batches {
-            placed.push(self.append_one(&mut writer, batch, now)?);
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let (some, later) = rest.split_at(write::together(rest));
+            self.append_some(&mut writer, some, now, &mut placed)?;
             if writer.fresh >= self.config.seal_after || writer.fresh_bytes >= MOST_BYTES {
                 // The events are in the log already: should this fail, the next append tries again.
                 let _ = self.rotate(&mut writer);
             }
+            rest = later;
         }
         let written = self.written.load(Ordering::Acquire);
         let overdue = writer.waiting.len() > MOST_WAITING;
@@ -205,50 +208,35 @@ impl Engine {
         Ok(placed)
     }
 
-    fn append_one(&self, writer: &mut Writer, batch: &Batch<'_>, now: i64) -> io::Result<Vec<Placed>> {
-        let tenant = batch.scope.tenant();
-        let log = self.log_to_write(tenant);
-        let (mut placed, mut new) =
-            (Vec::with_capacity(batch.drafts.len()), Vec::with_capacity(batch.drafts.len()));
-        let (base, recorded) = {
-            let log = log.read();
-            let (base, recorded) = (log.next(), log.recorded_at(now));
-            let mut seen = HashMap::with_capacity(batch.drafts.len());
-            for draft in batch.drafts {
-                let known = match seen.get(&draft.id) {
-                    Some(place) => Some(Placed::new(*place, tenant::time(recorded), true)),
-                    None => log.place_of(draft.id)?,
-                };
-                placed.push(known.unwrap_or_else(|| {
-                    let sequence = base + wide(new.len());
-                    seen.insert(draft.id, sequence);
-                    new.push(draft);
-                    Placed::new(sequence, tenant::time(recorded), false)
-                }));
-            }
-            (base, recorded)
-        };
-        if new.is_empty() {
-            return Ok(placed);
+    /// Appends batches by one write to the journal.
+    fn append_some(
+        &self,
+        writer: &mut Writer,
+        batches: &[Batch<'_>],
+        now: i64,
+        placed: &mut Vec<Vec<Placed>>,
+    ) -> io::Result<()> {
+        let mut steps = write::Steps::new(now);
+        for batch in batches {
+            placed.push(steps.place(batch, |tenant| self.log_to_write(tenant))?);
         }
-        let payload = journal::events(tenant, base, recorded, new.iter().copied());
-        if let Err(error) = writer.journal.append(&payload) {
+        if let Err(error) = steps.write(&mut writer.journal) {
             if error.kind() == io::ErrorKind::Other {
                 self.disk.lock().failed = true;
             }
             return Err(error);
         }
+        if steps.is_empty() {
+            return Ok(());
+        }
         self.written.fetch_add(1, Ordering::AcqRel);
-        let mut log = log.write();
-        for (draft, sequence) in new.iter().zip(base..) {
-            log.push(&tenant::heading(tenant, sequence, recorded), recorded, draft);
-        }
-        writer.fresh += new.len();
-        writer.fresh_bytes += new.iter().map(|draft| draft.body.len() + draft.terms.size()).sum::<usize>();
-        if !writer.touched.contains(tenant) {
-            writer.touched.insert(tenant.clone());
-        }
-        Ok(placed)
+        let touched = &mut writer.touched;
+        let taken = steps.push(|tenant| {
+            touched.insert(tenant.clone());
+        });
+        writer.fresh += taken.events;
+        writer.fresh_bytes += taken.bytes;
+        Ok(())
     }
 
     /// Waits until the disk has what was written. Whoever comes first asks the disk for all that was written by then; the
@@ -273,7 +261,7 @@ impl Engine {
     /// Begins a new journal, and sets what is in memory aside to be sealed.
     fn rotate(&self, writer: &mut Writer) -> io::Result<()> {
         let number = self.number();
-        let journal = Log::create(&self.folder.journal(number))?;
+        let journal = Log::create_with_room(&self.folder.journal(number))?;
         file::sync_folder(journal.path())?;
         let syncer = journal.syncer()?;
         {
@@ -459,14 +447,14 @@ impl Engine {
         plan: &Plan,
         dimension: Dimension,
         top: usize,
-    ) -> io::Result<Vec<Facet>> {
+    ) -> io::Result<Tally> {
         let codes: Vec<char> = dimension.parts().into_iter().filter_map(Dimension::code).collect();
-        let mut counts = BTreeMap::new();
+        let mut tally = Tally::new(dimension, top);
         self.newest_first(tenant, |part| {
-            part.facets(plan, &codes, &mut counts)?;
+            part.facets(plan, &codes, &mut tally)?;
             Ok(true)
         })?;
-        Ok(most_frequent(counts, top))
+        Ok(tally)
     }
 
     pub(super) fn histogram(&self, tenant: &TenantId, plan: &Plan, edges: &[i64]) -> io::Result<Vec<u64>> {
@@ -565,6 +553,16 @@ impl Engine {
         bytes: Option<&[u8]>,
     ) -> io::Result<bool> {
         self.notes.lock().write(tenant, kind, name, bytes)
+    }
+
+    pub(super) fn write_checkpoint(
+        &self,
+        tenant: &TenantId,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> io::Result<bool> {
+        self.notes.lock().write_checkpoint(tenant, last, checkpoint, state)
     }
 
     pub(super) fn notes(&self, tenant: &TenantId, kind: NoteKind) -> Vec<Note> {

@@ -83,6 +83,19 @@ impl Source {
         self.read(Section { offset: section.offset + from, length: to - from })
     }
 
+    /// The same into a buffer, of which nothing is left.
+    fn slice_into(&self, section: Section, from: u64, to: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if from > to || to > section.length {
+            return Err(self.damaged("a value is beyond its section"));
+        }
+        let offset = section.offset.saturating_add(from);
+        if offset.checked_add(to - from).is_none_or(|end| end > self.length) {
+            return Err(self.damaged("a section is beyond its end"));
+        }
+        bytes.resize(usize::try_from(to - from).unwrap_or(usize::MAX), 0);
+        self.fill(offset, bytes)
+    }
+
     #[cfg(unix)]
     fn fill(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, offset)
@@ -138,7 +151,12 @@ impl Stretch {
                 true => (from, to.max(from.saturating_add(self.length).min(section.length))),
                 false => (from.min(to.saturating_sub(self.length)), to),
             };
-            self.bytes = source.slice(section, start, stop)?;
+            // The bytes that were there are overwritten: a buffer that is made anew is filled with zeros first.
+            let read = source.slice_into(section, start, stop, &mut self.bytes);
+            if read.is_err() {
+                self.bytes.clear();
+            }
+            read?;
             self.from = start;
         }
         let place = |at: u64| usize::try_from(at.wrapping_sub(self.from)).unwrap_or(usize::MAX);

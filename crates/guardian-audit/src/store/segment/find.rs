@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::part::{Numbers, Part, Scratch, Span};
+use super::part::{Numbers, Part, Phrase, Scratch, Span};
 use super::postings::{Backwards, Bits, Postings};
 use crate::plan::Plan;
+use crate::store::tally::Tally;
 
 /// Spans of more terms than this become one set of bits.
 const MOST_LISTS: usize = 8;
@@ -77,7 +78,7 @@ struct Check {
 #[derive(Debug)]
 enum Test {
     /// Words with these numbers follow each other.
-    Phrase(Vec<Numbers>),
+    Phrase(Phrase),
     /// It occurred from one time on, before another.
     Occurred(i64, i64),
 }
@@ -192,7 +193,18 @@ impl Reader {
         })
     }
 
-    fn all(mut readers: Vec<Self>, checks: Vec<Check>, length: u32) -> Self {
+    fn all(readers: Vec<Self>, checks: Vec<Check>, length: u32) -> Self {
+        // Sets of bits become one: what is in all of them is found by one look, not by turns.
+        let (mut rest, mut common): (_, Option<Bits>) = (Vec::with_capacity(readers.len()), None);
+        for reader in readers {
+            match (reader.into_bits(), &mut common) {
+                (Ok(bits), Some(common)) => common.and(&bits),
+                (Ok(bits), None) => common = Some(bits),
+                (Err(reader), _) => rest.push(reader),
+            }
+        }
+        let mut readers = rest;
+        readers.extend(common.map(Self::Bits));
         if readers.is_empty() {
             readers.push(Self::Window(0, length));
         }
@@ -200,6 +212,14 @@ impl Reader {
         match (readers.len(), checks.is_empty()) {
             (1, true) => readers.swap_remove(0),
             _ => Self::And { readers, checks },
+        }
+    }
+
+    fn into_bits(self) -> Result<Bits, Self> {
+        match self {
+            Self::Bits(bits) => Ok(bits),
+            Self::List { reader, count } => reader.into_bits().map_err(|reader| Self::List { reader, count }),
+            other => Err(other),
         }
     }
 
@@ -282,7 +302,7 @@ impl Reader {
 
 impl Check {
     fn phrase(numbers: Vec<Numbers>) -> Self {
-        Self { test: Test::Phrase(numbers), scratch: Scratch::default() }
+        Self { test: Test::Phrase(Phrase::new(numbers)), scratch: Scratch::default() }
     }
 
     fn occurred(from: i64, to: i64) -> Self {
@@ -292,13 +312,7 @@ impl Check {
     fn holds<P: Part>(&mut self, part: &P, place: u32) -> io::Result<bool> {
         Ok(match &self.test {
             Test::Occurred(from, to) => (*from..*to).contains(&part.occurred(place, &mut self.scratch)?),
-            Test::Phrase(numbers) => {
-                part.words(place, &mut self.scratch)?;
-                let follow = |window: &[u32]| {
-                    window.iter().zip(numbers).all(|(word, numbers)| *word != 0 && numbers.has(*word))
-                };
-                self.scratch.words.windows(numbers.len().max(1)).any(follow)
-            }
+            Test::Phrase(phrase) => part.has_phrase(place, phrase, &mut self.scratch)?,
         })
     }
 }
@@ -439,12 +453,7 @@ fn all_of<P: Part>(part: &P, plans: &[Plan]) -> io::Result<Bits> {
 }
 
 /// Adds how many of the found events have each value of the dimensions with these codes.
-pub(super) fn facets<P: Part>(
-    part: &P,
-    found: &Bits,
-    codes: &[char],
-    counts: &mut BTreeMap<String, u64>,
-) -> io::Result<()> {
+pub(super) fn facets<P: Part>(part: &P, found: &Bits, codes: &[char], tally: &mut Tally) -> io::Result<()> {
     // Events that have a value under two codes, a name that is also the id, count once.
     let mut several: BTreeMap<Vec<u8>, Vec<Postings>> = BTreeMap::new();
     for code in codes {
@@ -454,8 +463,7 @@ pub(super) fn facets<P: Part>(
                 several.entry(value.to_vec()).or_default().push(postings);
                 return;
             }
-            let count = found.count_common(&postings);
-            add(counts, value, count);
+            tally.add(&String::from_utf8_lossy(value), found.count_common(&postings));
         })?;
     }
     for (value, lists) in several {
@@ -468,15 +476,9 @@ pub(super) fn facets<P: Part>(
                 bits.count()
             }
         };
-        add(counts, &value, count);
+        tally.add(&String::from_utf8_lossy(&value), count);
     }
     Ok(())
-}
-
-fn add(counts: &mut BTreeMap<String, u64>, value: &[u8], count: u64) {
-    if count > 0 {
-        *counts.entry(String::from_utf8_lossy(value).into_owned()).or_default() += count;
-    }
 }
 
 /// Adds how many of the found events were recorded between each edge and the next.

@@ -1,14 +1,12 @@
-use std::hash::BuildHasher;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-
+use super::dictionary::{Dictionary, Places};
 use super::number::{doc, narrow, wide};
 use super::part::{Numbers, Part, Scratch, Span};
 use super::postings::{Bits, Postings};
+use super::tenant::IdTerm;
 use crate::merkle::Hash;
 use crate::terms::{Terms, WORD};
 
@@ -28,127 +26,37 @@ pub(super) struct Hot {
     /// Where the words of each event end in `words`.
     word_ends: Vec<usize>,
     lag: (i64, i64),
-}
-
-/// The terms of the part: texts in one buffer, found by a table of their hashes.
-#[derive(Debug, Default)]
-struct Dictionary {
-    text: Vec<u8>,
-    terms: Vec<Term>,
-    table: HashTable<u32>,
-    hasher: RandomState,
-    /// The terms by their first byte, so that a span looks at those of its kind alone.
-    kinds: Vec<Vec<u32>>,
-}
-
-#[derive(Debug)]
-struct Term {
-    start: u32,
-    length: u16,
-    places: Places,
-}
-
-/// Most terms have one place.
-#[derive(Debug)]
-enum Places {
-    One(u32),
-    Many(Vec<u32>),
-}
-
-impl Places {
-    fn push(&mut self, place: u32) {
-        match self {
-            Self::One(first) if *first == place => {}
-            Self::One(first) => *self = Self::Many(vec![*first, place]),
-            Self::Many(places) => {
-                if places.last() != Some(&place) {
-                    places.push(place);
-                }
-            }
-        }
-    }
-
-    fn as_slice(&self) -> &[u32] {
-        match self {
-            Self::One(place) => std::slice::from_ref(place),
-            Self::Many(places) => places,
-        }
-    }
-
-    fn postings(&self) -> Postings {
-        match self {
-            Self::One(place) => Postings::One(*place),
-            Self::Many(places) => Postings::Plain(places.clone()),
-        }
-    }
-}
-
-impl Dictionary {
-    fn text_of<'t>(text: &'t [u8], term: &Term) -> &'t [u8] {
-        let start = narrow(term.start);
-        text.get(start..start + usize::from(term.length)).unwrap_or_default()
-    }
-
-    fn find(&self, term: &[u8]) -> Option<(u32, &Term)> {
-        let same = |number: &u32| {
-            self.terms.get(narrow(*number)).is_some_and(|known| Self::text_of(&self.text, known) == term)
-        };
-        let number = *self.table.find(self.hasher.hash_one(term), same)?;
-        Some((number, self.terms.get(narrow(number))?))
-    }
-
-    /// Adds a place to a term; the term's number.
-    fn add(&mut self, term: &[u8], place: u32) -> u32 {
-        let hash = self.hasher.hash_one(term);
-        let Self { text, terms, table, hasher, kinds } = self;
-        let same =
-            |number: &u32| terms.get(narrow(*number)).is_some_and(|known| Self::text_of(text, known) == term);
-        if let Some(&number) = table.find(hash, same) {
-            if let Some(known) = terms.get_mut(narrow(number)) {
-                known.places.push(place);
-            }
-            return number;
-        }
-        let number = doc(terms.len());
-        let start = doc(text.len());
-        text.extend_from_slice(term);
-        terms.push(Term {
-            start,
-            length: u16::try_from(term.len()).unwrap_or(u16::MAX),
-            places: Places::One(place),
-        });
-        let again = |number: &u32| {
-            let known = terms.get(narrow(*number)).map(|known| Self::text_of(text, known));
-            hasher.hash_one(known.unwrap_or_default())
-        };
-        table.insert_unique(hash, number, again);
-        let kind = usize::from(term.first().copied().unwrap_or_default());
-        if kinds.len() <= kind {
-            kinds.resize_with(kind + 1, Vec::new);
-        }
-        if let Some(kind) = kinds.get_mut(kind) {
-            kind.push(number);
-        }
-        number
-    }
-
-    /// The terms of a span with their numbers.
-    fn within<'a>(&'a self, span: &'a Span) -> impl Iterator<Item = (u32, &'a [u8], &'a Term)> {
-        let kind = span.from.first().map(|kind| usize::from(*kind));
-        let numbers: &[u32] =
-            kind.and_then(|kind| self.kinds.get(kind)).map(Vec::as_slice).unwrap_or_default();
-        numbers.iter().filter_map(|number| {
-            let term = self.terms.get(narrow(*number))?;
-            let text = Self::text_of(&self.text, term);
-            span.has(text).then_some((*number, text, term))
-        })
-    }
+    /// Of the terms of one event; kept for the next.
+    hashes: Vec<u32>,
 }
 
 impl Hot {
     /// An empty part that begins at this sequence.
     pub(super) fn new(base: u64) -> Self {
         Self { base, ..Self::default() }
+    }
+
+    /// An empty part that begins where another ends, with room for as much as that has: it will likely get as much, and need
+    /// not grow step by step.
+    pub(super) fn after(other: &Self) -> Self {
+        Self {
+            base: other.end(),
+            recorded: Vec::with_capacity(other.recorded.len()),
+            occurred: Vec::with_capacity(other.occurred.len()),
+            bodies: Vec::with_capacity(other.bodies.len()),
+            body_ends: Vec::with_capacity(other.body_ends.len()),
+            leaves: Vec::with_capacity(other.leaves.len()),
+            dictionary: Dictionary::like(&other.dictionary),
+            words: Vec::with_capacity(other.words.len()),
+            word_ends: Vec::with_capacity(other.word_ends.len()),
+            lag: (0, 0),
+            hashes: Vec::new(),
+        }
+    }
+
+    /// The last place of an event of this id.
+    pub(super) fn place_of_id(&self, id: &IdTerm) -> Option<u32> {
+        self.dictionary.find(id.term()).and_then(Places::last)
     }
 
     pub(super) fn end(&self) -> u64 {
@@ -172,28 +80,23 @@ impl Hot {
         self.bodies.extend_from_slice(body);
         self.body_ends.push(self.bodies.len());
         self.leaves.push(leaf.into());
-        for term in terms.iter() {
-            if term.is_empty() {
+        self.dictionary.prepare(terms.iter().map(str::as_bytes), &mut self.hashes);
+        for (term, hash) in terms.iter().map(str::as_bytes).zip(&self.hashes) {
+            let Some(kind) = term.first() else {
                 self.words.push(0);
                 continue;
-            }
-            let number = self.dictionary.add(term.as_bytes(), place);
-            if term.starts_with(WORD) {
+            };
+            let number = self.dictionary.add(term, *hash, place);
+            if char::from(*kind) == WORD {
                 self.words.push(number + 1);
             }
         }
         self.word_ends.push(self.words.len());
     }
 
-    /// The terms with their numbers and places, in the order of their bytes.
-    pub(super) fn sorted_terms(&self) -> Vec<(u32, &[u8], &[u32])> {
-        let Dictionary { text, terms, .. } = &self.dictionary;
-        let numbered = (0..).zip(terms);
-        let mut sorted: Vec<_> = numbered
-            .map(|(number, term)| (number, Dictionary::text_of(text, term), term.places.as_slice()))
-            .collect();
-        sorted.sort_unstable_by(|a, b| a.1.cmp(b.1));
-        sorted
+    /// The terms with their numbers, in the order of their bytes.
+    pub(super) fn sorted_terms(&self) -> Vec<(u32, &[u8], Places<'_>)> {
+        self.dictionary.sorted()
     }
 
     /// The numbers of the words of an event; 0 between two texts.
@@ -208,12 +111,12 @@ impl Hot {
 
     /// How many bytes its bodies and terms take.
     pub(super) fn size(&self) -> usize {
-        self.bodies.len() + self.dictionary.text.len()
+        self.bodies.len() + self.dictionary.size()
     }
 
     /// How many terms there are.
     pub(super) fn terms(&self) -> usize {
-        self.dictionary.terms.len()
+        self.dictionary.len()
     }
 }
 
@@ -239,12 +142,12 @@ impl Part for Hot {
     }
 
     fn postings(&self, term: &[u8]) -> io::Result<Option<Postings>> {
-        Ok(self.dictionary.find(term).map(|(_, term)| term.places.postings()))
+        Ok(self.dictionary.find(term).map(Places::postings))
     }
 
     fn each_term(&self, span: &Span, each: &mut dyn FnMut(&[u8], Postings)) -> io::Result<()> {
         for (_, text, term) in self.dictionary.within(span) {
-            each(text, term.places.postings());
+            each(text, term.postings());
         }
         Ok(())
     }

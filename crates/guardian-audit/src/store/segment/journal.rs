@@ -24,24 +24,24 @@ pub(crate) struct Event<'a> {
     pub(crate) blind: Vec<&'a str>,
 }
 
-/// The frame of events that are appended together.
-pub(crate) fn events<'d>(
+/// Writes the frame of events that are appended together.
+pub(crate) fn write<'d>(
+    out: &mut Vec<u8>,
     tenant: &TenantId,
     base: u64,
     recorded: i64,
     drafts: impl ExactSizeIterator<Item = &'d Draft>,
-) -> Vec<u8> {
-    let mut out = vec![EVENTS];
-    put_bytes(&mut out, tenant.as_str().as_bytes());
-    put(&mut out, base);
+) {
+    out.push(EVENTS);
+    put_bytes(out, tenant.as_str().as_bytes());
+    put(out, base);
     out.extend_from_slice(&recorded.to_le_bytes());
-    put(&mut out, wide(drafts.len()));
+    put(out, wide(drafts.len()));
     for draft in drafts {
-        put_bytes(&mut out, &draft.body);
-        put(&mut out, wide(draft.blind.len()));
-        draft.blind.iter().for_each(|term| put_bytes(&mut out, term.as_bytes()));
+        put_bytes(out, &draft.body);
+        put(out, wide(draft.blind.len()));
+        draft.blind.iter().for_each(|term| put_bytes(out, term.as_bytes()));
     }
-    out
 }
 
 /// Reads a frame; `None` when it is not one.

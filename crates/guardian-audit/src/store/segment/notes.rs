@@ -73,6 +73,41 @@ impl Notes {
         Ok(there)
     }
 
+    /// Writes a checkpoint, and before it the state of the key that sealed it, if the last checkpoint has this name; whether it
+    /// had.
+    pub(super) fn write_checkpoint(
+        &mut self,
+        tenant: &TenantId,
+        last: Option<&str>,
+        checkpoint: &Note,
+        state: Option<&Note>,
+    ) -> io::Result<bool> {
+        let of = |kind: NoteKind, name: &str| (tenant.clone(), code(kind), name.to_owned());
+        // The codes of kinds are numbered on: the next kind's notes come behind.
+        let first = of(NoteKind::Checkpoint, "");
+        let end = (first.0.clone(), first.1 + 1, String::new());
+        let found = self.notes.range(first..end).next_back().map(|((.., name), _)| name.as_str());
+        if found != last {
+            return Ok(false);
+        }
+        let state = state.map(|note| (of(NoteKind::Seal, &note.name), &note.bytes));
+        let notes =
+            state.into_iter().chain([(of(NoteKind::Checkpoint, &checkpoint.name), &checkpoint.bytes)]);
+        let notes: Vec<_> = notes.collect();
+        for (key, bytes) in &notes {
+            self.log.stage(|out| out.extend_from_slice(&payload(key, Some(bytes))))?;
+        }
+        self.log.write_staged()?;
+        self.log.sync()?;
+        for (key, bytes) in notes {
+            apply(&mut self.notes, &mut self.live, &key, Some(bytes.clone()));
+        }
+        if self.log.length() > WORTH_COMPACTING.max(self.live * 4) {
+            self.compact()?;
+        }
+        Ok(true)
+    }
+
     fn compact(&mut self) -> io::Result<()> {
         let unfinished = self.path.with_extension("unfinished");
         let _ = fs::remove_file(&unfinished);
@@ -93,6 +128,7 @@ fn code(kind: NoteKind) -> u8 {
         NoteKind::Checkpoint => 1,
         NoteKind::Hold => 2,
         NoteKind::Seal => 3,
+        NoteKind::Erasure => 4,
     }
 }
 

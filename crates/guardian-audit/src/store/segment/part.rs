@@ -3,6 +3,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::file::Stretch;
+use super::number::put;
 use super::postings::{Bits, Postings};
 
 /// A run of a tenant's events with its own index: one that is being written, or one in a file. A place is a sequence
@@ -25,6 +26,12 @@ pub(super) trait Part {
 
     /// Puts the numbers of the words of an event into the scratch, in the order of its text; 0 between two texts.
     fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()>;
+
+    /// Whether words of the phrase follow each other in the text of the event.
+    fn has_phrase(&self, place: u32, phrase: &Phrase, scratch: &mut Scratch) -> io::Result<bool> {
+        self.words(place, scratch)?;
+        Ok(phrase.is_in(&scratch.words))
+    }
 
     /// When the event was recorded. Never less than that of the place before.
     fn recorded(&self, place: u32) -> io::Result<i64>;
@@ -113,6 +120,78 @@ impl Span {
     }
 }
 
+/// Words that follow each other: for each place, the numbers that a word may have there.
+#[derive(Debug)]
+pub(super) struct Phrase {
+    words: Vec<Numbers>,
+    needle: Option<Needle>,
+}
+
+impl Phrase {
+    pub(super) fn new(words: Vec<Numbers>) -> Self {
+        let needle = Needle::of(&words);
+        Self { words, needle }
+    }
+
+    /// The phrase as bytes, where it is short and each of its words is one.
+    pub(super) fn needle(&self) -> Option<&Needle> {
+        self.needle.as_ref()
+    }
+
+    pub(super) fn is_in(&self, text: &[u32]) -> bool {
+        let follow = |window: &[u32]| {
+            window.iter().zip(&self.words).all(|(word, numbers)| *word != 0 && numbers.has(*word))
+        };
+        text.windows(self.words.len().max(1)).any(follow)
+    }
+}
+
+/// The numbers of the words of a phrase as they are written, in one number: what holds a phrase against thousands of events
+/// need not read their numbers.
+#[derive(Debug)]
+pub(super) struct Needle {
+    bytes: u128,
+    length: u32,
+}
+
+impl Needle {
+    fn of(words: &[Numbers]) -> Option<Self> {
+        let mut written = Vec::with_capacity(16);
+        for numbers in words {
+            match numbers {
+                Numbers::Between(from, to) if *from > 0 && from.checked_add(1)? == *to => {
+                    put(&mut written, u64::from(*from));
+                }
+                _ => return None,
+            }
+        }
+        // One more byte has room: the one before the phrase.
+        let fits = (1..16).contains(&written.len());
+        let bytes = written.iter().fold(0, |bytes, byte| bytes << 8 | u128::from(*byte));
+        fits.then_some(Self { bytes, length: u32::try_from(written.len()).ok()? })
+    }
+
+    /// Whether the phrase is in a text of written numbers.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        let bits = self.length * 8;
+        // What comes before the phrase ends a number, or is nothing: the highest bit of its last byte is zero.
+        let mask = ((1_u128 << bits) - 1) | (0x80_u128 << bits);
+        // Most phrases fit into a register, which takes half the time.
+        if let (Ok(bytes), Ok(mask)) = (u64::try_from(self.bytes), u64::try_from(mask)) {
+            let mut window = 0_u64;
+            return text.iter().any(|byte| {
+                window = window << 8 | u64::from(*byte);
+                window & mask == bytes
+            });
+        }
+        let mut window = 0_u128;
+        text.iter().any(|byte| {
+            window = window << 8 | u128::from(*byte);
+            window & mask == self.bytes
+        })
+    }
+}
+
 /// The numbers of some words.
 #[derive(Debug)]
 pub(super) enum Numbers {
@@ -134,6 +213,36 @@ impl Numbers {
         match self {
             Self::Between(from, to) => from >= to,
             Self::Among(numbers) => numbers.is_empty(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The bytes of a phrase are in those of a text just when its words follow each other.
+        #[test]
+        fn a_needle_finds_what_the_words_say(
+            text in prop::collection::vec(prop_oneof![0_u32..4, 126_u32..131, 16_383_u32..16_386], 0..20),
+            phrase in prop::collection::vec(prop_oneof![1_u32..4, 126_u32..131, 16_383_u32..16_386], 1..6),
+            from in 0_usize..20,
+            taken in any::<bool>(),
+        ) {
+            let phrase: Vec<u32> = match taken {
+                true => text.iter().skip(from).take(phrase.len()).copied().filter(|word| *word > 0).collect(),
+                false => phrase,
+            };
+            prop_assume!(!phrase.is_empty());
+            let phrase = Phrase::new(phrase.iter().map(|word| Numbers::Between(*word, word + 1)).collect());
+            let mut written = Vec::new();
+            text.iter().for_each(|word| put(&mut written, u64::from(*word)));
+            if let Some(needle) = phrase.needle() {
+                prop_assert_eq!(needle.is_in(&written), phrase.is_in(&text));
+            }
         }
     }
 }

@@ -161,6 +161,16 @@ impl Postings {
     }
 }
 
+impl Backwards {
+    /// The whole list as bits, if that is what it is read from.
+    pub(super) fn into_bits(self) -> Result<Bits, Self> {
+        match self.postings {
+            Postings::Dense(bits) => Ok(bits),
+            _ => Err(self),
+        }
+    }
+}
+
 /// Reads a list from its end.
 #[derive(Debug)]
 pub(super) struct Backwards {

@@ -41,8 +41,10 @@ fn seal_one(sink: &mut Sink, tenant: &TenantId, hot: &Hot, mut frontier: Frontie
     }
     // The number of a word in memory, less one, is that of its term there: to the order of the bytes.
     let mut numbers = vec![0; hot.terms() + 1];
-    for (sorted, (number, term, places)) in (1..).zip(hot.sorted_terms()) {
-        writer.term(term, places);
+    let mut places = Vec::new();
+    for (sorted, (number, text, term)) in (1..).zip(hot.sorted_terms()) {
+        term.into(&mut places);
+        writer.term(text, &places);
         if let Some(slot) = numbers.get_mut(narrow(number) + 1) {
             *slot = sorted;
         }

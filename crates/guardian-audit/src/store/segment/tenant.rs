@@ -5,13 +5,14 @@ use chrono::DateTime;
 use guardian_core::{TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::block::Block;
+use super::block::{self, Block};
 use super::find::{self, Finder};
 use super::hot::Hot;
 use super::part::{Part, Scratch};
 use super::postings::Bits;
 use crate::merkle::{Frontier, LeafHasher};
 use crate::plan::Plan;
+use crate::store::tally::Tally;
 use crate::store::{Draft, Found, Head, Placed, Record};
 use crate::terms::Terms;
 
@@ -62,22 +63,20 @@ impl TenantLog {
 
     /// Where the event of this id is.
     pub(super) fn place_of(&self, id: Uuid) -> io::Result<Option<Placed>> {
-        let mut buffer = Uuid::encode_buffer();
-        let id = id.hyphenated().encode_lower(&mut buffer);
-        let term = format!("x{id}");
-        if let Some(placed) = within(&self.hot, &term)? {
-            return Ok(Some(placed));
-        }
-        for part in self.frozen.iter().rev() {
-            if let Some(placed) = within(part.as_ref(), &term)? {
-                return Ok(Some(placed));
+        let id = IdTerm::new(id);
+        for hot in std::iter::once(&self.hot).chain(self.frozen.iter().rev().map(Arc::as_ref)) {
+            if let Some(place) = hot.place_of_id(&id) {
+                return placed(hot, place).map(Some);
             }
         }
+        let mut hash = None;
         for block in self.blocks.iter().rev() {
-            if block.may_have(id.as_bytes())?
-                && let Some(placed) = within(block.as_ref(), &term)?
+            let hash = *hash.get_or_insert_with(|| block::Filter::hash(id.value()));
+            if block.may_have(hash)?
+                && let Some(postings) = block.postings(id.term())?
+                && let Some(place) = postings.backwards().seek(u32::MAX)
             {
-                return Ok(Some(placed));
+                return placed(block.as_ref(), place).map(Some);
             }
         }
         Ok(None)
@@ -107,7 +106,8 @@ impl TenantLog {
 
     /// Sets the newest events aside to be sealed; with the edge of the tree before them.
     pub(super) fn freeze(&mut self) -> (Arc<Hot>, Frontier) {
-        let hot = std::mem::replace(&mut self.hot, Hot::new(self.frontier.size()));
+        let next = Hot::after(&self.hot);
+        let hot = std::mem::replace(&mut self.hot, next);
         let before = std::mem::replace(&mut self.frontier_before_hot, self.frontier.clone());
         let frozen = Arc::new(hot);
         self.frozen.push(Arc::clone(&frozen));
@@ -195,16 +195,11 @@ impl Look<'_> {
         }
     }
 
-    pub(super) fn facets(
-        self,
-        plan: &Plan,
-        codes: &[char],
-        counts: &mut std::collections::BTreeMap<String, u64>,
-    ) -> io::Result<()> {
+    pub(super) fn facets(self, plan: &Plan, codes: &[char], tally: &mut Tally) -> io::Result<()> {
         let found = self.matches(plan)?;
         match self {
-            Self::Hot(part) => find::facets(part, &found, codes, counts),
-            Self::Block(part) => find::facets(part, &found, codes, counts),
+            Self::Hot(part) => find::facets(part, &found, codes, tally),
+            Self::Block(part) => find::facets(part, &found, codes, tally),
         }
     }
 
@@ -274,10 +269,29 @@ fn record<P: Part>(part: &P, place: u32, scratch: &mut Scratch) -> io::Result<Re
     Ok(Record::new(part.base() + u64::from(place), time(recorded), body))
 }
 
-fn within<P: Part>(part: &P, term: &str) -> io::Result<Option<Placed>> {
-    let Some(postings) = part.postings(term.as_bytes())? else { return Ok(None) };
-    let Some(place) = postings.backwards().seek(u32::MAX) else { return Ok(None) };
-    Ok(Some(Placed::new(part.base() + u64::from(place), time(part.recorded(place)?), true)))
+fn placed<P: Part>(part: &P, place: u32) -> io::Result<Placed> {
+    Ok(Placed::new(part.base() + u64::from(place), time(part.recorded(place)?), true))
+}
+
+/// The term of an id.
+pub(super) struct IdTerm([u8; 1 + uuid::fmt::Hyphenated::LENGTH]);
+
+impl IdTerm {
+    fn new(id: Uuid) -> Self {
+        let mut term = [b'x'; 1 + uuid::fmt::Hyphenated::LENGTH];
+        if let Some((_, value)) = term.split_first_mut() {
+            id.hyphenated().encode_lower(value);
+        }
+        Self(term)
+    }
+
+    pub(super) fn term(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn value(&self) -> &[u8] {
+        self.0.split_first().map_or(&[], |(_, value)| value)
+    }
 }
 
 /// A time that the log wrote: it is one.
@@ -288,6 +302,24 @@ pub(super) fn time(micros: i64) -> Timestamp {
 /// The heading of an event of this tenant.
 pub(super) fn heading(tenant: &TenantId, sequence: u64, recorded: i64) -> Vec<u8> {
     crate::canonical::heading(tenant, sequence, time(recorded))
+}
+
+/// The headings of events of one tenant that were recorded together.
+pub(super) struct Heading(Vec<u8>);
+
+impl Heading {
+    pub(super) fn new(tenant: &TenantId, recorded: i64) -> Self {
+        Self(crate::canonical::heading(tenant, 0, time(recorded)))
+    }
+
+    /// That of the event at this place.
+    pub(super) fn at(&mut self, sequence: u64) -> &[u8] {
+        // The sequence stands before the time, at the end.
+        if let Some([place, _]) = self.0.as_rchunks_mut::<8>().1.last_chunk_mut() {
+            *place = sequence.to_be_bytes();
+        }
+        &self.0
+    }
 }
 
 /// The oldest places of a set, at most so many.

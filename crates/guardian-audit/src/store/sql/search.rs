@@ -15,6 +15,9 @@ use crate::plan::{Candidate, Plan};
 const STRETCH: usize = 512;
 const LONGEST_STRETCH: usize = 8_192;
 
+/// How many places the server looks at together for a phrase.
+const LONGEST_LOOK: usize = 65_536;
+
 /// What is read of an event besides its place and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -102,7 +105,7 @@ impl<'t> Search<'t> {
 
     /// Whether the index alone knows what is found.
     pub(super) fn is_exact(&self) -> bool {
-        self.sieve.is_exact
+        self.sieve.is_exact && self.sieve.phrases.is_empty()
     }
 
     /// The next hits, at most so many; fewer or none are not the end, [`is_done`](Self::is_done) is.
@@ -110,19 +113,26 @@ impl<'t> Search<'t> {
         if self.is_done || most == 0 {
             return Ok(Vec::new());
         }
-        let size = if self.sieve.is_exact { most } else { self.stretch };
-        self.stretch = (self.stretch * 2).min(LONGEST_STRETCH);
-        let places = self.places(size).await?;
-        self.is_done = places.len() < size;
+        let size = if self.is_exact() { most } else { self.stretch };
+        self.stretch = match self.sieve.phrases.is_empty() {
+            true => (self.stretch * 2).min(LONGEST_STRETCH),
+            // The server looks at the texts: nothing but places comes here.
+            false => LONGEST_LOOK,
+        };
+        let Places { mut places, mut last, is_end } = self.places(size).await?;
+        self.is_done = is_end;
+        if self.sieve.is_exact && places.len() > most {
+            places.truncate(most);
+            (last, self.is_done) = (places.last().copied(), false);
+        }
         let mut hits = self.hits(&places, wanted).await?;
         if hits.len() > most {
             hits.truncate(most);
             self.is_done = false;
         }
-        let last = match self.is_done || self.sieve.is_exact || hits.len() < most {
-            true => places.last().copied(),
-            false => hits.last().map(|hit| hit.sequence),
-        };
+        if !self.is_done && !self.sieve.is_exact && hits.len() == most {
+            last = hits.last().map(|hit| hit.sequence);
+        }
         if let Some(last) = last {
             self.go_on_after(last);
         }
@@ -185,12 +195,12 @@ impl<'t> Search<'t> {
     }
 
     /// The next places within the sieve.
-    async fn places(&mut self, most: usize) -> Result<Vec<u64>, StoreError> {
+    async fn places(&mut self, most: usize) -> Result<Places, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let (from, to) = (place(self.sieve.from), place(self.sieve.to));
         let dialect = self.tx.dialect();
         let (rows, base) = match (&self.sieve.question, dialect) {
-            (Question::Nothing, _) => return Ok(Vec::new()),
+            (Question::Nothing, _) => return Ok(Places { places: Vec::new(), last: None, is_end: true }),
             (Question::Everything, _) => {
                 let sql = match self.oldest_first {
                     false => {
@@ -220,15 +230,36 @@ impl<'t> Search<'t> {
                 (self.tx.fetch_all(sql, params![expression, base + from, base + to, most]).await?, base)
             }
             (Question::Of(expression), Dialect::Postgres) => {
-                let sql = "SELECT find FROM guardian_audit_search.find($1, $2, $3, $4, $5)";
-                (self.tx.fetch_all(sql, params![expression, from, to, self.oldest_first, most]).await?, 0)
+                let asked = params![expression, from, to, self.oldest_first, most];
+                let rows = match self.sieve.phrases.as_slice() {
+                    [] => {
+                        let sql = "SELECT find FROM guardian_audit_search.find($1, $2, $3, $4, $5)";
+                        self.tx.fetch_all(sql, asked).await?
+                    }
+                    phrases => {
+                        let mut given: Vec<Param<'_>> = phrases.iter().map(ToParam::to_param).collect();
+                        given.push(self.tenant.to_param());
+                        given.extend_from_slice(asked);
+                        self.tx.fetch_all(with_phrases(phrases.len(), self.oldest_first), &given).await?
+                    }
+                };
+                (rows, 0)
             }
         };
         let of_row = |row: &Row| {
             let place = row.get::<i64>(0_usize)?.checked_sub(base);
             place.and_then(|place| u64::try_from(place).ok()).ok_or_else(|| strange(dialect))
         };
-        rows.iter().map(of_row).collect()
+        let last = rows.last().map(of_row).transpose()?;
+        let is_end = i64::try_from(rows.len()).unwrap_or(i64::MAX) < most;
+        let looked = !self.sieve.phrases.is_empty();
+        let mut places = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if !looked || row.get::<bool>(1_usize)? {
+                places.push(of_row(row)?);
+            }
+        }
+        Ok(Places { places, last, is_end })
     }
 
     /// Those of the events at these places that the plan finds, in the order of the search.
@@ -263,6 +294,28 @@ impl<'t> Search<'t> {
         }
         Ok(hits)
     }
+}
+
+/// What the index gave.
+struct Places {
+    places: Vec<u64>,
+    /// How far the index went.
+    last: Option<u64>,
+    /// Whether it has no more.
+    is_end: bool,
+}
+
+/// Asks the index, and of each event whether its terms have so many phrases.
+fn with_phrases(phrases: usize, oldest_first: bool) -> Sql {
+    // A row is looked up by its key, however many the index gives: joined, the planner might read the whole log instead.
+    let mut sql = Sql::builder("SELECT f.find, COALESCE((SELECT ");
+    for at in 0..phrases {
+        sql.push(if at == 0 { "" } else { " AND " });
+        sql.push("strpos(' ' || e.terms || ' ', ").placeholder().push(") > 0");
+    }
+    sql.push(" FROM guardian_audit_events e WHERE e.sequence = f.find AND e.tenant_id = ").placeholder();
+    sql.push("), false) FROM guardian_audit_search.find(").placeholders(5).push(") f (find)");
+    sql.push(if oldest_first { " ORDER BY f.find" } else { " ORDER BY f.find DESC" }).finish()
 }
 
 /// By how many bits a tenant's number is shifted in a row's id of SQLite's index: the places of a log go below.

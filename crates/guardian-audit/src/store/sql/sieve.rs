@@ -21,8 +21,11 @@ pub(super) struct Sieve {
     pub(super) from: u64,
     /// The last place.
     pub(super) to: u64,
-    /// Whether everything within is found by the plan. If not, each event is to be held against the plan.
+    /// Whether everything within is found by the plan, if its terms have the phrases. If not, each event is to be held against
+    /// the plan.
     pub(super) is_exact: bool,
+    /// What must be in the text of an event's terms, with a space before and behind: phrases that the index cannot tell.
+    pub(super) phrases: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,25 +47,31 @@ impl Sieve {
     /// Of a plan without times of recording, for the tenant of this number.
     pub(super) fn of(plan: &Plan, dialect: Dialect, number: i64) -> Self {
         let writer = Writer { dialect, number };
-        let (mut from, mut to, mut rest) = (0, u64::MAX, Vec::new());
+        let (mut from, mut to, mut rest, mut words) = (0, u64::MAX, Vec::new(), Vec::new());
         let plans = match plan {
             Plan::And(plans) => plans.as_slice(),
             plan => std::slice::from_ref(plan),
         };
+        let mut phrases = Vec::new();
         for plan in plans {
             match plan {
                 Plan::Sequence(first, last) => (from, to) = (from.max(*first), to.min(*last)),
+                Plan::Phrase { terms, open } if dialect == Dialect::Postgres && is_plain(terms) => {
+                    phrases.push(token::phrase(terms, *open));
+                    words.push(writer.words(terms, *open));
+                }
                 plan => rest.push(plan),
             }
         }
         let (part, is_exact) = writer.all(rest.into_iter(), 0);
+        let part = writer.with_words(part, &words);
         let question = match part {
             Part::All => Question::Everything,
             Part::None => Question::Nothing,
             Part::Is(expression) => Question::Of(expression),
             Part::Not(expression) => Question::Of(writer.without(&writer.every(), &expression)),
         };
-        Self { question, from, to, is_exact }
+        Self { question, from, to, is_exact, phrases }
     }
 
     /// The question about every event, for an index that counts faster than the table.
@@ -186,21 +195,42 @@ impl Writer {
 
     /// FTS5 knows where a token stands, a tsvector of ours only that it does.
     fn phrase(&self, terms: &[String], open: bool) -> (Part, bool) {
-        let last = terms.len().saturating_sub(1);
-        let is_plain = terms.iter().all(|term| !term.is_empty()) && !terms.is_empty();
-        if self.dialect == Dialect::Sqlite && is_plain {
+        if self.dialect == Dialect::Sqlite && is_plain(terms) {
             let tokens: Vec<_> =
                 terms.iter().map(|term| format!("{}.{}", self.number, token::escape(term))).collect();
             let star = if open { " *" } else { "" };
             return (Part::Is(format!("\"{}\"{star}", tokens.join(" "))), true);
         }
+        match terms.iter().all(String::is_empty) {
+            true => (Part::All, false),
+            false => (Part::Is(self.words(terms, open)), false),
+        }
+    }
+
+    /// That the words of a phrase are there, wherever.
+    fn words(&self, terms: &[String], open: bool) -> String {
+        let last = terms.len().saturating_sub(1);
         let of_term = |(at, term): (usize, &String)| self.token(&token::escape(term), open && at == last);
         let parts: Vec<_> =
             terms.iter().enumerate().filter(|(_, term)| !term.is_empty()).map(of_term).collect();
-        match parts.is_empty() {
-            true => (Part::All, false),
-            false => (Part::Is(self.both(&parts)), false),
-        }
+        self.both(&parts)
+    }
+
+    /// A part, and these words besides.
+    fn with_words(&self, part: Part, words: &[String]) -> Part {
+        let (first, mut all) = match part {
+            _ if words.is_empty() => return part,
+            Part::None => return Part::None,
+            Part::All => (None, Vec::new()),
+            Part::Is(expression) => (None, vec![expression]),
+            Part::Not(others) => (Some(others), Vec::new()),
+        };
+        all.extend_from_slice(words);
+        let all = self.both(&all);
+        Part::Is(match first {
+            Some(others) => self.without(&all, &others),
+            None => all,
+        })
     }
 
     /// A range of numbers of one width, as addresses are, is a choice of prefixes.
@@ -241,6 +271,10 @@ impl Writer {
         let parts: Vec<_> = prefixes.iter().map(|start| self.token(start, true)).collect();
         Part::Is(self.either(&parts))
     }
+}
+
+fn is_plain(terms: &[String]) -> bool {
+    !terms.is_empty() && terms.iter().all(|term| !term.is_empty())
 }
 
 fn joined(parts: &[String], sign: &str) -> String {
@@ -305,6 +339,19 @@ mod tests {
             panic!("a question")
         };
         assert!(expression.starts_with("('7.o40a008':* | '7.o40a009':* |"), "{expression}");
+    }
+
+    #[test]
+    fn a_phrase_is_words_in_the_index_and_a_text_in_the_row() {
+        let phrase = Plan::Phrase { terms: vec!["wa".into(), "wb_".into()], open: false };
+        let not = Plan::Not(Box::new(Plan::Term("wc".into())));
+        let sieve = Sieve::of(&Plan::And(vec![phrase, not]), Dialect::Postgres, 1);
+        let asked = "(('1.wa' & '1.wb_5f') & !('1.wc'))".to_owned();
+        assert_eq!((sieve.question, sieve.is_exact), (Question::Of(asked), true));
+        assert_eq!(sieve.phrases, [" wa wb_5f "]);
+        let open = Plan::Phrase { terms: vec!["wa".into(), "wb".into()], open: true };
+        assert_eq!(Sieve::of(&open, Dialect::Postgres, 1).phrases, [" wa wb"]);
+        assert!(Sieve::of(&open, Dialect::Sqlite, 1).phrases.is_empty());
     }
 
     #[test]

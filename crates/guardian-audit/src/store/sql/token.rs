@@ -34,6 +34,18 @@ pub(super) fn escape(term: &str) -> String {
     token
 }
 
+/// A phrase as it is in the text that [`encode`] makes, with a space before it and behind.
+pub(super) fn phrase(terms: &[String], open: bool) -> String {
+    let mut text = String::from(" ");
+    for (at, term) in terms.iter().enumerate() {
+        push_escaped(&mut text, term);
+        if !open || at + 1 < terms.len() {
+            text.push(' ');
+        }
+    }
+    text
+}
+
 fn push_escaped(out: &mut String, term: &str) {
     for (at, c) in term.char_indices() {
         match c {

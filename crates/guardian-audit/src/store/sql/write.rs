@@ -178,6 +178,45 @@ pub(super) async fn turn(tx: &mut TenantTx, kind: NoteKind) -> Result<(), StoreE
     Ok(())
 }
 
+/// Writes a note, in the place of one of the same name.
+pub(super) async fn note(tx: &mut TenantTx, kind: NoteKind, note: &Note) -> Result<(), StoreError> {
+    let tenant = tx.scope().tenant().clone();
+    tx.execute(
+        "INSERT INTO guardian_audit_notes (tenant_id, kind, name, bytes) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant_id, kind, name) DO UPDATE SET bytes = excluded.bytes",
+        params![tenant, kind.as_str(), note.name, note.bytes],
+    )
+    .await
+    .map(drop)
+}
+
+/// Writes a checkpoint and the state of the key that sealed it, if the last checkpoint has this name; whether it had.
+pub(super) async fn checkpoint(
+    tx: &mut TenantTx,
+    last: Option<&str>,
+    checkpoint: &Note,
+    state: Option<&Note>,
+) -> Result<bool, StoreError> {
+    let tenant = tx.scope().tenant().clone();
+    // Who makes a checkpoint has the head: they take turns.
+    hold(tx, &tenant).await?;
+    let found = tx
+        .fetch_optional(
+            "SELECT name FROM guardian_audit_notes WHERE tenant_id = $1 AND kind = $2 ORDER BY name DESC LIMIT 1",
+            params![tenant, NoteKind::Checkpoint.as_str()],
+        )
+        .await?;
+    let found: Option<String> = found.map(|row| row.get("name")).transpose()?;
+    if found.as_deref() != last {
+        return Ok(false);
+    }
+    note(tx, NoteKind::Checkpoint, checkpoint).await?;
+    if let Some(state) = state {
+        note(tx, NoteKind::Seal, state).await?;
+    }
+    Ok(true)
+}
+
 /// Drops the bodies of what the plan finds before a time, the oldest first, and what they are found by.
 pub(super) async fn drop_bodies(tx: &mut TenantTx, drop: &Drop<'_>) -> Result<u64, StoreError> {
     let (tenant, Drop { plan, before, limit, .. }) = (tx.scope().tenant().clone(), *drop);

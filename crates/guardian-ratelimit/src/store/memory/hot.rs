@@ -162,7 +162,7 @@ impl MemoryStore {
         let place = keys.shard(self, limit.subject)?;
         let key = keys.key(self, limit.subject, place)?;
         let mut shard = self.shards.get(place)?.0.lock();
-        match charge(&mut shard, hot.slot(), serial, &hot.bucket(), limit.cost, key, now) {
+        match charge(&mut shard, serial, &hot.bucket(), limit.cost, key, || now) {
             Some((outcome, _)) => Some(outcome),
             // A copy, so that the original need not be in memory for the sake of this line.
             None => charge_anyhow(&mut shard, registry, keys.realm(), &{ *limit }, key, now)
@@ -210,9 +210,7 @@ impl MemoryStore {
         let mut before = [Tat::default(); Limiter::MAX_LIMITS];
         let (mut visited, now) = (0, decision.at());
         for (Ready { key, hot, serial, cost }, before) in ready.iter().zip(&mut before) {
-            if let Some((outcome, was)) =
-                charge(&mut shard, hot.slot(), *serial, &hot.bucket(), *cost, *key, now)
-            {
+            if let Some((outcome, was)) = charge(&mut shard, *serial, &hot.bucket(), *cost, *key, || now) {
                 match was {
                     Some(was) => {
                         decision.push_admitted(outcome);
@@ -248,22 +246,21 @@ fn is_twice(limits: &[Limit<'_>], at: usize) -> bool {
 #[inline(always)]
 fn charge<K: HotKey<N>, const N: usize>(
     shard: &mut Shard,
-    slot: u32,
     serial: Serial,
     bucket: &PlainBucket,
     cost: u32,
     key: K,
-    now: MonoTime,
+    now: impl FnOnce() -> MonoTime,
 ) -> Option<(Outcome, Option<Tat>)> {
     if cost == 0 {
         return None;
     }
-    let lane = shard.bucket_lane(slot)?;
+    let lane = shard.bucket_lane(serial.slot())?;
     if !serial.is(lane.known()) {
         return None;
     }
     let state = K::table(lane.uniform_mut()).near_home(key, key.spread())?;
-    match bucket.decide(state.ticks(), now.as_nanos(), cost) {
+    match bucket.decide(state.ticks(), now().as_nanos(), cost) {
         (outcome, Some(tat)) => Some((outcome, Some(std::mem::replace(state, Tat::at(tat))))),
         (outcome, None) => Some((outcome, None)),
     }

@@ -24,6 +24,9 @@ pub(crate) struct StackRequest<'a, const N: usize> {
 impl MemoryStore {
     /// One token bucket that has a counter, in the straight way, if nobody else has the shard. `None` leaves it to the
     /// ordinary way, which begins anew: nothing of what it needs is kept for it.
+    ///
+    /// The time is asked for behind the lock: a locked instruction waits for all before it, so a clock read earlier adds
+    /// to the look-up what now passes beside it.
     #[inline(always)]
     pub(crate) fn attempt_one(
         &self,
@@ -31,7 +34,7 @@ impl MemoryStore {
         realm: Realm<'_>,
         subject: Subject<'_>,
         cost: u32,
-        now: MonoTime,
+        now: impl Fn() -> MonoTime,
     ) -> Option<Outcome> {
         match (realm, subject) {
             (Realm::Tenant(tenant), _) => self.attempt(&OfTenant(tenant), prepared, subject, cost, now),
@@ -47,15 +50,14 @@ impl MemoryStore {
         prepared: &Prepared,
         subject: Subject<'_>,
         cost: u32,
-        now: MonoTime,
+        now: impl Fn() -> MonoTime,
     ) -> Option<Outcome> {
         let serial = prepared.serial(keys.is_tenants());
         serial.plain()?;
         let place = keys.shard(self, subject)?;
         let key = keys.key(self, subject, place)?;
         let mut shard = self.shards.get(place)?.0.try_lock_weak()?;
-        charge(&mut shard, prepared.slot, serial, &prepared.bucket, cost, key, now)
-            .map(|(outcome, _)| outcome)
+        charge(&mut shard, serial, &prepared.bucket, cost, key, now).map(|(outcome, _)| outcome)
     }
 
     /// Token buckets that have counters, in one shard, no two of one policy, in the straight way, if nobody else has the
@@ -104,7 +106,7 @@ impl MemoryStore {
         }
         if charged > 0 {
             // Copies, so that the originals need not be in memory for the sake of this line.
-            take_back_parts(shard, request.parts, &{ ready }, &{ before }, charged);
+            take_back_parts(shard, &{ ready }, &{ before }, charged);
         }
         None
     }
@@ -115,13 +117,12 @@ impl MemoryStore {
 #[inline(never)]
 fn take_back_parts<K: HotKey<N>, const N: usize>(
     mut shard: Guard<'_>,
-    parts: &[Part],
     ready: &[(Serial, K)],
     before: &[Tat],
     charged: usize,
 ) {
-    for ((part, (_, key)), was) in parts.iter().zip(ready).zip(before).take(charged) {
-        if let Some(lane) = shard.bucket_lane(part.prepared.slot)
+    for ((serial, key), was) in ready.iter().zip(before).take(charged) {
+        if let Some(lane) = shard.bucket_lane(serial.slot())
             && let Some(state) = K::table(lane.uniform_mut()).get_mut(*key)
         {
             *state = *was;
@@ -142,7 +143,7 @@ fn charge_admitted<K: HotKey<N>, const N: usize>(
     if cost == 0 {
         return None;
     }
-    let lane = shard.bucket_lane(prepared.slot)?;
+    let lane = shard.bucket_lane(serial.slot())?;
     if !serial.is(lane.known()) {
         return None;
     }

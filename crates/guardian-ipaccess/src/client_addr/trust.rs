@@ -15,7 +15,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// passes the other one on as the client sent it, so whoever reads both reads what a client wrote.
 ///
 /// ```
-/// use guardian_http::ForwardHeader;
+/// use guardian_ipaccess::ForwardHeader;
 ///
 /// assert_eq!(ForwardHeader::XForwardedFor.name(), "x-forwarded-for");
 /// ```
@@ -42,7 +42,7 @@ impl ForwardHeader {
 /// A text that does not name a network of trusted proxies.
 ///
 /// ```
-/// use guardian_http::{ForwardHeader, TrustError, TrustedProxies};
+/// use guardian_ipaccess::{ForwardHeader, TrustError, TrustedProxies};
 ///
 /// let error = TrustedProxies::parse(ForwardHeader::Forwarded, ["10.0.0.1/8"]).unwrap_err();
 /// assert_eq!(error.to_string(), "network `10.0.0.1/8` has host bits set, write `10.0.0.0/8` or `10.0.0.1`");
@@ -82,7 +82,7 @@ pub enum TrustError {
 /// proxies with changing addresses, and it is sound only when nobody can reach the service around them.
 ///
 /// ```
-/// use guardian_http::{ForwardHeader, TrustedProxies};
+/// use guardian_ipaccess::{ForwardHeader, TrustedProxies};
 ///
 /// let proxies = TrustedProxies::parse(ForwardHeader::XForwardedFor, ["10.0.0.0/8", "2001:db8:1::7"])?;
 /// assert!(proxies.trusts("10.1.2.3".parse()?));

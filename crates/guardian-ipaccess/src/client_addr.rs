@@ -12,7 +12,6 @@
 mod chain;
 mod forwarded;
 mod node;
-mod rate_key;
 mod trust;
 mod x_forwarded_for;
 
@@ -20,7 +19,6 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue};
 
-pub use rate_key::{RateKey, V6PrefixLen, V6PrefixLenError};
 pub use trust::{ForwardHeader, TrustError, TrustedProxies};
 
 use chain::Chain;
@@ -29,7 +27,7 @@ use trust::{Reach, Rule};
 /// Where a client's address was found.
 ///
 /// ```
-/// use guardian_http::{AddrSource, ClientAddr, TrustedProxies};
+/// use guardian_ipaccess::{AddrSource, ClientAddr, TrustedProxies};
 ///
 /// let client = ClientAddr::resolve([192, 0, 2, 1].into(), &http::HeaderMap::new(), &TrustedProxies::none());
 /// assert_eq!(client.source(), AddrSource::Peer);
@@ -46,7 +44,7 @@ pub enum AddrSource {
 /// Why the search for the client ended.
 ///
 /// ```
-/// use guardian_http::{ClientAddr, ForwardHeader, StopReason, TrustedProxies, WalkEnd};
+/// use guardian_ipaccess::{ClientAddr, ForwardHeader, StopReason, TrustedProxies, WalkEnd};
 ///
 /// let mut headers = http::HeaderMap::new();
 /// headers.insert("x-forwarded-for", "198.51.100.9, unknown".parse()?);
@@ -92,7 +90,7 @@ pub enum StopReason {
 /// came from the connection or from a header.
 ///
 /// ```
-/// use guardian_http::{ClientAddr, ForwardHeader, TrustedProxies};
+/// use guardian_ipaccess::{ClientAddr, ForwardHeader, TrustedProxies};
 ///
 /// let proxies = TrustedProxies::parse(ForwardHeader::Forwarded, ["2001:db8:ff::/48"])?;
 /// let mut headers = http::HeaderMap::new();

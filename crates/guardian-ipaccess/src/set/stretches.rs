@@ -1,0 +1,137 @@
+//! All addresses of a family, cut into stretches of which each has one answer.
+
+use super::code::Code;
+use super::family::Bits;
+
+/// A network, and what it says where no smaller network says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim<B> {
+    pub(super) first: B,
+    pub(super) last: B,
+    pub(super) prefix: u8,
+    pub(super) code: Code,
+}
+
+/// Disjoint stretches in their order, found through a table of where they begin.
+///
+/// Looking an address up is one step into the table and a search among the few stretches that begin in the same part of the
+/// space. The parts divide evenly what lies between the first and the last boundary, so rules about one corner of the space are
+/// spread as well as others; if all crowd in one part the search is the logarithm of their number.
+#[derive(Debug)]
+pub(super) struct Stretches<B: Bits> {
+    stretches: Box<[B::Stretch]>,
+    /// For each part the number of stretches that begin before it, and at last the number of all.
+    before: Box<[u32]>,
+    low: B,
+    shift: u32,
+}
+
+/// So many stretches begin in a part, were they spread evenly.
+const PER_PART: usize = 4;
+
+impl<B: Bits> Stretches<B> {
+    /// From networks in any order. Of equal networks only one may be there. O(n log n).
+    pub(super) fn new(claims: &mut [Claim<B>]) -> Self {
+        Self::index(cut(claims))
+    }
+
+    fn index(stretches: Vec<B::Stretch>) -> Self {
+        let starts = || stretches.iter().map(B::start);
+        // The first begins where the space does and says nothing about where rules are.
+        let low = starts().nth(1).unwrap_or_default();
+        let high = starts().last().unwrap_or_default();
+        let parts = (stretches.len() / PER_PART).next_power_of_two().max(1);
+        let shift = high.minus(low).bits_used().saturating_sub(parts.ilog2());
+        let mut before = vec![0_u32; parts + 1];
+        for start in starts() {
+            let part = part_of(start, low, shift, parts);
+            if let Some(after) = before.get_mut(part + 1) {
+                *after += 1;
+            }
+        }
+        let mut sum = 0;
+        for count in &mut before {
+            sum += *count;
+            *count = sum;
+        }
+        Self { stretches: stretches.into(), before: before.into(), low, shift }
+    }
+
+    /// What is said of an address. O(1) where rules are spread evenly, O(log n) always.
+    #[inline]
+    pub(super) fn find(&self, address: B) -> Code {
+        let part = part_of(address, self.low, self.shift, self.before.len() - 1);
+        let bounds = self.before.get(part).zip(self.before.get(part + 1));
+        let (from, until) = bounds.map_or((0, 0), |(from, until)| (*from as usize, *until as usize));
+        let here = self.stretches.get(from..until).unwrap_or_default();
+        let mut place = from;
+        if here.len() <= 8 {
+            // Few: counting them has no branch to guess wrong.
+            place += here.iter().filter(|stretch| B::start(stretch) <= address).count();
+        } else {
+            place += here.partition_point(|stretch| B::start(stretch) <= address);
+        }
+        // The stretch that began last; the very first begins at the lowest address, so there is one.
+        let found = place.checked_sub(1).and_then(|place| self.stretches.get(place));
+        found.map_or(Code::NOTHING, |stretch| Code::from_bits(B::code(stretch)))
+    }
+
+    /// All stretches: from where to where, and what is said there.
+    pub(super) fn all(&self) -> Vec<(B, B, Code)> {
+        let ends = self.stretches.iter().skip(1).map(|next| B::start(next).before()).chain([B::MAX]);
+        let stretches = self.stretches.iter().zip(ends);
+        stretches.map(|(stretch, end)| (B::start(stretch), end, Code::from_bits(B::code(stretch)))).collect()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.stretches) + size_of_val(&*self.before)
+    }
+}
+
+#[inline]
+fn part_of<B: Bits>(address: B, low: B, shift: u32, parts: usize) -> usize {
+    address.minus(low).shifted(shift).min(parts - 1)
+}
+
+/// Cuts the space at every edge of a network. Neighbours that say the same become one.
+fn cut<B: Bits>(claims: &mut [Claim<B>]) -> Vec<B::Stretch> {
+    // A network comes after those that contain it.
+    claims.sort_unstable_by_key(|claim| (claim.first, claim.prefix));
+    let mut stretches = Made { stretches: Vec::with_capacity(claims.len() * 2 + 1) };
+    stretches.begin(B::default(), Code::NOTHING);
+    // The networks around the place that the sweep is at, the innermost last.
+    let mut around: Vec<(B, Code)> = Vec::new();
+    for claim in claims.iter() {
+        leave(&mut around, &mut stretches, |last| last < claim.first);
+        around.push((claim.last, claim.code));
+        stretches.begin(claim.first, claim.code);
+    }
+    leave(&mut around, &mut stretches, |_| true);
+    stretches.stretches
+}
+
+/// Leaves the networks that end, and goes on with what is around them.
+fn leave<B: Bits>(around: &mut Vec<(B, Code)>, stretches: &mut Made<B>, ends: impl Fn(B) -> bool) {
+    while let Some((last, _)) = around.pop_if(|(last, _)| ends(*last)) {
+        let outer = around.last().map_or(Code::NOTHING, |(_, code)| *code);
+        if let Some(next) = last.next() {
+            stretches.begin(next, outer);
+        }
+    }
+}
+
+struct Made<B: Bits> {
+    stretches: Vec<B::Stretch>,
+}
+
+impl<B: Bits> Made<B> {
+    /// From here on this is said.
+    fn begin(&mut self, start: B, code: Code) {
+        if self.stretches.last().is_some_and(|last| B::start(last) == start) {
+            self.stretches.pop();
+        }
+        if self.stretches.last().is_none_or(|last| B::code(last) != code.bits()) {
+            self.stretches.push(start.stretch(code.bits()));
+        }
+    }
+}
