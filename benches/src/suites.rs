@@ -1,7 +1,9 @@
 //! The quality suites: each reads data that is not part of the project and judges what Guardian makes of it.
 
 mod access_log;
+mod asl;
 mod cel;
+mod json_patch;
 mod maxmind;
 mod merkle;
 mod rbac;
@@ -34,10 +36,16 @@ pub const SUITES: &[Suite] = &[
         run: access_log::run,
     },
     Suite {
+        name: "asl",
+        description: "state machines of the Amazon States Language in files `valid-*.json` and `invalid-*.json`, judged and imported",
+        run: asl::run,
+    },
+    Suite {
         name: "cel",
         description: "the conformance tests of the Common Expression Language, values, errors and deduced types",
         run: cel::run,
     },
+    Suite { name: "json-patch", description: "the tests of JSON Patch, RFC 6902", run: json_patch::run },
     Suite {
         name: "maxmind",
         description: "MaxMind DB files, whole and damaged: refused when loaded, or every look-up ends",

@@ -35,6 +35,7 @@ mod format;
 mod import;
 mod lint;
 mod references;
+mod shape;
 mod table;
 
 mod error;
@@ -49,6 +50,7 @@ pub use limits::Limits;
 pub use lint::{Lint, LintKind};
 pub use program::{Outcome, Program};
 pub use references::References;
+pub use shape::Shape;
 pub use table::{Branch, TestCase, TestReport, TestResult, TestTable};
 pub use time::{Duration, Timestamp};
 pub use types::{ExprType, Field, ObjectType, Type};

@@ -35,3 +35,7 @@ pub use guardian_sql as sql;
 /// Tenants: the registry, row-level security, the lint.
 #[cfg(feature = "tenant")]
 pub use guardian_tenant as tenant;
+
+/// Workflows: definitions, validation, versions, diffs, runs, workers, importers.
+#[cfg(feature = "workflow")]
+pub use guardian_workflow as workflow;

@@ -8,7 +8,7 @@
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
 //! asking), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
-//! `trail.rs` (who changed it).
+//! `trail.rs` (who changed it), `automate.rs` (what happens by itself then).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -17,6 +17,7 @@
 
 mod admin;
 mod auth;
+mod automate;
 mod limits;
 mod roles;
 mod routes;
@@ -37,6 +38,7 @@ use guardian::sql::Database;
 use tokio::net::TcpListener;
 
 use auth::{ADMIN_KEY, DEMO_KEYS};
+use automate::Automation;
 use limits::Limits;
 use store::Crm;
 use trail::Trail;
@@ -46,6 +48,7 @@ use trail::Trail;
 struct App {
     crm: Arc<Crm>,
     limits: Arc<Limits>,
+    automation: automate::Shared,
     rbac: Rbac,
 }
 
@@ -67,10 +70,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     store::wall_off(&db).await?;
     let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
     let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
+    let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
     let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
     let follower = tokio::spawn(follow(rbac.clone()));
-    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, rbac })?;
+    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -105,6 +109,7 @@ async fn follow(rbac: Rbac) {
 fn router(app: App) -> Result<Router, Box<dyn Error>> {
     let tenant_api = routes::api(&app.rbac)?
         .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
+        .merge(automate::api(&app.rbac)?)
         .merge(roles::api())
         .layer(app.limits.after_auth()?)
         .layer(from_fn(auth::require_key));
@@ -174,6 +179,10 @@ fn introduce(address: SocketAddr, db: &Database) {
     );
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
     println!("  curl http://{address}/permissions {bearer}");
+    println!(
+        "  curl http://{address}/deals {bearer} --json '{{\"title\":\"Fleet\",\"amount_cents\":990000,\"stage\":\"won\"}}'"
+    );
+    println!("  curl http://{address}/workflows/follow-up/runs {bearer}");
     println!(
         "  curl http://{address}/admin/tenants/{}/limits -H 'Authorization: Bearer {ADMIN_KEY}'",
         key.tenant

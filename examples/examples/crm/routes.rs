@@ -27,6 +27,7 @@ pub(crate) fn index() -> Router<App> {
                 "audit": "/audit?q=words and qualifiers, as action:deal.* changed:/stage created:2025",
                 "permissions": "/permissions, what your key may do",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
+                "workflows": ["/workflows/{name}", "/workflows/{name}/rollback", "/workflows/{name}/runs", "/runs/{id}/history"],
                 "operator": ["/admin/tenants/{tenant}/limits"],
             }))
         }),
@@ -88,6 +89,7 @@ async fn create<T: Entity>(
     body: Result<Json<T>, JsonRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let record = app.crm.table::<T>().insert(&scope, valid(body)?).await.map_err(|error| failed(&error))?;
+    app.automation.tell(&scope, format!("{}.created", T::SINGULAR), &record).await;
     let location = format!("/{}/{}", T::PLURAL, record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(record)))
 }
@@ -109,6 +111,9 @@ async fn replace<T: Entity>(
 ) -> Result<Json<Record<T>>, Problem> {
     let (table, fields) = (app.crm.table::<T>(), valid(body)?);
     let record = table.replace(&scope, known::<T>(&id)?, fields).await.map_err(|error| failed(&error))?;
+    if let Some(record) = &record {
+        app.automation.tell(&scope, format!("{}.updated", T::SINGULAR), record).await;
+    }
     record.map(Json).ok_or_else(|| no_such::<T>(&id))
 }
 

@@ -35,6 +35,53 @@ fn records_live_and_die() {
 }
 
 #[test]
+fn workflows_run_on_events_keep_their_history_and_are_rolled_back() {
+    let crm = Server::start("crm");
+    let won = r#"{"title":"Fleet","amount_cents":990000,"stage":"won"}"#;
+    let notes = || {
+        let page = crm.send("GET", "/notes", GLOBEX, "");
+        page.body
+            .get("items")
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|note| note["text"].to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(crm.send("POST", "/deals", GLOBEX, won).status, 201);
+    assert_eq!(notes(), ["\"say thank you for Fleet\""]);
+    let shown = crm.send("GET", "/workflows/follow-up", GLOBEX, "");
+    let mut definition = shown.body["versions"][0]["definition"].clone();
+    definition["nodes"]["large"]["branches"][0]["when"] = json!("input.data.amount_cents >= 100000000");
+    let saved = crm.send("PUT", "/workflows/follow-up", GLOBEX, &definition.to_string());
+    assert_eq!(
+        (saved.status, &saved.body["version"], &saved.body["class"]),
+        (200, &json!(2), &json!("changing"))
+    );
+    assert_eq!(crm.send("POST", "/deals", GLOBEX, won).status, 201);
+    assert_eq!(notes().len(), 1);
+    let back = crm.send("POST", "/workflows/follow-up/rollback", GLOBEX, r#"{"to":1}"#);
+    assert_eq!((back.status, &back.body["version"], &back.body["published"]), (200, &json!(3), &json!(3)));
+    assert_eq!(crm.send("POST", "/deals", GLOBEX, won).status, 201);
+    assert_eq!(notes().len(), 2);
+    let runs = crm.send("GET", "/workflows/follow-up/runs", GLOBEX, "");
+    let versions: Vec<_> =
+        runs.body["items"].as_array().unwrap().iter().map(|run| run["version"].clone()).collect();
+    assert_eq!(versions.len(), 3);
+    assert!(versions.contains(&json!(1)) && versions.contains(&json!(2)) && versions.contains(&json!(3)));
+    let first = runs.body["items"].as_array().unwrap().iter().find(|run| run["version"] == json!(1)).unwrap();
+    let history = crm.send("GET", &format!("/runs/{}/history", first["id"].as_str().unwrap()), GLOBEX, "");
+    assert_eq!(history.body["items"].as_array().unwrap().len(), 2);
+    // Another tenant has its own.
+    assert_eq!(crm.send("GET", "/workflows/follow-up/runs", ACME, "").body["items"], json!([]));
+    definition["nodes"]["note"]["action"] = json!("send_rocket");
+    let refused = crm.send("PUT", "/workflows/follow-up", GLOBEX, &definition.to_string());
+    assert_eq!(refused.status, 400);
+    assert!(refused.text("detail").contains("send_rocket"));
+}
+
+#[test]
 fn lists_come_in_pages() {
     let crm = Server::start("crm");
     for n in 0..5 {

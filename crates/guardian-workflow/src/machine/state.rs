@@ -1,0 +1,325 @@
+//! What a run is in between its steps: everything that is kept, and nothing that is not.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use guardian_core::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::action::Failure;
+
+/// The state of a run: positions, variables, loop counters, timers. As JSON it is what a checkpoint holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RunState {
+    /// How it stands.
+    pub status: Status,
+    /// Whether it was told to pause.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// When it began.
+    pub started: Timestamp,
+    /// The result or the failure, once it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    pub(crate) tokens: Vec<Token>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) joins: Vec<JoinState>,
+    pub(crate) scopes: Vec<ScopeState>,
+    pub(crate) next_id: u32,
+    /// Nodes that were entered.
+    pub(crate) steps: u64,
+    /// Entries of the history.
+    pub(crate) entries: u64,
+    /// What would undo what was done, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) undo: Vec<Undo>,
+    /// Signals that nobody waited for yet.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub(crate) inbox: VecDeque<(String, Value)>,
+    /// The number of the last message that was taken in.
+    #[serde(default)]
+    pub(crate) seen: i64,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Status {
+    /// It goes on, or waits.
+    Running,
+    /// It undoes what it did.
+    Compensating,
+    /// It ended well.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl Status {
+    /// Whether nothing more happens, unless somebody says so.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// The status as text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Compensating => "compensating",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// With this result.
+    Result(Value),
+    /// With this failure.
+    Failure(Failure),
+    /// It was cancelled, for this reason.
+    Cancelled(String),
+}
+
+/// A place at which a run stands. Parallel branches have one each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) id: u32,
+    pub(crate) scope: u32,
+    /// What it reports to at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) join: Option<u32>,
+    /// Which branch or element of that it is.
+    #[serde(default)]
+    pub(crate) branch: u32,
+    pub(crate) at: u32,
+    pub(crate) phase: Phase,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) frames: Vec<Frame>,
+    /// How often each `repeat` led back, with the number of frames around it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) repeats: Vec<(u32, u32, u32)>,
+    pub(crate) attempt: u32,
+    /// The number of the step at which it entered its node.
+    pub(crate) visit: u64,
+    pub(crate) entered: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undo: Option<Undo>,
+}
+
+/// What a token is doing at its node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    /// It is about to enter the node.
+    Ready,
+    /// The host does something.
+    Running {
+        params: Value,
+        deadline: Option<Timestamp>,
+    },
+    /// The next attempt comes then.
+    Backoff {
+        params: Value,
+        until: Timestamp,
+    },
+    Sleeping {
+        until: Timestamp,
+    },
+    Listening {
+        until: Option<Timestamp>,
+    },
+    Approving {
+        prompt: Value,
+        approvers: Value,
+        until: Option<Timestamp>,
+    },
+    /// Its branches, elements or sub-workflow go on.
+    Joining,
+    /// The definition of a sub-workflow is being fetched.
+    Loading {
+        input: Value,
+    },
+}
+
+/// What a token is within, at its node's part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Frame {
+    Each {
+        node: u32,
+        index: u32,
+        items: Arc<Vec<Value>>,
+        collected: Vec<Value>,
+    },
+    While {
+        node: u32,
+        count: u32,
+    },
+    /// One element of a loop whose elements go side by side.
+    Item {
+        node: u32,
+        index: u32,
+        item: Value,
+    },
+    Try {
+        node: u32,
+        stage: Stage,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    Body,
+    Handler,
+    /// With what happens after it; nothing if all went well.
+    Finally(Option<Box<Pending>>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pending {
+    Fail(Failure),
+    End(Value),
+}
+
+/// Branches that go on side by side, and for what the token at the node waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct JoinState {
+    pub(crate) id: u32,
+    /// The token that waits.
+    pub(crate) token: u32,
+    pub(crate) kind: JoinKind,
+    pub(crate) total: u32,
+    pub(crate) done: u32,
+    pub(crate) failed: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JoinKind {
+    /// So many have to end well.
+    Need(u32),
+    Race,
+    Sub,
+    /// Elements of a loop: which comes next, and what was gathered.
+    Each {
+        items: Arc<Vec<Value>>,
+        next: u32,
+        collected: Vec<Value>,
+    },
+}
+
+/// A workflow with its variables: the run's own, or a sub-workflow's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ScopeState {
+    pub(crate) id: u32,
+    pub(crate) workflow: Arc<str>,
+    pub(crate) version: u64,
+    pub(crate) depth: u32,
+    pub(crate) input: Value,
+    pub(crate) variables: Map<String, Value>,
+    /// Bytes of the variables.
+    pub(crate) bytes: u64,
+}
+
+/// What undoes an action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Undo {
+    pub(crate) node: Arc<str>,
+    pub(crate) action: Arc<str>,
+    pub(crate) params: Value,
+}
+
+impl RunState {
+    pub(crate) fn token(&self, id: u32) -> Option<&Token> {
+        self.tokens.iter().find(|token| token.id == id)
+    }
+
+    pub(crate) fn token_mut(&mut self, id: u32) -> Option<&mut Token> {
+        self.tokens.iter_mut().find(|token| token.id == id)
+    }
+
+    pub(crate) fn scope(&self, id: u32) -> Option<&ScopeState> {
+        self.scopes.iter().find(|scope| scope.id == id)
+    }
+
+    pub(crate) fn scope_mut(&mut self, id: u32) -> Option<&mut ScopeState> {
+        self.scopes.iter_mut().find(|scope| scope.id == id)
+    }
+
+    pub(crate) fn join_mut(&mut self, id: u32) -> Option<&mut JoinState> {
+        self.joins.iter_mut().find(|join| join.id == id)
+    }
+
+    pub(crate) fn fresh(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// The variables of the run's own workflow.
+    #[must_use]
+    pub fn variables(&self) -> &Map<String, Value> {
+        static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+        self.scopes.first().map_or(&NONE, |scope| &scope.variables)
+    }
+
+    /// The input that the run was given.
+    #[must_use]
+    pub fn input(&self) -> &Value {
+        self.scopes.first().map_or(&Value::Null, |scope| &scope.input)
+    }
+
+    /// The workflow that runs and its version.
+    pub(crate) fn version(&self) -> u64 {
+        self.scopes.first().map_or(0, |scope| scope.version)
+    }
+
+    /// When somebody has to look at it again; `None` if only a message can make it go on.
+    pub(crate) fn due(&self, now: Timestamp, run_time: Option<Timestamp>) -> Option<Timestamp> {
+        if self.status.is_final() {
+            return None;
+        }
+        if self.paused {
+            return run_time;
+        }
+        self.tokens.iter().filter_map(|token| token.due(now)).chain(run_time).min()
+    }
+}
+
+impl Token {
+    fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Ready | Phase::Running { .. } | Phase::Loading { .. } => Some(now),
+            Phase::Backoff { until, .. } | Phase::Sleeping { until } => Some(*until),
+            Phase::Listening { until } | Phase::Approving { until, .. } => *until,
+            Phase::Joining => None,
+        }
+    }
+}
+
+/// About how many bytes a value has as JSON.
+pub(crate) fn weight(value: &Value) -> u64 {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 8,
+        Value::String(text) => 2 + text.len() as u64,
+        Value::Array(items) => 2 + items.iter().map(|item| 1 + weight(item)).sum::<u64>(),
+        Value::Object(members) => {
+            2 + members.iter().map(|(name, member)| 4 + name.len() as u64 + weight(member)).sum::<u64>()
+        }
+    }
+}

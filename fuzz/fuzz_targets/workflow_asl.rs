@@ -1,0 +1,12 @@
+//! State machines of the Amazon States Language.
+#![no_main]
+
+use guardian_workflow::import::asl;
+use guardian_workflow::{ActionSpec, Catalog, validate};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let Ok(imported) = asl::import(text) else { return };
+    let catalog = imported.actions.iter().try_fold(Catalog::new(), |catalog, name| catalog.with(ActionSpec::new(name)));
+    let _ = validate(&imported.definition, &catalog.expect("an action without schemas is one"));
+});
