@@ -100,7 +100,7 @@ fn a_bundle_goes_elsewhere_with_its_versions() {
     world.publish("w", &second);
     let other = World::new();
     block_on(async {
-        let bundle = world.library.export(&scope(), "w").await.unwrap().signed("key-1", |hash| hash.to_vec());
+        let bundle = world.library.export(&scope(), "w").await.unwrap().signed("key-1", <[u8]>::to_vec);
         let text = bundle.to_json();
         let read = Bundle::from_json(&text).unwrap();
         assert_eq!(read, bundle);

@@ -114,6 +114,7 @@ impl World {
 }
 
 /// A definition of these nodes and edges, the first one being the start; edges are `from to` or `from:port to`.
+#[expect(clippy::needless_pass_by_value, reason = "a literal is written at each call")]
 pub(crate) fn flow(start: &str, nodes: Value, edges: &[&str]) -> Value {
     let edges: Vec<Value> = edges
         .iter()
