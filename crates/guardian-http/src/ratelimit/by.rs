@@ -14,7 +14,7 @@ use crate::{ClientAddr, RateKey, TrustedProxies, V6PrefixLen};
 ///
 /// | | counts | reads |
 /// |---|---|---|
-/// | [`client_addr`](Self::client_addr) | each client address, IPv6 by /64 | [`PeerAddr`] or axum's `ConnectInfo<SocketAddr>`, and the field of the trusted proxies |
+/// | [`client_addr`](Self::client_addr) | each client address, IPv6 by /64 | [`PeerAddr`](crate::PeerAddr) or axum's `ConnectInfo<SocketAddr>`, and the field of the trusted proxies |
 /// | [`actor`](Self::actor), [`user`](Self::user), [`api_key`](Self::api_key) | each authenticated actor, person, API key | the extension [`Scope`] |
 /// | [`bearer`](Self::bearer), [`header`](Self::header) | each value of a header, by its digest | the header |
 /// | `route` (feature `axum`) | each endpoint | the method and axum's `MatchedPath` |

@@ -180,7 +180,8 @@ impl CasbinModel {
                 let (member, group) = (need("member")?, need("group")?);
                 let by_domain = if kind == "g" { self.domains } else { self.objects_by_domain };
                 let domain = if by_domain { need("domain")? } else { String::new() };
-                let (from, until) = (time(number, fields.next().as_deref())?, time(number, fields.next().as_deref())?);
+                let (from, until) =
+                    (time(number, fields.next().as_deref())?, time(number, fields.next().as_deref())?);
                 let window = on_line(number, Window::new(from, until))?;
                 let link = Link { number, member, group, domain, window };
                 if kind == "g" { lines.subjects.push(link) } else { lines.objects.push(link) }
