@@ -124,7 +124,7 @@ fn checks(criterion: &mut Criterion, world: &World, plain: &World) -> Result<(),
         );
     }
     report(&case, "wrong_of_400_guardian", differing, "answers");
-    let mut group = criterion.benchmark_group(format!("rbac/{case}"));
+    let mut group = criterion.benchmark_group(&case);
     let mut next = 0;
     group.bench_function("guardian", |bencher| {
         bencher.iter(|| {
@@ -216,7 +216,7 @@ fn handles(criterion: &mut Criterion, world: &World) -> Result<(), Failure> {
             asked.map(|(who, permission)| snapshot.check_handles(*who, *permission, tenant, black_box(now))),
         );
     });
-    let mut group = criterion.benchmark_group(format!("rbac/{}_handles", world.size.name));
+    let mut group = criterion.benchmark_group(format!("{}_handles", world.size.name));
     let mut next = 0;
     group.bench_function("guardian", |bencher| {
         bencher.iter(|| {
@@ -243,7 +243,7 @@ fn reasons_and_lists(criterion: &mut Criterion, world: &World) -> Result<(), Fai
     processor_time("large_lists", "who_can", |_| {
         let _ = black_box(world.snapshot.who_can(permission(17).as_str(), &Resource::tenant(), now()));
     });
-    let mut group = criterion.benchmark_group("rbac/large_lists");
+    let mut group = criterion.benchmark_group("large_lists");
     let mut next = 0;
     group.bench_function("guardian:explain", |bencher| {
         bencher.iter(|| {
