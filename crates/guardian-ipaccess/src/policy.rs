@@ -198,7 +198,7 @@ impl AccessPolicy {
     /// # Errors
     /// When the policy is full, the rule's texts are too long, or it is about a region that the policy does not have.
     pub fn add(&mut self, mut rule: Rule) -> Result<RuleId, PolicyError> {
-        if self.rules.len() >= Self::MAX_RULES || self.next == u32::MAX {
+        if self.rules.len() >= Self::MAX_RULES || self.next >= RuleId::END {
             return Err(PolicyError::TooManyRules { max: Self::MAX_RULES });
         }
         rule.id = RuleId::new(self.next);
@@ -330,6 +330,9 @@ impl AccessPolicy {
         }
         for rule in &self.rules {
             self.check_rule(rule)?;
+        }
+        if self.rules.last().is_some_and(|rule| rule.id.number() >= RuleId::END) {
+            return Err(PolicyError::TooManyRules { max: Self::MAX_RULES });
         }
         let after = self.rules.last().map_or(1, |rule| rule.id.number().saturating_add(1));
         self.next = self.next.max(after);

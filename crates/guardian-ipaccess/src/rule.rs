@@ -37,6 +37,9 @@ impl fmt::Display for Effect {
 pub struct RuleId(u32);
 
 impl RuleId {
+    /// No rule has this number or a higher one.
+    pub(crate) const END: u32 = 1 << 30;
+
     pub(crate) const fn new(number: u32) -> Self {
         Self(number)
     }

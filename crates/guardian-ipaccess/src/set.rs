@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use crate::address::embedded_v4;
 use crate::geography::{Geography, Located, Nowhere, Wanted};
-use crate::{AccessPolicy, AccessRequest, AddressRange, Decision, Effect, OnStale, Reason, Rule};
+use crate::{AccessPolicy, AccessRequest, AddressRange, Decision, Effect, OnStale, Reason, Rule, RuleId};
 use code::{Code, Said};
 use family::Bits;
 use geo::{GeoRules, Known, Trouble};
@@ -78,8 +78,8 @@ impl<B: Bits> Index<B> {
     }
 }
 
-/// The rule that decides, by its place, and what it says.
-type Winner = (Effect, u32);
+/// The rule that decides, and what it says.
+type Winner = (Effect, RuleId);
 
 impl CompiledPolicy {
     /// Makes a policy ready. O(n log n) of its rules.
@@ -124,8 +124,8 @@ impl CompiledPolicy {
             && let Some((_, inside)) = embedded_v4(addr)
         {
             let inside = AccessRequest { addr: inside.into(), ..*request };
-            if let Some((Effect::Deny, place)) = self.winner(&inside, geography) {
-                decision = self.by_rule((Effect::Deny, place), Reason::Embedded);
+            if let Some(denied @ (Effect::Deny, _)) = self.winner(&inside, geography) {
+                decision = by_rule(denied, Reason::Embedded);
             }
         }
         decision.dry_run = self.policy.dry_run;
@@ -142,21 +142,12 @@ impl CompiledPolicy {
     #[inline]
     fn decide_outside(&self, request: &AccessRequest<'_>, geography: &(impl Geography + ?Sized)) -> Decision {
         if let Some(winner) = self.by_address(request) {
-            return self.by_rule(winner, Reason::Rule);
+            return by_rule(winner, Reason::Rule);
         }
         if self.geo.is_empty() {
             return Decision::new(self.policy.defaults.no_rule, Reason::NoRule);
         }
         self.decide_by_geography(request, geography)
-    }
-
-    #[inline]
-    fn by_rule(&self, (effect, place): Winner, reason: impl Fn(crate::RuleId) -> Reason) -> Decision {
-        match self.rule_at(place) {
-            Some(rule) => Decision::new(effect, reason(rule.id)),
-            // Every place was given out when the policy was compiled.
-            None => Decision::new(Effect::Deny, Reason::NoRule),
-        }
     }
 
     #[inline]
@@ -173,7 +164,7 @@ impl CompiledPolicy {
         };
         match code.said() {
             Said::Nothing => None,
-            Said::Rule { place, effect } => Some((effect, place)),
+            Said::Rule(effect, id) => Some((effect, id)),
             Said::Chain(chain) => self.along(chain, request),
         }
     }
@@ -187,12 +178,12 @@ impl CompiledPolicy {
                 if let Some(rule) = self.rule_at(*place)
                     && rule.idle(request).is_none()
                 {
-                    return Some((rule.effect, *place));
+                    return Some((rule.effect, rule.id));
                 }
             }
             match next.said() {
                 Said::Nothing => return None,
-                Said::Rule { place, effect } => return Some((effect, place)),
+                Said::Rule(effect, id) => return Some((effect, id)),
                 Said::Chain(next) => chain = next,
             }
         }
@@ -225,7 +216,7 @@ impl CompiledPolicy {
         let known = self.known(&located);
         let winner = self.geo.winner(&self.policy, request, &known);
         if let Some(denied @ (Effect::Deny, _)) = winner {
-            return self.by_rule(denied, Reason::Rule);
+            return by_rule(denied, Reason::Rule);
         }
         // A rule that would have denied may not have been found.
         if Trouble::Missing.hits(wanted, &located) {
@@ -242,7 +233,7 @@ impl CompiledPolicy {
             return Decision::new(effect, Reason::StaleDatabase);
         }
         match winner {
-            Some(allowed) => self.by_rule(allowed, Reason::Rule),
+            Some(allowed) => by_rule(allowed, Reason::Rule),
             None if wanted.country && known.country.is_none() => {
                 Decision::new(defaults.unknown_country, Reason::UnknownCountry)
             }
@@ -262,6 +253,11 @@ impl CompiledPolicy {
     }
 }
 
+#[inline]
+fn by_rule((effect, id): Winner, reason: impl Fn(RuleId) -> Reason) -> Decision {
+    Decision::new(effect, reason(id))
+}
+
 /// What rules about addresses say, stretch by stretch, where all of them hold for every request.
 pub(crate) fn stretches_of(policy: &AccessPolicy) -> Vec<(AddressRange, Effect)> {
     let mut prepared = prepare::prepare(policy);
@@ -270,7 +266,7 @@ pub(crate) fn stretches_of(policy: &AccessPolicy) -> Vec<(AddressRange, Effect)>
     let v6 = Stretches::new(&mut prepared.v6).all().into_iter();
     let v6 = v6.map(|(first, last, code)| (AddressRange::of_v6(first.into(), last.into()), code));
     let said = |(range, code): (AddressRange, Code)| match code.said() {
-        Said::Rule { effect, .. } => Some((range, effect)),
+        Said::Rule(effect, _) => Some((range, effect)),
         _ => None,
     };
     v4.chain(v6).filter_map(said).collect()

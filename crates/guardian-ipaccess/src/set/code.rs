@@ -1,28 +1,28 @@
 //! What an index says of an address, in 32 bits.
 
-use crate::Effect;
+use crate::{Effect, RuleId};
 
 /// Nothing, a rule, or a chain of rules that hold for some requests only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code(u32);
 
 const CHAIN: u32 = 1 << 31;
-const DENY: u32 = 1 << 30;
+const DENY: u32 = RuleId::END;
 
 /// What a code stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     Nothing,
-    Rule { place: u32, effect: Effect },
+    Rule(Effect, RuleId),
     Chain(u32),
 }
 
 impl Code {
     pub(super) const NOTHING: Self = Self(u32::MAX);
 
-    /// The rule in this place; there are fewer than 2³⁰.
-    pub(super) fn rule(place: u32, effect: Effect) -> Self {
-        Self(place & (DENY - 1) | if effect == Effect::Deny { DENY } else { 0 })
+    /// A rule by its number, which a policy keeps below [`RuleId::END`]: so no table of rules need be read to name it.
+    pub(super) fn rule(effect: Effect, id: RuleId) -> Self {
+        Self(id.number() & (DENY - 1) | if effect == Effect::Deny { DENY } else { 0 })
     }
 
     /// The chain in this place; there are fewer than 2³⁰.
@@ -45,10 +45,9 @@ impl Code {
             Said::Nothing
         } else if self.0 & CHAIN != 0 {
             Said::Chain(place)
-        } else if self.0 & DENY != 0 {
-            Said::Rule { place, effect: Effect::Deny }
         } else {
-            Said::Rule { place, effect: Effect::Allow }
+            let effect = if self.0 & DENY == 0 { Effect::Allow } else { Effect::Deny };
+            Said::Rule(effect, RuleId::new(place))
         }
     }
 }

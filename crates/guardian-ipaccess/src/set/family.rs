@@ -21,6 +21,8 @@ pub(super) trait Bits: Copy + Ord + Default + std::fmt::Debug {
     /// The next lower number, or the lowest.
     fn before(self) -> Self;
     fn minus(self, other: Self) -> Self;
+    /// How far it is from a lower number; very far from a higher one.
+    fn distance(self, from: Self) -> Self;
     /// Its upper bits, behind so many; all of it saturates at the largest `usize`.
     fn shifted(self, by: u32) -> usize;
     fn bits_used(self) -> u32;
@@ -63,6 +65,11 @@ impl Bits for u32 {
     #[inline]
     fn minus(self, other: Self) -> Self {
         self.saturating_sub(other)
+    }
+
+    #[inline]
+    fn distance(self, from: Self) -> Self {
+        self.wrapping_sub(from)
     }
 
     #[inline]
@@ -113,6 +120,11 @@ impl Bits for u128 {
     #[inline]
     fn minus(self, other: Self) -> Self {
         self.saturating_sub(other)
+    }
+
+    #[inline]
+    fn distance(self, from: Self) -> Self {
+        self.wrapping_sub(from)
     }
 
     #[inline]

@@ -93,7 +93,7 @@ impl GeoRules {
         let mut made = Self::default();
         for (rule, place) in policy.rules.iter().zip(0_u32..).filter(|(rule, _)| !rule.target.is_address()) {
             if rule.is_unconditional() {
-                made.add(policy, rule, Code::rule(place, rule.effect));
+                made.add(policy, rule, Code::rule(rule.effect, rule.id));
             } else {
                 made.sometimes.push(place);
             }
@@ -138,7 +138,7 @@ impl GeoRules {
             asn: !self.asns.is_empty(),
             anonymizer: self.anonymizers.is_some(),
         };
-        for (_, rule) in self.holding(policy, request) {
+        for rule in self.holding(policy, request) {
             want(&mut wanted, &rule.target);
         }
         wanted
@@ -148,10 +148,9 @@ impl GeoRules {
         &'p self,
         policy: &'p AccessPolicy,
         request: &'p AccessRequest<'_>,
-    ) -> impl Iterator<Item = (u32, &'p Rule)> {
-        let rules =
-            self.sometimes.iter().filter_map(|place| Some((*place, policy.rules.get(*place as usize)?)));
-        rules.filter(|(_, rule)| rule.idle(request).is_none())
+    ) -> impl Iterator<Item = &'p Rule> {
+        let rules = self.sometimes.iter().filter_map(|place| policy.rules.get(*place as usize));
+        rules.filter(|rule| rule.idle(request).is_none())
     }
 
     /// The rule that wins: one that denies, else one that allows, of each sort the first.
@@ -173,13 +172,13 @@ impl GeoRules {
                 improve(&mut best, *code);
             }
         }
-        for (place, rule) in self.holding(policy, request) {
+        for rule in self.holding(policy, request) {
             if known.is_meant_by(policy, &rule.target) {
-                improve(&mut best, Code::rule(place, rule.effect));
+                improve(&mut best, Code::rule(rule.effect, rule.id));
             }
         }
         match best.said() {
-            Said::Rule { place, effect } => Some((effect, place)),
+            Said::Rule(effect, id) => Some((effect, id)),
             _ => None,
         }
     }
@@ -189,8 +188,8 @@ impl GeoRules {
 #[inline]
 fn improve(best: &mut Code, code: Code) {
     let rank = |code: Code| match code.said() {
-        Said::Rule { place, effect: Effect::Deny } => (0, place),
-        Said::Rule { place, effect: Effect::Allow } => (1, place),
+        Said::Rule(Effect::Deny, id) => (0, id.number()),
+        Said::Rule(Effect::Allow, id) => (1, id.number()),
         _ => (2, 0),
     };
     if rank(code) < rank(*best) {

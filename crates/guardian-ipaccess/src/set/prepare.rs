@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::family::{self, Bits};
 use super::stretches::Claim;
-use crate::{AccessPolicy, Effect};
+use crate::{AccessPolicy, Effect, RuleId};
 use ipnet::IpNet;
 
 /// Rules of one network that hold for some requests only, and what is said if none of them does.
@@ -28,6 +28,7 @@ struct Entry<B> {
     allows: bool,
     always: bool,
     place: u32,
+    id: RuleId,
 }
 
 pub(super) fn prepare(policy: &AccessPolicy) -> Prepared {
@@ -38,10 +39,24 @@ pub(super) fn prepare(policy: &AccessPolicy) -> Prepared {
             let prefix = net.prefix_len();
             match net {
                 IpNet::V4(net) => {
-                    v4.push(Entry { first: family::v4(net.network()), prefix, allows, always, place });
+                    v4.push(Entry {
+                        first: family::v4(net.network()),
+                        prefix,
+                        allows,
+                        always,
+                        place,
+                        id: rule.id,
+                    });
                 }
                 IpNet::V6(net) => {
-                    v6.push(Entry { first: family::v6(net.network()), prefix, allows, always, place });
+                    v6.push(Entry {
+                        first: family::v6(net.network()),
+                        prefix,
+                        allows,
+                        always,
+                        place,
+                        id: rule.id,
+                    });
                 }
             }
         }
@@ -81,7 +96,7 @@ fn said_by<B>(same: &[Entry<B>], outer: Code, chains: &mut Vec<Chain>, chained: 
     // Those behind the first that always holds are never asked. Denials come first.
     let always = same.iter().position(|entry| entry.always);
     let (sometimes, next) = match always.and_then(|at| same.split_at_checked(at)) {
-        Some((sometimes, [always, ..])) => (sometimes, Code::rule(always.place, effect(always))),
+        Some((sometimes, [always, ..])) => (sometimes, Code::rule(effect(always), always.id)),
         _ => (same, outer),
     };
     if sometimes.is_empty() {
