@@ -10,6 +10,8 @@
 //! that, both are asked everything once and have to say the same.
 #![expect(
     clippy::expect_used,
+    clippy::cast_precision_loss,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a benchmark that cannot run stops, and reports on standard output"
 )]
@@ -58,7 +60,16 @@ fn v4(random: &mut Random) {
     let compiled = compiled(nets.iter().copied().map(IpNet::V4));
     let tree: PrefixMap<Ipv4Net, RuleId> = first_of(&compiled, &nets, IpNet::V4);
     let asked: Vec<Ipv4Addr> = (0..QUESTIONS)
-        .map(|place| if place % 2 == 0 { random.v4() } else { within_v4(random, nets[random.place(RULES)]) })
+        .map(|place| {
+            if place % 2 == 0 {
+                random.v4()
+            } else {
+                {
+                    let net = nets[random.place(RULES)];
+                    within_v4(random, net)
+                }
+            }
+        })
         .collect();
     let host = |addr: &Ipv4Addr| Ipv4Net::new(*addr, 32).expect("32 is a prefix");
     compare(
@@ -78,7 +89,16 @@ fn v6(random: &mut Random) {
     let compiled = compiled(nets.iter().copied().map(IpNet::V6));
     let tree: PrefixMap<Ipv6Net, RuleId> = first_of(&compiled, &nets, IpNet::V6);
     let asked: Vec<Ipv6Addr> = (0..QUESTIONS)
-        .map(|place| if place % 2 == 0 { random.v6() } else { within_v6(random, nets[random.place(RULES)]) })
+        .map(|place| {
+            if place % 2 == 0 {
+                random.v6()
+            } else {
+                {
+                    let net = nets[random.place(RULES)];
+                    within_v6(random, net)
+                }
+            }
+        })
         .collect();
     let host = |addr: &Ipv6Addr| Ipv6Net::new(*addr, 128).expect("128 is a prefix");
     compare(
@@ -102,8 +122,15 @@ fn ten(random: &mut Random) {
     list.sort_by_key(|(net, id)| (std::cmp::Reverse(net.prefix_len()), *id));
     let asked: Vec<IpAddr> = (0..QUESTIONS)
         .map(|place| {
-            if place % 2 == 0 { random.v4() } else { within_v4(random, nets[random.place(nets.len())]) }
-                .into()
+            if place % 2 == 0 {
+                random.v4()
+            } else {
+                {
+                    let net = nets[random.place(nets.len())];
+                    within_v4(random, net)
+                }
+            }
+            .into()
         })
         .collect();
     compare(
@@ -164,7 +191,6 @@ fn first_of<P: prefix_trie::Prefix + Copy>(
     tree
 }
 
-#[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
 fn per_rule(compiled: &CompiledPolicy) -> f64 {
     compiled.index_bytes() as f64 / compiled.policy().rules().len() as f64
 }
@@ -236,12 +262,11 @@ impl Random {
         self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "some of the bits are wanted")]
     fn v4(&mut self) -> Ipv4Addr {
         Ipv4Addr::from((self.next() >> 32) as u32)
     }
 
-    /// Of 2000::/3, where addresses are given out.
+    /// Of `2000::/3`, where addresses are given out.
     fn v6(&mut self) -> Ipv6Addr {
         let bits = u128::from(self.next()) << 64 | u128::from(self.next());
         Ipv6Addr::from(bits >> 3 | 1 << 125)

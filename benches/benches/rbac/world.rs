@@ -33,7 +33,7 @@ pub(crate) const LARGE: Size = Size {
     grants: 100_000,
 };
 
-/// SplitMix64.
+/// `SplitMix64`.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

@@ -25,7 +25,7 @@ pub(super) fn run(path: &Path, bar: &ProgressBar) -> Result<Report, Box<dyn Erro
     for file in files {
         bar.inc(1);
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        if !Path::new(&name).extension().is_some_and(|extension| extension == "json") {
+        if Path::new(&name).extension().is_none_or(|extension| extension != "json") {
             continue;
         }
         let text = std::fs::read_to_string(&file)?;

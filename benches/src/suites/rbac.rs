@@ -1,4 +1,4 @@
-//! `rbac`: the tests of casbin, Cedar and OpenFGA, a folder with `casbin.json`, `cedar.json` and `openfga.json`.
+//! `rbac`: the tests of casbin, Cedar and `OpenFGA`, a folder with `casbin.json`, `cedar.json` and `openfga.json`.
 //!
 //! Each case becomes a policy of ours, by the importer that hosts use where there is one, and is asked through the public face.
 //! What roles cannot express is counted and listed as unsupported: never as passed, and not as failed. The bar is that nothing

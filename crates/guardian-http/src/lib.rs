@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "ipaccess")]
+mod ipaccess;
+#[cfg(any(feature = "ipaccess", feature = "ratelimit"))]
+mod peer;
 mod problem;
 mod rate_key;
 #[cfg(feature = "ratelimit")]
@@ -13,11 +17,15 @@ mod retry_after;
 pub use guardian_ipaccess::{
     AddrSource, ClientAddr, ForwardHeader, StopReason, TrustError, TrustedProxies, WalkEnd,
 };
+#[cfg(feature = "ipaccess")]
+pub use ipaccess::{IpAccessGuard, IpAccessLayer};
+#[cfg(any(feature = "ipaccess", feature = "ratelimit"))]
+pub use peer::PeerAddr;
 pub use problem::{Problem, ProblemError};
 pub use rate_key::{RateKey, V6PrefixLen, V6PrefixLenError};
 #[cfg(feature = "ratelimit")]
 pub use ratelimit::{
-    By, Key, LayerError, LimitedBody, OnMissing, PeerAddr, RateLimit, RateLimitBuilder, RateLimitLayer,
+    By, Key, LayerError, LimitedBody, OnMissing, RateLimit, RateLimitBuilder, RateLimitLayer,
 };
 pub use ratelimit_fields::{
     FieldError, PartitionKey, PolicyName, QuotaPolicy, QuotaUnit, RATELIMIT, RATELIMIT_POLICY, ServiceLimit,

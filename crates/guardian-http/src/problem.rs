@@ -225,6 +225,16 @@ impl Problem {
         out.push('}');
         out.into_bytes()
     }
+
+    /// The document as the answer to a request.
+    #[cfg(any(feature = "ipaccess", feature = "rbac"))]
+    pub(crate) fn to_response<B: From<Vec<u8>>>(&self) -> http::Response<B> {
+        let mut response = http::Response::new(B::from(self.to_bytes()));
+        *response.status_mut() = self.status();
+        let content_type = http::HeaderValue::from_static(Self::CONTENT_TYPE);
+        response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        response
+    }
 }
 
 /// The document with its status and media type, so that a handler can return a problem as its error.

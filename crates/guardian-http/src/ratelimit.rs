@@ -18,7 +18,7 @@ mod service;
 mod wording;
 
 pub use body::LimitedBody;
-pub use by::{By, PeerAddr};
+pub use by::By;
 pub use key::Key;
 pub use layer::{LayerError, OnMissing, RateLimitBuilder, RateLimitLayer};
 pub use service::RateLimit;

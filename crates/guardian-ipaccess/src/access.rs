@@ -100,6 +100,12 @@ impl<S: AccessStore> IpAccess<S> {
         self
     }
 
+    /// The clock by which overrides begin and end.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// The tenant's door. The first time it reads the store; later it is at hand.
     ///
     /// # Errors

@@ -54,29 +54,34 @@ impl Decision {
 
     /// Whether the request may go on: nothing denies it, or denials are only reported.
     #[inline]
+    #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.effect == Effect::Allow || self.dry_run
     }
 
     /// Whether rules deny it, even where denials are only reported: what a dry run is about.
     #[inline]
+    #[must_use]
     pub fn denies(&self) -> bool {
         self.effect == Effect::Deny
     }
 
     /// What the rules say, whether or not it is carried out.
     #[inline]
+    #[must_use]
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
     /// What it rests on.
     #[inline]
+    #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
     /// The rule that it rests on.
+    #[must_use]
     pub fn rule(&self) -> Option<RuleId> {
         match self.reason {
             Reason::Rule(rule) | Reason::Embedded(rule) => Some(rule),
@@ -85,6 +90,7 @@ impl Decision {
     }
 
     /// Whether denials are only reported.
+    #[must_use]
     pub fn is_dry_run(&self) -> bool {
         self.dry_run
     }

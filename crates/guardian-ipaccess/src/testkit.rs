@@ -77,5 +77,8 @@ pub async fn law<S: AccessStore>(name: &str, store: &Arc<S>) -> Result<(), Strin
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, given: T, expected: T) -> Result<(), String> {
-    if given == expected { Ok(()) } else { Err(format!("{what}: {given:?} instead of {expected:?}")) }
+    match (given, expected) {
+        (given, expected) if given == expected => Ok(()),
+        (given, expected) => Err(format!("{what}: {given:?} instead of {expected:?}")),
+    }
 }

@@ -211,7 +211,7 @@ impl Authority<'_> {
         if !self.lies_in(&grant.area, &parent.area) {
             return not("its area does not include the one that is given");
         }
-        if !self.covers_from_now(&parent.window, &grant.window) {
+        if !self.covers_remaining(&parent.window, &grant.window) {
             return not("its window does not include the one that is given");
         }
         self.hold(&self.gives(grant), &grant.area, &grant.window, Some(parent.id))
@@ -229,7 +229,7 @@ impl Authority<'_> {
     }
 
     /// What was before now does not matter.
-    fn from_now(&self, window: &Window) -> Window {
+    fn remaining(&self, window: &Window) -> Window {
         let start = window.start().map_or(self.now, |start| start.max(self.now));
         let made = Window::new(Some(start), window.end()).unwrap_or_else(|_| window.clone());
         match window.hours() {
@@ -238,9 +238,9 @@ impl Authority<'_> {
         }
     }
 
-    fn covers_from_now(&self, outer: &Window, inner: &Window) -> bool {
+    fn covers_remaining(&self, outer: &Window, inner: &Window) -> bool {
         // What is passed on is open only while that is which it was passed on from, so its hours are no concern.
-        let bounds = |window: &Window| self.from_now(window).bounds();
+        let bounds = |window: &Window| self.remaining(window).bounds();
         let (outer, inner) = (bounds(outer), bounds(inner));
         outer.0 <= inner.0 && inner.1 <= outer.1
     }
@@ -350,7 +350,7 @@ impl Authority<'_> {
 
     fn held(&self, area: &Area, window: &Window, via: Option<GrantId>) -> Vec<u64> {
         let (snapshot, roles) = (self.before, &self.before.roles);
-        let (from, until) = self.from_now(window).bounds();
+        let (from, until) = self.remaining(window).bounds();
         let areas = &snapshot.areas;
         let place = areas.find(area.kind(), area.id());
         let covers = |other: u32| other == TENANT || place.is_some_and(|place| areas.lies_in(place, other));

@@ -140,6 +140,7 @@ impl Catalog {
     }
 
     /// All permissions, in the order of the catalog.
+    #[must_use]
     pub fn permissions(&self) -> impl ExactSizeIterator<Item = (PermissionHandle, &Permission)> {
         self.0.entries.iter().enumerate().map(|(at, entry)| (PermissionHandle::of(at), &entry.permission))
     }
@@ -215,7 +216,7 @@ impl CatalogBuilder {
     fn add(mut self, permission: &str, title: &str, sensitive: bool, explicit: bool) -> Self {
         match Permission::new(permission) {
             Ok(permission) => {
-                self.entries.push(Entry { permission, title: title.into(), sensitive, explicit })
+                self.entries.push(Entry { permission, title: title.into(), sensitive, explicit });
             }
             Err(error) => {
                 self.error.get_or_insert(error);

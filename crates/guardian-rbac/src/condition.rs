@@ -1,6 +1,5 @@
 //! Conditions of rules and grants, in the Common Expression Language.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -118,21 +117,6 @@ impl TryFrom<String> for Condition {
 impl From<Condition> for String {
     fn from(condition: Condition) -> Self {
         condition.as_str().to_owned()
-    }
-}
-
-/// Makes a condition of each text once: the many grants of an import often share a few.
-#[derive(Debug, Default)]
-pub(crate) struct Conditions(BTreeMap<String, Condition>);
-
-impl Conditions {
-    pub(crate) fn get(&mut self, text: &str) -> Result<Condition, Error> {
-        if let Some(known) = self.0.get(text) {
-            return Ok(known.clone());
-        }
-        let made = Condition::new(text)?;
-        self.0.insert(text.to_owned(), made.clone());
-        Ok(made)
     }
 }
 

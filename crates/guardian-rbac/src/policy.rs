@@ -51,6 +51,7 @@ pub enum Key {
 /// A change of a policy: something is written, or goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "changes come in short lists that do not stay")]
 #[expect(clippy::exhaustive_enums, reason = "stores write both and know no third")]
 pub enum Change {
     /// Writes it, in the place of what has the same key.
@@ -232,6 +233,7 @@ impl Policy {
     }
 
     /// All roles, ordered by name.
+    #[must_use]
     pub fn roles(&self) -> impl ExactSizeIterator<Item = &Arc<Role>> {
         self.roles.values()
     }
@@ -243,6 +245,7 @@ impl Policy {
     }
 
     /// All grants, in no order.
+    #[must_use]
     pub fn grants(&self) -> impl ExactSizeIterator<Item = &Arc<Grant>> {
         self.grants.values()
     }
@@ -279,6 +282,7 @@ impl Policy {
     }
 
     /// All areas that it knows of, ordered.
+    #[must_use]
     pub fn places(&self) -> impl ExactSizeIterator<Item = &Arc<Place>> {
         self.places.values()
     }
@@ -290,6 +294,7 @@ impl Policy {
     }
 
     /// All separations of duty, ordered by name.
+    #[must_use]
     pub fn constraints(&self) -> impl ExactSizeIterator<Item = &Arc<Constraint>> {
         self.constraints.values()
     }

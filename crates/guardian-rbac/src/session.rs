@@ -43,6 +43,7 @@ impl Session {
     }
 
     /// The active roles.
+    #[must_use]
     pub fn active(&self) -> impl ExactSizeIterator<Item = &RoleId> {
         self.active.iter()
     }

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) mod areas;
 pub(crate) mod people;
 pub(crate) mod roles;
+mod straight;
 pub(crate) mod walk;
 
 use areas::AreaTable;
@@ -209,10 +210,25 @@ impl Snapshot {
     #[inline]
     pub fn check(&self, ask: &Ask<'_>, now: Timestamp) -> Result<Decision, Error> {
         let permission = self.handle(ask.permission)?;
+        let who = self.people.find(ask.who);
+        if ask.session.is_none()
+            && let Some(within) = straight::single(&self.areas, &ask.resource)
+        {
+            let person = who.and_then(|at| self.people.person(at)).unwrap_or_default();
+            if let Some((outcome, at)) = self.straight(person, roles::place(permission), within, now) {
+                let by = at.and_then(|at| person.cold.get(at));
+                return Ok(Decision {
+                    outcome,
+                    grant: by.map(|cold| cold.id),
+                    revision: self.revision,
+                    emergency: by.is_some_and(|cold| cold.emergency),
+                });
+            }
+        }
         let places = Places::of(&self.areas, &ask.resource);
         let active = ask.session.map(|session| session.active_in(&self.roles));
         let walk = Walk::new(self, permission, &places, now, Some(ask), None, active.as_deref());
-        Ok(walk.decide(self.people.find(ask.who), &mut Quiet))
+        Ok(walk.decide(who, &mut Quiet))
     }
 
     /// The fastest way to ask: with numbers that were looked up before, and without facts for conditions.
@@ -230,7 +246,12 @@ impl Snapshot {
         if who.epoch != self.epoch || area.epoch != self.epoch {
             return Err(Error::ForeignHandle);
         }
-        let places = Places::one(self.areas.within(area.at));
+        let within = self.areas.within(area.at);
+        let person = self.people.person(who.at).unwrap_or_default();
+        if let Some((outcome, _)) = self.straight(person, roles::place(permission), within, now) {
+            return Ok(outcome);
+        }
+        let places = Places::one(within);
         let walk = Walk::new(self, permission, &places, now, None, Some(area.at), None);
         Ok(walk.outcome(Some(who.at), &mut Quiet))
     }

@@ -1,4 +1,4 @@
-//! OpenFGA's cases, as far as groups, areas, wildcards and deny can express them.
+//! The cases of `OpenFGA`, as far as groups, areas, wildcards and deny can express them.
 //!
 //! A tuple becomes a grant of the role `TYPE#RELATION` on the area of its object; which permissions the role has, on the object and
 //! on what lies in it, is worked out from the definitions. Where that would give more than the definitions do, because areas

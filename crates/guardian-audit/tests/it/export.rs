@@ -118,8 +118,7 @@ fn events_have_their_class_in_the_open_schema() {
     assert_eq!(end["unmapped"]["manifest"]["count"], manifest.count);
 }
 
-/// A file of more than one row group is what the format says at its ends; a cut one has no end. What a reader of somebody
-/// else makes of it was compared by hand.
+/// A file of more than one row group is what the format says at its ends; a cut one has no end.
 #[test]
 fn a_parquet_file_ends_with_its_manifest() {
     let (log, acme) = filled(12_000);

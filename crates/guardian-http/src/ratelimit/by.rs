@@ -1,5 +1,4 @@
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use guardian_core::{Actor, ActorKind, Scope, TenantId};
@@ -8,25 +7,14 @@ use http::request::Parts;
 use http::{HeaderName, Method};
 
 use super::Key;
+use crate::peer::peer;
 use crate::{ClientAddr, RateKey, TrustedProxies, V6PrefixLen};
-
-/// The address of the connection's other end, as a request extension, for servers that are not axum's.
-///
-/// ```
-/// use guardian_http::PeerAddr;
-///
-/// let mut request = http::Request::new(());
-/// request.extensions_mut().insert(PeerAddr(([192, 0, 2, 7], 49_152).into()));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "it wraps one value")]
-pub struct PeerAddr(pub SocketAddr);
 
 /// Whom a limit counts: how its key is found in a request.
 ///
 /// | | counts | reads |
 /// |---|---|---|
-/// | [`client_addr`](Self::client_addr) | each client address, IPv6 by /64 | [`PeerAddr`] or axum's `ConnectInfo<SocketAddr>`, and the field of the trusted proxies |
+/// | [`client_addr`](Self::client_addr) | each client address, IPv6 by /64 | [`PeerAddr`](crate::PeerAddr) or axum's `ConnectInfo<SocketAddr>`, and the field of the trusted proxies |
 /// | [`actor`](Self::actor), [`user`](Self::user), [`api_key`](Self::api_key) | each authenticated actor, person, API key | the extension [`Scope`] |
 /// | [`bearer`](Self::bearer), [`header`](Self::header) | each value of a header, by its digest | the header |
 /// | `route` (feature `axum`) | each endpoint | the method and axum's `MatchedPath` |
@@ -161,16 +149,6 @@ pub(super) fn tenant(request: &Parts) -> Option<&TenantId> {
 fn actor_of_kind(request: &Parts, kind: ActorKind) -> Option<Key<'_>> {
     let actor: &Actor = request.extensions.get::<Scope>()?.actor();
     (actor.kind() == kind).then(|| Key::from(actor.id().as_str()))
-}
-
-fn peer(request: &Parts) -> Option<IpAddr> {
-    let peer = request.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
-    #[cfg(feature = "axum")]
-    let peer = peer.or_else(|| {
-        let info = request.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
-        info.map(|info| info.0.ip())
-    });
-    peer
 }
 
 #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only routes need it"))]

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use guardian_core::Scope;
 use guardian_rbac::{Area, Error, Rbac, Resource};
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
@@ -135,13 +135,10 @@ where
 }
 
 fn response<B: From<Vec<u8>>>(problem: &Problem) -> Response<B> {
-    let mut response = Response::new(B::from(problem.to_bytes()));
-    *response.status_mut() = problem.status();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+    let mut response = problem.to_response();
     if problem.status() == StatusCode::UNAUTHORIZED {
         // RFC 9110 asks for a challenge; which scheme authentication takes is its own affair, the most usual is named.
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }

@@ -3,6 +3,7 @@
 
 mod chains;
 mod forwarded_grammar;
+mod ipaccess;
 mod problems;
 mod rate_keys;
 mod ratelimit;

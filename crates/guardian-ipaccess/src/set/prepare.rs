@@ -38,10 +38,10 @@ pub(super) fn prepare(policy: &AccessPolicy) -> Prepared {
             let prefix = net.prefix_len();
             match net {
                 IpNet::V4(net) => {
-                    v4.push(Entry { first: family::v4(net.network()), prefix, allows, always, place })
+                    v4.push(Entry { first: family::v4(net.network()), prefix, allows, always, place });
                 }
                 IpNet::V6(net) => {
-                    v6.push(Entry { first: family::v6(net.network()), prefix, allows, always, place })
+                    v6.push(Entry { first: family::v6(net.network()), prefix, allows, always, place });
                 }
             }
         }

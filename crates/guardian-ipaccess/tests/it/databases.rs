@@ -47,7 +47,7 @@ mod write {
 }
 
 /// A database of IPv4 in which 0.0.0.0/1 has one record, 128.0.0.0/2 another, and 192.0.0.0/2 none.
-fn database(kind: &str, records: [Vec<u8>; 2], built: Timestamp) -> Vec<u8> {
+fn database(kind: &str, records: &[Vec<u8>; 2], built: Timestamp) -> Vec<u8> {
     let nodes = 2_u32;
     let data = |offset: usize| nodes + 16 + u32::try_from(offset).unwrap();
     let first = data(0);
@@ -76,7 +76,7 @@ fn database(kind: &str, records: [Vec<u8>; 2], built: Timestamp) -> Vec<u8> {
 
 fn countries() -> Vec<u8> {
     let country = |code| write::map(&[("country", write::map(&[("iso_code", write::text(code))]))]);
-    database("Test-Country", [country("DE"), country("NO")], at())
+    database("Test-Country", &[country("DE"), country("NO")], at())
 }
 
 #[test]
@@ -99,10 +99,12 @@ fn countries_are_found_and_an_address_of_the_other_family_is_unknown() {
 fn systems_and_anonymisers_are_found() {
     let geography = MaxMind::new();
     let asn = |number| write::map(&[("autonomous_system_number", write::unsigned(6, number))]);
-    geography.load(DatabaseKind::Asn, database("Test-ASN", [asn(64_496), asn(4_200_000_000)], at())).unwrap();
+    geography
+        .load(DatabaseKind::Asn, database("Test-ASN", &[asn(64_496), asn(4_200_000_000)], at()))
+        .unwrap();
     let tor = write::map(&[("is_anonymous", write::truth()), ("is_tor_exit_node", write::truth())]);
     let hosting = write::map(&[("is_hosting_provider", write::truth())]);
-    geography.load(DatabaseKind::Anonymous, database("Test-Anonymous", [tor, hosting], at())).unwrap();
+    geography.load(DatabaseKind::Anonymous, database("Test-Anonymous", &[tor, hosting], at())).unwrap();
     let look = |addr: &str| geography.look_up(addr.parse().unwrap(), at(), ALL);
     assert_eq!(look("10.0.0.1").asn, Finding::Known(64_496));
     assert_eq!(look("150.0.0.1").asn, Finding::Known(4_200_000_000));
@@ -146,8 +148,8 @@ fn a_damaged_file_is_refused_and_the_one_before_goes_on() {
     let whole = countries();
     let broken = geography.load(DatabaseKind::Country, whole[..whole.len() / 2].to_vec());
     assert!(matches!(broken, Err(DatabaseError::Broken { .. })), "{broken:?}");
-    let other =
-        geography.load(DatabaseKind::Country, database("Test-ASN", [write::map(&[]), write::map(&[])], at()));
+    let other = geography
+        .load(DatabaseKind::Country, database("Test-ASN", &[write::map(&[]), write::map(&[])], at()));
     assert_eq!(other.unwrap_err().to_string(), "a database of type `Test-ASN` is not about country");
     let country = geography.look_up(Ipv4Addr::new(10, 0, 0, 1).into(), at(), ALL).country;
     assert_eq!(country, Finding::Known("DE".parse().unwrap()));

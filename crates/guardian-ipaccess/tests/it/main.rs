@@ -1,5 +1,10 @@
 //! Everything that a host can see of the crate.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 #[cfg(feature = "maxmind")]
 mod databases;

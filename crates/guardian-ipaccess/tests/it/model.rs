@@ -51,9 +51,9 @@ fn decide_outside(
         return (Effect::Deny, Reason::Rule(rule.id));
     }
     let asked = |rule: &&Rule| match rule.target {
-        Target::Asn(_) => state(located.asn),
-        Target::Anonymizer(_) => state(located.anonymizer),
-        _ => state(located.country),
+        Target::Asn(_) => state(&located.asn),
+        Target::Anonymizer(_) => state(&located.anonymizer),
+        _ => state(&located.country),
     };
     if about.iter().any(|rule| asked(rule) == State::Missing) {
         return (defaults.no_database, Reason::NoDatabase);
@@ -150,7 +150,7 @@ enum State {
     Stale,
 }
 
-fn state<T>(finding: Finding<T>) -> State {
+fn state<T>(finding: &Finding<T>) -> State {
     match finding {
         Finding::Known(_) | Finding::Unknown => State::Fine,
         Finding::Stale(_) => State::Stale,

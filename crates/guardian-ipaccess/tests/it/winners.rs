@@ -194,7 +194,7 @@ fn a_million_pairs_are_decided_as_the_model_says() {
             let expected = model::decide(compiled.policy(), &request, &World(world));
             let said = compiled.decide_in(&request, &World(world));
             prop_assert_eq!((said.effect(), said.reason()), expected, "{:?} {}", request, compiled.policy());
-            if counted.get() % 64 == 0 {
+            if counted.get().is_multiple_of(64) {
                 let explained = compiled.explain(&request, &World(world));
                 prop_assert_eq!(explained.decision, said);
                 let deciding: Vec<_> = explained

@@ -159,10 +159,7 @@ impl CasbinModel {
     fn read_line(&self, number: usize, line: &str, lines: &mut Lines) -> Result<(), Error> {
         let fields = fields(number, line)?;
         let mut fields = fields.into_iter();
-        let kind = match fields.next() {
-            None => return Ok(()),
-            Some(kind) => kind,
-        };
+        let Some(kind) = fields.next() else { return Ok(()) };
         let mut need =
             |what: &str| fields.next().ok_or_else(|| fault(number, format!("the {what} is missing")));
         match kind.as_str() {
@@ -183,7 +180,8 @@ impl CasbinModel {
                 let (member, group) = (need("member")?, need("group")?);
                 let by_domain = if kind == "g" { self.domains } else { self.objects_by_domain };
                 let domain = if by_domain { need("domain")? } else { String::new() };
-                let (from, until) = (time(number, fields.next())?, time(number, fields.next())?);
+                let (from, until) =
+                    (time(number, fields.next().as_deref())?, time(number, fields.next().as_deref())?);
                 let window = on_line(number, Window::new(from, until))?;
                 let link = Link { number, member, group, domain, window };
                 if kind == "g" { lines.subjects.push(link) } else { lines.objects.push(link) }
@@ -250,8 +248,8 @@ fn fields(number: usize, line: &str) -> Result<Vec<String>, Error> {
     Ok(found.into_iter().map(|field| field.trim().to_owned()).collect())
 }
 
-fn time(number: usize, field: Option<String>) -> Result<Option<Timestamp>, Error> {
-    match field.as_deref() {
+fn time(number: usize, field: Option<&str>) -> Result<Option<Timestamp>, Error> {
+    match field {
         None | Some("" | "_") => Ok(None),
         Some(text) => {
             let plain = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").map(|time| time.and_utc());

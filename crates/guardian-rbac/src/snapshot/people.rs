@@ -157,6 +157,8 @@ pub(crate) struct People {
     shards: Vec<Arc<Shard>>,
     groups: Arc<Groups>,
     everyone: Arc<(Block, Vec<Link>)>,
+    /// Whether everyone has nothing.
+    only_own: bool,
     /// Whether a grant was passed on: its holding depends on roles and areas then.
     pub(crate) passes_on: bool,
 }
@@ -217,9 +219,10 @@ impl People {
     pub(crate) fn empty(seed: u64) -> Self {
         Self {
             hash: FixedState::with_seed(seed),
-            shards: vec![Arc::new(Shard::default()); SHARDS],
+            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
             groups: Arc::new(Groups { index: HashMap::new(), ..Groups::default() }),
             everyone: Arc::default(),
+            only_own: true,
             passes_on: false,
         }
     }
@@ -253,6 +256,12 @@ impl People {
     #[inline]
     pub(crate) fn person(&self, (shard, at): (u32, u32)) -> Option<Person<'_>> {
         self.shards.get(shard as usize)?.person(at)
+    }
+
+    /// Whether nobody has anything but through grants and groups of their own.
+    #[inline]
+    pub(crate) fn only_own(&self) -> bool {
+        self.only_own
     }
 
     #[inline]
@@ -346,7 +355,7 @@ impl People {
         }
         for (at, dirty_here) in by_shard.iter().enumerate() {
             let Some(shard) = next.shards.get_mut(at) else { continue };
-            if dirty_here.is_empty() && !(dirty.all && !shard.names.is_empty()) {
+            if dirty_here.is_empty() && (!dirty.all || shard.names.is_empty()) {
                 continue;
             }
             *shard = Arc::new(self.rebuild(shard, dirty_here, dirty.all, &mut groups, base)?);
@@ -356,6 +365,7 @@ impl People {
             block.push_grants_of(&Subject::Everyone, base);
             block.carry_uses(&self.everyone.0);
             let links = links(&Subject::Everyone, base.policy, &mut groups)?;
+            next.only_own = block.slots.is_empty() && links.is_empty();
             next.everyone = Arc::new((block, links));
         }
         groups.fill(base);

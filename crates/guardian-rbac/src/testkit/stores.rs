@@ -122,6 +122,9 @@ async fn done(store: &impl PolicyStore, scope: &Scope, at: i64, changes: &[Chang
 }
 
 /// What is committed is loaded as it was written.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn a_policy_comes_back_as_it_was_written(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, scope) = (fixture.store(), scope("acme")?);
@@ -136,6 +139,9 @@ pub fn a_policy_comes_back_as_it_was_written(fixture: &impl Fixture) -> Law {
 }
 
 /// A commit at another revision than the store's writes nothing.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn a_commit_names_the_revision(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, scope) = (fixture.store(), scope("acme")?);
@@ -159,6 +165,9 @@ pub fn a_commit_names_the_revision(fixture: &impl Fixture) -> Law {
 }
 
 /// Of commits at the same revision one wins.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn of_concurrent_commits_one_wins(fixture: &impl Fixture) -> Law {
     const WRITERS: i64 = 8;
     let (store, scope) = (fixture.store(), scope("acme")?);
@@ -198,6 +207,9 @@ pub fn of_concurrent_commits_one_wins(fixture: &impl Fixture) -> Law {
 }
 
 /// Whoever follows the commits has the policy that is loaded.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn followers_arrive_where_loaders_do(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, scope) = (fixture.store(), scope("acme")?);
@@ -240,6 +252,9 @@ pub fn followers_arrive_where_loaders_do(fixture: &impl Fixture) -> Law {
 }
 
 /// Commits that were forgotten are not pretended to.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn who_is_too_far_behind_is_told(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, scope) = (fixture.store(), scope("acme")?);
@@ -263,6 +278,9 @@ pub fn who_is_too_far_behind_is_told(fixture: &impl Fixture) -> Law {
 }
 
 /// Events are stored with their commit, and wait until they are marked.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn events_wait_until_they_are_delivered(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, scope) = (fixture.store(), scope("acme")?);
@@ -288,6 +306,9 @@ pub fn events_wait_until_they_are_delivered(fixture: &impl Fixture) -> Law {
 }
 
 /// The latest use counts, and goes with its grant.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn the_latest_use_counts(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, scope) = (fixture.store(), scope("acme")?);
@@ -308,6 +329,9 @@ pub fn the_latest_use_counts(fixture: &impl Fixture) -> Law {
 }
 
 /// Whatever one tenant does, another sees nothing of it.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn tenants_do_not_meet(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, acme, globex) = (fixture.store(), scope("acme")?, scope("globex")?);
@@ -360,6 +384,9 @@ pub fn tenants_do_not_meet(fixture: &impl Fixture) -> Law {
 }
 
 /// Many changes are one commit.
+///
+/// # Errors
+/// When the store breaks the law, or fails.
 pub fn a_large_commit_is_whole(fixture: &impl Fixture) -> Law {
     fixture.block_on(async {
         let (store, scope) = (fixture.store(), scope("acme")?);

@@ -13,7 +13,7 @@ fn agree(seed: u64, policies: usize, questions: usize, shape: Shape) -> [usize; 
         let mut snapshot = Snapshot::compile(&policy, &CATALOG, Revision::new(1)).unwrap();
         for step in 0..5 {
             for _ in 0..questions / 5 {
-                let now = time(random.below(64) as i64);
+                let now = time(random.hours(64));
                 let (text, given, wanted) = ask(&mut random, &policy, &snapshot, now);
                 assert_eq!(given, wanted, "seed {} step {step}: {text}\n{policy:#?}", seed + number as u64);
                 counts[match given {

@@ -67,10 +67,10 @@ fn rights(policy: &Policy, people: &[Principal], permissions: &[Permission]) -> 
 
 fn window(random: &mut Random) -> Window {
     match random.below(5) {
-        0 => Window::until(time(10 + random.below(40) as i64)),
+        0 => Window::until(time(10 + random.hours(40))),
         1 => {
-            let from = random.below(30) as i64;
-            Window::between(time(from), time(from + 10 + random.below(30) as i64)).unwrap()
+            let from = random.hours(30);
+            Window::between(time(from), time(from + 10 + random.hours(30))).unwrap()
         }
         _ => Window::always(),
     }
@@ -110,7 +110,7 @@ fn user_only(number: usize) -> Principal {
 fn new_grant(random: &mut Random) -> NewGrant {
     let role = format!("r{}", random.below(ROLES));
     let new = NewGrant::new(subject(random), &role, "a test").unwrap();
-    new.in_area(area(random.below(TEAMS))).during(window(random)).delegable(random.below(3) as u8)
+    new.in_area(area(random.below(TEAMS))).during(window(random)).delegable(*random.pick(&[0, 1, 2]))
 }
 
 /// One write; `None` where it was refused.

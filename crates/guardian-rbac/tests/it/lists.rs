@@ -14,7 +14,7 @@ fn a_filter_finds_what_a_check_allows() {
         let snapshot = Snapshot::compile(&policy, &CATALOG, Revision::new(1)).unwrap();
         for _ in 0..10 {
             let (who, permission) = (user(random.below(USERS + 1)), random.pick(&PERMISSIONS).clone());
-            let now = time(random.below(60) as i64);
+            let now = time(random.hours(60));
             let filter = snapshot.filter(&who, &permission, now).unwrap();
             assert!(filter.is_exact());
             for _ in 0..6 {
@@ -44,7 +44,7 @@ fn who_can_lists_those_whose_check_allows() {
         let policy = policy(&mut random, shape);
         let snapshot = Snapshot::compile(&policy, &CATALOG, Revision::new(1)).unwrap();
         for permission in PERMISSIONS.iter() {
-            let (own, now) = (area(random.below(AREAS)), time(random.below(60) as i64));
+            let (own, now) = (area(random.below(AREAS)), time(random.hours(60)));
             let resource = Resource::area(&own);
             let listed = snapshot.who_can(permission, &resource, now).unwrap();
             for number in 0..USERS {

@@ -1,0 +1,192 @@
+//! Rules about addresses in front of a service.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use guardian_core::{ActorKind, Clock, Scope};
+use guardian_ipaccess::store::AccessStore;
+use guardian_ipaccess::{AccessRequest, Decision, Door, Error, IpAccess};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::peer::peer;
+use crate::{ClientAddr, Problem, TrustedProxies};
+
+type Roles = dyn Fn(&Parts) -> Vec<String> + Send + Sync;
+type OnDecision = dyn Fn(&Parts, &Decision) + Send + Sync;
+
+/// A layer that lets a request through if its tenant's rules about addresses do.
+///
+/// It comes behind authentication, which puts a [`Scope`] into the request's extensions; a request without one is answered 401. The
+/// client's address is found behind the proxies that are trusted; if it cannot be, the policy's `unparsable` decides. A
+/// refusal is a problem document with status 403 that says neither which rule it was nor what the address is taken for. If the
+/// tenant's rules cannot be read, because the store is down, the answer is 503; once they were read the store is not asked again.
+///
+/// Rules for users and API keys ask for the scope's actor, rules for routes for the path; what roles the actor has, the host tells with
+/// [`roles`](Self::roles).
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use guardian_http::{IpAccessLayer, TrustedProxies};
+/// use guardian_ipaccess::{IpAccess, MemoryStore};
+///
+/// let access = Arc::new(IpAccess::new(MemoryStore::new()));
+/// let layer = IpAccessLayer::new(access, TrustedProxies::none());
+/// # let _ = layer;
+/// ```
+#[must_use]
+pub struct IpAccessLayer<S> {
+    config: Arc<Config<S>>,
+}
+
+struct Config<S> {
+    access: Arc<IpAccess<S>>,
+    proxies: TrustedProxies,
+    roles: Option<Arc<Roles>>,
+    on_decision: Option<Arc<OnDecision>>,
+}
+
+impl<S: AccessStore> IpAccessLayer<S> {
+    /// The rules of the request's tenant, about a client behind these proxies.
+    pub fn new(access: Arc<IpAccess<S>>, proxies: TrustedProxies) -> Self {
+        Self { config: Arc::new(Config { access, proxies, roles: None, on_decision: None }) }
+    }
+
+    /// The same, and rules for roles hold for those that are found in the request.
+    pub fn roles(mut self, roles: impl Fn(&Parts) -> Vec<String> + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.config).roles = Some(Arc::new(roles));
+        self
+    }
+
+    /// The same, and somebody hears of each decision: what a dry run would have denied, what a
+    /// [`Watch`](guardian_ipaccess::Watch) looks at.
+    pub fn on_decision(mut self, hear: impl Fn(&Parts, &Decision) + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.config).on_decision = Some(Arc::new(hear));
+        self
+    }
+}
+
+impl<S> Clone for Config<S> {
+    fn clone(&self) -> Self {
+        Self {
+            access: Arc::clone(&self.access),
+            proxies: self.proxies.clone(),
+            roles: self.roles.clone(),
+            on_decision: self.on_decision.clone(),
+        }
+    }
+}
+
+impl<S> Clone for IpAccessLayer<S> {
+    fn clone(&self) -> Self {
+        Self { config: Arc::clone(&self.config) }
+    }
+}
+
+impl<S> fmt::Debug for IpAccessLayer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IpAccessLayer").field("proxies", &self.config.proxies).finish_non_exhaustive()
+    }
+}
+
+impl<T, S> Layer<T> for IpAccessLayer<S> {
+    type Service = IpAccessGuard<T, S>;
+
+    fn layer(&self, inner: T) -> Self::Service {
+        IpAccessGuard { inner, config: Arc::clone(&self.config) }
+    }
+}
+
+/// A service behind rules about addresses; made by [`IpAccessLayer`].
+pub struct IpAccessGuard<T, S> {
+    inner: T,
+    config: Arc<Config<S>>,
+}
+
+impl<T: Clone, S> Clone for IpAccessGuard<T, S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), config: Arc::clone(&self.config) }
+    }
+}
+
+impl<T: fmt::Debug, S> fmt::Debug for IpAccessGuard<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IpAccessGuard").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<T, S, RequestBody, ResponseBody> Service<Request<RequestBody>> for IpAccessGuard<T, S>
+where
+    T: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
+    T::Future: Send,
+    S: AccessStore,
+    RequestBody: Send + 'static,
+    ResponseBody: From<Vec<u8>>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = T::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
+        let standby = self.inner.clone();
+        let mut ready = mem::replace(&mut self.inner, standby);
+        let config = Arc::clone(&self.config);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            match judge(&config, &parts).await {
+                Ok(()) => ready.call(Request::from_parts(parts, body)).await,
+                Err(problem) => Ok(problem.to_response()),
+            }
+        })
+    }
+}
+
+/// Decides, and says what the client hears that may not come in.
+async fn judge<S: AccessStore>(config: &Config<S>, request: &Parts) -> Result<(), Problem> {
+    let Some(scope) = request.extensions.get::<Scope>() else {
+        return Err(Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's"));
+    };
+    let door = config.access.door(scope).await.map_err(|error| undecided(&error))?;
+    let decision = decide(config, &door, scope, request);
+    if let Some(hear) = &config.on_decision {
+        hear(request, &decision);
+    }
+    if decision.is_allowed() {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::FORBIDDEN).with_detail("this may not be reached from where you are"))
+}
+
+fn decide<S: AccessStore>(config: &Config<S>, door: &Door, scope: &Scope, request: &Parts) -> Decision {
+    let client = peer(request).map(|peer| ClientAddr::resolve(peer, &request.headers, &config.proxies));
+    let Some(client) = client.filter(ClientAddr::is_conclusive) else { return door.unparsable() };
+    let actor = scope.actor();
+    let mut asked = AccessRequest::new(client.addr(), config.access.clock().now()).route(request.uri.path());
+    match actor.kind() {
+        ActorKind::User => asked = asked.user(actor.id().as_str()),
+        ActorKind::ApiKey => asked = asked.api_key(actor.id().as_str()),
+        _ => {}
+    }
+    let roles = config.roles.as_ref().map(|roles| roles(request)).unwrap_or_default();
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    door.decide(&asked.roles(&roles))
+}
+
+/// Nobody could tell, and that protects.
+fn undecided(error: &Error) -> Problem {
+    let transient = matches!(error, Error::Store(error) if error.is_transient());
+    let status = if transient { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+    Problem::new(status).with_detail("rules about addresses cannot be told at the moment")
+}
