@@ -180,10 +180,10 @@ async fn memory() {
 
 /// Starts many runs, eight at a time, and drives them.
 async fn many<S: WorkflowStore + Clone>(engine: &Engine<S>, worker: &Worker<S>) -> (f64, u64) {
-    let clock = SystemClock::new();
+    let (clock, scope) = (SystemClock::new(), scope());
     let begin = clock.monotonic();
     let starts =
-        stream::iter(0..MANY).map(|_| engine.start(&scope(), "ten", Start::default())).buffer_unordered(8);
+        stream::iter(0..MANY).map(|_| engine.start(&scope, "ten", Start::default())).buffer_unordered(8);
     starts.for_each(|started| async move { drop(started.expect("a run")) }).await;
     let progress = worker.run_once().await.expect("work");
     (clock.monotonic().since(begin).as_nanos() as f64, progress.commits)
@@ -243,9 +243,9 @@ async fn postgres() {
     }
     let (clock, mut rates, mut writes, mut steps) = (SystemClock::new(), Vec::new(), 0, 0);
     for _ in 0..TURNS {
-        let begin = clock.monotonic();
+        let (begin, scope) = (clock.monotonic(), scope());
         let starts =
-            stream::iter(0..MANY).map(|_| first.start(&scope(), "ten", Start::default())).buffer_unordered(8);
+            stream::iter(0..MANY).map(|_| first.start(&scope, "ten", Start::default())).buffer_unordered(8);
         starts.for_each(|started| async move { drop(started.expect("a run")) }).await;
         let going: Vec<_> = workers
             .iter()

@@ -95,6 +95,8 @@ struct Held {
     scope: Scope,
     run: Uuid,
     fence: i64,
+    /// Until when it was said to be held; a checkpoint says so again only in the second half of the lease.
+    until: Option<Timestamp>,
     state: RunState,
     plans: Plans,
     entries: Vec<Entry>,
@@ -189,6 +191,7 @@ impl Held {
             scope,
             run,
             fence,
+            until: None,
             state,
             plans,
             entries: Vec::new(),
@@ -565,6 +568,10 @@ impl Held {
             || self.busy
             || !self.effects.is_empty()
             || !self.transactional.is_empty();
+        let left = |end: Timestamp| end.signed_duration_since(now);
+        let said = self.until.filter(|said| left(*said) * 2 > left(until));
+        let until = said.unwrap_or(until);
+        self.until = Some(until);
         Checkpoint {
             tenant: self.scope.tenant().clone(),
             run: self.run,
