@@ -21,7 +21,7 @@ use stretches::{Claim, Stretches};
 
 /// A policy made ready: immutable, to be shared by all requests and swapped as a whole when the policy changes.
 ///
-/// A decision about an address takes some ten nanoseconds whether there are ten rules or a hundred thousand: a short list is read
+/// A decision about an address takes some tens of nanoseconds whether there are ten rules or a hundred thousand: a short list is read
 /// through, a long one becomes disjoint stretches of addresses behind a table (16 bytes a network and less for IPv4, 40 for IPv6,
 /// and 2 for the table). Rules that hold for some requests only are chained behind the stretch, innermost network first.
 ///
