@@ -168,9 +168,10 @@ mod tests {
             "packages":[
               {"id":"a","name":"a","version":"1.0.0","license":"MIT","manifest_path":"/w/crates/a/Cargo.toml",
                "targets":[{"kind":["lib"]},{"kind":["test"]}],
+               "features":{"one":[],"two":["one"],"cel-peers":["dep:cel"]},
                "dependencies":[{"name":"b","kind":null},{"name":"c","kind":"dev"}]},
               {"id":"b","name":"b","version":"2.0.0","license":null,"manifest_path":"/r/b/Cargo.toml",
-               "targets":[{"kind":["bin"]}],"dependencies":[]}],
+               "targets":[{"kind":["bin"]}],"features":{"foreign":[]},"dependencies":[]}],
             "resolve":{"nodes":[{"id":"a","deps":[{"pkg":"b","dep_kinds":[{"kind":"dev"},{"kind":null}]},
                {"pkg":"c","dep_kinds":[{"kind":"dev"}]}]},{"id":"b","deps":[]}]}}"#;
         let workspace = Workspace::parse(&serde_json::from_str(text).unwrap()).unwrap();
@@ -181,6 +182,9 @@ mod tests {
         assert_eq!(member.edges, [("b".to_owned(), true), ("c".to_owned(), false)]);
         assert!(member.dependencies[1].dev && !member.dependencies[0].dev);
         assert!(workspace.packages[1].folder.is_none());
+        // Neither those of the peers, nor those of packages that are not ours, nor those of members that are not asked for.
+        assert_eq!(workspace.features(&[]), "a/one,a/two");
+        assert_eq!(workspace.features(&["b".to_owned()]), "");
     }
 
     #[test]
