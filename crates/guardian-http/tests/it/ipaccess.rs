@@ -19,7 +19,11 @@ async fn access(rules: &str) -> Arc<IpAccess<MemoryStore>> {
     let author = AccessRequest::new([192, 0, 2, 1].into(), SystemClock::new().now());
     let policy = AccessPolicy::parse(rules, Defaults::closed()).unwrap();
     let acme = scope("acme", Actor::user("ann").unwrap());
-    access.change(&acme, &author, Confirm::Meant, move |old| Ok(*old = policy)).await.unwrap();
+    let replace = move |old: &mut AccessPolicy| {
+        *old = policy;
+        Ok(())
+    };
+    access.change(&acme, &author, Confirm::Meant, replace).await.unwrap();
     Arc::new(access)
 }
 
