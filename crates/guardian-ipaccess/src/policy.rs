@@ -127,6 +127,12 @@ pub enum PolicyError {
         /// How many it may have.
         max: usize,
     },
+    /// More rules about ranges than a policy may have.
+    #[error("more than {max} rules about ranges")]
+    TooManyRanges {
+        /// How many it may have.
+        max: usize,
+    },
     /// More text than is read.
     #[error("more than {max} bytes")]
     TooLong {
@@ -176,6 +182,8 @@ pub enum PolicyError {
 impl AccessPolicy {
     /// The most rules of a policy.
     pub const MAX_RULES: usize = 200_000;
+    /// The most rules about ranges, each of which can be as many as 254 networks.
+    pub const MAX_RANGES: usize = 2_000;
     /// The most bytes of a text that is read.
     pub const MAX_BYTES: usize = 32 << 20;
     /// The most characters of a label, an owner, or a name.
@@ -201,12 +209,19 @@ impl AccessPolicy {
         if self.rules.len() >= Self::MAX_RULES || self.next >= RuleId::END {
             return Err(PolicyError::TooManyRules { max: Self::MAX_RULES });
         }
+        if matches!(rule.target, Target::Range(_)) && self.ranges() >= Self::MAX_RANGES {
+            return Err(PolicyError::TooManyRanges { max: Self::MAX_RANGES });
+        }
         rule.id = RuleId::new(self.next);
         self.check_rule(&rule)?;
         self.next += 1;
         let id = rule.id;
         self.rules.push(rule);
         Ok(id)
+    }
+
+    fn ranges(&self) -> usize {
+        self.rules.iter().filter(|rule| matches!(rule.target, Target::Range(_))).count()
     }
 
     /// Takes a rule out.
@@ -305,6 +320,9 @@ impl AccessPolicy {
     pub(crate) fn number_anew_where_needed(&mut self) -> Result<(), PolicyError> {
         if self.rules.len() > Self::MAX_RULES {
             return Err(PolicyError::TooManyRules { max: Self::MAX_RULES });
+        }
+        if self.ranges() > Self::MAX_RANGES {
+            return Err(PolicyError::TooManyRanges { max: Self::MAX_RANGES });
         }
         let mut names = BTreeSet::new();
         for region in std::mem::take(&mut self.regions) {

@@ -89,6 +89,22 @@ fn a_list_that_has_a_wrong_line_adds_nothing() {
 }
 
 #[test]
+fn ranges_that_are_many_networks_each_are_bounded() {
+    let mut policy = AccessPolicy::new(Defaults::open());
+    let range = "::1-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe\n";
+    assert_eq!(
+        policy.add_list(&range.repeat(AccessPolicy::MAX_RANGES), Effect::Deny).unwrap(),
+        AccessPolicy::MAX_RANGES
+    );
+    let error = policy.add_list(range, Effect::Deny).unwrap_err();
+    assert_eq!(error.to_string(), "line 1: more than 2000 rules about ranges");
+    let json = serde_json::to_string(&policy).unwrap();
+    let one = r#"{"effect":"deny","target":"::1-::9"}"#;
+    let many = json.replacen("\"rules\":[", &format!("\"rules\":[{one},"), 1);
+    assert_eq!(AccessPolicy::from_json(&many), Err(PolicyError::TooManyRanges { max: 2000 }));
+}
+
+#[test]
 fn numbers_are_never_given_again() {
     let mut policy = AccessPolicy::new(Defaults::open());
     let rule = || Rule::new(Effect::Deny, "192.0.2.1".parse().unwrap());
