@@ -1,0 +1,137 @@
+use guardian_core::StoreError;
+
+use crate::egress::Refused;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A text that is no id of this kind.
+    #[error("invalid {kind} id `{input}`: it is `{prefix}` and 32 hexadecimal digits")]
+    Id {
+        /// What it was to be the id of.
+        kind: &'static str,
+        /// How such an id begins.
+        prefix: &'static str,
+        /// The text.
+        input: String,
+    },
+    /// A key that does not do. The key itself is not shown.
+    #[error("the key cannot be used: {why}")]
+    Key {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A name of an event type that does not do.
+    #[error("invalid event type `{input}`: it is 1 to 128 letters, digits, `_` and `-` in parts joined by single dots")]
+    EventType {
+        /// The text.
+        input: String,
+    },
+    /// A pattern of event types that does not do.
+    #[error("invalid pattern `{input}`: it is an event type, a beginning of one followed by `.*`, or `*`")]
+    Pattern {
+        /// The text.
+        input: String,
+    },
+    /// An endpoint that does not do.
+    #[error("the endpoint cannot be used: {why}")]
+    Endpoint {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A URL that the egress policy refuses.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A message that does not do.
+    #[error("the message cannot be taken: {why}")]
+    Message {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A setting that makes no sense.
+    #[error("the setting does not do: {why}")]
+    Setting {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no such endpoint in this tenant.
+    #[error("there is no endpoint `{id}`")]
+    NoEndpoint {
+        /// Its id.
+        id: String,
+    },
+    /// There is no such message in this tenant.
+    #[error("there is no message `{id}`")]
+    NoMessage {
+        /// Its id.
+        id: String,
+    },
+    /// There is no such delivery in this tenant.
+    #[error("there is no delivery `{id}`")]
+    NoDelivery {
+        /// Its id.
+        id: String,
+    },
+    /// There is no such event type.
+    #[error("there is no event type `{name}`")]
+    NoEventType {
+        /// Its name.
+        name: String,
+    },
+    /// Somebody else changed the endpoint since it was read.
+    #[error("the endpoint `{id}` was changed meanwhile: read it again")]
+    Conflict {
+        /// Its id.
+        id: String,
+    },
+    /// A schema, or a payload that does not fit its schema.
+    #[error("the payload does not fit at `{place}`: {why}")]
+    Payload {
+        /// A JSON pointer to what does not fit.
+        place: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// Something that was sealed cannot be opened: another key, another owner, or damage.
+    #[error("the sealed secret cannot be opened: it was sealed with another key or for another endpoint, or is damaged")]
+    Sealed,
+    /// The signer failed.
+    #[error("the message cannot be signed: {why}")]
+    Sign {
+        /// Why not.
+        why: String,
+    },
+    /// The system has no randomness to give.
+    #[error("the system gives no randomness")]
+    Random,
+    /// The HTTP client cannot be made.
+    #[error("the client cannot be made: {why}")]
+    Client {
+        /// Why not.
+        why: String,
+    },
+    /// The store failed.
+    #[error("the webhook store failed")]
+    Store(#[from] StoreError),
+}
+
+impl Error {
+    pub(crate) fn message(why: impl Into<String>) -> Self {
+        Self::Message { why: why.into() }
+    }
+
+    pub(crate) fn endpoint(why: impl Into<String>) -> Self {
+        Self::Endpoint { why: why.into() }
+    }
+}
+
+/// Input as it may be shown in an error: bounded, control characters escaped.
+pub(crate) fn shorten(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
