@@ -186,13 +186,6 @@ impl EgressPolicy {
         self.allowed.iter().any(|(name, allowed)| name == host && *allowed == port)
     }
 
-    /// Whether the name is one of the targets that are allowed whatever their addresses are, on any port.
-    #[cfg(feature = "http")]
-    pub(crate) fn names_exempt(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.');
-        self.allowed.iter().any(|(name, _)| name.eq_ignore_ascii_case(host))
-    }
-
     /// Checks the addresses that a name was resolved to: every one has to be public, for a name that has both kinds is a trick
     /// or a mistake. The answer is what may be connected to, and nothing else may.
     ///
@@ -255,6 +248,12 @@ impl Target {
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.literal
+    }
+
+    /// Whether the policy allows it by name, whatever its addresses are.
+    #[must_use]
+    pub fn is_exempt(&self) -> bool {
+        self.exempt
     }
 
     #[cfg(feature = "http")]

@@ -1,0 +1,19 @@
+//! Webhooks: signatures, egress, stores, delivery, receivers that misbehave, on memory, SQLite and a real Postgres.
+
+#[cfg(test)]
+#[cfg(feature = "axum")]
+mod extractor;
+#[cfg(test)]
+#[cfg(feature = "http")]
+mod hostile;
+#[cfg(test)]
+#[cfg(all(feature = "http", feature = "sqlite", feature = "postgres"))]
+mod kill;
+#[cfg(test)]
+mod providers;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod world;
