@@ -149,6 +149,9 @@ impl EgressPolicy {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(unreadable("it has spaces or control characters in it"));
         }
+        if text.contains('\\') {
+            return Err(unreadable("it has a backslash in it, which programs read differently"));
+        }
         let url = Url::parse(text).map_err(|error| unreadable(&error.to_string()))?;
         if !(url.scheme() == "https" || url.scheme() == "http" && !self.https_only) {
             return Err(Refused::Scheme { scheme: shorten(url.scheme()) });

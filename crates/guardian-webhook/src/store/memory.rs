@@ -360,6 +360,8 @@ impl DeliveryStore for MemoryStore {
             .map(|(_, tenant, endpoint)| (tenant.clone(), *endpoint))
             .collect();
         let mut claimed = Vec::new();
+        // How much a queue has is not known before it is looked at, so the places are shared out.
+        let share = claim.limit.div_ceil(u32::try_from(ready.len()).unwrap_or(1).max(1));
         for key in in_turn(ready, |(tenant, _)| tenant) {
             let left = claim.limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
             if left == 0 {
@@ -369,7 +371,7 @@ impl DeliveryStore for MemoryStore {
             let Some(tenant) = inner.tenants.get_mut(&key.0) else { continue };
             let inflight = queue.inflight(claim.now);
             let allowance = Allowance::of(&queue.health, queue.concurrency, queue.rate, inflight, claim.now);
-            let most = usize::try_from(allowance.most.min(left)).unwrap_or(usize::MAX);
+            let most = usize::try_from(allowance.most.min(left).min(share)).unwrap_or(usize::MAX);
             let due: Vec<((Timestamp, u64), DeliveryId)> = queue
                 .due
                 .range(..=(claim.now, u64::MAX))

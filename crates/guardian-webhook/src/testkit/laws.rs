@@ -327,6 +327,9 @@ pub fn a_breaker_opens_and_lets_one_probe_through(fixture: &impl Fixture) -> Res
         world.clock.advance(Duration::from_secs(29));
         let came = world.claim(10).await?;
         ensure!(came.len() == 1 && came.iter().all(|each| each.endpoint == good.id), "through an open breaker came {came:?}");
+        for each in &came {
+            world.succeed(each).await?;
+        }
         world.clock.advance(Duration::from_secs(1));
         let probe = world.claim(10).await?;
         ensure!(probe.len() == 1, "of probes there is one, not {}", probe.len());
