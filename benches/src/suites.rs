@@ -7,6 +7,8 @@ mod json_patch;
 mod maxmind;
 mod merkle;
 mod rbac;
+mod ssrf;
+mod webhook_signature;
 
 use std::error::Error;
 use std::path::Path;
@@ -61,6 +63,16 @@ pub const SUITES: &[Suite] = &[
         description: "decisions of casbin, Cedar and OpenFGA, as far as roles, groups, areas and deny can express them",
         run: rbac::run,
     },
+    Suite {
+        name: "ssrf",
+        description: "addresses and URLs that webhooks may or may not go to",
+        run: ssrf::run,
+    },
+    Suite {
+        name: "webhook-signature",
+        description: "signatures of Standard Webhooks, GitHub and Stripe, and what a verifier has to refuse",
+        run: webhook_signature::run,
+    },
 ];
 
 /// What a suite found.
@@ -84,5 +96,10 @@ impl Report {
             Some(line) => self.failed.push(line),
             None => self.passed += 1,
         }
+    }
+
+    /// Counts a check, which says what it found if it does not hold.
+    pub fn judge(&mut self, holds: bool, found: impl FnOnce() -> String) {
+        self.case((!holds).then(found));
     }
 }

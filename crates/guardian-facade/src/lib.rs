@@ -36,6 +36,10 @@ pub use guardian_sql as sql;
 #[cfg(feature = "tenant")]
 pub use guardian_tenant as tenant;
 
+/// Webhooks: endpoints, publishing, workers, egress, verifiers, tools.
+#[cfg(feature = "webhook")]
+pub use guardian_webhook as webhook;
+
 /// Workflows: definitions, validation, versions, diffs, runs, workers, importers.
 #[cfg(feature = "workflow")]
 pub use guardian_workflow as workflow;

@@ -132,14 +132,14 @@ where
         })?;
         let body = body.to_bytes().to_vec();
         let verified = receiver.verifier.verify_once(&parts.headers, &body, receiver.clock.now()).await?;
-        let is_form = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+        let is_form =
+            parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
+                |kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"),
+            );
         let payload = if is_form {
             let pairs = url::form_urlencoded::parse(&body).into_owned();
-            let object: Map<String, Value> = pairs.map(|(name, value)| (name, Value::String(value))).collect();
+            let object: Map<String, Value> =
+                pairs.map(|(name, value)| (name, Value::String(value))).collect();
             serde_json::from_value(Value::Object(object))
         } else {
             serde_json::from_slice(&body)

@@ -106,8 +106,10 @@ impl FromStr for DeliveryState {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().find(|(.., name)| *name == text).map(|(state, ..)| *state).ok_or_else(|| Error::Setting {
-            why: "a state is queued, sending, waiting, succeeded, dead or cancelled".to_owned(),
+        Self::ALL.iter().find(|(.., name)| *name == text).map(|(state, ..)| *state).ok_or_else(|| {
+            Error::Setting {
+                why: "a state is queued, sending, waiting, succeeded, dead or cancelled".to_owned(),
+            }
         })
     }
 }

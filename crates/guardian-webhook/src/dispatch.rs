@@ -57,7 +57,12 @@ impl Prepared {
     }
 
     /// The request of an attempt at this time.
-    pub(crate) async fn request(&self, message: &Message, now: Timestamp, source: &str) -> Result<Request, Error> {
+    pub(crate) async fn request(
+        &self,
+        message: &Message,
+        now: Timestamp,
+        source: &str,
+    ) -> Result<Request, Error> {
         let settings = &self.endpoint.settings;
         let rendered = render(message, settings.mode, settings.payload_version.as_deref(), source);
         let valid: Vec<Arc<dyn Signer>> = self
@@ -68,7 +73,10 @@ impl Prepared {
             .collect();
         let signed = SignatureHeaders::sign(message.id, now.timestamp(), &rendered.body, &valid).await?;
         let mut headers = rendered.headers;
-        headers.push(("user-agent".to_owned(), concat!("guardian-webhook/", env!("CARGO_PKG_VERSION")).to_owned()));
+        headers.push((
+            "user-agent".to_owned(),
+            concat!("guardian-webhook/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ));
         headers.extend(signed.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())));
         headers.extend(settings.headers.iter().cloned());
         Ok(Request::new(settings.url.clone(), headers, rendered.body))
@@ -91,8 +99,12 @@ pub(crate) fn exchange(
     if let Ok(answer) = outcome {
         const MAX_HEADERS: usize = 50;
         let short = |text: &str| text.chars().take(512).collect::<String>();
-        exchange.response =
-            answer.headers.iter().take(MAX_HEADERS).map(|(name, value)| (short(name), short(value))).collect();
+        exchange.response = answer
+            .headers
+            .iter()
+            .take(MAX_HEADERS)
+            .map(|(name, value)| (short(name), short(value)))
+            .collect();
         let body = answer.body.get(..kept).unwrap_or(&answer.body);
         exchange.body = String::from_utf8_lossy(body).into_owned();
         exchange.truncated = answer.truncated || answer.body.len() > kept;
@@ -146,19 +158,31 @@ impl<S: DeliveryStore> Webhooks<S> {
     /// When there is no such event type, or nothing can be made of its schema.
     pub fn simulate(&self, event_type: &str, seed: u64) -> Result<Value, Error> {
         let name = event_type.parse()?;
-        let found = self.inner.config.types.get(&name).ok_or_else(|| Error::NoEventType { name: event_type.to_owned() })?;
+        let found = self
+            .inner
+            .config
+            .types
+            .get(&name)
+            .ok_or_else(|| Error::NoEventType { name: event_type.to_owned() })?;
         let made = match (&found.schema, &found.sample) {
             (Some(schema), _) => crate::tools::schema::simulate(schema, seed),
             (None, sample) => sample.clone(),
         };
-        made.ok_or_else(|| Error::message("its event type has neither a sample nor a schema of which one can be made"))
+        made.ok_or_else(|| {
+            Error::message("its event type has neither a sample nor a schema of which one can be made")
+        })
     }
 
     /// The signed request of a message that was published, as it would be sent to this endpoint now: for a `curl` line, say.
     ///
     /// # Errors
     /// When there is no such endpoint or message, or it cannot be signed.
-    pub async fn request_for(&self, scope: &Scope, endpoint: EndpointId, message: MessageId) -> Result<Request, Error> {
+    pub async fn request_for(
+        &self,
+        scope: &Scope,
+        endpoint: EndpointId,
+        message: MessageId,
+    ) -> Result<Request, Error> {
         let endpoint = self.endpoint(scope, endpoint).await?;
         let message = self.message(scope, message).await?;
         let prepared = Prepared::new(scope.tenant(), endpoint, &*self.inner.vault).await?;

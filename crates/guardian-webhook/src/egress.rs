@@ -66,15 +66,29 @@ pub enum Refused {
 /// Ports below 1024 besides 80 and 443 are closed, and above it those of services that take what a stranger sends: the
 /// bad ports of the Fetch standard, and data stores, brokers and control planes that are commonly reachable inside.
 const CLOSED_PORTS: &[u16] = &[
-    1433, 1434, 1521, 1719, 1720, 1723, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 3659, 4045, 4190, 4369, 5060,
-    5061, 5432, 5433, 5672, 5984, 6000, 6379, 6380, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9200, 9300,
-    10080, 10250, 11211, 27017,
+    1433, 1434, 1521, 1719, 1720, 1723, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 3659, 4045, 4190,
+    4369, 5060, 5061, 5432, 5433, 5672, 5984, 6000, 6379, 6380, 6566, 6665, 6666, 6667, 6668, 6669, 6679,
+    6697, 9042, 9200, 9300, 10080, 10250, 11211, 27017,
 ];
 
 /// Names that resolve inside or nowhere: RFC 6761, RFC 6762, RFC 8375, RFC 9476 and names that clouds and networks use.
 const CLOSED_SUFFIXES: &[&str] = &[
-    "localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa", "alt",
-    "onion", "invalid", "test", "in-addr.arpa", "ip6.arpa",
+    "localhost",
+    "local",
+    "localdomain",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "home.arpa",
+    "alt",
+    "onion",
+    "invalid",
+    "test",
+    "in-addr.arpa",
+    "ip6.arpa",
 ];
 
 /// Which targets are allowed. The default is the public Internet over `https` or `http` on usual ports.
@@ -209,7 +223,11 @@ impl EgressPolicy {
     ///
     /// # Errors
     /// Why the target is refused, or that the resolver has no answer.
-    pub async fn resolve(&self, resolver: &dyn Resolver, target: &Target) -> Result<Vec<SocketAddr>, Refused> {
+    pub async fn resolve(
+        &self,
+        resolver: &dyn Resolver,
+        target: &Target,
+    ) -> Result<Vec<SocketAddr>, Refused> {
         let found = match target.literal {
             Some(_) => Vec::new(),
             None => resolver.resolve(&target.host).await.map_err(|why| no_address(&target.host, &why))?,
@@ -299,9 +317,8 @@ fn check_address(host: &str, address: IpAddr) -> Result<(), Refused> {
 fn check_name(name: &str) -> Result<(), Refused> {
     let refused = || Refused::Name { host: shorten(name) };
     let labels: Vec<&str> = name.split('.').collect();
-    let closed = |suffix: &&str| {
-        name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
+    let closed =
+        |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let bad = labels.len() < 2
         || name.len() > 253
         || labels.iter().any(|label| {
@@ -321,15 +338,46 @@ mod tests {
     fn hostile_urls_are_refused() {
         let policy = EgressPolicy::default();
         for url in [
-            "", "example.com", "//example.com", "http:", "http://", "http:///x", "https://exa mple.com/", "http://localhost",
-            "http://LOCALHOST./", "http://a.localhost", "http://2130706433/", "http://0x7f000001/", "http://017700000001/",
-            "http://127.0.0.1.:80/", "http://①②⑦.⓪.⓪.①/", "http://[::1]/", "http://[::ffff:7f00:1]/", "http://[::7f00:1]/",
-            "http://example.com@127.0.0.1/", "http://127.0.0.1@example.com/", "https://:x@example.com/",
-            "http://metadata.google.internal/", "http://router.home.arpa/", "http://single/", "http://a..b.com/",
-            "https://example.com:22/", "https://example.com:0/", "https://example.com:25/", "https://example.com:99999/",
-            "data:text/plain,x", "ftp://example.com/", "ws://example.com/", "http://example.com\\@127.0.0.1/",
-            "http://example.com\r\nx: y/", "http://exa\u{0}mple.com/", "http://0/", "http://0.0.0.0/", "http://[::]:443/",
-            "http://1.1.1.1.1.1.1.1/x y", "http://256.256.256.256/",
+            "",
+            "example.com",
+            "//example.com",
+            "http:",
+            "http://",
+            "http:///x",
+            "https://exa mple.com/",
+            "http://localhost",
+            "http://LOCALHOST./",
+            "http://a.localhost",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://017700000001/",
+            "http://127.0.0.1.:80/",
+            "http://①②⑦.⓪.⓪.①/",
+            "http://[::1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[::7f00:1]/",
+            "http://example.com@127.0.0.1/",
+            "http://127.0.0.1@example.com/",
+            "https://:x@example.com/",
+            "http://metadata.google.internal/",
+            "http://router.home.arpa/",
+            "http://single/",
+            "http://a..b.com/",
+            "https://example.com:22/",
+            "https://example.com:0/",
+            "https://example.com:25/",
+            "https://example.com:99999/",
+            "data:text/plain,x",
+            "ftp://example.com/",
+            "ws://example.com/",
+            "http://example.com\\@127.0.0.1/",
+            "http://example.com\r\nx: y/",
+            "http://exa\u{0}mple.com/",
+            "http://0/",
+            "http://0.0.0.0/",
+            "http://[::]:443/",
+            "http://1.1.1.1.1.1.1.1/x y",
+            "http://256.256.256.256/",
         ] {
             assert!(policy.check_url(url).is_err(), "{url}");
         }
@@ -341,7 +389,8 @@ mod tests {
     fn one_private_address_among_public_ones_refuses_all() {
         let policy = EgressPolicy::default();
         let target = policy.check_url("https://example.com/").unwrap();
-        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let addresses =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         assert!(policy.check_addresses(&target, &addresses(&["1.1.1.1", "2606:4700::1"])).is_ok());
         assert!(policy.check_addresses(&target, &addresses(&["1.1.1.1", "10.0.0.1"])).is_err());
         assert!(policy.check_addresses(&target, &[]).is_err());

@@ -66,8 +66,19 @@ pub struct EndpointSettings {
 
 /// Headers that are ours, or that would change what HTTP means by the request.
 const RESERVED: &[&str] = &[
-    "connection", "content-length", "content-type", "expect", "host", "keep-alive", "proxy-authorization",
-    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
 ];
 
 impl EndpointSettings {
@@ -163,7 +174,9 @@ impl EndpointSettings {
             return Err(Error::endpoint("its rate is 1 to 100000 attempts a second"));
         }
         if self.types.len() > 200 || self.headers.len() > 30 || self.description.len() > 1000 {
-            return Err(Error::endpoint("it has at most 200 patterns, 30 headers and 1000 bytes of description"));
+            return Err(Error::endpoint(
+                "it has at most 200 patterns, 30 headers and 1000 bytes of description",
+            ));
         }
         self.headers.iter().try_for_each(|(name, value)| check_header(name, value))
     }
@@ -271,8 +284,14 @@ mod tests {
     fn headers_that_are_ours_or_none_are_refused() {
         let settings = || EndpointSettings::new("https://example.com");
         for (name, value) in [
-            ("Host", "x"), ("content-length", "1"), ("Webhook-Id", "x"), ("ce-type", "x"), ("a b", "x"), ("x", "a\r\nb: c"),
-            ("", "x"), ("transfer-encoding", "chunked"),
+            ("Host", "x"),
+            ("content-length", "1"),
+            ("Webhook-Id", "x"),
+            ("ce-type", "x"),
+            ("a b", "x"),
+            ("x", "a\r\nb: c"),
+            ("", "x"),
+            ("transfer-encoding", "chunked"),
         ] {
             assert!(settings().with_header(name, value).is_err(), "{name}");
         }

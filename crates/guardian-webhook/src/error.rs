@@ -23,7 +23,9 @@ pub enum Error {
         why: &'static str,
     },
     /// A name of an event type that does not do.
-    #[error("invalid event type `{input}`: it is 1 to 128 letters, digits, `_` and `-` in parts joined by single dots")]
+    #[error(
+        "invalid event type `{input}`: it is 1 to 128 letters, digits, `_` and `-` in parts joined by single dots"
+    )]
     EventType {
         /// The text.
         input: String,
@@ -94,7 +96,9 @@ pub enum Error {
         why: String,
     },
     /// Something that was sealed cannot be opened: another key, another owner, or damage.
-    #[error("the sealed secret cannot be opened: it was sealed with another key or for another endpoint, or is damaged")]
+    #[error(
+        "the sealed secret cannot be opened: it was sealed with another key or for another endpoint, or is damaged"
+    )]
     Sealed,
     /// The signer failed.
     #[error("the message cannot be signed: {why}")]

@@ -61,7 +61,8 @@ text!(EventTypeName, EventType, is_name);
 
 fn is_name(text: &str) -> bool {
     let part = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     };
     text.len() <= 128 && text.split('.').all(part)
 }

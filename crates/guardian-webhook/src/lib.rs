@@ -53,9 +53,9 @@ pub use replay::{MemoryReplayCache, ReplayCache};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use schedule::RetrySchedule;
 pub use secret::{PrivateKey, PublicKey, Secret};
+pub use send::{Answer, HttpSender, Request, SendError, Verdict, judge};
 #[cfg(feature = "http")]
 pub use send::{HttpConfig, ReqwestSender, SystemResolver};
-pub use send::{Answer, HttpSender, Request, SendError, Verdict, judge};
 pub use signature::{SignatureHeaders, SignedContent, Signer, sign_v1, sign_v1a};
 pub use store::DeliveryStore;
 pub use vault::{AeadVault, Vault};

@@ -92,7 +92,9 @@ impl Publish {
         let bodies = self.versions.values().chain([&self.body]);
         let size: usize = bodies.map(|body| body.len()).sum();
         if size > max_payload {
-            return Err(Error::message(format!("its {size} bytes are more than the {max_payload} that are allowed")));
+            return Err(Error::message(format!(
+                "its {size} bytes are more than the {max_payload} that are allowed"
+            )));
         }
         for key in self.ordering_key.iter().chain(&self.idempotency_key).chain(self.versions.keys()) {
             if key.is_empty() || key.len() > MAX_KEY || key.contains('\0') {
@@ -167,10 +169,9 @@ pub fn render(message: &Message, mode: PayloadMode, version: Option<&str>, sourc
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let time = message.created.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     match mode {
-        PayloadMode::Plain => Rendered {
-            headers: vec![header("content-type", &message.content_type)],
-            body: Arc::clone(body),
-        },
+        PayloadMode::Plain => {
+            Rendered { headers: vec![header("content-type", &message.content_type)], body: Arc::clone(body) }
+        }
         PayloadMode::CloudEventsBinary => {
             let attributes = [
                 ("ce-specversion", "1.0".to_owned()),
@@ -257,7 +258,8 @@ mod tests {
 
     #[test]
     fn attributes_in_headers_are_escaped() {
-        let rendered = render(&message("text/plain", b""), PayloadMode::CloudEventsBinary, None, "/a b/ü\r\n%");
+        let rendered =
+            render(&message("text/plain", b""), PayloadMode::CloudEventsBinary, None, "/a b/ü\r\n%");
         assert!(rendered.headers.contains(&("ce-source".to_owned(), "/a%20b/%C3%BC%0D%0A%25".to_owned())));
     }
 }

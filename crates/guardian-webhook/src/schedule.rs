@@ -43,7 +43,10 @@ struct Written {
 impl From<RetrySchedule> for Written {
     fn from(schedule: RetrySchedule) -> Self {
         let millis = |wait: &Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        Self { waits_ms: schedule.waits.iter().map(millis).collect(), jitter_percent: schedule.jitter_percent }
+        Self {
+            waits_ms: schedule.waits.iter().map(millis).collect(),
+            jitter_percent: schedule.jitter_percent,
+        }
     }
 }
 
@@ -109,7 +112,8 @@ impl RetrySchedule {
         let wait = *self.waits.get(index)?;
         let (high, low) = delivery.number().as_u64_pair();
         // SplitMix64: Steele, Lea, Flood (2014).
-        let mut random = (high ^ low.rotate_left(32)).wrapping_add(u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random =
+            (high ^ low.rotate_left(32)).wrapping_add(u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let random = u128::from((random ^ (random >> 31)) >> 32);
@@ -158,8 +162,9 @@ mod tests {
     #[test]
     fn deliveries_are_spread() {
         let schedule = RetrySchedule::new([Duration::from_secs(1000)], 10).unwrap();
-        let waits: Vec<_> =
-            (0..1000).map(|id| schedule.wait(DeliveryId::new(Uuid::from_u128(id)), 1).unwrap().as_secs()).collect();
+        let waits: Vec<_> = (0..1000)
+            .map(|id| schedule.wait(DeliveryId::new(Uuid::from_u128(id)), 1).unwrap().as_secs())
+            .collect();
         for decile in 0..10 {
             let from = 900 + decile * 20;
             let count = waits.iter().filter(|wait| (from..from + 20).contains(*wait)).count();

@@ -156,8 +156,10 @@ impl FromStr for PrivateKey {
     /// Reads the seed with its public key (64 bytes), or the seed alone (32).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = decode(text, Self::PREFIX)?;
-        let (seed, public) = bytes.split_at_checked(32).ok_or(Error::Key { why: "a private key has 64 bytes" })?;
-        let seed: &[u8; 32] = seed.try_into().map_err(|_| Error::Key { why: "a private key has 64 bytes" })?;
+        let (seed, public) =
+            bytes.split_at_checked(32).ok_or(Error::Key { why: "a private key has 64 bytes" })?;
+        let seed: &[u8; 32] =
+            seed.try_into().map_err(|_| Error::Key { why: "a private key has 64 bytes" })?;
         let key = Self::from_seed(seed);
         if !public.is_empty() && public != key.0.verifying_key().as_bytes() {
             return Err(Error::Key { why: "its public part does not belong to its private part" });
@@ -227,8 +229,8 @@ impl fmt::Display for PublicKey {
 
 /// HMAC-SHA256 of several parts, one after the other.
 pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>, Error> {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(key).map_err(|_| Error::Key { why: "no key of HMAC has this length" })?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(key)
+        .map_err(|_| Error::Key { why: "no key of HMAC has this length" })?;
     for part in parts {
         mac.update(part);
     }
@@ -241,7 +243,9 @@ mod tests {
 
     #[test]
     fn secrets_of_the_wrong_length_are_refused() {
-        for (length, good) in [(0, false), (16, false), (23, false), (24, true), (64, true), (65, false), (300, false)] {
+        for (length, good) in
+            [(0, false), (16, false), (23, false), (24, true), (64, true), (65, false), (300, false)]
+        {
             let text = format!("whsec_{}", encode(vec![7; length]));
             assert_eq!(text.parse::<Secret>().is_ok(), good, "{length}");
         }

@@ -144,7 +144,8 @@ pub struct Verdict {
 #[must_use]
 pub fn judge(outcome: &Result<Answer, SendError>, now: Timestamp) -> Verdict {
     use crate::endpoint::DisableReason;
-    let mut verdict = Verdict { success: false, disable: None, abort: false, retry_after: None, overload: false };
+    let mut verdict =
+        Verdict { success: false, disable: None, abort: false, retry_after: None, overload: false };
     let Ok(answer) = outcome else { return verdict };
     verdict.success = (200..300).contains(&answer.status);
     let wish = answer.header("webhook-delivery").map(str::trim);

@@ -26,7 +26,8 @@ impl<'a> SignedContent<'a> {
     /// # Errors
     /// When the id is empty, longer than 256 bytes, or has a dot or a character in it that no header may have.
     pub fn new(id: &'a str, timestamp: i64, body: &'a [u8]) -> Result<Self, Error> {
-        if id.is_empty() || id.len() > 256 || !id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.') {
+        if id.is_empty() || id.len() > 256 || !id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.')
+        {
             return Err(Error::message("an id is 1 to 256 visible characters without a dot"));
         }
         Ok(Self { id, timestamp, body })

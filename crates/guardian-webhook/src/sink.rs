@@ -38,7 +38,10 @@ impl Received {
     #[must_use]
     pub fn header_map(&self) -> http::HeaderMap {
         let pair = |(name, value): &(String, String)| {
-            Some((http::HeaderName::from_bytes(name.as_bytes()).ok()?, http::HeaderValue::from_str(value).ok()?))
+            Some((
+                http::HeaderName::from_bytes(name.as_bytes()).ok()?,
+                http::HeaderValue::from_str(value).ok()?,
+            ))
         };
         self.headers.iter().filter_map(pair).collect()
     }
@@ -269,7 +272,9 @@ async fn answer(stream: &mut TcpStream, behaviour: &Behaviour) -> io::Result<boo
             while stream.read(&mut byte).await? > 0 {}
             Ok(false)
         }
-        Behaviour::SlowLoris(span) => drip(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-slow: ", *span).await,
+        Behaviour::SlowLoris(span) => {
+            drip(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-slow: ", *span).await
+        }
         Behaviour::SlowBody(span) => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await?;
             drip(stream, b"", *span).await
@@ -282,11 +287,12 @@ async fn answer(stream: &mut TcpStream, behaviour: &Behaviour) -> io::Result<boo
             }
         }
         Behaviour::HeaderBomb(count) => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+            let mut text = String::from("HTTP/1.1 200 OK\r\n");
             for at in 0..*count {
-                stream.write_all(format!("x-bomb-{at}: {at}\r\n").as_bytes()).await?;
+                text.push_str(&format!("x-bomb-{at}: {at}\r\n"));
             }
-            stream.write_all(b"content-length: 0\r\n\r\n").await?;
+            text.push_str("content-length: 0\r\n\r\n");
+            stream.write_all(text.as_bytes()).await?;
             Ok(true)
         }
         Behaviour::Garbage => {

@@ -23,7 +23,10 @@ pub use sql::{MIGRATIONS, SqlStore};
 
 /// A message to be stored with its deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "the service makes it and stores read it; a new field breaks both")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the service makes it and stores read it; a new field breaks both"
+)]
 pub struct Enqueue {
     /// The message.
     pub message: Message,
@@ -35,7 +38,10 @@ pub struct Enqueue {
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "stores make it and the service reads it; a new case breaks both")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "stores make it and the service reads it; a new case breaks both"
+)]
 pub enum Enqueued {
     /// It is stored.
     New,
@@ -45,7 +51,10 @@ pub enum Enqueued {
 
 /// How an endpoint was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "stores make it and the service reads it; a new case breaks both")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "stores make it and the service reads it; a new case breaks both"
+)]
 pub enum Saved {
     /// It is stored.
     Done,
@@ -160,13 +169,23 @@ pub trait DeliveryStore: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// When the store fails; another revision is [`Saved::Conflict`].
-    async fn put_endpoint(&self, scope: &Scope, endpoint: &Endpoint, now: Timestamp) -> Result<Saved, StoreError>;
+    async fn put_endpoint(
+        &self,
+        scope: &Scope,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError>;
 
     /// Forgets an endpoint; what was queued for it is cancelled. `false` if there is none.
     ///
     /// # Errors
     /// When the store fails.
-    async fn remove_endpoint(&self, scope: &Scope, id: EndpointId, now: Timestamp) -> Result<bool, StoreError>;
+    async fn remove_endpoint(
+        &self,
+        scope: &Scope,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// An endpoint.
     ///
@@ -376,7 +395,12 @@ impl Allowance {
 }
 
 /// The gate of a queue after attempts ended: shut while the breaker is open or the endpoint asked for a pause.
-fn gate_of(health: &Health, gate: Option<Timestamp>, pause: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+fn gate_of(
+    health: &Health,
+    gate: Option<Timestamp>,
+    pause: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
     gate.max(pause).max(health.open_until).filter(|gate| *gate > now)
 }
 
@@ -388,7 +412,9 @@ mod tests {
     fn tenants_take_turns_before_endpoints_do() {
         let tenant = |name: &str| TenantId::new(name).unwrap();
         let ready: Vec<(TenantId, u32)> =
-            [("big", 1), ("big", 2), ("big", 3), ("small", 4), ("tiny", 5), ("small", 6)].map(|(t, n)| (tenant(t), n)).to_vec();
+            [("big", 1), ("big", 2), ("big", 3), ("small", 4), ("tiny", 5), ("small", 6)]
+                .map(|(t, n)| (tenant(t), n))
+                .to_vec();
         let order: Vec<u32> = in_turn(ready, |(tenant, _)| tenant).into_iter().map(|(_, n)| n).collect();
         assert_eq!(order, [1, 4, 5, 2, 6, 3]);
     }

@@ -7,7 +7,9 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use guardian_core::{Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId, Timestamp};
+use guardian_core::{
+    Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId, Timestamp,
+};
 
 use crate::delivery::Attempt;
 use crate::endpoint::{Endpoint, EndpointSettings, EndpointStatus};
@@ -21,11 +23,13 @@ mod laws;
 mod life;
 
 pub use laws::{
-    a_breaker_opens_and_lets_one_probe_through, a_cancelled_head_lets_its_lane_go_on, a_fence_keeps_out_who_was_too_slow,
-    a_key_is_taken_once, a_lane_comes_in_order, a_removed_endpoint_takes_its_queue_along, a_tenant_sees_its_own_alone,
-    an_endpoint_has_its_concurrency, an_endpoint_has_its_rate, an_endpoint_that_is_disabled_waits,
-    an_old_revision_is_refused, bodies_come_back_as_they_were, concurrent_claims_share_nothing, dead_letters_come_back,
-    old_messages_are_forgotten, tenants_take_turns, the_log_shows_what_the_filter_says, what_is_queued_is_held_by_one,
+    a_breaker_opens_and_lets_one_probe_through, a_cancelled_head_lets_its_lane_go_on,
+    a_fence_keeps_out_who_was_too_slow, a_key_is_taken_once, a_lane_comes_in_order,
+    a_removed_endpoint_takes_its_queue_along, a_tenant_sees_its_own_alone, an_endpoint_has_its_concurrency,
+    an_endpoint_has_its_rate, an_endpoint_that_is_disabled_waits, an_old_revision_is_refused,
+    bodies_come_back_as_they_were, concurrent_claims_share_nothing, dead_letters_come_back,
+    old_messages_are_forgotten, tenants_take_turns, the_log_shows_what_the_filter_says,
+    what_is_queued_is_held_by_one,
 };
 pub use life::a_random_life_keeps_every_promise;
 
@@ -132,7 +136,13 @@ struct World<S> {
 impl<S: DeliveryStore> World<S> {
     fn new(store: S, tenant: &str) -> Result<Self, Violation> {
         let scope = Scope::new(TenantId::new(tenant)?, Actor::user("ann")?);
-        Ok(Self { store, scope, clock: ManualClock::new(), ids: SeededIds::new(7), rules: HealthRules::default() })
+        Ok(Self {
+            store,
+            scope,
+            clock: ManualClock::new(),
+            ids: SeededIds::new(7),
+            rules: HealthRules::default(),
+        })
     }
 
     fn now(&self) -> Timestamp {
@@ -179,7 +189,12 @@ impl<S: DeliveryStore> World<S> {
     }
 
     /// Queues so many messages for an endpoint; their deliveries.
-    async fn queue(&self, to: &Endpoint, count: usize, lane: Option<&str>) -> Result<Vec<DeliveryId>, Violation> {
+    async fn queue(
+        &self,
+        to: &Endpoint,
+        count: usize,
+        lane: Option<&str>,
+    ) -> Result<Vec<DeliveryId>, Violation> {
         let batch =
             (0..count).map(|_| self.message(&[to], lane, "deal.won")).collect::<Result<Vec<_>, _>>()?;
         self.store.enqueue(&self.scope, &batch).await?;

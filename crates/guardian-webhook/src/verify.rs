@@ -143,7 +143,8 @@ impl Verifier {
         secrets: impl IntoIterator<Item = Secret>,
         public: impl IntoIterator<Item = PublicKey>,
     ) -> Result<Self, Error> {
-        let (secrets, public): (Vec<_>, Vec<_>) = (secrets.into_iter().collect(), public.into_iter().collect());
+        let (secrets, public): (Vec<_>, Vec<_>) =
+            (secrets.into_iter().collect(), public.into_iter().collect());
         if secrets.is_empty() && public.is_empty() {
             return Err(Error::Key { why: "a verifier needs at least one" });
         }
@@ -264,7 +265,8 @@ impl Verifier {
         let verified = self.verify(headers, body, now)?;
         if let Some(cache) = &self.replay {
             // Without a signed time an attempt can come back at any time; a day is what is remembered.
-            let span = if verified.timestamp.is_some() { self.tolerance * 2 } else { Duration::from_secs(86_400) };
+            let span =
+                if verified.timestamp.is_some() { self.tolerance * 2 } else { Duration::from_secs(86_400) };
             let until = crate::time::after(now, span);
             let key = format!("{}:{}", self.name(), verified.once);
             if !cache.is_first(&key, now, until).await? {

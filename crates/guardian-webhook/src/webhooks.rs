@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guardian_core::{Clock, Event, EventSink, IdSource, NullSink, Page, PageRequest, Scope, TenantId, Timestamp};
+use guardian_core::{
+    Clock, Event, EventSink, IdSource, NullSink, Page, PageRequest, Scope, TenantId, Timestamp,
+};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -250,12 +252,7 @@ impl<S: DeliveryStore> Webhooks<S> {
         self.inner.clock.now()
     }
 
-    pub(crate) async fn tell(
-        &self,
-        scope: &Scope,
-        name: &str,
-        data: serde_json::Value,
-    ) -> Result<(), Error> {
+    pub(crate) async fn tell(&self, scope: &Scope, name: &str, data: serde_json::Value) -> Result<(), Error> {
         let now = self.now();
         let event = Event::new(self.inner.ids.next_id(now), now, scope, name).with_data(data);
         Ok(self.inner.events.emit(event).await?)
@@ -279,10 +276,17 @@ impl<S: DeliveryStore> Webhooks<S> {
         let now = self.now();
         let id = EndpointId::new(self.inner.ids.next_id(now));
         let (key, shown) = self.sealed(scope, id, key, now).await?;
-        let endpoint =
-            Endpoint { id, settings, keys: vec![key], status: EndpointStatus::Enabled, created: now, revision: 1 };
+        let endpoint = Endpoint {
+            id,
+            settings,
+            keys: vec![key],
+            status: EndpointStatus::Enabled,
+            created: now,
+            revision: 1,
+        };
         self.put(scope, &endpoint).await?;
-        self.tell(scope, "webhook.endpoint.created", json!({"endpoint": id, "url": endpoint.settings.url})).await?;
+        self.tell(scope, "webhook.endpoint.created", json!({"endpoint": id, "url": endpoint.settings.url}))
+            .await?;
         Ok((endpoint, shown))
     }
 
@@ -307,7 +311,8 @@ impl<S: DeliveryStore> Webhooks<S> {
         now: Timestamp,
     ) -> Result<(EndpointKey, NewKey), Error> {
         let (tenant, vault) = (scope.tenant(), &self.inner.vault);
-        let key = |kind, sealed: String, public| EndpointKey { kind, sealed, public, since: now, until: None };
+        let key =
+            |kind, sealed: String, public| EndpointKey { kind, sealed, public, since: now, until: None };
         let secret = match choice {
             KeyChoice::External(reference) => {
                 vault.external(tenant, &reference).await?;
@@ -424,7 +429,9 @@ impl<S: DeliveryStore> Webhooks<S> {
         &self,
         scope: &Scope,
         id: EndpointId,
-        change: impl Fn(&mut Endpoint, Timestamp) -> Option<(&'static str, &'static str, serde_json::Value)> + Send + Sync,
+        change: impl Fn(&mut Endpoint, Timestamp) -> Option<(&'static str, &'static str, serde_json::Value)>
+        + Send
+        + Sync,
     ) -> Result<Endpoint, Error> {
         for _ in 0..10 {
             let mut endpoint = self.endpoint(scope, id).await?;
@@ -461,7 +468,9 @@ impl<S: DeliveryStore> Webhooks<S> {
         }
         endpoint.keys.push(key);
         if endpoint.keys.len() > 5 {
-            return Err(Error::endpoint("it has five keys that are valid: wait until the first of them has ended"));
+            return Err(Error::endpoint(
+                "it has five keys that are valid: wait until the first of them has ended",
+            ));
         }
         endpoint.revision += 1;
         self.put(scope, &endpoint).await?;
@@ -491,7 +500,12 @@ impl<S: DeliveryStore> Webhooks<S> {
         known.get(tenant).filter(|(known, _)| *known == revision).map(|(_, endpoints)| Arc::clone(endpoints))
     }
 
-    pub(crate) fn remember(&self, tenant: &TenantId, revision: i64, all: Vec<Endpoint>) -> Arc<Vec<Endpoint>> {
+    pub(crate) fn remember(
+        &self,
+        tenant: &TenantId,
+        revision: i64,
+        all: Vec<Endpoint>,
+    ) -> Arc<Vec<Endpoint>> {
         let all = Arc::new(all);
         let mut known = self.inner.known.lock();
         if known.len() >= MAX_KNOWN {
@@ -502,7 +516,12 @@ impl<S: DeliveryStore> Webhooks<S> {
     }
 
     /// What is stored of a message: itself and where it goes.
-    pub(crate) fn enqueue_of(&self, endpoints: &[Endpoint], publish: Publish, now: Timestamp) -> Result<Enqueue, Error> {
+    pub(crate) fn enqueue_of(
+        &self,
+        endpoints: &[Endpoint],
+        publish: Publish,
+        now: Timestamp,
+    ) -> Result<Enqueue, Error> {
         publish.check(self.inner.config.max_payload)?;
         let types = &self.inner.config.types;
         if !types.is_empty() {
@@ -510,7 +529,8 @@ impl<S: DeliveryStore> Webhooks<S> {
                 .map_err(|_| Error::message("its event type has a schema and its body is not JSON"))?;
             types.check(&publish.event_type, &payload)?;
         }
-        let idempotency = publish.idempotency_key.clone().map(|key| (key, after(now, self.inner.config.idempotency)));
+        let idempotency =
+            publish.idempotency_key.clone().map(|key| (key, after(now, self.inner.config.idempotency)));
         let message = Message::of(MessageId::new(self.inner.ids.next_id(now)), now, publish);
         let fanout = endpoints
             .iter()
@@ -644,7 +664,8 @@ impl<S: DeliveryStore> Webhooks<S> {
     /// When the store fails.
     pub async fn purge(&self, older_than: Duration) -> Result<u64, Error> {
         let now = self.now();
-        let before = chrono::TimeDelta::from_std(older_than).ok().and_then(|span| now.checked_sub_signed(span));
+        let before =
+            chrono::TimeDelta::from_std(older_than).ok().and_then(|span| now.checked_sub_signed(span));
         let Some(before) = before else { return Ok(0) };
         let mut all = 0;
         loop {

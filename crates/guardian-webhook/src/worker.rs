@@ -218,6 +218,12 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
         Self { webhooks: webhooks.clone(), sender: Arc::new(sender), config, prepared: Mutex::default() }
     }
 
+    /// What it sends with.
+    #[must_use]
+    pub fn sender(&self) -> &H {
+        &self.sender
+    }
+
     /// Delivers until nothing is due and nothing is under way.
     ///
     /// # Errors
@@ -328,7 +334,9 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
         let mut unknown: Vec<(TenantId, EndpointId)> = claimed
             .iter()
             .map(|each| ((each.tenant.clone(), each.endpoint), each.revision))
-            .filter(|(key, revision)| prepared.get(key).is_none_or(|known| known.endpoint.revision != *revision))
+            .filter(|(key, revision)| {
+                prepared.get(key).is_none_or(|known| known.endpoint.revision != *revision)
+            })
             .map(|(key, _)| key)
             .collect();
         unknown.sort();
@@ -373,13 +381,17 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
             }
             progress.attempts += u64::from(settlement.attempt.is_some());
             let dead = matches!(settlement.next, Next::Ended(DeliveryState::Dead, _));
-            progress.succeeded += u64::from(matches!(settlement.next, Next::Ended(DeliveryState::Succeeded, _)));
+            progress.succeeded +=
+                u64::from(matches!(settlement.next, Next::Ended(DeliveryState::Succeeded, _)));
             progress.dead += u64::from(dead);
             let scope = Scope::system(settlement.tenant.clone());
             let endpoint = settlement.endpoint;
             let mut events = Vec::new();
             if dead {
-                events.push(("webhook.delivery.dead", json!({"delivery": settlement.delivery, "endpoint": endpoint})));
+                events.push((
+                    "webhook.delivery.dead",
+                    json!({"delivery": settlement.delivery, "endpoint": endpoint}),
+                ));
             }
             match settled.change {
                 Some(HealthChange::Opened(until)) => {

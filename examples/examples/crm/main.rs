@@ -8,7 +8,7 @@
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
 //! asking), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
-//! `trail.rs` (who changed it), `automate.rs` (what happens by itself then).
+//! `trail.rs` (who changed it), `automate.rs` (what happens by itself then), `webhooks.rs` (who is told).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -23,6 +23,7 @@ mod roles;
 mod routes;
 mod store;
 mod trail;
+mod webhooks;
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -42,6 +43,7 @@ use automate::Automation;
 use limits::Limits;
 use store::Crm;
 use trail::Trail;
+use webhooks::Hooks;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -49,6 +51,7 @@ struct App {
     crm: Arc<Crm>,
     limits: Arc<Limits>,
     automation: automate::Shared,
+    hooks: Arc<Hooks>,
     rbac: Rbac,
 }
 
@@ -71,10 +74,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
     let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
     let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
+    let hooks = Arc::new(Hooks::open(db.clone(), wanted.hooks).await?);
     let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
     let follower = tokio::spawn(follow(rbac.clone()));
-    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac })?;
+    let deliveries = tokio::spawn(Arc::clone(&hooks).deliver());
+    let crm = Arc::new(Crm::new(db.clone(), trail, Arc::clone(&hooks)));
+    let router = router(App { crm, limits, automation, hooks, rbac })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -89,6 +95,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         })
         .await?;
     follower.abort();
+    deliveries.abort();
     db.close().await;
     println!("stopped");
     Ok(())
@@ -110,6 +117,7 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
     let tenant_api = routes::api(&app.rbac)?
         .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
         .merge(automate::api(&app.rbac)?)
+        .merge(webhooks::api(&app.rbac)?)
         .merge(roles::api())
         .layer(app.limits.after_auth()?)
         .layer(from_fn(auth::require_key));
@@ -128,14 +136,16 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
 struct Wanted {
     port: Option<u16>,
     db: String,
+    /// A port of this machine that webhooks may go to.
+    hooks: Option<u16>,
 }
 
 impl Wanted {
     const USAGE: &str =
-        "usage: crm [--port N] [--db URL], where URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
+        "usage: crm [--port N] [--db URL] [--hooks PORT], where URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
 
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
-        let mut wanted = Self { port: None, db: "sqlite://crm.db".to_owned() };
+        let mut wanted = Self { port: None, db: "sqlite://crm.db".to_owned(), hooks: None };
         while let Some(option) = arguments.next() {
             match (option.as_str(), arguments.next()) {
                 ("--port", Some(port)) => {
@@ -144,6 +154,10 @@ impl Wanted {
                     wanted.port = Some(port);
                 }
                 ("--db", Some(url)) => wanted.db = url,
+                ("--hooks", Some(port)) => {
+                    wanted.hooks =
+                        Some(port.parse().map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?);
+                }
                 _ => return Err(Self::USAGE.into()),
             }
         }

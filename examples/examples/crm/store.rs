@@ -153,11 +153,12 @@ pub(crate) struct Crm {
     ids: SystemIds,
     clock: SystemClock,
     trail: Trail,
+    hooks: Arc<Hooks>,
 }
 
 impl Crm {
-    pub(crate) fn new(db: Database, trail: Trail) -> Self {
-        Self { db, ids: SystemIds::new(), clock: SystemClock::new(), trail }
+    pub(crate) fn new(db: Database, trail: Trail, hooks: Arc<Hooks>) -> Self {
+        Self { db, ids: SystemIds::new(), clock: SystemClock::new(), trail, hooks }
     }
 
     pub(crate) fn trail(&self) -> &Trail {
@@ -243,6 +244,7 @@ impl<T: Entity> Table<'_, T> {
         after: &Value,
     ) -> Result<(), StoreError> {
         let action = format!("{}.{verb}", T::SINGULAR);
+        self.crm.hooks.publish(tx, &action, id, (before, after)).await?;
         self.crm.trail.record(tx, action, (T::SINGULAR, id), (before, after)).await
     }
 

@@ -274,10 +274,10 @@ impl Resolve for Checked {
         let resolver = Arc::clone(&self.resolver);
         let checks = self.policy.as_ref().is_some_and(|proxy| *proxy != host);
         Box::pin(async move {
-            let found = resolver.resolve(&host).await.map_err(|why| Refused::NoAddress {
-                host: shorten(&host),
-                why: shorten(&why),
-            })?;
+            let found = resolver
+                .resolve(&host)
+                .await
+                .map_err(|why| Refused::NoAddress { host: shorten(&host), why: shorten(&why) })?;
             if checks {
                 check_all(&host, &found)?;
             }

@@ -50,6 +50,7 @@ pub(crate) fn config(identity: Option<&Identity>, roots: &[u8]) -> Result<Client
     let certificates = CertificateDer::pem_slice_iter(&identity.certificates)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| failed("the certificate does not read"))?;
-    let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|_| failed("the private key does not read"))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&identity.key).map_err(|_| failed("the private key does not read"))?;
     builder.with_client_auth_cert(certificates, key).map_err(failed)
 }

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{
-    Allowance, Claim, Claimed, DeliveryStore, Enqueue, Enqueued, Next, QueueState, Saved, Settled, Settlement, WINDOW,
-    gate_of, in_turn,
+    Allowance, Claim, Claimed, DeliveryStore, Enqueue, Enqueued, Next, QueueState, Saved, Settled,
+    Settlement, WINDOW, gate_of, in_turn,
 };
 use crate::delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState, first_id};
 use crate::endpoint::{Endpoint, EndpointStatus};
@@ -202,11 +202,7 @@ impl Queue {
     }
 }
 
-fn page<T>(
-    items: impl Iterator<Item = T>,
-    request: &PageRequest,
-    cursor: impl Fn(&T) -> Uuid,
-) -> Page<T> {
+fn page<T>(items: impl Iterator<Item = T>, request: &PageRequest, cursor: impl Fn(&T) -> Uuid) -> Page<T> {
     let size = usize::try_from(request.size()).unwrap_or(usize::MAX);
     let mut items: Vec<T> = items.take(size.saturating_add(1)).collect();
     let more = items.len() > size;
@@ -220,8 +216,10 @@ pub(super) fn after_cursor(request: &PageRequest, backend: &'static str) -> Resu
     request
         .cursor()
         .map(|cursor| {
-            Uuid::from_slice(cursor.as_bytes())
-                .map_err(|_| StoreError::new(StoreErrorKind::Unsupported, backend).with_source("the cursor is not one of this list"))
+            Uuid::from_slice(cursor.as_bytes()).map_err(|_| {
+                StoreError::new(StoreErrorKind::Unsupported, backend)
+                    .with_source("the cursor is not one of this list")
+            })
         })
         .transpose()
 }
@@ -230,7 +228,12 @@ const BACKEND: &str = "memory";
 
 #[async_trait]
 impl DeliveryStore for MemoryStore {
-    async fn put_endpoint(&self, scope: &Scope, endpoint: &Endpoint, now: Timestamp) -> Result<Saved, StoreError> {
+    async fn put_endpoint(
+        &self,
+        scope: &Scope,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError> {
         let mut inner = self.inner.lock();
         let tenant = inner.tenants.entry(scope.tenant().clone()).or_default();
         let stored = tenant.endpoints.get(&endpoint.id).map_or(0, |stored| stored.revision);
@@ -254,7 +257,12 @@ impl DeliveryStore for MemoryStore {
         Ok(Saved::Done)
     }
 
-    async fn remove_endpoint(&self, scope: &Scope, id: EndpointId, now: Timestamp) -> Result<bool, StoreError> {
+    async fn remove_endpoint(
+        &self,
+        scope: &Scope,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut inner = self.inner.lock();
         let Some(tenant) = inner.tenants.get_mut(scope.tenant()) else { return Ok(false) };
         if tenant.endpoints.remove(&id).is_none() {
@@ -269,7 +277,13 @@ impl DeliveryStore for MemoryStore {
                 .and_then(|tenant| tenant.deliveries.get(&delivery))
                 .is_some_and(|row| !row.delivery.state.is_final());
             if is_open {
-                inner.end(scope.tenant(), delivery, DeliveryState::Cancelled, Some("the endpoint was removed".into()), now);
+                inner.end(
+                    scope.tenant(),
+                    delivery,
+                    DeliveryState::Cancelled,
+                    Some("the endpoint was removed".into()),
+                    now,
+                );
             }
         }
         let key = (scope.tenant().clone(), id);
@@ -287,7 +301,8 @@ impl DeliveryStore for MemoryStore {
         let after = after_cursor(request, BACKEND)?;
         let inner = self.inner.lock();
         let Some(tenant) = inner.tenants.get(scope.tenant()) else { return Ok(Page::new(Vec::new(), None)) };
-        let found = tenant.endpoints.values().filter(|each| after.is_none_or(|after| each.id.number() > after));
+        let found =
+            tenant.endpoints.values().filter(|each| after.is_none_or(|after| each.id.number() > after));
         Ok(page(found.cloned(), request, |each| each.id.number()))
     }
 
@@ -418,7 +433,10 @@ impl DeliveryStore for MemoryStore {
         let mut answers = Vec::with_capacity(batch.len());
         for each in batch {
             let key = (each.tenant.clone(), each.endpoint);
-            let row = inner.tenants.get_mut(&each.tenant).and_then(|tenant| tenant.deliveries.get_mut(&each.delivery));
+            let row = inner
+                .tenants
+                .get_mut(&each.tenant)
+                .and_then(|tenant| tenant.deliveries.get_mut(&each.delivery));
             let queue = inner.queues.get_mut(&key);
             let (Some(row), Some(queue)) = (row, queue) else {
                 answers.push(Settled { kept: false, change: None });
@@ -512,7 +530,8 @@ impl DeliveryStore for MemoryStore {
         let mut cancelled = 0;
         for id in inner.found(scope, filter) {
             let row = inner.tenants.get(scope.tenant()).and_then(|tenant| tenant.deliveries.get(&id));
-            let Some(endpoint) = row.filter(|row| !row.delivery.state.is_final()).map(|row| row.delivery.endpoint)
+            let Some(endpoint) =
+                row.filter(|row| !row.delivery.state.is_final()).map(|row| row.delivery.endpoint)
             else {
                 continue;
             };

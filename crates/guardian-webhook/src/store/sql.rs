@@ -4,8 +4,8 @@ use std::fmt;
 use async_trait::async_trait;
 use guardian_core::{Cursor, Page, PageRequest, Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use guardian_sql::{
-    Database, Dialect, Error as SqlError, Insert, Migration, Migrations, Param, Retry, Row, Sql, SqlBuilder, TenantTx,
-    ToParam, Tx, Type, Unscoped, params, retry,
+    Database, Dialect, Error as SqlError, Insert, Migration, Migrations, Param, Retry, Row, Sql, SqlBuilder,
+    TenantTx, ToParam, Tx, Type, Unscoped, params, retry,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,8 +40,18 @@ const MESSAGES: Insert<8> = Insert::into(
 const DELIVERIES: Insert<12> = Insert::into(
     "guardian_webhook_deliveries",
     [
-        "tenant_id", "id", "message_id", "endpoint_id", "event_type", "state", "attempts", "round_start", "next_at", "created",
-        "lane", "fence",
+        "tenant_id",
+        "id",
+        "message_id",
+        "endpoint_id",
+        "event_type",
+        "state",
+        "attempts",
+        "round_start",
+        "next_at",
+        "created",
+        "lane",
+        "fence",
     ],
 );
 const BELLS: Insert<4> = Insert::into("guardian_webhook_bells", ["tenant_id", "endpoint_id", "lane", "at"]);
@@ -124,7 +134,11 @@ impl SqlStore {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn enqueue_in(&self, tx: &mut TenantTx, batch: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
+    pub async fn enqueue_in(
+        &self,
+        tx: &mut TenantTx,
+        batch: &[Enqueue],
+    ) -> Result<Vec<Enqueued>, StoreError> {
         let tenant = tx.scope().tenant().clone();
         let mut answers = Vec::with_capacity(batch.len());
         let mut new = Vec::with_capacity(batch.len());
@@ -135,7 +149,8 @@ impl SqlStore {
                 new.push(each);
             }
         }
-        let versions = new.iter().map(|each| self.versions_text(&each.message)).collect::<Result<Vec<_>, _>>()?;
+        let versions =
+            new.iter().map(|each| self.versions_text(&each.message)).collect::<Result<Vec<_>, _>>()?;
         let messages = new.iter().zip(&versions).map(|(each, versions)| {
             let message = &each.message;
             [
@@ -213,8 +228,11 @@ impl SqlStore {
         if message.versions.is_empty() {
             return Ok(None);
         }
-        let texts: BTreeMap<&str, String> =
-            message.versions.iter().map(|(name, body)| (name.as_str(), crate::secret::encode(body))).collect();
+        let texts: BTreeMap<&str, String> = message
+            .versions
+            .iter()
+            .map(|(name, body)| (name.as_str(), crate::secret::encode(body)))
+            .collect();
         self.write(&texts).map(Some)
     }
 
@@ -230,7 +248,10 @@ impl SqlStore {
         };
         Ok(Message {
             id: MessageId::new(row.get("id")?),
-            event_type: row.get::<&str>("event_type")?.parse().map_err(|error: crate::Error| self.corrupt(error))?,
+            event_type: row
+                .get::<&str>("event_type")?
+                .parse()
+                .map_err(|error: crate::Error| self.corrupt(error))?,
             created: row.get("created")?,
             content_type: row.get("content_type")?,
             body: row.get::<Vec<u8>>("body")?.into(),
@@ -248,12 +269,18 @@ impl SqlStore {
         Ok(())
     }
 
-    async fn put_once(&self, scope: &Scope, endpoint: &Endpoint, now: Timestamp) -> Result<Saved, StoreError> {
+    async fn put_once(
+        &self,
+        scope: &Scope,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError> {
         let (tenant, id) = (scope.tenant(), endpoint.id.number());
         let document = self.write(endpoint)?;
         let revision = signed(endpoint.revision);
         let paused = endpoint.status != EndpointStatus::Enabled;
-        let (concurrency, rate) = (i64::from(endpoint.settings.concurrency), endpoint.settings.rate.map(i64::from));
+        let (concurrency, rate) =
+            (i64::from(endpoint.settings.concurrency), endpoint.settings.rate.map(i64::from));
         let healthy = self.write(&Health::default())?;
         let mut tx = self.db.begin(scope).await?;
         let changed = if endpoint.revision == 1 {
@@ -329,11 +356,21 @@ fn page_of<T>(mut items: Vec<T>, request: &PageRequest, cursor: impl Fn(&T) -> U
 
 #[async_trait]
 impl DeliveryStore for SqlStore {
-    async fn put_endpoint(&self, scope: &Scope, endpoint: &Endpoint, now: Timestamp) -> Result<Saved, StoreError> {
+    async fn put_endpoint(
+        &self,
+        scope: &Scope,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError> {
         retry(&Retry::default(), || self.put_once(scope, endpoint, now)).await
     }
 
-    async fn remove_endpoint(&self, scope: &Scope, id: EndpointId, now: Timestamp) -> Result<bool, StoreError> {
+    async fn remove_endpoint(
+        &self,
+        scope: &Scope,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         retry(&Retry::default(), || self.remove_once(scope, id, now)).await
     }
 
@@ -351,7 +388,8 @@ impl DeliveryStore for SqlStore {
         let sql = "SELECT document FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3";
         let rows = tx.fetch_all(sql, params![scope.tenant(), after, i64::from(request.size()) + 1]).await?;
         tx.commit().await?;
-        let items = rows.iter().map(|row| self.read(row.get("document")?)).collect::<Result<Vec<Endpoint>, _>>()?;
+        let items =
+            rows.iter().map(|row| self.read(row.get("document")?)).collect::<Result<Vec<Endpoint>, _>>()?;
         Ok(page_of(items, request, |each| each.id.number()))
     }
 

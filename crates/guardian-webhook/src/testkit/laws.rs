@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Claim, Clock as _, Duration, EndpointStatus, Enqueue, Fixture, LEASE, Next, Publish, Violation, World, after, ensure, first, ids,
-    settings,
+    Claim, Clock as _, Duration, EndpointStatus, Enqueue, Fixture, LEASE, Next, Publish, Violation, World,
+    after, ensure, first, ids, settings,
 };
 use crate::delivery::{DeliveryFilter, DeliveryState};
 use crate::endpoint::DisableReason;
@@ -24,7 +24,10 @@ pub fn an_old_revision_is_refused(fixture: &impl Fixture) -> Result<(), Violatio
         ensure!(store.put_endpoint(scope, &endpoint, now).await? == Saved::Conflict, "the first came twice");
         ensure!(store.endpoints_revision(scope).await? != before, "the number of the state did not change");
         endpoint.revision = 3;
-        ensure!(store.put_endpoint(scope, &endpoint, now).await? == Saved::Conflict, "a revision was left out");
+        ensure!(
+            store.put_endpoint(scope, &endpoint, now).await? == Saved::Conflict,
+            "a revision was left out"
+        );
         endpoint.revision = 2;
         endpoint.settings.description = "new".to_owned();
         ensure!(store.put_endpoint(scope, &endpoint, now).await? == Saved::Done, "the second was refused");
@@ -37,7 +40,10 @@ pub fn an_old_revision_is_refused(fixture: &impl Fixture) -> Result<(), Violatio
         let next = page.next.clone().ok_or_else(|| Violation("there is no second page".into()))?;
         let rest = store.endpoints(scope, &first(3)?.after(next)).await?;
         let all: BTreeSet<_> = page.items.iter().chain(&rest.items).map(|each| each.id).collect();
-        ensure!(page.items.len() == 3 && rest.items.len() == 2 && all.len() == 5 && rest.next.is_none(), "pages: {page:?} {rest:?}");
+        ensure!(
+            page.items.len() == 3 && rest.items.len() == 2 && all.len() == 5 && rest.next.is_none(),
+            "pages: {page:?} {rest:?}"
+        );
         Ok(())
     })
 }
@@ -141,7 +147,10 @@ pub fn a_fence_keeps_out_who_was_too_slow(fixture: &impl Fixture) -> Result<(), 
         ensure!(world.fail(quick, Duration::from_secs(5)).await?, "the holder was kept out");
         ensure!(!world.succeed(slow).await? && !world.succeed(quick).await?, "a holding ended twice");
         let attempts = world.store.attempts(&world.scope, quick.delivery).await?;
-        ensure!(attempts.len() == 1 && attempts.iter().all(|each| each.status == Some(500)), "recorded: {attempts:?}");
+        ensure!(
+            attempts.len() == 1 && attempts.iter().all(|each| each.status == Some(500)),
+            "recorded: {attempts:?}"
+        );
         ensure!(world.claim(1).await?.is_empty(), "it was due before its time");
         world.clock.advance(Duration::from_secs(5));
         let third = world.claim(1).await?;
@@ -151,7 +160,10 @@ pub fn a_fence_keeps_out_who_was_too_slow(fixture: &impl Fixture) -> Result<(), 
         let found = world.store.deliveries(&world.scope, &DeliveryFilter::new(), &first(10)?).await?.items;
         let Some(found) = found.first() else { return Err(Violation("it is not in the log".into())) };
         ensure!(
-            found.state == DeliveryState::Succeeded && found.attempts == 2 && found.last_status == Some(200) && found.next_at.is_none(),
+            found.state == DeliveryState::Succeeded
+                && found.attempts == 2
+                && found.last_status == Some(200)
+                && found.next_at.is_none(),
             "it ended as {found:?}"
         );
         Ok(())
@@ -168,7 +180,10 @@ pub fn a_key_is_taken_once(fixture: &impl Fixture) -> Result<(), Violation> {
         let endpoint = world.plain().await?;
         let keyed = |key: &str| -> Result<Enqueue, Violation> {
             let until = after(world.now(), Duration::from_secs(100));
-            Ok(Enqueue { idempotency: Some((key.to_owned(), until)), ..world.message(&[&endpoint], None, "deal.won")? })
+            Ok(Enqueue {
+                idempotency: Some((key.to_owned(), until)),
+                ..world.message(&[&endpoint], None, "deal.won")?
+            })
         };
         let one = keyed("k")?;
         let answers = world.store.enqueue(&world.scope, &[one.clone(), keyed("k")?, keyed("other")?]).await?;
@@ -180,10 +195,16 @@ pub fn a_key_is_taken_once(fixture: &impl Fixture) -> Result<(), Violation> {
         ensure!(answers == [Enqueued::Duplicate(one.message.id)], "in the next batch: {answers:?}");
         let other = World::new(fixture.store(), "umbrella")?;
         let theirs = Enqueue { fanout: Vec::new(), ..keyed("k")? };
-        ensure!(other.store.enqueue(&other.scope, &[theirs]).await? == [Enqueued::New], "another tenant has the key");
+        ensure!(
+            other.store.enqueue(&other.scope, &[theirs]).await? == [Enqueued::New],
+            "another tenant has the key"
+        );
         ensure!(world.claim(10).await?.len() == 2, "a duplicate was queued");
         world.clock.advance(Duration::from_secs(100));
-        ensure!(world.store.enqueue(&world.scope, &[keyed("k")?]).await? == [Enqueued::New], "the key never ends");
+        ensure!(
+            world.store.enqueue(&world.scope, &[keyed("k")?]).await? == [Enqueued::New],
+            "the key never ends"
+        );
         Ok(())
     })
 }
@@ -201,7 +222,8 @@ pub fn a_lane_comes_in_order(fixture: &impl Fixture) -> Result<(), Violation> {
         let b = world.queue(&endpoint, 1, Some("b")).await?;
         let plain = world.queue(&endpoint, 1, None).await?;
         let heads = world.claim(10).await?;
-        let expected: BTreeSet<_> = [a.first(), b.first(), plain.first()].into_iter().flatten().copied().collect();
+        let expected: BTreeSet<_> =
+            [a.first(), b.first(), plain.first()].into_iter().flatten().copied().collect();
         ensure!(ids(&heads).into_iter().collect::<BTreeSet<_>>() == expected, "the heads are {heads:?}");
         let Some(head) = heads.iter().find(|each| a.contains(&each.delivery)) else { return Ok(()) };
         ensure!(world.fail(head, Duration::from_secs(30)).await?, "the head was kept out");
@@ -212,7 +234,10 @@ pub fn a_lane_comes_in_order(fixture: &impl Fixture) -> Result<(), Violation> {
             let mut came = world.claim(10).await?;
             came.retain(|each| a.contains(&each.delivery));
             ensure!(ids(&came) == [*expected], "expected {expected:?}, came {came:?}");
-            ensure!(world.claim(10).await?.iter().all(|each| !a.contains(&each.delivery)), "two of a lane at once");
+            ensure!(
+                world.claim(10).await?.iter().all(|each| !a.contains(&each.delivery)),
+                "two of a lane at once"
+            );
             if let Some(each) = came.first() {
                 ensure!(world.succeed(each).await?, "the holder was kept out");
             }
@@ -243,10 +268,22 @@ pub fn a_cancelled_head_lets_its_lane_go_on(fixture: &impl Fixture) -> Result<()
         let [one, two, three] = lane.as_slice() else { return Ok(()) };
         let only = |id: &crate::DeliveryId| DeliveryFilter::new().delivery(*id);
         let now = world.now();
-        ensure!(world.store.cancel(&world.scope, &only(two), 10, now).await? == 1, "the second was not cancelled");
-        ensure!(world.store.cancel(&world.scope, &only(one), 10, now).await? == 1, "the head was not cancelled");
-        ensure!(world.store.cancel(&world.scope, &only(one), 10, now).await? == 0, "the head was cancelled twice");
-        ensure!(world.store.redrive(&world.scope, &only(one), 10, now).await? == 1, "the head was not redriven");
+        ensure!(
+            world.store.cancel(&world.scope, &only(two), 10, now).await? == 1,
+            "the second was not cancelled"
+        );
+        ensure!(
+            world.store.cancel(&world.scope, &only(one), 10, now).await? == 1,
+            "the head was not cancelled"
+        );
+        ensure!(
+            world.store.cancel(&world.scope, &only(one), 10, now).await? == 0,
+            "the head was cancelled twice"
+        );
+        ensure!(
+            world.store.redrive(&world.scope, &only(one), 10, now).await? == 1,
+            "the head was not redriven"
+        );
         for expected in [three, one] {
             let came = world.claim(10).await?;
             ensure!(ids(&came) == [*expected], "expected {expected:?}, came {came:?}");
@@ -311,7 +348,8 @@ pub fn an_endpoint_has_its_rate(fixture: &impl Fixture) -> Result<(), Violation>
 pub fn a_breaker_opens_and_lets_one_probe_through(fixture: &impl Fixture) -> Result<(), Violation> {
     fixture.block_on(async {
         let mut world = World::new(fixture.store(), "acme")?;
-        world.rules = world.rules.with_failures(3)?.with_open(Duration::from_secs(30), Duration::from_secs(600));
+        world.rules =
+            world.rules.with_failures(3)?.with_open(Duration::from_secs(30), Duration::from_secs(600));
         let (bad, good) = (world.plain().await?, world.plain().await?);
         world.queue(&bad, 10, None).await?;
         let held = world.claim(3).await?;
@@ -321,12 +359,18 @@ pub fn a_breaker_opens_and_lets_one_probe_through(fixture: &impl Fixture) -> Res
             .collect();
         let settled = world.store.settle(&batch, &world.rules, world.now()).await?;
         let changes: Vec<_> = settled.iter().filter_map(|each| each.change).collect();
-        ensure!(matches!(changes.as_slice(), [crate::HealthChange::Opened(_)]), "three failures changed {changes:?}");
+        ensure!(
+            matches!(changes.as_slice(), [crate::HealthChange::Opened(_)]),
+            "three failures changed {changes:?}"
+        );
         world.queue(&bad, 2, None).await?;
         world.queue(&good, 1, None).await?;
         world.clock.advance(Duration::from_secs(29));
         let came = world.claim(10).await?;
-        ensure!(came.len() == 1 && came.iter().all(|each| each.endpoint == good.id), "through an open breaker came {came:?}");
+        ensure!(
+            came.len() == 1 && came.iter().all(|each| each.endpoint == good.id),
+            "through an open breaker came {came:?}"
+        );
         for each in &came {
             world.succeed(each).await?;
         }
@@ -371,7 +415,10 @@ pub fn an_endpoint_that_is_disabled_waits(fixture: &impl Fixture) -> Result<(), 
         endpoint.revision += 1;
         world.store.put_endpoint(&world.scope, &endpoint, world.now()).await?;
         let came = world.claim(10).await?;
-        ensure!(came.len() == 3 && came.iter().all(|each| each.revision == 3), "enabled again it got {came:?}");
+        ensure!(
+            came.len() == 3 && came.iter().all(|each| each.revision == 3),
+            "enabled again it got {came:?}"
+        );
         Ok(())
     })
 }
@@ -389,8 +436,14 @@ pub fn a_removed_endpoint_takes_its_queue_along(fixture: &impl Fixture) -> Resul
         if let Some(each) = held.first() {
             world.succeed(each).await?;
         }
-        ensure!(world.store.remove_endpoint(&world.scope, endpoint.id, world.now()).await?, "it was not there");
-        ensure!(!world.store.remove_endpoint(&world.scope, endpoint.id, world.now()).await?, "it was there twice");
+        ensure!(
+            world.store.remove_endpoint(&world.scope, endpoint.id, world.now()).await?,
+            "it was not there"
+        );
+        ensure!(
+            !world.store.remove_endpoint(&world.scope, endpoint.id, world.now()).await?,
+            "it was there twice"
+        );
         if let Some(each) = held.get(1) {
             ensure!(!world.succeed(each).await?, "an attempt for a removed endpoint was recorded");
         }
@@ -403,7 +456,10 @@ pub fn a_removed_endpoint_takes_its_queue_along(fixture: &impl Fixture) -> Resul
         ensure!(count(DeliveryState::Succeeded).await? == 1, "what had ended is gone");
         ensure!(count(DeliveryState::Cancelled).await? == 2, "what had not ended was not cancelled");
         let all = DeliveryFilter::new();
-        ensure!(world.store.redrive(&world.scope, &all, 10, world.now()).await? == 0, "a removed endpoint was sent to");
+        ensure!(
+            world.store.redrive(&world.scope, &all, 10, world.now()).await? == 0,
+            "a removed endpoint was sent to"
+        );
         Ok(())
     })
 }
@@ -453,13 +509,22 @@ pub fn dead_letters_come_back(fixture: &impl Fixture) -> Result<(), Violation> {
         let dead = DeliveryFilter::new().state(DeliveryState::Dead);
         let found = world.store.deliveries(&world.scope, &dead, &first(10)?).await?.items;
         ensure!(
-            found.len() == 2 && found.iter().all(|each| each.reason.as_deref() == Some("it failed") && each.finished.is_some()),
+            found.len() == 2
+                && found
+                    .iter()
+                    .all(|each| each.reason.as_deref() == Some("it failed") && each.finished.is_some()),
             "the dead are {found:?}"
         );
         ensure!(world.claim(10).await?.is_empty(), "what had ended came");
         world.clock.advance(Duration::from_secs(60));
-        ensure!(world.store.redrive(&world.scope, &dead, 1, world.now()).await? == 1, "the bound was not kept");
-        ensure!(world.store.redrive(&world.scope, &dead, 10, world.now()).await? == 1, "the rest was not sent again");
+        ensure!(
+            world.store.redrive(&world.scope, &dead, 1, world.now()).await? == 1,
+            "the bound was not kept"
+        );
+        ensure!(
+            world.store.redrive(&world.scope, &dead, 10, world.now()).await? == 1,
+            "the rest was not sent again"
+        );
         let came = world.claim(10).await?;
         ensure!(came.len() == 2, "sent again were 2, {} came", came.len());
         ensure!(came.iter().all(|each| each.attempts == 1 && each.round_start == 1), "the round is {came:?}");
@@ -529,7 +594,12 @@ pub fn the_log_shows_what_the_filter_says(fixture: &impl Fixture) -> Result<(), 
                     None => None,
                 };
             }
-            ensure!(!expected.is_empty() && found == expected, "{filter:?} shows {} of {}", found.len(), expected.len());
+            ensure!(
+                !expected.is_empty() && found == expected,
+                "{filter:?} shows {} of {}",
+                found.len(),
+                expected.len()
+            );
         }
         Ok(())
     })
@@ -571,9 +641,19 @@ pub fn concurrent_claims_share_nothing(fixture: &impl Fixture) -> Result<(), Vio
     for each in came {
         all.extend(each.map_err(|_| Violation("a worker panicked".into()))??);
     }
+    fixture.block_on(async {
+        // What two of them wanted at the same time, neither may have got.
+        loop {
+            let rest = world.claim(50).await?;
+            if rest.is_empty() {
+                return Ok::<_, Violation>(());
+            }
+            all.extend(ids(&rest));
+        }
+    })?;
     let different: BTreeSet<_> = all.iter().collect();
     ensure!(different.len() == all.len(), "{} of {} came twice", all.len() - different.len(), all.len());
-    ensure!(all.len() >= 70, "only {} came", all.len());
+    ensure!(all.len() == 100, "each of ten endpoints has ten at the same time; {} came", all.len());
     Ok(())
 }
 

@@ -42,7 +42,9 @@ pub fn a_random_life_keeps_every_promise(fixture: &impl Fixture) -> Result<(), V
             let draining = step >= 400;
             match chance.below(6) {
                 0 | 1 if !draining => {
-                    let Some(endpoint) = endpoints.get(usize::try_from(chance.below(4)).unwrap_or(0)) else { continue };
+                    let Some(endpoint) = endpoints.get(usize::try_from(chance.below(4)).unwrap_or(0)) else {
+                        continue;
+                    };
                     let lane = format!("lane-{}", chance.below(3));
                     let count = usize::try_from(chance.below(3)).unwrap_or(0);
                     let new = world.queue(endpoint, count, Some(&lane)).await?;
@@ -55,9 +57,14 @@ pub fn a_random_life_keeps_every_promise(fixture: &impl Fixture) -> Result<(), V
                     let now = world.now();
                     let claim = crate::store::Claim { now, until: after(now, super::LEASE), limit: 4 };
                     for each in world.store.claim(&claim).await? {
-                        let rival = held.iter().any(|(other, lease)| other.delivery == each.delivery && lease.until > now);
+                        let rival = held
+                            .iter()
+                            .any(|(other, lease)| other.delivery == each.delivery && lease.until > now);
                         ensure!(!rival, "{each:?} is held by two");
-                        ensure!(each.attempts == recorded.get(&each.delivery).copied().unwrap_or(0), "attempts of {each:?}");
+                        ensure!(
+                            each.attempts == recorded.get(&each.delivery).copied().unwrap_or(0),
+                            "attempts of {each:?}"
+                        );
                         held.push((each, claim));
                     }
                 }
@@ -70,8 +77,13 @@ pub fn a_random_life_keeps_every_promise(fixture: &impl Fixture) -> Result<(), V
                     } else {
                         world.fail(&claimed, Duration::from_secs(chance.below(20))).await?
                     };
-                    let newer = held.iter().any(|(other, _)| other.delivery == claimed.delivery && other.fence > claimed.fence);
-                    ensure!(kept || newer || lease.until <= world.now(), "a holder was kept out: {claimed:?}");
+                    let newer = held
+                        .iter()
+                        .any(|(other, _)| other.delivery == claimed.delivery && other.fence > claimed.fence);
+                    ensure!(
+                        kept || newer || lease.until <= world.now(),
+                        "a holder was kept out: {claimed:?}"
+                    );
                     ensure!(!(kept && newer), "somebody who was too slow was let in: {claimed:?}");
                     if kept {
                         *recorded.entry(claimed.delivery).or_default() += 1;
@@ -110,14 +122,20 @@ pub fn a_random_life_keeps_every_promise(fixture: &impl Fixture) -> Result<(), V
         for (id, count) in recorded {
             let numbers: Vec<u32> =
                 world.store.attempts(&world.scope, id).await?.iter().map(|each| each.number).collect();
-            ensure!(numbers == (1..=count).collect::<Vec<_>>(), "the attempts of {id} are {numbers:?}, not 1 to {count}");
+            ensure!(
+                numbers == (1..=count).collect::<Vec<_>>(),
+                "the attempts of {id} are {numbers:?}, not 1 to {count}"
+            );
         }
         let done = DeliveryFilter::new().state(DeliveryState::Succeeded);
         let log = world.store.deliveries(&world.scope, &done, &first(1000)?).await?.items;
         ensure!(log.len() == queued.len(), "the log has {} of {}", log.len(), queued.len());
         for endpoint in &endpoints {
             let queue = world.store.queue(&world.scope, endpoint.id).await?;
-            ensure!(queue.as_ref().is_some_and(|queue| queue.open == 0 && queue.next_at.is_none()), "a queue is {queue:?}");
+            ensure!(
+                queue.as_ref().is_some_and(|queue| queue.open == 0 && queue.next_at.is_none()),
+                "a queue is {queue:?}"
+            );
         }
         Ok(())
     })

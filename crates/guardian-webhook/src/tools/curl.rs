@@ -19,14 +19,23 @@ pub fn curl(request: &Request) -> String {
     for (name, value) in &request.headers {
         line.push_str(" -H ");
         // A header without a value would be taken out by curl instead of sent.
-        line.push_str(&quoted(&if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") }));
+        line.push_str(&quoted(&if value.is_empty() {
+            format!("{name};")
+        } else {
+            format!("{name}: {value}")
+        }));
     }
-    let text = std::str::from_utf8(&request.body).ok().filter(|text| !text.contains('\0') && !text.starts_with('@'));
+    let text =
+        std::str::from_utf8(&request.body).ok().filter(|text| !text.contains('\0') && !text.starts_with('@'));
     match text {
         Some(text) => format!("{line} --data-binary {} {}", quoted(text), quoted(&request.url)),
         None => {
             let body = crate::secret::encode(&request.body);
-            format!("printf %s {} | base64 -d | {line} --data-binary @- {}", quoted(&body), quoted(&request.url))
+            format!(
+                "printf %s {} | base64 -d | {line} --data-binary @- {}",
+                quoted(&body),
+                quoted(&request.url)
+            )
         }
     }
 }

@@ -16,9 +16,35 @@ const MAX_DEPTH: u32 = 64;
 const MAX_STEPS: u32 = 100_000;
 
 const KNOWN: &[&str] = &[
-    "type", "enum", "const", "properties", "required", "additionalProperties", "items", "minItems", "maxItems",
-    "minLength", "maxLength", "minimum", "maximum", "format", "anyOf", "oneOf", "allOf", "$ref", "$defs", "$schema",
-    "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
+    "type",
+    "enum",
+    "const",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "format",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "$ref",
+    "$defs",
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
 ];
 
 fn misfit(place: &str, why: impl Into<String>) -> Error {
@@ -38,13 +64,20 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
         return Err(misfit(place, "the schema is too deep"));
     }
     let Value::Object(map) = schema else {
-        return if schema.is_boolean() { Ok(()) } else { Err(misfit(place, "a schema is an object or a boolean")) };
+        return if schema.is_boolean() {
+            Ok(())
+        } else {
+            Err(misfit(place, "a schema is an object or a boolean"))
+        };
     };
     if let Some(key) = map.keys().find(|key| !KNOWN.contains(&key.as_str())) {
         return Err(misfit(place, format!("the keyword `{}` is not known", shorten(key))));
     }
     let known_type = |name: &Value| {
-        matches!(name.as_str(), Some("object" | "array" | "string" | "integer" | "number" | "boolean" | "null"))
+        matches!(
+            name.as_str(),
+            Some("object" | "array" | "string" | "integer" | "number" | "boolean" | "null")
+        )
     };
     let types = match map.get("type") {
         None => true,
@@ -55,7 +88,8 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
         return Err(misfit(place, "`type` is a JSON type or a list of them"));
     }
     if let Some(target) = map.get("$ref") {
-        resolve(root, target).ok_or_else(|| misfit(place, "`$ref` has to be `#/$defs/NAME` of this schema"))?;
+        resolve(root, target)
+            .ok_or_else(|| misfit(place, "`$ref` has to be `#/$defs/NAME` of this schema"))?;
     }
     let inner = |value: &Value, key: &str| check_at(root, value, &format!("{place}/{key}"), depth + 1);
     for key in ["properties", "$defs"] {
@@ -134,7 +168,13 @@ impl Validation<'_> {
         }
     }
 
-    fn combined(&mut self, map: &Map<String, Value>, value: &Value, place: &str, depth: u32) -> Result<(), Error> {
+    fn combined(
+        &mut self,
+        map: &Map<String, Value>,
+        value: &Value,
+        place: &str,
+        depth: u32,
+    ) -> Result<(), Error> {
         for key in ["allOf", "anyOf", "oneOf"] {
             let Some(Value::Array(parts)) = map.get(key) else { continue };
             let mut fits = 0;
@@ -188,7 +228,9 @@ fn simple(map: &Map<String, Value>, value: &Value, place: &str) -> Result<(), Er
         Some("object") => value.is_object(),
         Some("array") => value.is_array(),
         Some("string") => value.is_string(),
-        Some("integer") => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0),
+        Some("integer") => {
+            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0)
+        }
         Some("number") => value.is_number(),
         Some("boolean") => value.is_boolean(),
         Some("null") => value.is_null(),
@@ -334,8 +376,13 @@ impl Maker<'_> {
         let bound = |key: &str| map.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
         Some(match kind {
             "object" => {
-                let required: Vec<&str> =
-                    map.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+                let required: Vec<&str> = map
+                    .get("required")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
                 let mut object = Map::new();
                 for (key, part) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
                     if required.contains(&key.as_str()) || self.below(4) > 0 && depth < 8 {
@@ -359,7 +406,10 @@ impl Maker<'_> {
                 let low = map.get("minimum").and_then(Value::as_f64).map_or(1.0, f64::ceil);
                 let high = map.get("maximum").and_then(Value::as_f64).map_or(low + 9_999.0, f64::floor);
                 let span = (high - low).clamp(0.0, 1e6);
-                #[expect(clippy::cast_possible_truncation, reason = "a payload's bound that large is no integer of JSON here")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a payload's bound that large is no integer of JSON here"
+                )]
                 #[expect(clippy::cast_sign_loss, reason = "it is clamped to zero and above")]
                 let (low, span) = (low as i64, span as usize);
                 Value::from(low.saturating_add(i64::try_from(self.below(span + 1)).unwrap_or(0)))
@@ -375,14 +425,24 @@ impl Maker<'_> {
         })
     }
 
-    fn text(&mut self, map: &Map<String, Value>, name: &str, least: Option<usize>, most: Option<usize>) -> String {
+    fn text(
+        &mut self,
+        map: &Map<String, Value>,
+        name: &str,
+        least: Option<usize>,
+        most: Option<usize>,
+    ) -> String {
         const NAMES: [&str; 6] = ["Ada", "Zoë", "Łukasz", "東京", "O'Brien", "Grace"];
         let number = self.next();
         let mut text = match map.get("format").and_then(Value::as_str) {
-            Some("uuid") => uuid::Builder::from_random_bytes((u128::from(number) << 64 | u128::from(self.next())).to_be_bytes())
-                .into_uuid()
-                .to_string(),
-            Some("date-time") => format!("2026-{:02}-{:02}T{:02}:00:00Z", number % 12 + 1, number % 28 + 1, number % 24),
+            Some("uuid") => uuid::Builder::from_random_bytes(
+                (u128::from(number) << 64 | u128::from(self.next())).to_be_bytes(),
+            )
+            .into_uuid()
+            .to_string(),
+            Some("date-time") => {
+                format!("2026-{:02}-{:02}T{:02}:00:00Z", number % 12 + 1, number % 28 + 1, number % 24)
+            }
             Some("date") => format!("2026-{:02}-{:02}", number % 12 + 1, number % 28 + 1),
             Some("email") => format!("user{}@example.com", number % 1000),
             Some("uri" | "url") => format!("https://example.com/{}", number % 1000),
@@ -411,7 +471,9 @@ fn join(whole: &mut Value, part: &Value) -> Option<()> {
             (Some(Value::Object(to)), Value::Object(from)) if key == "properties" => {
                 to.extend(from.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
-            (Some(Value::Array(to)), Value::Array(from)) if key == "required" => to.extend(from.iter().cloned()),
+            (Some(Value::Array(to)), Value::Array(from)) if key == "required" => {
+                to.extend(from.iter().cloned())
+            }
             _ => {
                 whole.insert(key.clone(), value.clone());
             }
@@ -451,8 +513,13 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused_when_it_is_given() {
         for schema in [
-            json!({"pattern": "x"}), json!({"type": "text"}), json!({"$ref": "#/other"}), json!([]), json!({"items": 3}),
-            json!({"anyOf": []}), json!({"properties": {"a": {"if": true}}}),
+            json!({"pattern": "x"}),
+            json!({"type": "text"}),
+            json!({"$ref": "#/other"}),
+            json!([]),
+            json!({"items": 3}),
+            json!({"anyOf": []}),
+            json!({"properties": {"a": {"if": true}}}),
         ] {
             assert!(check(&schema).is_err(), "{schema}");
         }

@@ -22,8 +22,7 @@ pub enum Language {
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::JavaScript, Self::Python, Self::Go, Self::Ruby, Self::Php, Self::Java];
+    pub const ALL: [Self; 6] = [Self::JavaScript, Self::Python, Self::Go, Self::Ruby, Self::Php, Self::Java];
 }
 
 impl fmt::Display for Language {

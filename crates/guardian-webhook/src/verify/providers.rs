@@ -71,9 +71,7 @@ pub(super) fn github(secrets: &[Text], headers: &HeaderMap, body: &[u8]) -> Resu
 /// `X-Shopify-Hmac-Sha256: BASE64` over the body.
 pub(super) fn shopify(secrets: &[Text], headers: &HeaderMap, body: &[u8]) -> Result<Verified, VerifyError> {
     const NAME: &str = "x-shopify-hmac-sha256";
-    let signature = LENIENT
-        .decode(header(headers, NAME)?)
-        .map_err(|_| unreadable(NAME, "it is base64"))?;
+    let signature = LENIENT.decode(header(headers, NAME)?).map_err(|_| unreadable(NAME, "it is base64"))?;
     let key = position(secrets, &[signature], &[body]).ok_or(VerifyError::NoMatch)?;
     let id = header(headers, "x-shopify-webhook-id").ok().map(str::to_owned);
     Ok(Verified { once: hash(body), id, timestamp: None, key })
@@ -112,8 +110,7 @@ pub(super) fn twilio(
     body: &[u8],
 ) -> Result<Verified, VerifyError> {
     const NAME: &str = "x-twilio-signature";
-    let signature =
-        LENIENT.decode(header(headers, NAME)?).map_err(|_| unreadable(NAME, "it is base64"))?;
+    let signature = LENIENT.decode(header(headers, NAME)?).map_err(|_| unreadable(NAME, "it is base64"))?;
     let parsed = url::Url::parse(url).ok();
     let body_hash = parsed
         .as_ref()

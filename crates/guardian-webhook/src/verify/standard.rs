@@ -55,9 +55,9 @@ fn matching(
         }
         let Ok(bytes) = LENIENT.decode(text) else { continue };
         let found = match version {
-            "v1" => macs.iter().position(|mac| {
-                mac.as_ref().is_some_and(|mac| mac.clone().verify_slice(&bytes).is_ok())
-            }),
+            "v1" => macs
+                .iter()
+                .position(|mac| mac.as_ref().is_some_and(|mac| mac.clone().verify_slice(&bytes).is_ok())),
             "v1a" => public.iter().position(|key| key.accepts(&whole, &bytes)).map(|at| at + secrets.len()),
             _ => None,
         };

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guardian_webhook::sink::{Behaviour, Sink};
-use guardian_webhook::{EgressPolicy, HttpConfig, HttpSender, Refused, Request, ReqwestSender, Resolver, SendError};
+use guardian_webhook::{
+    EgressPolicy, HttpConfig, HttpSender, Refused, Request, ReqwestSender, Resolver, SendError,
+};
 
 fn times() -> HttpConfig {
     let (short, shorter) = (Duration::from_millis(400), Duration::from_millis(200));
@@ -42,7 +44,7 @@ async fn every_ill_behaviour_has_its_declared_end() {
     assert!(slow.status == 200 && slow.truncated && slow.body.len() < 100, "{slow:?}");
     let endless = send(Behaviour::EndlessBody).await.unwrap();
     assert_eq!((endless.status, endless.truncated, endless.body.len()), (200, true, 64 * 1024));
-    for count in [101, 100_000] {
+    for count in [101, 20_000] {
         let bomb = send(Behaviour::HeaderBomb(count)).await;
         assert!(matches!(bomb, Err(SendError::Protocol(_))), "{count} headers: {bomb:?}");
     }
@@ -82,7 +84,17 @@ async fn what_is_not_allowed_is_not_connected_to() {
     let sink = Sink::start(10).await.unwrap();
     let port = sink.address().port();
     let strict = ReqwestSender::new(times()).unwrap();
-    let hosts = ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]"];
+    let hosts = [
+        "127.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "2130706433",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "[::]",
+    ];
     for host in hosts {
         let outcome = strict.send(request(&format!("http://{host}:{port}/"), *b"")).await;
         assert!(matches!(outcome, Err(SendError::Refused(_))), "{host}: {outcome:?}");
@@ -141,8 +153,16 @@ async fn a_name_with_public_and_private_addresses_is_refused() {
     let sink = Sink::start(10).await.unwrap();
     let url = format!("http://mixed.example.com:{}/", sink.address().port());
     for answer in [
-        &["1.1.1.1", "127.0.0.1"][..], &["127.0.0.1", "1.1.1.1"], &["2606:4700::1111", "::1"], &["1.1.1.1", "::ffff:10.0.0.1"],
-        &["64:ff9b::7f00:1"], &["2002:7f00:1::"], &["fd00:ec2::254"], &["169.254.169.254"], &["::"], &[],
+        &["1.1.1.1", "127.0.0.1"][..],
+        &["127.0.0.1", "1.1.1.1"],
+        &["2606:4700::1111", "::1"],
+        &["1.1.1.1", "::ffff:10.0.0.1"],
+        &["64:ff9b::7f00:1"],
+        &["2002:7f00:1::"],
+        &["fd00:ec2::254"],
+        &["169.254.169.254"],
+        &["::"],
+        &[],
     ] {
         let (sender, _) = changing(&[answer]);
         let outcome = sender.send(request(&url, *b"")).await;
@@ -155,7 +175,9 @@ async fn a_name_with_public_and_private_addresses_is_refused() {
 async fn a_proxy_gets_everything_and_its_own_address_is_its_own_affair() {
     let proxy = Sink::start(10).await.unwrap();
     let config = times().with_proxy(proxy.url(""));
-    let sender = ReqwestSender::with_resolver(config, Changing { answers: vec![vec![]], asked: Arc::default() }).unwrap();
+    let sender =
+        ReqwestSender::with_resolver(config, Changing { answers: vec![vec![]], asked: Arc::default() })
+            .unwrap();
     assert_eq!(sender.send(request("http://example.com/hooks", *b"x")).await.unwrap().status, 204);
     assert_eq!(proxy.received()[0].path, "http://example.com/hooks");
     let refused = sender.send(request("http://10.0.0.1/", *b"x")).await;

@@ -11,8 +11,8 @@ use guardian_sql::{Database, DatabaseConfig};
 use guardian_webhook::sink::{Behaviour, Sink};
 use guardian_webhook::store::{MIGRATIONS, SqlStore};
 use guardian_webhook::{
-    AeadVault, Config, DeliveryFilter, DeliveryState, EgressPolicy, EndpointSettings, HealthRules, HttpConfig, KeyChoice,
-    Publish, ReqwestSender, RetrySchedule, TokioTimer, Webhooks, Worker, WorkerConfig,
+    AeadVault, Config, DeliveryFilter, DeliveryState, EgressPolicy, EndpointSettings, HealthRules,
+    HttpConfig, KeyChoice, Publish, ReqwestSender, RetrySchedule, TokioTimer, Webhooks, Worker, WorkerConfig,
 };
 use serde_json::json;
 
@@ -77,7 +77,8 @@ async fn survive(kind: Kind, messages: usize, kills: u32) {
     let fresh = kind.open(&[&MIGRATIONS]).await.unwrap();
     let service = webhooks(fresh.database().clone(), port);
     for at in 0..5 {
-        let settings = EndpointSettings::new(sink.url(&format!("/{at}"))).with_ordering(at == 0).with_concurrency(4);
+        let settings =
+            EndpointSettings::new(sink.url(&format!("/{at}"))).with_ordering(at == 0).with_concurrency(4);
         service.create_endpoint(&scope(), settings, KeyChoice::NewSecret).await.unwrap();
     }
     // One attempt in seven fails.
@@ -87,8 +88,9 @@ async fn survive(kind: Kind, messages: usize, kills: u32) {
     for kill in 0..kills {
         // Messages come while workers die.
         let until = messages * (kill as usize + 1) / kills as usize;
-        let batch = (published..until)
-            .map(|at| Publish::json("deal.won", &json!({"at": at})).unwrap().with_ordering_key(format!("{}", at % 3)));
+        let batch = (published..until).map(|at| {
+            Publish::json("deal.won", &json!({"at": at})).unwrap().with_ordering_key(format!("{}", at % 3))
+        });
         service.publish_all(&scope(), batch).await.unwrap();
         published = until;
         tokio::time::sleep(Duration::from_millis(30 + u64::from(kill * 37 % 101))).await;
@@ -100,9 +102,17 @@ async fn survive(kind: Kind, messages: usize, kills: u32) {
     let finishing = async {
         let open = async |state| {
             let page = PageRequest::first(1).unwrap();
-            !service.deliveries(&scope(), &DeliveryFilter::new().state(state), &page).await.unwrap().items.is_empty()
+            !service
+                .deliveries(&scope(), &DeliveryFilter::new().state(state), &page)
+                .await
+                .unwrap()
+                .items
+                .is_empty()
         };
-        while open(DeliveryState::Queued).await || open(DeliveryState::Sending).await || open(DeliveryState::Waiting).await {
+        while open(DeliveryState::Queued).await
+            || open(DeliveryState::Sending).await
+            || open(DeliveryState::Waiting).await
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -125,12 +135,18 @@ async fn survive(kind: Kind, messages: usize, kills: u32) {
         assert_eq!(delivery.state, DeliveryState::Succeeded, "{kind:?}: {delivery:?}");
         let (_, attempts) = service.delivery(&scope(), delivery.id).await.unwrap();
         let numbers: Vec<u32> = attempts.iter().map(|each| each.number).collect();
-        assert_eq!(numbers, (1..=delivery.attempts).collect::<Vec<_>>(), "{kind:?}: recorded twice or not at all");
+        assert_eq!(
+            numbers,
+            (1..=delivery.attempts).collect::<Vec<_>>(),
+            "{kind:?}: recorded twice or not at all"
+        );
         recorded += attempts.len();
     }
     let received = sink.received();
-    let arrived: HashSet<(String, String)> =
-        received.iter().map(|each| (each.path.clone(), each.header("webhook-id").unwrap().to_owned())).collect();
+    let arrived: HashSet<(String, String)> = received
+        .iter()
+        .map(|each| (each.path.clone(), each.header("webhook-id").unwrap().to_owned()))
+        .collect();
     assert_eq!(arrived.len(), messages * 5, "{kind:?}: messages never arrived");
     let repeats = received.len() - recorded;
     let bound = kills as usize * IN_FLIGHT as usize;
@@ -144,7 +160,10 @@ async fn survive(kind: Kind, messages: usize, kills: u32) {
             assert!(before.is_none_or(|before| before < at), "{kind:?}: {at} came behind {before:?}");
         }
     }
-    println!("{kind:?}: {kills} kills, {} deliveries, {recorded} attempts recorded, {repeats} repeats", all.len());
+    println!(
+        "{kind:?}: {kills} kills, {} deliveries, {recorded} attempts recorded, {repeats} repeats",
+        all.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,10 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-    pairs.iter().map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap()))
+        .collect()
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -45,7 +48,10 @@ fn github_as_its_documentation_has_it() {
     assert_eq!((verified.id.as_deref(), verified.timestamp), (Some("d1"), None));
     assert!(verifier.verify(&good, b"Hello, World?", at(0)).is_err());
     for bad in ["", "sha256=", "757107", "sha1=757107", "sha256=zz", &signed[..40]] {
-        assert!(verifier.verify(&headers(&[("x-hub-signature-256", bad)]), b"Hello, World!", at(0)).is_err(), "{bad}");
+        assert!(
+            verifier.verify(&headers(&[("x-hub-signature-256", bad)]), b"Hello, World!", at(0)).is_err(),
+            "{bad}"
+        );
     }
     assert!(matches!(verifier.verify(&HeaderMap::new(), b"", at(0)), Err(VerifyError::Missing { .. })));
 }
@@ -59,12 +65,18 @@ fn stripe_signs_its_time_and_old_secrets_go_on() {
     let good = header(format!("t=1700000000,v1={},v1={signature},v0=aa", "0".repeat(64)));
     let verified = verifier.verify(&good, body.as_bytes(), at(1_700_000_300)).unwrap();
     assert_eq!((verified.id.as_deref(), verified.key), (Some("evt_1"), 1));
-    assert!(matches!(verifier.verify(&good, body.as_bytes(), at(1_700_000_301)), Err(VerifyError::Old { .. })));
+    assert!(matches!(
+        verifier.verify(&good, body.as_bytes(), at(1_700_000_301)),
+        Err(VerifyError::Old { .. })
+    ));
     let later = header(format!("t=1700000001,v1={signature}"));
     assert!(matches!(verifier.verify(&later, body.as_bytes(), at(1_700_000_001)), Err(VerifyError::NoMatch)));
     for bad in [
-        format!("v1={signature}"), format!("t=1700000000,t=1700000000,v1={signature}"), format!("t=1700000000,v0={signature}"),
-        "t=,v1=".to_owned(), String::new(),
+        format!("v1={signature}"),
+        format!("t=1700000000,t=1700000000,v1={signature}"),
+        format!("t=1700000000,v0={signature}"),
+        "t=,v1=".to_owned(),
+        String::new(),
     ] {
         assert!(verifier.verify(&header(bad.clone()), body.as_bytes(), at(1_700_000_000)).is_err(), "{bad}");
     }
@@ -73,7 +85,8 @@ fn stripe_signs_its_time_and_old_secrets_go_on() {
 #[test]
 fn shopify_and_slack() {
     let shopify = Verifier::shopify(["hush"]).unwrap();
-    let good = headers(&[("x-shopify-hmac-sha256", &base64(&hmac("hush", "{}"))), ("x-shopify-webhook-id", "w1")]);
+    let good =
+        headers(&[("x-shopify-hmac-sha256", &base64(&hmac("hush", "{}"))), ("x-shopify-webhook-id", "w1")]);
     assert_eq!(shopify.verify(&good, b"{}", at(0)).unwrap().id.as_deref(), Some("w1"));
     assert!(shopify.verify(&good, b"{ }", at(0)).is_err());
 
@@ -92,7 +105,8 @@ fn shopify_and_slack() {
 fn twilio_forms_and_other_bodies() {
     // The example of Twilio's documentation and libraries.
     let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
-    let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
+    let body =
+        "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
     let form = ("content-type", "application/x-www-form-urlencoded");
     let good = headers(&[("x-twilio-signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8="), form]);
     let verifier = Verifier::twilio(["12345"], url).unwrap();
@@ -110,7 +124,10 @@ fn twilio_forms_and_other_bodies() {
     let hashed = format!("{url}&bodySHA256={hash}");
     let mut mac = Hmac::<Sha1>::new_from_slice(b"12345").unwrap();
     mac.update(hashed.as_bytes());
-    let json = headers(&[("x-twilio-signature", &base64(&mac.finalize().into_bytes())), ("content-type", "application/json")]);
+    let json = headers(&[
+        ("x-twilio-signature", &base64(&mac.finalize().into_bytes())),
+        ("content-type", "application/json"),
+    ]);
     let verifier = Verifier::twilio(["12345"], hashed).unwrap();
     assert!(verifier.verify(&json, b"{}", at(0)).is_ok());
     assert!(verifier.verify(&json, b"[]", at(0)).is_err());
@@ -119,16 +136,28 @@ fn twilio_forms_and_other_bodies() {
 #[tokio::test]
 async fn an_attempt_is_taken_once_and_a_new_attempt_again() {
     let secret = Secret::from_bytes(&[7; 32]).unwrap();
-    let verifier = Verifier::standard([secret.clone()], []).unwrap().with_replay_cache(Arc::new(MemoryReplayCache::new(2)));
+    let verifier = Verifier::standard([secret.clone()], [])
+        .unwrap()
+        .with_replay_cache(Arc::new(MemoryReplayCache::new(2)));
     let attempt = |id: &str, time: i64| {
         let content = SignedContent::new(id, time, b"{}").unwrap();
         let signature = sign_v1(&secret, &content).unwrap();
-        headers(&[("webhook-id", id), ("webhook-timestamp", &time.to_string()), ("webhook-signature", &signature)])
+        headers(&[
+            ("webhook-id", id),
+            ("webhook-timestamp", &time.to_string()),
+            ("webhook-signature", &signature),
+        ])
     };
     assert!(verifier.verify_once(&attempt("a", 1000), b"{}", at(1000)).await.is_ok());
-    assert!(matches!(verifier.verify_once(&attempt("a", 1000), b"{}", at(1200)).await, Err(VerifyError::Replayed)));
+    assert!(matches!(
+        verifier.verify_once(&attempt("a", 1000), b"{}", at(1200)).await,
+        Err(VerifyError::Replayed)
+    ));
     assert!(verifier.verify_once(&attempt("a", 1005), b"{}", at(1200)).await.is_ok());
-    assert!(matches!(verifier.verify_once(&attempt("b", 1000), b"{}", at(1200)).await, Err(VerifyError::Cache(_))));
+    assert!(matches!(
+        verifier.verify_once(&attempt("b", 1000), b"{}", at(1200)).await,
+        Err(VerifyError::Cache(_))
+    ));
     // What is remembered outlives what would be believed.
     assert!(verifier.verify_once(&attempt("b", 1800), b"{}", at(1601)).await.is_ok());
 }

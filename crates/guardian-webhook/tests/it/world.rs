@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use guardian_core::{Event, EventSink, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId};
 use guardian_webhook::store::MemoryStore;
 use guardian_webhook::{
-    AeadVault, Answer, Attempt, Config, Delivery, DeliveryFilter, Endpoint, EndpointSettings, HttpSender, KeyChoice,
-    NewKey, Request, SendError, Webhooks, Worker, WorkerConfig,
+    AeadVault, Answer, Attempt, Config, Delivery, DeliveryFilter, Endpoint, EndpointSettings, HttpSender,
+    KeyChoice, NewKey, Request, SendError, Webhooks, Worker, WorkerConfig,
 };
 use parking_lot::Mutex;
 

@@ -9,13 +9,17 @@ impl SqlStore {
         let number = |column: &str| -> Result<u32, StoreError> {
             u32::try_from(row.get::<i64>(column)?).map_err(|error| self.corrupt(error))
         };
-        let state = DeliveryState::of_number(row.get("state")?).ok_or_else(|| self.corrupt("an unknown state"))?;
+        let state =
+            DeliveryState::of_number(row.get("state")?).ok_or_else(|| self.corrupt("an unknown state"))?;
         let status: Option<i64> = row.get("last_status")?;
         Ok(Delivery {
             id: DeliveryId::new(row.get("id")?),
             message: MessageId::new(row.get("message_id")?),
             endpoint: EndpointId::new(row.get("endpoint_id")?),
-            event_type: row.get::<&str>("event_type")?.parse().map_err(|error: crate::Error| self.corrupt(error))?,
+            event_type: row
+                .get::<&str>("event_type")?
+                .parse()
+                .map_err(|error: crate::Error| self.corrupt(error))?,
             state,
             reason: row.get("reason")?,
             attempts: number("attempts")?,
@@ -129,7 +133,8 @@ impl SqlStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let lane = lane.cloned();
-        let sql = "INSERT INTO guardian_webhook_bells (tenant_id, endpoint_id, lane, at) VALUES ($1, $2, $3, $4)";
+        let sql =
+            "INSERT INTO guardian_webhook_bells (tenant_id, endpoint_id, lane, at) VALUES ($1, $2, $3, $4)";
         tx.execute(sql, params![tenant, endpoint, lane, now]).await?;
         Ok(())
     }
@@ -195,7 +200,12 @@ impl SqlStore {
 }
 
 /// The condition of a filter.
-fn conditions<'p>(sql: &mut SqlBuilder, values: &mut Vec<Param<'p>>, scope: &'p Scope, filter: &'p DeliveryFilter) {
+fn conditions<'p>(
+    sql: &mut SqlBuilder,
+    values: &mut Vec<Param<'p>>,
+    scope: &'p Scope,
+    filter: &'p DeliveryFilter,
+) {
     sql.push(" WHERE tenant_id = ").placeholder();
     values.push(scope.tenant().to_param());
     let mut and = |literal: &'static str, value: Option<Param<'p>>| {

@@ -53,7 +53,8 @@ impl SqlStore {
         let mut turn = in_turn(ready, |(tenant, _)| tenant).into_iter();
         while left > 0 {
             // At least one delivery of each, or it was not ready; so no more of them than there are places.
-            let some: Vec<Key> = turn.by_ref().take(CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))).collect();
+            let some: Vec<Key> =
+                turn.by_ref().take(CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))).collect();
             if some.is_empty() {
                 break;
             }
@@ -113,7 +114,11 @@ impl SqlStore {
     }
 
     /// Locks queues in the order of their keys, which is everybody's.
-    async fn lock<B>(&self, tx: &mut Tx<B>, keys: &[Key]) -> Result<HashMap<Key, (Option<Timestamp>, String)>, StoreError> {
+    async fn lock<B>(
+        &self,
+        tx: &mut Tx<B>,
+        keys: &[Key],
+    ) -> Result<HashMap<Key, (Option<Timestamp>, String)>, StoreError> {
         let mut found = HashMap::with_capacity(keys.len());
         for some in keys.chunks(CHUNK) {
             let mut sql = Sql::builder(
@@ -155,7 +160,8 @@ impl SqlStore {
              guardian_webhook_deliveries d WHERE d.tenant_id = q.tenant_id AND d.endpoint_id = q.endpoint_id AND d.state = 1 \
              AND d.next_at > ",
         );
-        sql.placeholder().push(") AS inflight FROM guardian_webhook_queues q WHERE (tenant_id, endpoint_id) IN (VALUES ");
+        sql.placeholder()
+            .push(") AS inflight FROM guardian_webhook_queues q WHERE (tenant_id, endpoint_id) IN (VALUES ");
         let mut values = vec![Param::Timestamp(now)];
         values.extend(push_keys(&mut sql, keys));
         sql.push(") AND NOT paused AND ready <= ").placeholder();
@@ -173,7 +179,8 @@ impl SqlStore {
                 let rate: Option<i64> = row.get("rate")?;
                 Ok(Ready {
                     key: (row.get("tenant_id")?, row.get("endpoint_id")?),
-                    revision: u64::try_from(row.get::<i64>("revision")?).map_err(|error| self.corrupt(error))?,
+                    revision: u64::try_from(row.get::<i64>("revision")?)
+                        .map_err(|error| self.corrupt(error))?,
                     concurrency: number(row, "concurrency")?,
                     rate: rate.map(u32::try_from).transpose().map_err(|error| self.corrupt(error))?,
                     inflight: number(row, "inflight")?,
@@ -261,7 +268,8 @@ impl SqlStore {
             .push(TAKEN);
         values.extend([Param::Timestamp(claim.now), Param::Timestamp(claim.until)]);
         let rows = tx.fetch_all(sql.finish(), &values).await?;
-        let revisions: HashMap<Uuid, u64> = wanted.iter().map(|(queue, _)| (queue.key.1, queue.revision)).collect();
+        let revisions: HashMap<Uuid, u64> =
+            wanted.iter().map(|(queue, _)| (queue.key.1, queue.revision)).collect();
         for row in &rows {
             let revision = revisions.get(&row.get::<Uuid>("endpoint_id")?).copied().unwrap_or(0);
             taken.push(self.taken_of(row, revision)?);
@@ -282,8 +290,9 @@ impl SqlStore {
                        ORDER BY next_at, seq LIMIT $5) \
                        RETURNING tenant_id, id, endpoint_id, message_id, fence, attempts, round_start, seq";
             let (tenant, endpoint) = (&queue.key.0, queue.key.1);
-            let rows =
-                tx.fetch_all(sql, params![tenant, endpoint, claim.now, claim.until, i64::from(*most)]).await?;
+            let rows = tx
+                .fetch_all(sql, params![tenant, endpoint, claim.now, claim.until, i64::from(*most)])
+                .await?;
             for row in &rows {
                 taken.push(self.taken_of(row, queue.revision)?);
             }
@@ -375,7 +384,8 @@ impl SqlStore {
         now: Timestamp,
     ) -> Result<Vec<Settled>, StoreError> {
         let mut tx = self.db.begin_unscoped(&self.unscoped).await?;
-        let keys: BTreeSet<Key> = batch.iter().map(|each| (each.tenant.clone(), each.endpoint.number())).collect();
+        let keys: BTreeSet<Key> =
+            batch.iter().map(|each| (each.tenant.clone(), each.endpoint.number())).collect();
         let keys: Vec<Key> = keys.into_iter().collect();
         let mut queues: HashMap<Key, (Option<Timestamp>, Health)> = HashMap::with_capacity(keys.len());
         for (key, (gate, health)) in self.lock(&mut tx, &keys).await? {
@@ -419,8 +429,10 @@ impl SqlStore {
             settled.push(Settled { kept: true, change });
         }
         self.promote(&mut tx, &free, now).await?;
-        let healths =
-            queues.iter().map(|(key, (_, health))| Ok((key, self.write(health)?))).collect::<Result<HashMap<_, _>, StoreError>>()?;
+        let healths = queues
+            .iter()
+            .map(|(key, (_, health))| Ok((key, self.write(health)?)))
+            .collect::<Result<HashMap<_, _>, StoreError>>()?;
         let refreshed: Vec<Refreshed<'_>> = keys
             .iter()
             .filter_map(|key| {
