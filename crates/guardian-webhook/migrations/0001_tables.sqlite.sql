@@ -26,7 +26,7 @@ CREATE TABLE guardian_webhook_queues (
   health TEXT NOT NULL,
   PRIMARY KEY (tenant_id, endpoint_id)
 );
-CREATE INDEX guardian_webhook_queues_ready ON guardian_webhook_queues (ready) WHERE ready IS NOT NULL;
+CREATE INDEX guardian_webhook_queues_ready ON guardian_webhook_queues (ready) WHERE ready IS NOT NULL AND NOT paused;
 
 -- What happened.
 CREATE TABLE guardian_webhook_messages (

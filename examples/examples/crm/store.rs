@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use guardian::core::{Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, StoreErrorKind};
 use guardian::core::{SystemClock, SystemIds, TenantId};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::trail::Trail;
+use crate::webhooks::Hooks;
 
 /// Three kinds of records, and the rules of tenants that have their own. The tenant leads every key.
 pub(crate) const MIGRATIONS: Migrations = Migrations::new(

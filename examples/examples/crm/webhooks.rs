@@ -74,7 +74,7 @@ impl Hooks {
 
 /// `POST /webhooks`, `GET /webhooks`, `GET /webhooks/deliveries`, `POST /webhooks/{endpoint}/test`.
 pub(crate) fn api(rbac: &Rbac) -> Result<Router<App>, guardian::rbac::Error> {
-    let takes = roles::takes(rbac, "webhook:manage")?;
+    let takes = roles::takes(rbac, "integration:edit")?;
     Ok(Router::new()
         .route("/webhooks", post(create).get(list))
         .route("/webhooks/deliveries", get(deliveries))

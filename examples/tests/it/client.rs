@@ -19,9 +19,14 @@ impl Server {
 
     /// Starts the example on a free port and on this database, and reads from its first line which port that is.
     pub(crate) fn start_on(example: &str, db: &str) -> Self {
+        Self::start_with(example, db, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(example: &str, db: &str, more: &[&str]) -> Self {
         let program = program(example);
         let mut command = Command::new(&program);
-        command.args(["--port", "0", "--db", db]).stdout(Stdio::piped());
+        command.args(["--port", "0", "--db", db]).args(more).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| {
             let hint = "run `cargo test -p guardian-examples`, which builds the examples too";
             panic!("{}: {error}; {hint}", program.display())

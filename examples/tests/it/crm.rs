@@ -1,8 +1,13 @@
 //! The CRM over TCP: data, tenants, limits.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::time::Duration;
 
-use guardian_core::{Scope, TenantId};
+use axum::http::{HeaderMap, HeaderName};
+use guardian::webhook::Verifier;
+use guardian_core::{Clock, Scope, SystemClock, TenantId};
 use guardian_sql::testkit::{Fresh, Kind};
 use guardian_sql::{Database, Unscoped};
 use serde_json::json;
@@ -32,6 +37,62 @@ fn records_live_and_die() {
     assert_eq!((deal.status, deal.text("stage")), (201, "open"));
     let note = crm.send("POST", "/notes", GLOBEX, r#"{"text":"call back"}"#);
     assert_eq!(note.status, 201);
+}
+
+#[test]
+fn changes_are_told_to_the_tenants_endpoints_in_order() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let told = told.clone();
+            std::thread::spawn(move || while let Some(request) = next_request(&mut stream) {
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+                told.send(request).unwrap();
+            });
+        }
+    });
+    let crm = Server::start_with("crm", "sqlite::memory:", &["--hooks", &port.to_string()]);
+    let inside = crm.send("POST", "/webhooks", GLOBEX, r#"{"url":"http://127.0.0.1:1/"}"#);
+    assert_eq!(inside.status, 400, "a target inside was taken");
+    assert_eq!(crm.send("POST", "/webhooks", ACME_IMPORT, r#"{"url":"https://example.com/"}"#).status, 403);
+    let asked = json!({"url": format!("http://127.0.0.1:{port}/hooks"), "types": ["contact.*"]}).to_string();
+    let created = crm.send("POST", "/webhooks", GLOBEX, &asked);
+    assert_eq!(created.status, 201);
+    let verifier = Verifier::standard([created.text("secret").parse().unwrap()], []).unwrap();
+
+    let contact = crm.send("POST", "/contacts", GLOBEX, r#"{"name":"Ada"}"#);
+    let path = format!("/contacts/{}", contact.text("id"));
+    crm.send("POST", "/deals", GLOBEX, r#"{"title":"Fleet","amount_cents":1}"#);
+    crm.send("PUT", &path, GLOBEX, r#"{"name":"Ada L."}"#);
+    crm.send("DELETE", &path, GLOBEX, "");
+    crm.send("POST", "/contacts", ACME, r#"{"name":"Not theirs"}"#);
+    for expected in ["contact.created", "contact.updated", "contact.deleted"] {
+        let (headers, body) = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+        verifier.verify(&headers, &body, SystemClock::new().now()).unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&event["type"], &event["id"]), (&json!(expected), &json!(contact.text("id"))));
+    }
+    assert!(heard.recv_timeout(Duration::from_millis(300)).is_err(), "something else was told");
+}
+
+/// The next request of a connection: its headers and its body.
+fn next_request(stream: &mut TcpStream) -> Option<(HeaderMap, Vec<u8>)> {
+    let mut reader = BufReader::new(stream);
+    let (mut headers, mut line) = (HeaderMap::new(), String::new());
+    reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    let length: usize = headers["content-length"].to_str().unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((headers, body))
 }
 
 #[test]

@@ -317,13 +317,13 @@ impl SqlStore {
     async fn remove_once(&self, scope: &Scope, id: EndpointId, now: Timestamp) -> Result<bool, StoreError> {
         let (tenant, id) = (scope.tenant(), id.number());
         let mut tx = self.db.begin(scope).await?;
-        let sql = "DELETE FROM guardian_webhook_queues WHERE tenant_id = $1 AND endpoint_id = $2";
-        tx.execute(sql, params![tenant, id]).await?;
         let sql = "DELETE FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id = $2";
         if tx.execute(sql, params![tenant, id]).await? == 0 {
             tx.rollback().await?;
             return Ok(false);
         }
+        let sql = "DELETE FROM guardian_webhook_queues WHERE tenant_id = $1 AND endpoint_id = $2";
+        tx.execute(sql, params![tenant, id]).await?;
         let sql = "UPDATE guardian_webhook_deliveries SET state = 5, next_at = NULL, finished = $3, reason = $4 \
                    WHERE tenant_id = $1 AND endpoint_id = $2 AND state < 3";
         tx.execute(sql, params![tenant, id, now, "the endpoint was removed"]).await?;
