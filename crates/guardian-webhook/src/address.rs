@@ -115,15 +115,15 @@ fn of_v6(address: Ipv6Addr) -> AddressClass {
             }
             _ => AddressClass::Reserved,
         },
-        (0x64, 0xff9b) => AddressClass::Translated,
-        (0x2002, _) | (0x2001, 0) => AddressClass::Translated,
+        // NAT64, 6to4, Teredo.
+        (0x64, 0xff9b) | (0x2002, _) | (0x2001, 0) => AddressClass::Translated,
         (0x2001, 2) if c == 0 => AddressClass::Benchmarking,
         (0x2001, 0x0001..=0x01ff) => AddressClass::Protocol,
         (0x2001, 0x0db8) | (0x3fff, 0..=0x0fff) => AddressClass::Documentation,
         // The interface of an ISATAP host (RFC 5214).
         (0x2000..=0x3fff, _) if matches!(e, 0 | 0x0200) && f == 0x5efe => AddressClass::Translated,
         (0x2000..=0x3fff, _) => AddressClass::Public,
-        (0xfc00..=0xfdff, _) | (0xfec0..=0xfeff, _) => AddressClass::Private,
+        (0xfc00..=0xfdff | 0xfec0..=0xfeff, _) => AddressClass::Private,
         (0xfe80..=0xfebf, _) => AddressClass::LinkLocal,
         (0xff00.., _) => AddressClass::Multicast,
         _ => AddressClass::Reserved,

@@ -85,12 +85,12 @@ impl DeliveryState {
         Self::ALL.iter().find(|(state, ..)| *state == self).map_or("queued", |(.., name)| name)
     }
 
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
     pub(crate) fn number(self) -> i64 {
         Self::ALL.iter().find(|(state, ..)| *state == self).map_or(0, |(_, number, _)| *number)
     }
 
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
     pub(crate) fn of_number(number: i64) -> Option<Self> {
         Self::ALL.iter().find(|(_, each, _)| *each == number).map(|(state, ..)| *state)
     }

@@ -107,17 +107,11 @@ const CLOSED_SUFFIXES: &[&str] = &[
 /// assert!(policy.check_url("http://127.0.0.1:3000/").is_ok());
 /// assert!(policy.check_url("http://127.0.0.1:3001/").is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressPolicy {
     https_only: bool,
     ports: Option<Vec<u16>>,
     allowed: Vec<(String, u16)>,
-}
-
-impl Default for EgressPolicy {
-    fn default() -> Self {
-        Self { https_only: false, ports: None, allowed: Vec::new() }
-    }
 }
 
 /// The longest URL, in bytes.

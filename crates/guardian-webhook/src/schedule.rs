@@ -118,11 +118,11 @@ impl RetrySchedule {
         random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let random = u128::from((random ^ (random >> 31)) >> 32);
         // From 100 - p to 100 + p per cent, in 32 bits.
-        let nanos = wait.as_nanos();
-        let low = nanos * u128::from(100 - self.jitter_percent) / 100;
-        let span = nanos * 2 * u128::from(self.jitter_percent) / 100;
+        let micros = wait.as_micros();
+        let low = micros * u128::from(100 - self.jitter_percent) / 100;
+        let span = micros * 2 * u128::from(self.jitter_percent) / 100;
         let spread = low + ((span * random) >> 32);
-        Some(Duration::from_nanos(u64::try_from(spread).unwrap_or(u64::MAX)))
+        Some(Duration::from_micros(u64::try_from(spread).unwrap_or(u64::MAX)))
     }
 
     /// When each attempt of a delivery would be if all failed at once: a picture of the schedule on a clock of its own.

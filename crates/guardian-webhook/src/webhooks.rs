@@ -202,8 +202,11 @@ pub(crate) struct Inner<S> {
     pub(crate) ids: Box<dyn IdSource>,
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) config: Config,
-    known: Mutex<HashMap<TenantId, (i64, Arc<Vec<Endpoint>>)>>,
+    known: Mutex<HashMap<TenantId, Known>>,
 }
+
+/// The endpoints of a tenant, and the number of their state.
+type Known = (i64, Arc<Vec<Endpoint>>);
 
 /// Tenants whose endpoints are remembered.
 const MAX_KNOWN: usize = 4096;
@@ -479,15 +482,14 @@ impl<S: DeliveryStore> Webhooks<S> {
     }
 
     /// The endpoints of a tenant and the number of their state, remembered until that changes.
-    async fn known(&self, scope: &Scope) -> Result<(i64, Arc<Vec<Endpoint>>), Error> {
+    async fn known(&self, scope: &Scope) -> Result<Known, Error> {
         let revision = self.inner.store.endpoints_revision(scope).await?;
         if let Some(known) = self.remembered(scope.tenant(), revision) {
             return Ok((revision, known));
         }
         let mut all = Vec::new();
         let mut request = page_of_most();
-        loop {
-            let Some(page) = &request else { break };
+        while let Some(page) = &request {
             let found = self.inner.store.endpoints(scope, page).await?;
             all.extend(found.items);
             request = found.next.and_then(|next| Some(page_of_most()?.after(next)));

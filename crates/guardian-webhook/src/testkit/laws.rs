@@ -635,7 +635,7 @@ pub fn concurrent_claims_share_nothing(fixture: &impl Fixture) -> Result<(), Vio
                 })
             })
             .collect();
-        workers.into_iter().map(|worker| worker.join()).collect()
+        workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
     });
     let mut all = Vec::new();
     for each in came {

@@ -6,7 +6,7 @@ use super::{Claimed, DeliveryId, Duration, Fixture, Violation, World, after, ens
 use crate::delivery::{DeliveryFilter, DeliveryState};
 use crate::store::DeliveryStore as _;
 
-/// SplitMix64.
+/// `SplitMix64`.
 struct Chance(u64);
 
 impl Chance {

@@ -472,7 +472,7 @@ fn join(whole: &mut Value, part: &Value) -> Option<()> {
                 to.extend(from.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
             (Some(Value::Array(to)), Value::Array(from)) if key == "required" => {
-                to.extend(from.iter().cloned())
+                to.extend(from.iter().cloned());
             }
             _ => {
                 whole.insert(key.clone(), value.clone());

@@ -71,3 +71,43 @@ mod postgres {
     use super::*;
     guardian_webhook::delivery_store_tests!(OnSql::new(guardian_sql::testkit::Kind::Postgres));
 }
+
+#[cfg(feature = "redis")]
+struct OnRedis {
+    runtime: tokio::runtime::Runtime,
+    store: guardian_webhook::store::RedisStore,
+}
+
+#[cfg(feature = "redis")]
+impl OnRedis {
+    fn new() -> Self {
+        use guardian_core::{Clock as _, IdSource as _};
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let url = std::env::var("GUARDIAN_TEST_REDIS_URL")
+            .expect("GUARDIAN_TEST_REDIS_URL names the Redis of the tests");
+        let prefix =
+            guardian_core::SystemIds::new().next_id(guardian_core::SystemClock::new().now()).to_string();
+        let store = runtime.block_on(guardian_webhook::store::RedisStore::connect(url, &prefix)).unwrap();
+        Self { runtime, store }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Fixture for OnRedis {
+    type Store = guardian_webhook::store::RedisStore;
+
+    fn store(&self) -> Self::Store {
+        self.store.clone()
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.handle().block_on(future)
+    }
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use super::*;
+    guardian_webhook::delivery_store_tests!(OnRedis::new());
+}
