@@ -6,7 +6,7 @@ use super::{Violation, floors, spdx};
 use crate::workspace::{Package, Workspace};
 
 /// Licences that everything may have.
-const PERMISSIVE: [&str; 12] = [
+const PERMISSIVE: [&str; 13] = [
     "MIT",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -19,6 +19,8 @@ const PERMISSIVE: [&str; 12] = [
     "0BSD",
     "Unicode-3.0",
     "BSL-1.0",
+    // For data: use, change and share it freely, with the text of the licence. Mozilla's list of authorities has it.
+    "CDLA-Permissive-2.0",
 ];
 
 /// Licences that tools may have besides: they are used here and shipped to nobody.
