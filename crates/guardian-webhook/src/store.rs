@@ -362,26 +362,33 @@ fn in_turn<Q>(ready: Vec<Q>, tenant: impl Fn(&Q) -> &TenantId) -> Vec<Q> {
 /// What a queue may give now, and how its gate stands after it gave something: the part of a claim that is the same in every
 /// store.
 struct Allowance {
+    /// What it may give now.
     most: u32,
-    concurrency: u32,
+    /// What it may have under way.
+    cap: u32,
     rate: Option<u32>,
     inflight: u32,
-    probing: bool,
+    /// Until when the breaker is open.
+    open: Option<Timestamp>,
 }
+
+/// Attempts under way at an endpoint whose last one failed: one that never answers should not hold the places of others.
+const CAUTION: u32 = 2;
 
 impl Allowance {
     /// Nothing while the breaker is open; one probe while it is half open; else what concurrency and rate leave.
     fn of(health: &Health, concurrency: u32, rate: Option<u32>, inflight: u32, now: Timestamp) -> Self {
         let breaker = health.breaker(now);
-        let most = match breaker {
+        let cap = match breaker {
             Breaker::Open(_) => 0,
-            Breaker::HalfOpen => 1_u32.saturating_sub(inflight),
-            Breaker::Closed => {
-                let most = concurrency.saturating_sub(inflight).min(TURN);
-                rate.map_or(most, |rate| most.min(rate))
-            }
+            Breaker::HalfOpen => 1,
+            Breaker::Closed if health.failures > 0 => concurrency.min(CAUTION),
+            Breaker::Closed => concurrency,
         };
-        Self { most, concurrency, rate, inflight, probing: breaker != Breaker::Closed }
+        let most = cap.saturating_sub(inflight).min(TURN);
+        let most = rate.map_or(most, |rate| most.min(rate));
+        let open = if let Breaker::Open(until) = breaker { Some(until) } else { None };
+        Self { most, cap, rate, inflight, open }
     }
 
     /// Before when the queue is not ready again, after it gave so many.
@@ -389,10 +396,9 @@ impl Allowance {
         let paced = self.rate.filter(|_| given > 0).map(|rate| {
             after(claim.now, std::time::Duration::from_secs(1).saturating_mul(given) / rate.max(1))
         });
-        let gate = gate.max(paced).filter(|gate| *gate > claim.now);
-        let cap = if self.probing { 1 } else { self.concurrency };
+        let gate = gate.max(paced).max(self.open).filter(|gate| *gate > claim.now);
         // A full queue is ready when a place becomes free, which a settlement says, or at the latest when the leases end.
-        let full = self.inflight.saturating_add(given) >= cap;
+        let full = self.cap > 0 && self.inflight.saturating_add(given) >= self.cap;
         let floor = gate.unwrap_or(claim.now).max(if full { claim.until } else { claim.now });
         (gate, floor)
     }

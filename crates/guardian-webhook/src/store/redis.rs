@@ -452,8 +452,7 @@ impl DeliveryStore for RedisStore {
             let (health, concurrency): (Health, u32) = (read(&health)?, number(&concurrency)?);
             let rate = Some(number::<u32>(&rate)?).filter(|rate| *rate > 0);
             let allowance = Allowance::of(&health, concurrency, rate, number(&inflight)?, claim.now);
-            let cap = if allowance.probing { 1 } else { concurrency };
-            queues.push(json!([tenant, endpoint, version, allowance.most.min(share), cap]));
+            queues.push(json!([tenant, endpoint, version, allowance.most.min(share), allowance.cap]));
         }
         let argument = json!({"now": micros(claim.now), "until": micros(claim.until), "limit": claim.limit, "queues": queues});
         let taken: Vec<[String; 9]> = self.run(&self.scripts.take, &argument).await?;
