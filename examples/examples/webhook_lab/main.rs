@@ -141,7 +141,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     println!("4. the schedule before it happens\n");
     let schedule = RetrySchedule::default();
-    let config = WorkerConfig::default().with_rules(HealthRules::default().with_failures(20)?);
+    let config = WorkerConfig::default().with_rules(HealthRules::default().with_failures(20)?.with_disable_after(None));
     let worker = Worker::new(&webhooks, sender, config);
     let published = webhooks.publish(&acme, Publish::json("deal.won", &made)?.with_ordering_key("deal-7")).await?;
     let changed = json!({"id": made["id"], "amount": 5, "contact": made["contact"]});
