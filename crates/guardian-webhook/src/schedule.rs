@@ -146,12 +146,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_is_within_its_spread(id in any::<u128>(), percent in 0_u8..=50, seconds in 0_u64..2_000_000) {
-            let schedule = RetrySchedule::new([Duration::from_secs(seconds); 3], percent).unwrap();
+        fn a_wait_is_within_its_spread(id in any::<u128>(), percent in 0_u8..=50, seconds in 0_u32..2_000_000) {
+            let schedule = RetrySchedule::new([Duration::from_secs(seconds.into()); 3], percent).unwrap();
             let id = DeliveryId::new(Uuid::from_u128(id));
             for attempt in 1..=3 {
                 let wait = schedule.wait(id, attempt).unwrap().as_secs_f64();
-                let (seconds, percent) = (seconds as f64, f64::from(percent) / 100.0);
+                let (seconds, percent) = (f64::from(seconds), f64::from(percent) / 100.0);
                 prop_assert!(wait >= seconds * (1.0 - percent) - 1e-6 && wait <= seconds * (1.0 + percent) + 1e-6);
             }
             prop_assert_eq!(schedule.wait(id, 0), None);

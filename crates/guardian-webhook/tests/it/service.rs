@@ -245,7 +245,8 @@ async fn what_is_stored_of_keys_is_sealed() {
     let shown = format!("{endpoint:?}{other:?}{:?}", world.webhooks);
     for secret in [secret.reveal().trim_start_matches("whsec_"), private.reveal().trim_start_matches("whsk_")]
     {
-        assert!(!stored.contains(&secret[..20]) && !shown.contains(&secret[..20]));
+        let beginning = secret.get(..20).unwrap();
+        assert!(!stored.contains(beginning) && !shown.contains(beginning));
     }
 }
 

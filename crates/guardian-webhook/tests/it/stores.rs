@@ -84,8 +84,9 @@ impl OnRedis {
         use guardian_core::{Clock as _, IdSource as _};
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let url = std::env::var("GUARDIAN_TEST_REDIS_URL")
+        let url = std::env::var_os("GUARDIAN_TEST_REDIS_URL")
             .expect("GUARDIAN_TEST_REDIS_URL names the Redis of the tests");
+        let url = url.to_string_lossy().into_owned();
         let prefix =
             guardian_core::SystemIds::new().next_id(guardian_core::SystemClock::new().now()).to_string();
         let store = runtime.block_on(guardian_webhook::store::RedisStore::connect(url, &prefix)).unwrap();
