@@ -27,8 +27,9 @@ use guardian_sql::{Database, DatabaseConfig, Insert, Migration, Migrations, Para
 use guardian_webhook::sink::{Behaviour, Sink};
 use guardian_webhook::store::{MIGRATIONS, MemoryStore, SqlStore};
 use guardian_webhook::{
-    AeadVault, Config, DeliveryFilter, DeliveryState, DeliveryStore, EgressPolicy, EndpointId, EndpointSettings, HttpConfig,
-    HttpSender, KeyChoice, Publish, Request, ReqwestSender, TokioTimer, Webhooks, Worker, WorkerConfig,
+    AeadVault, Config, DeliveryFilter, DeliveryState, DeliveryStore, EgressPolicy, EndpointId,
+    EndpointSettings, HttpConfig, HttpSender, KeyChoice, Publish, Request, ReqwestSender, TokioTimer,
+    Webhooks, Worker, WorkerConfig,
 };
 use serde_json::json;
 
@@ -37,9 +38,12 @@ const ENDPOINTS: usize = 100;
 fn main() {
     println!("bar webhook/durable_postgres vs naive 0.25");
     println!("bar webhook/black_holes_memory vs all_well 1.2");
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    };
     let (service, receiver) = (runtime(), runtime());
-    let wanted = |part: &str| std::env::args().nth(1).is_none_or(|only| only.starts_with('-') || only == part);
+    let wanted =
+        |part: &str| std::env::args().nth(1).is_none_or(|only| only.starts_with('-') || only == part);
     if wanted("durable") {
         service.block_on(durable(&receiver));
     }
@@ -62,7 +66,10 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn percentile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(((values.len() as f64 * part) as usize).min(values.len().saturating_sub(1))).copied().unwrap_or(0.0)
+    values
+        .get(((values.len() as f64 * part) as usize).min(values.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(0.0)
 }
 
 /// A receiver that notes when each message came first, by its path and body.
@@ -98,8 +105,12 @@ fn webhooks<S: DeliveryStore>(store: S, sink: &Sink) -> Webhooks<S> {
 async fn endpoints<S: DeliveryStore>(webhooks: &Webhooks<S>, sink: &Sink, holes: usize) {
     for at in 0..ENDPOINTS {
         let path = if at < holes { format!("/hole{at}") } else { format!("/{at}") };
-        let settings = EndpointSettings::new(sink.url(&path)).with_types([&*format!("type{at}")]).expect("a type");
-        webhooks.create_endpoint(&scope(), settings.with_concurrency(32), KeyChoice::NewSecret).await.expect("an endpoint");
+        let settings =
+            EndpointSettings::new(sink.url(&path)).with_types([&*format!("type{at}")]).expect("a type");
+        webhooks
+            .create_endpoint(&scope(), settings.with_concurrency(32), KeyChoice::NewSecret)
+            .await
+            .expect("an endpoint");
     }
 }
 
@@ -144,7 +155,13 @@ async fn naive(db: &Database, sink: &Sink, count: usize, from: usize) -> f64 {
     let rows: Vec<_> = urls
         .iter()
         .map(|(at, url)| {
-            [scope.tenant().to_param(), Param::Integer(*at), url.to_param(), Param::Text("{\"n\":1}".into()), Param::Integer(0)]
+            [
+                scope.tenant().to_param(),
+                Param::Integer(*at),
+                url.to_param(),
+                Param::Text("{\"n\":1}".into()),
+                Param::Integer(0),
+            ]
         })
         .collect();
     tx.insert_many(&JOBS, rows).await.expect("inserted");
@@ -281,17 +298,31 @@ async fn latencies(runtime: &tokio::runtime::Runtime) {
 const LOG: Insert<14> = Insert::into(
     "guardian_webhook_deliveries",
     [
-        "tenant_id", "id", "message_id", "endpoint_id", "event_type", "state", "attempts", "round_start", "created", "finished",
-        "last_status", "fence", "reason", "lane",
+        "tenant_id",
+        "id",
+        "message_id",
+        "endpoint_id",
+        "event_type",
+        "state",
+        "attempts",
+        "round_start",
+        "created",
+        "finished",
+        "last_status",
+        "fence",
+        "reason",
+        "lane",
     ],
 );
 
 async fn log() {
-    let wanted: usize = std::env::var("LOG_DELIVERIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let wanted: usize =
+        std::env::var("LOG_DELIVERIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     for kind in [Kind::SqliteFile, Kind::Postgres] {
         let fresh = open(kind, 4).await;
         let (scope, ids, clock) = (scope(), SystemIds::new(), SystemClock::new());
-        let endpoints: Vec<EndpointId> = (0..100_000).map(|_| EndpointId::new(ids.next_id(clock.now()))).collect();
+        let endpoints: Vec<EndpointId> =
+            (0..100_000).map(|_| EndpointId::new(ids.next_id(clock.now()))).collect();
         let mut at = 0;
         while at < wanted {
             let mut tx = fresh.database().begin(&scope).await.expect("begun");
@@ -301,10 +332,20 @@ async fn log() {
                     let state = if at % 50 == 0 { 4 } else { 3 };
                     let kind = if at % 1000 == 0 { "rare.type" } else { "deal.won" };
                     [
-                        scope.tenant().to_param(), Param::Uuid(id), Param::Uuid(id), Param::Uuid(endpoints[at * 7 % 100_000].number()),
-                        Param::Text(kind.into()), Param::Integer(state), Param::Integer(1), Param::Integer(0), Param::Timestamp(now),
-                        Param::Timestamp(now), Param::Integer(if state == 3 { 200 } else { 500 }), Param::Integer(1),
-                        Param::Null(guardian_sql::Type::Text), Param::Null(guardian_sql::Type::Text),
+                        scope.tenant().to_param(),
+                        Param::Uuid(id),
+                        Param::Uuid(id),
+                        Param::Uuid(endpoints[at * 7 % 100_000].number()),
+                        Param::Text(kind.into()),
+                        Param::Integer(state),
+                        Param::Integer(1),
+                        Param::Integer(0),
+                        Param::Timestamp(now),
+                        Param::Timestamp(now),
+                        Param::Integer(if state == 3 { 200 } else { 500 }),
+                        Param::Integer(1),
+                        Param::Null(guardian_sql::Type::Text),
+                        Param::Null(guardian_sql::Type::Text),
                     ]
                 })
                 .collect();
@@ -318,7 +359,12 @@ async fn log() {
             ("endpoint", DeliveryFilter::new().endpoint(endpoints[70])),
             ("dead", DeliveryFilter::new().state(DeliveryState::Dead)),
             ("rare_type", DeliveryFilter::new().event_type("rare.type".parse().expect("a type"))),
-            ("dead_rare", DeliveryFilter::new().state(DeliveryState::Dead).event_type("rare.type".parse().expect("a type"))),
+            (
+                "dead_rare",
+                DeliveryFilter::new()
+                    .state(DeliveryState::Dead)
+                    .event_type("rare.type".parse().expect("a type")),
+            ),
             ("dead_endpoint", DeliveryFilter::new().state(DeliveryState::Dead).endpoint(endpoints[350])),
         ];
         let mut worst = 0.0_f64;

@@ -37,7 +37,8 @@ pub(super) fn run(path: &Path, bar: &ProgressBar) -> Result<Report, Box<dyn Erro
     for case in &cases.ips {
         bar.inc(1);
         let class = AddressClass::of(case.ip.parse()?);
-        report.judge(class.is_public() == case.allowed, || format!("{}: found {class}; {}", case.ip, case.why));
+        report
+            .judge(class.is_public() == case.allowed, || format!("{}: found {class}; {}", case.ip, case.why));
         // The same address in a URL has the same verdict, on its way through another parser.
         let host = if case.ip.contains(':') { format!("[{}]", case.ip) } else { case.ip.clone() };
         let url = format!("https://{host}/");

@@ -77,7 +77,8 @@ fn message(
     let (signature, verifier) = if version == "v1a" {
         let private: PrivateKey = text(key, "secret")?.parse()?;
         let public: PublicKey = text(key, "public")?.parse()?;
-        report.judge(private.public() == public, || format!("{name}: the public key is {}", private.public()));
+        report
+            .judge(private.public() == public, || format!("{name}: the public key is {}", private.public()));
         (sign_v1a(&private, &content), Verifier::standard([], [public])?)
     } else {
         let secret: Secret = text(key, "secret")?.parse()?;
@@ -85,7 +86,8 @@ fn message(
     };
     report.judge(signature == expected, || format!("{name}: {version} is {signature}"));
     let stamp = timestamp.to_string();
-    let of = |id| headers(&[("webhook-id", id), ("webhook-timestamp", &stamp), ("webhook-signature", expected)]);
+    let of =
+        |id| headers(&[("webhook-id", id), ("webhook-timestamp", &stamp), ("webhook-signature", expected)]);
     let now = moment(timestamp)?;
     let found = verifier.verify(&of(id)?, payload.as_bytes(), now);
     report.judge(found.is_ok(), || format!("{name}: {version} is not believed: {found:?}"));
@@ -127,10 +129,9 @@ fn published(report: &mut Report, case: &Value, _: &str) -> Result<(), Box<dyn E
             let found = verifier.verify(&headers, b"{}", moment(signed)?);
             report.judge(matches!(found, Err(VerifyError::NoMatch)), || format!("{name}: {found:?}"));
             let late = verifier.verify(&headers, b"{}", moment(signed + 301)?);
-            report.judge(
-                matches!(late, Err(VerifyError::Old { age: 301, .. })),
-                || format!("{name}, 301 s later: {late:?}"),
-            );
+            report.judge(matches!(late, Err(VerifyError::Old { age: 301, .. })), || {
+                format!("{name}, 301 s later: {late:?}")
+            });
         }
         // The primitive itself, of which every scheme is made: through one that signs the body alone.
         "hmac-sha256-hex" => {
@@ -158,12 +159,15 @@ fn semantics(report: &mut Report, case: &Value, secret: &str) -> Result<(), Box<
     let name = text(case, "name")?;
     let given: BTreeMap<String, String> =
         serde_json::from_value(case.get("headers").cloned().unwrap_or_default())?;
-    let pairs: Vec<(&str, &str)> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let pairs: Vec<(&str, &str)> =
+        given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let now = moment(case.get("now").and_then(Value::as_i64).ok_or("`now` is missing")?)?;
     let expected = case.get("ok").and_then(Value::as_bool).ok_or("`ok` is missing")?;
     let verifier = match case.get("public").and_then(Value::as_str) {
         Some(public) => Verifier::standard([], [public.parse()?])?,
-        None => Verifier::standard([case.get("secret").and_then(Value::as_str).unwrap_or(secret).parse()?], [])?,
+        None => {
+            Verifier::standard([case.get("secret").and_then(Value::as_str).unwrap_or(secret).parse()?], [])?
+        }
     };
     let found = verifier.verify(&headers(&pairs)?, text(case, "payload")?.as_bytes(), now);
     report.judge(found.is_ok() == expected, || format!("{name}: {found:?}"));

@@ -141,8 +141,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    const USAGE: &str =
-        "usage: crm [--port N] [--db URL] [--hooks PORT], where URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
+    const USAGE: &str = "usage: crm [--port N] [--db URL] [--hooks PORT], where URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
 
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         let mut wanted = Self { port: None, db: "sqlite://crm.db".to_owned(), hooks: None };

@@ -14,8 +14,8 @@ use guardian::rbac::Rbac;
 use guardian::sql::{Database, TenantTx};
 use guardian::webhook::store::SqlStore;
 use guardian::webhook::{
-    AeadVault, Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, HttpConfig, KeyChoice, NewKey, Publish, ReqwestSender,
-    TokioTimer, Webhooks, Worker, WorkerConfig,
+    AeadVault, Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, HttpConfig, KeyChoice, NewKey,
+    Publish, ReqwestSender, TokioTimer, Webhooks, Worker, WorkerConfig,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,7 +37,9 @@ impl Hooks {
     /// Opens the webhooks. The demo may send to one port of this machine, if it is told which; otherwise to the Internet alone.
     pub(crate) async fn open(db: Database, inside: Option<u16>) -> Result<Self, Box<dyn std::error::Error>> {
         let operator = Scope::system(TenantId::new("operator")?);
-        let policy = inside.into_iter().fold(EgressPolicy::default(), |policy, port| policy.allow_target("127.0.0.1", port));
+        let policy = inside
+            .into_iter()
+            .fold(EgressPolicy::default(), |policy, port| policy.allow_target("127.0.0.1", port));
         let store = SqlStore::open(db, &operator).await?;
         let config = Config::default().with_egress(policy.clone()).with_source("urn:example:crm");
         let webhooks =
@@ -106,19 +108,29 @@ async fn create(
         NewKey::Secret(secret) => json!(*secret.reveal()),
         _ => Value::Null,
     };
-    Ok((StatusCode::CREATED, Json(json!({"id": endpoint.id, "url": endpoint.settings.url, "secret": secret}))))
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({"id": endpoint.id, "url": endpoint.settings.url, "secret": secret})),
+    ))
 }
 
 async fn list(State(app): State<App>, Extension(scope): Extension<Scope>) -> Result<Json<Value>, Problem> {
     let page = PageRequest::first(100).map_err(|error| bad_request(&error))?;
     let found = app.hooks.webhooks.endpoints(&scope, &page).await.map_err(refused)?;
-    let shown = found.items.iter().map(|each| json!({"id": each.id, "url": each.settings.url, "status": each.status}));
+    let shown = found
+        .items
+        .iter()
+        .map(|each| json!({"id": each.id, "url": each.settings.url, "status": each.status}));
     Ok(Json(json!({"items": shown.collect::<Vec<_>>()})))
 }
 
-async fn deliveries(State(app): State<App>, Extension(scope): Extension<Scope>) -> Result<Json<Value>, Problem> {
+async fn deliveries(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+) -> Result<Json<Value>, Problem> {
     let page = PageRequest::first(50).map_err(|error| bad_request(&error))?;
-    let found = app.hooks.webhooks.deliveries(&scope, &DeliveryFilter::new(), &page).await.map_err(refused)?;
+    let found =
+        app.hooks.webhooks.deliveries(&scope, &DeliveryFilter::new(), &page).await.map_err(refused)?;
     Ok(Json(json!({"items": found.items})))
 }
 
@@ -129,7 +141,12 @@ async fn test(
 ) -> Result<Json<Value>, Problem> {
     let endpoint = endpoint.parse().map_err(|error| bad_request(&error))?;
     let publish = Publish::json("crm.test", &json!({"type": "crm.test"})).map_err(refused)?;
-    let trial = app.hooks.webhooks.send_test(&scope, endpoint, app.hooks.worker.sender(), publish).await.map_err(refused)?;
+    let trial = app
+        .hooks
+        .webhooks
+        .send_test(&scope, endpoint, app.hooks.worker.sender(), publish)
+        .await
+        .map_err(refused)?;
     let outcome = match &trial.outcome {
         Ok(answer) => json!({"status": answer.status}),
         Err(error) => json!({"error": error.to_string()}),

@@ -6,7 +6,11 @@
 //! cargo run --example webhook_lab -- --db sqlite://webhooks.db
 //! cargo run --example webhook_lab -- --db postgres://user:password@localhost/webhooks
 //! ```
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it shows a person at a terminal what happens")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it shows a person at a terminal what happens"
+)]
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -14,14 +18,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guardian::core::{Clock, Event, EventSink, ManualClock, MonoTime, PageRequest, Scope, StoreError, SystemClock, SystemIds, TenantId, Timestamp};
+use guardian::core::{
+    Clock, Event, EventSink, ManualClock, MonoTime, PageRequest, Scope, StoreError, SystemClock, SystemIds,
+    TenantId, Timestamp,
+};
 use guardian::sql::Database;
 use guardian::webhook::sink::{Behaviour, Sink};
 use guardian::webhook::store::SqlStore;
 use guardian::webhook::tools::{Language, calculate, curl, payload_diff, snippet};
 use guardian::webhook::{
-    AeadVault, Config, DeliveryFilter, DeliveryState, EgressPolicy, EndpointSettings, EventType, EventTypes, HealthRules,
-    HttpConfig, KeyChoice, NewKey, PublicKeys, Publish, ReqwestSender, RetrySchedule, Verifier, Webhooks, Worker, WorkerConfig,
+    AeadVault, Config, DeliveryFilter, DeliveryState, EgressPolicy, EndpointSettings, EventType, EventTypes,
+    HealthRules, HttpConfig, KeyChoice, NewKey, PublicKeys, Publish, ReqwestSender, RetrySchedule, Verifier,
+    Webhooks, Worker, WorkerConfig,
 };
 use serde_json::json;
 
@@ -99,12 +107,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }))?]);
     let config = Config::default().with_egress(policy.clone()).with_types(types);
     let clock = Ahead::new();
-    let webhooks =
-        Webhooks::with_events(store, AeadVault::new([7; 32]), clock.clone(), SystemIds::new(), config, Arc::new(Teller));
+    let webhooks = Webhooks::with_events(
+        store,
+        AeadVault::new([7; 32]),
+        clock.clone(),
+        SystemIds::new(),
+        config,
+        Arc::new(Teller),
+    );
     let sender = ReqwestSender::new(HttpConfig::default().with_policy(policy))?;
 
     println!("1. an endpoint\n");
-    for refused in ["http://169.254.169.254/latest/meta-data/", "http://2130706433/", "https://example.com:6379/"] {
+    for refused in
+        ["http://169.254.169.254/latest/meta-data/", "http://2130706433/", "https://example.com:6379/"]
+    {
         let settings = EndpointSettings::new(refused);
         if let Err(error) = webhooks.create_endpoint(&acme, settings, KeyChoice::NewSecret).await {
             println!("    {refused}: {error}");
@@ -133,7 +149,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let verifier = Verifier::standard([secret.clone()], [])?;
     let verified = verifier.verify(&received.header_map(), &received.body, clock.now())?;
     println!("    verified: {:?} at {:?}", verified.id, verified.timestamp);
-    let (id, stamp) = (received.header("webhook-id").unwrap_or(""), received.header("webhook-timestamp").unwrap_or(""));
+    let (id, stamp) =
+        (received.header("webhook-id").unwrap_or(""), received.header("webhook-timestamp").unwrap_or(""));
     let calculated = calculate(&secret.reveal(), id, stamp.parse()?, &received.body)?;
     println!("    the calculator says {}", calculated.signature);
     println!("    snippets for {}", Language::ALL.map(|language| language.to_string()).join(", "));
@@ -141,14 +158,17 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     println!("4. the schedule before it happens\n");
     let schedule = RetrySchedule::default();
-    let config = WorkerConfig::default().with_rules(HealthRules::default().with_failures(20)?.with_disable_after(None));
+    let config = WorkerConfig::default()
+        .with_rules(HealthRules::default().with_failures(20)?.with_disable_after(None));
     let worker = Worker::new(&webhooks, sender, config);
-    let published = webhooks.publish(&acme, Publish::json("deal.won", &made)?.with_ordering_key("deal-7")).await?;
-    let changed = json!({"id": made["id"], "amount": 5, "contact": made["contact"]});
+    let published =
+        webhooks.publish(&acme, Publish::json("deal.won", &made)?.with_ordering_key("deal-7")).await?;
+    let changed = json!({"id": made.get("id"), "amount": 5, "contact": made.get("contact")});
     webhooks.publish(&acme, Publish::json("deal.won", &changed)?.with_ordering_key("deal-7")).await?;
     let filter = DeliveryFilter::new().message(published.id());
     let page = PageRequest::first(10)?;
-    let delivery = webhooks.deliveries(&acme, &filter, &page).await?.items.pop().ok_or("it is not in the log")?;
+    let delivery =
+        webhooks.deliveries(&acme, &filter, &page).await?.items.pop().ok_or("it is not in the log")?;
     for (number, at) in (1..).zip(schedule.timeline(delivery.id, clock.now())) {
         println!("    attempt {number:>2} at {at}");
     }
@@ -159,8 +179,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
         worker.run_once().await?;
         clock.skip(Duration::from_secs(27 * 3600));
     }
-    for dead in webhooks.deliveries(&acme, &DeliveryFilter::new().state(DeliveryState::Dead), &page).await?.items {
-        println!("    {} is {}: {}, {} attempts", dead.id, dead.state, dead.reason.unwrap_or_default(), dead.attempts);
+    for dead in
+        webhooks.deliveries(&acme, &DeliveryFilter::new().state(DeliveryState::Dead), &page).await?.items
+    {
+        println!(
+            "    {} is {}: {}, {} attempts",
+            dead.id,
+            dead.state,
+            dead.reason.unwrap_or_default(),
+            dead.attempts
+        );
     }
 
     println!("\n6. it is well again; dead letters come back, in order\n");
@@ -179,7 +207,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
         }
     }
     for attempt in webhooks.delivery(&acme, delivery.id).await?.1 {
-        println!("    attempt {:>2} {} {:?} {:?}", attempt.number, attempt.started, attempt.status, attempt.latency);
+        println!(
+            "    attempt {:>2} {} {:?} {:?}",
+            attempt.number, attempt.started, attempt.status, attempt.latency
+        );
     }
 
     println!("\n7. a new key; both sign for a day\n");

@@ -48,9 +48,11 @@ fn changes_are_told_to_the_tenants_endpoints_in_order() {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let told = told.clone();
-            std::thread::spawn(move || while let Some(request) = next_request(&mut stream) {
-                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-                told.send(request).unwrap();
+            std::thread::spawn(move || {
+                while let Some(request) = next_request(&mut stream) {
+                    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+                    told.send(request).unwrap();
+                }
             });
         }
     });
@@ -89,7 +91,7 @@ fn next_request(stream: &mut TcpStream) -> Option<(HeaderMap, Vec<u8>)> {
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    let length: usize = headers["content-length"].to_str().unwrap().parse().unwrap();
+    let length: usize = headers.get("content-length").unwrap().to_str().unwrap().parse().unwrap();
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some((headers, body))
