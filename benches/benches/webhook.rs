@@ -12,6 +12,8 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a benchmark that cannot run says so and ends, and reads the clock"
 )]
