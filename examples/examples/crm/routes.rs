@@ -26,6 +26,7 @@ pub(crate) fn index() -> Router<App> {
                 "resources": ["/contacts", "/deals", "/notes"],
                 "audit": "/audit?q=words and qualifiers, as action:deal.* changed:/stage created:2025",
                 "permissions": "/permissions, what your key may do",
+                "addresses": "/addresses, from where your keys may be used; ?explain=ADDRESS",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
                 "workflows": ["/workflows/{name}", "/workflows/{name}/rollback", "/workflows/{name}/runs", "/runs/{id}/history"],
                 "operator": ["/admin/tenants/{tenant}/limits"],

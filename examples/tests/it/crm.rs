@@ -165,6 +165,27 @@ fn a_key_may_do_what_its_role_says() {
 }
 
 #[test]
+fn a_key_is_worth_nothing_from_elsewhere() {
+    let crm = Server::start("crm");
+    let from = |addr: &str, key| crm.send_from(addr, "GET", "/contacts", key).status;
+    assert_eq!((from("203.0.113.9", ACME), from("203.0.113.9", GLOBEX)), (200, 200));
+    let rules = "default deny\nallow 127.0.0.1 # this machine\nallow 198.51.100.0/24 # office";
+    assert_eq!(crm.send("PUT", "/addresses", ACME, rules).status, 200);
+    assert_eq!((from("203.0.113.9", ACME), from("198.51.100.7", ACME)), (403, 200));
+    assert_eq!(from("203.0.113.9", GLOBEX), 200, "the other tenant has rules of its own");
+
+    let out = crm.send("PUT", "/addresses", ACME, "deny 127.0.0.0/8");
+    assert_eq!(out.status, 409, "whoever changes them would be locked out: {:?}", out.body);
+    let wrong = crm.send("PUT", "/addresses", ACME, "allow 10.0.0.1/8");
+    assert_eq!(wrong.status, 400);
+    let shown = crm.send("GET", "/addresses?explain=203.0.113.9", ACME, "");
+    assert!(shown.text("policy").contains("allow 198.51.100.0/24 # office"));
+    assert!(shown.text("explanation").contains("deny"), "{:?}", shown.body);
+    let trail = crm.send("GET", "/audit?q=action:ip_access.*", ACME, "");
+    assert_eq!(trail.body["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn every_change_leaves_a_trace_that_its_tenant_alone_sees() {
     let crm = Server::start("crm");
     let created = crm.send("POST", "/deals", ACME, r#"{"title":"Renewal","amount_cents":1}"#);
