@@ -17,6 +17,9 @@ CREATE TABLE guardian_quota_accounts (
   PRIMARY KEY (tenant_id, feature, subject)
 );
 
+-- The ledgers there are.
+CREATE INDEX guardian_quota_accounts_root ON guardian_quota_accounts (tenant_id, feature) WHERE subject = '';
+
 -- The ledger; rows are added and never changed.
 CREATE TABLE guardian_quota_entries (
   tenant_id TEXT COLLATE "C" NOT NULL,

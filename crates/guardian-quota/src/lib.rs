@@ -41,6 +41,8 @@ pub use price::Price;
 pub use quotas::Quotas;
 pub use replay::{Replay, Replayed};
 pub use store::memory::MemoryStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::sql::SqlStore;
 pub use subject::{InvalidSubject, Level, Subject};
 pub use subscription::{Proration, Subscription};
 pub use terms::MeterTerms;

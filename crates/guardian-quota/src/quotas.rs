@@ -7,6 +7,7 @@ use guardian_core::{Clock, EventSink, IdSource, NullSink, Scope, StoreError, Sto
 use parking_lot::RwLock;
 use serde_json::Value;
 
+use crate::account::Account;
 use crate::call::{Action, Call};
 use crate::store::{AccountState, Executed, QuotaStore};
 use crate::subscription::Resolved;
@@ -272,20 +273,39 @@ impl<S: QuotaStore> Quotas<S> {
     /// # Errors
     /// As for [`Self::consume`].
     pub async fn check(&self, scope: &Scope, usage: &Usage) -> Result<Decision, Error> {
-        let terms = self.meter(scope, &usage.feature).await?;
-        check_value(&terms, usage)?;
+        let now = self.now();
         let action = Action::Consume { amount: usage.amount, value: usage.value };
-        let call = Call {
-            scope: scope.clone(),
-            terms,
-            subject: usage.subject.clone(),
-            action,
-            key: None,
-            note: None,
-            now: self.now(),
-        };
-        let states = self.inner.store.accounts(&call).await?;
-        Ok(call.look(states.into_iter().map(|AccountState(account)| account).collect()))
+        let (call, states) = self.look(scope, &usage.feature, &usage.subject, &action, now).await?;
+        check_value(&call.terms, usage)?;
+        Ok(call.look(states))
+    }
+
+    /// The accounts that a call would touch, by the subscription as it is.
+    async fn look(
+        &self,
+        scope: &Scope,
+        feature: &FeatureName,
+        subject: &Subject,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<(Call, Vec<Account>), Error> {
+        let mut resolved = self.resolved(scope).await?;
+        for _ in 0..MAX_STALE {
+            let call = Call {
+                scope: scope.clone(),
+                terms: Self::terms(&resolved, feature)?,
+                subject: subject.clone(),
+                action: action.clone(),
+                key: None,
+                note: None,
+                now,
+            };
+            if let Some(states) = self.inner.store.accounts(&call).await? {
+                return Ok((call, states.into_iter().map(|AccountState(account)| account).collect()));
+            }
+            resolved = self.resolve(scope).await?;
+        }
+        Err(StoreError::new(StoreErrorKind::Conflict, "quota").into())
     }
 
     /// Notes what was used already. It is never denied, and may exceed every limit. An event of a period that is over becomes
@@ -374,7 +394,6 @@ impl<S: QuotaStore> Quotas<S> {
     /// As for [`Self::consume`].
     pub async fn balance(&self, scope: &Scope, feature: &str, subject: &Subject) -> Result<Balance, Error> {
         let feature = FeatureName::new(feature)?;
-        let terms = self.meter(scope, &feature).await?;
         let now = self.now();
         // A call that would touch the subject's own account, whether it has a limit or not.
         let probe = crate::grant::GrantState {
@@ -386,17 +405,8 @@ impl<S: QuotaStore> Quotas<S> {
             expires: 0,
             created: 0,
         };
-        let call = Call {
-            scope: scope.clone(),
-            terms: Arc::clone(&terms),
-            subject: subject.clone(),
-            action: Action::Grant(probe),
-            key: None,
-            note: None,
-            now,
-        };
-        let states = self.inner.store.accounts(&call).await?;
-        let (rungs, AccountState(mut account)) = (call.rungs(), states.into_iter().last().unwrap_or_default());
+        let (call, states) = self.look(scope, &feature, subject, &Action::Grant(probe), now).await?;
+        let (rungs, mut account) = (call.rungs(), states.into_iter().last().unwrap_or_default());
         let rung = rungs.last().ok_or_else(|| StoreError::new(StoreErrorKind::Internal, "quota"))?;
         account.settle(rung.terms, rung.digest, now.timestamp_micros());
         Ok(Balance::new(&feature, subject, rung.terms, &account, now))

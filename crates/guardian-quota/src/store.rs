@@ -14,6 +14,8 @@ use crate::terms::MeterTerms;
 use crate::{Decision, Error, FeatureName, Subject};
 
 pub mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod sql;
 
 /// What became of a call.
 #[derive(Debug)]
@@ -74,8 +76,8 @@ pub trait QuotaStore: Send + Sync + fmt::Debug + 'static {
     /// Decides a call and, if it is allowed, does it.
     fn execute(&self, call: &Call) -> impl Future<Output = Result<Executed, Error>> + Send;
 
-    /// The states of the accounts that a call would touch.
-    fn accounts(&self, call: &Call) -> impl Future<Output = Result<Vec<AccountState>, StoreError>> + Send;
+    /// The states of the accounts that a call would touch; `None` when the subscription was changed meanwhile.
+    fn accounts(&self, call: &Call) -> impl Future<Output = Result<Option<Vec<AccountState>>, StoreError>> + Send;
 
     /// At most `limit` entries of a meter's ledger after a number, in their order.
     fn entries(
@@ -141,7 +143,7 @@ impl<S: QuotaStore> QuotaStore for Arc<S> {
         (**self).execute(call)
     }
 
-    fn accounts(&self, call: &Call) -> impl Future<Output = Result<Vec<AccountState>, StoreError>> + Send {
+    fn accounts(&self, call: &Call) -> impl Future<Output = Result<Option<Vec<AccountState>>, StoreError>> + Send {
         (**self).accounts(call)
     }
 

@@ -288,13 +288,16 @@ impl QuotaStore for MemoryStore {
         self.execute_now(call)
     }
 
-    async fn accounts(&self, call: &Call) -> Result<Vec<AccountState>, StoreError> {
+    async fn accounts(&self, call: &Call) -> Result<Option<Vec<AccountState>>, StoreError> {
         self.with(call.scope.tenant(), |tenant| {
+            if tenant.revision != call.terms.revision {
+                return None;
+            }
             let states = match tenant.ledgers.get(&call.terms.feature) {
                 Some(ledger) => ledger.states(call),
                 None => call.rungs().iter().map(|_| Account::default()).collect(),
             };
-            states.into_iter().map(AccountState).collect()
+            Some(states.into_iter().map(AccountState).collect())
         })
     }
 
