@@ -18,6 +18,10 @@ pub(crate) struct Account {
     /// The terms that it was last used under.
     pub(crate) tag: u64,
     pub(crate) period: Period,
+    /// The time of the last entry, in the organisation's account: the time of a ledger does not go back, whatever the clocks
+    /// of processes say.
+    #[serde(default)]
+    pub(crate) seen: i64,
     /// What was spent in the period; of a rolling window, within the window.
     pub(crate) used: i128,
     /// What the allowance gave, to spending and to holds.
@@ -66,6 +70,7 @@ impl Default for Account {
         Self {
             tag: 0,
             period: Period { start: i64::MIN, end: i64::MIN },
+            seen: i64::MIN,
             used: 0,
             taken: 0,
             over: 0,

@@ -144,9 +144,10 @@ impl Call {
         }
         let rungs = self.rungs();
         let mut settled = accounts.to_vec();
-        self.settle(&rungs, &mut settled);
+        let now = self.time(&settled);
+        self.settle(&rungs, &mut settled, now);
         let beyond = entry.beyond();
-        let mut decision = self.allowed(&rungs, &settled, Reason::Within, beyond);
+        let mut decision = self.allowed(&rungs, &settled, Reason::Within, beyond, now);
         (decision.entry, decision.replayed) = (Some(entry.seq), true);
         if let (EntryKind::Reserve, Some(extra)) = (entry.kind, &entry.extra)
             && let (Some(id), Some(expires)) = (extra.hold, extra.expires)
@@ -162,8 +163,13 @@ impl Call {
         Ok(decision)
     }
 
-    fn settle(&self, rungs: &[Rung<'_>], accounts: &mut [Account]) -> Vec<Turned> {
+    /// The time of the call: not before that of the last entry.
+    pub(crate) fn time(&self, accounts: &[Account]) -> i64 {
         let now = self.now.timestamp_micros();
+        accounts.first().map_or(now, |root| now.max(root.seen))
+    }
+
+    fn settle(&self, rungs: &[Rung<'_>], accounts: &mut [Account], now: i64) -> Vec<Turned> {
         let settle = |(rung, account): (&Rung<'_>, &mut Account)| account.settle(rung.terms, rung.digest, now);
         rungs.iter().zip(accounts).map(settle).collect()
     }
@@ -171,8 +177,9 @@ impl Call {
     /// What the call comes to on these accounts, one for each of [`Self::rungs`]. `seq` is the number of the last entry.
     pub(crate) fn run(&self, mut accounts: Vec<Account>, seq: u64) -> Result<Step, Error> {
         let rungs = self.rungs();
-        let turned = self.settle(&rungs, &mut accounts);
-        let work = Work { call: self, rungs, accounts, turned, seq, now: self.now.timestamp_micros() };
+        let now = self.time(&accounts);
+        let turned = self.settle(&rungs, &mut accounts, now);
+        let work = Work { call: self, rungs, accounts, turned, seq, now };
         match &self.action {
             Action::Consume { amount, value } => work.consume((*amount).into(), *value, None),
             Action::Record { amount, value, at } => work.consume((*amount).into(), *value, Some(at.timestamp_micros())),
@@ -189,8 +196,8 @@ impl Call {
     /// Whether the call could be had, without doing it.
     pub(crate) fn look(&self, mut accounts: Vec<Account>) -> Decision {
         let rungs = self.rungs();
-        self.settle(&rungs, &mut accounts);
-        let now = self.now.timestamp_micros();
+        let now = self.time(&accounts);
+        self.settle(&rungs, &mut accounts, now);
         let (amount, value) = match self.action {
             Action::Consume { amount, value } => (i128::from(amount), value),
             _ => (0, None),
@@ -207,11 +214,10 @@ impl Call {
                 Err(refusal) => return denied(rung, account, refusal),
             }
         }
-        self.allowed(&rungs, &accounts, reason.0, reason.1)
+        self.allowed(&rungs, &accounts, reason.0, reason.1, now)
     }
 
-    fn allowed(&self, rungs: &[Rung<'_>], accounts: &[Account], reason: Reason, beyond: i128) -> Decision {
-        let now = self.now.timestamp_micros();
+    fn allowed(&self, rungs: &[Rung<'_>], accounts: &[Account], reason: Reason, beyond: i128, now: i64) -> Decision {
         let left = |(rung, account): &(&Rung<'_>, &Account)| {
             account.available(rung.terms, now).unwrap_or(if rung.terms.is_unlimited {
                 i128::MAX
@@ -362,7 +368,7 @@ impl Work<'_> {
         let meter = &self.call.terms.meter;
         let held = self.accounts.first().and_then(|root| root.holds.iter().find(|hold| hold.id == id)).cloned();
         let Some(held) = held else {
-            if expires > self.call.now {
+            if expires.timestamp_micros() > self.now {
                 return Ok(Step::NoHold);
             }
             // It expired. What was used may be used all the same.
@@ -573,7 +579,7 @@ impl Work<'_> {
     }
 
     fn refused(&self, reason: Reason) -> Decision {
-        let mut decision = self.call.allowed(&self.rungs, &self.accounts, reason, 0);
+        let mut decision = self.call.allowed(&self.rungs, &self.accounts, reason, 0, self.now);
         decision.allowed = false;
         decision
     }
@@ -619,7 +625,10 @@ impl Work<'_> {
         if let Some(note) = &call.note {
             extra.get_or_insert_default().note = Some(note.clone());
         }
-        let decision = call.allowed(&self.rungs, &self.accounts, reason, beyond);
+        if let Some(root) = self.accounts.first_mut() {
+            root.seen = self.now;
+        }
+        let decision = call.allowed(&self.rungs, &self.accounts, reason, beyond, self.now);
         let seq = self.seq + 1;
         let entry = Entry {
             seq,
@@ -629,6 +638,7 @@ impl Work<'_> {
             at: if at == i64::MIN { self.now } else { at },
             recorded: self.now,
             actor: call.scope.actor().clone(),
+            billed: call.terms.meter.billed,
             effects: Effects::Detailed(effects.into_boxed_slice()).compact(amount),
             extra: extra.map(Box::new),
         };

@@ -69,6 +69,9 @@ pub struct Entry {
     pub(crate) recorded: i64,
     #[serde(rename = "by")]
     pub(crate) actor: Actor,
+    /// Whether the meter was billed when this was written.
+    #[serde(rename = "b", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) billed: bool,
     #[serde(rename = "e")]
     pub(crate) effects: Effects,
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]

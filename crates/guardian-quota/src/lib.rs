@@ -19,8 +19,11 @@ mod decision;
 mod entry;
 mod replay;
 
+pub mod analytics;
 mod balance;
+pub mod billing;
 mod error;
+mod event;
 mod quotas;
 pub mod store;
 #[cfg(feature = "testkit")]
@@ -32,6 +35,7 @@ pub use call::Call;
 pub use decision::{Decision, Posted, Reason};
 pub use entry::{Entry, EntryKind};
 pub use error::{Error, InvalidPlan};
+pub use event::InvalidEvent;
 pub use grant::{Grant, GrantBalance, Hold};
 pub use limit::{Aggregation, AtLimit, Limit, MAX_AMOUNT, Rollover};
 pub use name::{EventKey, FeatureName, InvalidName, PlanName};

@@ -205,6 +205,11 @@ impl<S: QuotaStore> Quotas<S> {
         Self::terms(&*self.resolved(scope).await?, feature)
     }
 
+    /// All meters of the tenant's plan.
+    pub(crate) async fn meters(&self, scope: &Scope) -> Result<Vec<Arc<MeterTerms>>, Error> {
+        Ok(self.resolved(scope).await?.meters.values().cloned().collect())
+    }
+
     /// Whether the tenant's plan has a feature: a switch that is on, or a setting or a meter that is there.
     ///
     /// # Errors
@@ -406,10 +411,11 @@ impl<S: QuotaStore> Quotas<S> {
             created: 0,
         };
         let (call, states) = self.look(scope, &feature, subject, &Action::Grant(probe), now).await?;
-        let (rungs, mut account) = (call.rungs(), states.into_iter().last().unwrap_or_default());
+        let (rungs, time) = (call.rungs(), call.time(&states));
+        let mut account = states.into_iter().last().unwrap_or_default();
         let rung = rungs.last().ok_or_else(|| StoreError::new(StoreErrorKind::Internal, "quota"))?;
-        account.settle(rung.terms, rung.digest, now.timestamp_micros());
-        Ok(Balance::new(&feature, subject, rung.terms, &account, now))
+        account.settle(rung.terms, rung.digest, time);
+        Ok(Balance::new(&feature, subject, rung.terms, &account, crate::period::moment(time)))
     }
 
     /// At most `limit` entries of a meter's ledger after a number, in their order.

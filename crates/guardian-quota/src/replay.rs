@@ -51,6 +51,8 @@ struct Usage {
     /// What was reported last, with the moment and the entry's number.
     latest: Option<(i64, u64, i128)>,
     parts: Parts,
+    /// What grants paid.
+    granted: i128,
     told: BTreeSet<u16>,
 }
 
@@ -180,6 +182,17 @@ impl Replay {
         account.moments.range(first..).map(|(_, amount)| amount).sum()
     }
 
+    /// How much of what was spent in a period is neither included, of so many units, nor paid for by grants. What came late
+    /// into the period finds what it left unused.
+    #[must_use]
+    pub fn beyond(&self, subject: &Subject, period: Period, included: i128) -> i128 {
+        let Some(account) = self.accounts.get(subject) else { return 0 };
+        let usage = account.usage(period);
+        let paid = usage.parts.allowance + usage.parts.over + usage.granted;
+        let late = (usage.used(self.how) - paid).max(0);
+        usage.parts.over + (late - (included - usage.parts.allowance).max(0)).max(0)
+    }
+
     /// The balance of a subject in a period, at a moment.
     #[must_use]
     pub fn at(&self, subject: &Subject, period: Period, now: Timestamp) -> Replayed {
@@ -252,6 +265,7 @@ impl Folded {
         usage.parts.over += effect.parts.over;
         usage.told.extend(&effect.told);
         for (id, amount) in &effect.parts.grants {
+            usage.granted += amount;
             *self.spent.entry(*id).or_default() += amount;
         }
     }
@@ -305,6 +319,7 @@ impl Usage {
         };
         self.parts.allowance += other.parts.allowance;
         self.parts.over += other.parts.over;
+        self.granted += other.granted;
         self.told.extend(&other.told);
     }
 

@@ -106,6 +106,13 @@ pub trait QuotaStore: Send + Sync + fmt::Debug + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Book>, StoreError>> + Send;
 
+    /// The number of the last entry of a ledger that was relayed.
+    fn relayed(
+        &self,
+        scope: &Scope,
+        feature: &FeatureName,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Takes a ledger for relaying until a moment, and says from which entry on and under which fencing number. `None` when
     /// somebody else has it.
     fn claim(
@@ -175,6 +182,14 @@ impl<S: QuotaStore> QuotaStore for Arc<S> {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Book>, StoreError>> + Send {
         (**self).unsent(after, limit)
+    }
+
+    fn relayed(
+        &self,
+        scope: &Scope,
+        feature: &FeatureName,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        (**self).relayed(scope, feature)
     }
 
     fn claim(

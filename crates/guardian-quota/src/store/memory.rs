@@ -189,12 +189,15 @@ impl Ledger {
     /// The common case in a few comparisons: it says and does what [`Call::run`] would.
     #[inline]
     fn consume_plainly(&mut self, rungs: &Rungs<'_>, plain: &Plain<'_>, max: usize) -> Option<Decision> {
-        let (amount, now) = (i128::from(plain.amount), plain.now.timestamp_micros());
+        let amount = i128::from(plain.amount);
+        let mut now = plain.now.timestamp_micros();
         let mut places = arrayvec::ArrayVec::<usize, 4>::new();
         let mut period = None;
         for rung in rungs {
             let place = *self.places.get(&rung.digest)?;
             let account = self.accounts.get(place)?;
+            // Of the others it is the beginning of time.
+            now = now.max(account.seen);
             if !account.has_plainly(rung.terms, amount, now) {
                 return None;
             }
@@ -208,6 +211,9 @@ impl Ledger {
         for (rung, place) in rungs.iter().zip(places) {
             let account = self.accounts.get_mut(place)?;
             account.take_plainly(amount);
+            if levels == 0 {
+                account.seen = now;
+            }
             levels |= 1 << rung.level.index();
             let (limit, soft) = (i128::from(rung.terms.limit.amount), !matches!(rung.terms.limit.at_limit, AtLimit::Hard));
             let left = limit - account.taken;
@@ -227,6 +233,7 @@ impl Ledger {
                 at: now,
                 recorded: now,
                 actor: plain.scope.actor().clone(),
+                billed: plain.billed,
                 effects: Effects::Plain(period?, levels),
                 extra: None,
             },
@@ -254,6 +261,7 @@ struct Plain<'a> {
     subject: &'a Subject,
     amount: u64,
     now: Timestamp,
+    billed: bool,
 }
 
 impl QuotaStore for MemoryStore {
@@ -281,7 +289,7 @@ impl QuotaStore for MemoryStore {
             return None;
         }
         let ledger = tenant.ledgers.get_mut(&terms.feature)?;
-        ledger.consume_plainly(&rungs, &Plain { scope, subject, amount, now }, self.max_entries)
+        ledger.consume_plainly(&rungs, &Plain { scope, subject, amount, now, billed: terms.meter.billed }, self.max_entries)
     }
 
     async fn execute(&self, call: &Call) -> Result<Executed, Error> {
@@ -345,6 +353,10 @@ impl QuotaStore for MemoryStore {
         }
         let book = |((tenant, feature), (last, sent))| Book { tenant, feature, last, sent };
         Ok(found.into_iter().map(book).take(limit as usize).collect())
+    }
+
+    async fn relayed(&self, scope: &Scope, feature: &FeatureName) -> Result<u64, StoreError> {
+        self.with(scope.tenant(), |tenant| tenant.ledgers.get(feature).map_or(0, |ledger| ledger.sent))
     }
 
     async fn claim(

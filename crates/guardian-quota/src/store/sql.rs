@@ -219,6 +219,14 @@ impl QuotaStore for SqlStore {
             .collect()
     }
 
+    async fn relayed(&self, scope: &Scope, feature: &FeatureName) -> Result<u64, StoreError> {
+        let mut tx = self.inner.db.begin_read(scope).await?;
+        let sql = "SELECT sent FROM guardian_quota_relays WHERE tenant_id = $1 AND feature = $2";
+        let row = tx.fetch_optional(sql, params![scope.tenant(), feature.as_str()]).await?;
+        tx.commit().await?;
+        row.map_or(Ok(0), |row| self.inner.number(row.get("sent")?))
+    }
+
     async fn claim(
         &self,
         tenant: &TenantId,

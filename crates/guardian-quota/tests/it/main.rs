@@ -1,6 +1,19 @@
 //! Quotas: decisions, periods, ledgers and relays, on memory, SQLite and a real Postgres.
 
 #[cfg(test)]
-mod stores;
+mod analytics;
+#[cfg(test)]
+mod billing;
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod kill;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod periods;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod stores;
