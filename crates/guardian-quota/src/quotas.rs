@@ -132,7 +132,9 @@ impl<S: QuotaStore> Quotas<S> {
         &self.inner.store
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time by its clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 
