@@ -24,6 +24,8 @@ mod balance;
 pub mod billing;
 mod error;
 mod event;
+#[cfg(feature = "redis")]
+mod purses;
 mod quotas;
 pub mod store;
 #[cfg(feature = "testkit")]
@@ -42,6 +44,8 @@ pub use name::{EventKey, FeatureName, InvalidName, PlanName};
 pub use period::{Cadence, Cycle, Period};
 pub use plan::{Beyond, Feature, Meter, Plan};
 pub use price::Price;
+#[cfg(feature = "redis")]
+pub use purses::{Paid, PurseConfig, Purses, Settled};
 pub use quotas::Quotas;
 pub use replay::{Replay, Replayed};
 pub use store::memory::MemoryStore;

@@ -14,6 +14,9 @@ mod model;
 #[cfg(test)]
 mod periods;
 #[cfg(test)]
+#[cfg(feature = "redis")]
+mod purses;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod stores;

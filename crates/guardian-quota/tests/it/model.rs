@@ -1,5 +1,5 @@
-//! Sixty-four tasks that reserve, commit, release, consume, let holds expire, lose their calls halfway and start anew, on four
-//! handles that know nothing of each other, as four processes. Afterwards the ledger is walked entry by entry by a model that
+//! Sixty-four tasks that reserve, commit, release, consume, let holds expire, lose their calls halfway and start anew, on several
+//! handles that know nothing of each other, as several processes. Afterwards the ledger is walked entry by entry by a model that
 //! shares no code with the crate: at no entry was more spent and held than the limit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,7 +22,6 @@ const TASKS: u64 = 64;
 const OPERATIONS: u64 = 100_000;
 const ORG: u64 = 30_000;
 const USER: u64 = 9_000;
-const HANDLES: usize = 4;
 
 fn plan() -> Plan {
     let meter = Meter::new("token", Aggregation::Sum)
@@ -62,7 +61,7 @@ async fn task<S: QuotaStore>(world: Arc<World<S>>, number: u64) {
     let mut turn = 0;
     while world.operations.fetch_add(1, Ordering::Relaxed) < OPERATIONS {
         turn += 1;
-        let place = usize::try_from(random.below(HANDLES as u64)).unwrap();
+        let place = usize::try_from(random.below(world.handles.len() as u64)).unwrap();
         if random.below(400) == 0 {
             // The process starts anew and knows nothing.
             *world.handles[place].lock() = world.quotas();
@@ -122,7 +121,7 @@ async fn task<S: QuotaStore>(world: Arc<World<S>>, number: u64) {
     }
 }
 
-async fn survive<S: QuotaStore>(open: impl Fn() -> S + Send + Sync + 'static) {
+async fn survive<S: QuotaStore>(handles: usize, open: impl Fn() -> S + Send + Sync + 'static) {
     let clock = ManualClock::at("2026-01-15T00:00:00Z".parse().unwrap());
     let scope = Scope::system(TenantId::new("model").unwrap());
     let mut world = World {
@@ -134,7 +133,7 @@ async fn survive<S: QuotaStore>(open: impl Fn() -> S + Send + Sync + 'static) {
         allowed: Mutex::default(),
         unheard: Mutex::default(),
     };
-    for _ in 0..HANDLES {
+    for _ in 0..handles {
         let quotas = world.quotas();
         world.handles.push(Mutex::new(quotas));
     }
@@ -258,7 +257,7 @@ fn ends_at(entry: &Entry) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_overspends_in_memory() {
     let store = Arc::new(MemoryStore::new());
-    survive(move || Arc::clone(&store)).await;
+    survive(4, move || Arc::clone(&store)).await;
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -268,7 +267,7 @@ async fn survive_on(kind: guardian_sql::testkit::Kind) {
     let config = DatabaseConfig::default().with_max_connections(8).with_durability(Durability::Relaxed);
     let fresh = kind.open_with(&[&guardian_quota::SqlStore::MIGRATIONS], config).await.unwrap();
     let db = fresh.database().clone();
-    survive(move || {
+    survive(2, move || {
         let operator = Scope::system(TenantId::new("operator").unwrap());
         guardian_quota::SqlStore::new(db.clone(), &operator).unwrap()
     })
