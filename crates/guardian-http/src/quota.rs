@@ -48,7 +48,7 @@ fn tell(headers: &mut HeaderMap, name: &PolicyName, decision: &Decision, now: Ti
 }
 
 /// The answer to a request that may not go on: 429 where waiting is enough, and 402 where it takes another plan or payment.
-fn denied<B: From<Vec<u8>>>(name: &PolicyName, decision: &Decision, now: Timestamp) -> Response<B> {
+fn denied(name: &PolicyName, decision: &Decision, now: Timestamp) -> Response<Vec<u8>> {
     let waits = decision.resets_at.filter(|_| !decision.reason.is_about_payment());
     let problem = match waits {
         Some(_) => Problem::quota_exceeded([name.as_str()]).with_detail("the quota is used up until it starts anew"),
@@ -77,7 +77,7 @@ fn denied<B: From<Vec<u8>>>(name: &PolicyName, decision: &Decision, now: Timesta
 }
 
 /// Nobody could tell. A feature that the plan lacks is one that takes another plan.
-fn undecided<B: From<Vec<u8>>>(error: &Error) -> Response<B> {
+fn undecided(error: &Error) -> Response<Vec<u8>> {
     let problem = match error {
         Error::UnknownFeature { .. } | Error::NoSubscription(_) => {
             Problem::new(StatusCode::PAYMENT_REQUIRED).with_detail("the plan does not include this")

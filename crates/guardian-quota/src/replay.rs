@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::entry::{Effect, Effects, Entry, EntryKind};
 use crate::grant::{GrantState, Parts};
-use crate::{Aggregation, GrantBalance, Level, Period, Subject};
+use crate::{Aggregation, Cycle, GrantBalance, Level, Period, Subject};
 
 /// The balance as the ledger alone has it: a fold over entries.
 ///
@@ -175,9 +175,13 @@ impl Replay {
         self.accounts.get(subject).map_or(0, |account| account.usage(period).used(self.how))
     }
 
-    /// What was spent in the rolling window of so many microseconds' parts that ends at a moment.
-    pub(crate) fn used_within(&self, subject: &Subject, window: i64, width: i64, now: i64) -> i128 {
+    /// What was spent in the rolling window that ends at a moment, counted in the parts of the cycle; of a cycle without one,
+    /// what was spent in the period.
+    #[must_use]
+    pub fn used_within(&self, subject: &Subject, cycle: &Cycle, now: Timestamp) -> i128 {
+        let Some((window, width)) = cycle.rolling() else { return self.used(subject, cycle.period_at(now)) };
         let Some(account) = self.accounts.get(subject) else { return 0 };
+        let now = now.timestamp_micros();
         let first = now.saturating_sub(window).saturating_add(1).div_euclid(width).saturating_mul(width);
         account.moments.range(first..).map(|(_, amount)| amount).sum()
     }

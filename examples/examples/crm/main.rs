@@ -8,7 +8,7 @@
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
 //! asking), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
-//! `trail.rs` (who changed it), `automate.rs` (what happens by itself then).
+//! `trail.rs` (who changed it), `quotas.rs` (what a plan includes), `automate.rs` (what happens by itself then).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -19,6 +19,7 @@ mod admin;
 mod auth;
 mod automate;
 mod limits;
+mod quotas;
 mod roles;
 mod routes;
 mod store;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use guardian::rbac::Rbac;
 use guardian::sql::Database;
 use tokio::net::TcpListener;
@@ -50,6 +51,7 @@ struct App {
     limits: Arc<Limits>,
     automation: automate::Shared,
     rbac: Rbac,
+    quotas: quotas::Shared,
 }
 
 #[tokio::main]
@@ -72,9 +74,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
     let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
     let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
+    let quotas = quotas::open(db.clone()).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
     let follower = tokio::spawn(follow(rbac.clone()));
-    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac })?;
+    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac, quotas })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -111,9 +114,13 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
         .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
         .merge(automate::api(&app.rbac)?)
         .merge(roles::api())
+        .merge(quotas::api())
+        // What the limits deny is no call that anybody pays for.
+        .layer(quotas::calls(&app.quotas)?)
+        .layer(from_fn_with_state(app.clone(), quotas::take_a_seat))
         .layer(app.limits.after_auth()?)
         .layer(from_fn(auth::require_key));
-    let admin_api = admin::api().layer(from_fn(auth::require_admin));
+    let admin_api = admin::api().merge(quotas::admin_api()).layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
     Ok(routes::index()
         .merge(tenant_api)
@@ -179,6 +186,7 @@ fn introduce(address: SocketAddr, db: &Database) {
     );
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
     println!("  curl http://{address}/permissions {bearer}");
+    println!("  curl http://{address}/usage {bearer}");
     println!(
         "  curl http://{address}/deals {bearer} --json '{{\"title\":\"Fleet\",\"amount_cents\":990000,\"stage\":\"won\"}}'"
     );

@@ -51,6 +51,7 @@ struct Config<S> {
     counts: Option<Arc<Counts>>,
     key: Option<HeaderName>,
     hold: Duration,
+    tells: bool,
 }
 
 impl<S> Clone for QuotaLayer<S> {
@@ -71,6 +72,7 @@ impl<S> Clone for Config<S> {
             counts: self.counts.clone(),
             key: self.key.clone(),
             hold: self.hold,
+            tells: self.tells,
         }
     }
 }
@@ -93,6 +95,7 @@ impl<S: QuotaStore> QuotaLayer<S> {
             counts: None,
             key: None,
             hold: Duration::from_secs(60),
+            tells: true,
         };
         Ok(Self { config: Arc::new(config) })
     }
@@ -120,6 +123,12 @@ impl<S: QuotaStore> QuotaLayer<S> {
     /// For how long units are held at most while the service works.
     pub fn holding_for(mut self, time: Duration) -> Self {
         Arc::make_mut(&mut self.config).hold = time;
+        self
+    }
+
+    /// Without `RateLimit` fields in answers of the service, for hosts that tell of other limits there. Refusals keep them.
+    pub fn silent(mut self) -> Self {
+        Arc::make_mut(&mut self.config).tells = false;
         self
     }
 
@@ -183,7 +192,7 @@ impl<S: QuotaStore> Config<S> {
         }
     }
 
-    async fn admit<B: From<Vec<u8>>>(&self, parts: &Parts) -> Result<Admitted, Response<B>> {
+    async fn admit(&self, parts: &Parts) -> Result<Admitted, Response<Vec<u8>>> {
         let Some(scope) = parts.extensions.get::<Scope>() else {
             let problem = Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's");
             return Err(problem.to_response());
@@ -225,7 +234,8 @@ where
     T: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
     T::Future: Send,
     RequestBody: Send + 'static,
-    ResponseBody: From<Vec<u8>>,
+    T::Error: Send,
+    ResponseBody: From<Vec<u8>> + Send,
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
@@ -244,7 +254,7 @@ where
             let (parts, body) = request.into_parts();
             let Admitted { decision, hold } = match config.admit(&parts).await {
                 Ok(admitted) => admitted,
-                Err(refusal) => return Ok(refusal),
+                Err(refusal) => return Ok(refusal.map(ResponseBody::from)),
             };
             let scope = parts.extensions.get::<Scope>().cloned();
             let answer = ready.call(Request::from_parts(parts, body)).await;
@@ -253,7 +263,7 @@ where
                 config.settle(&scope, &hold, status).await;
             }
             let mut response = answer?;
-            if let Some(decision) = decision {
+            if let Some(decision) = decision.filter(|_| config.tells) {
                 tell(response.headers_mut(), &config.name, &decision, config.quotas.now());
             }
             Ok(response)

@@ -351,10 +351,8 @@ async fn agrees<S: QuotaStore>(
         }
         let folded = replay.at(subject, balance.period, now);
         let what = |each| format!("`{feature}` of `{subject}`: {each}");
-        let used = match terms.of(subject).cycle.rolling() {
-            Some((window, width)) => replay.used_within(subject, window, width, now.timestamp_micros()),
-            None => folded.used,
-        };
+        let cycle = &terms.of(subject).cycle;
+        let used = if cycle.rolling().is_some() { replay.used_within(subject, cycle, now) } else { folded.used };
         equal(&balance.used, &used, &what("what was used"))?;
         equal(&balance.held, &folded.held, &what("what is held"))?;
         equal(&balance.grants, &folded.grants, &what("the grants"))?;

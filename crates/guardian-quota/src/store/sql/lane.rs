@@ -52,35 +52,35 @@ pub(super) async fn execute(inner: &Arc<Inner>, call: &Call) -> Result<Executed,
     let lane = inner.lane(call);
     let (sender, mut receiver) = oneshot::channel();
     lane.waiting.lock().push(Waiting { call: call.clone(), answer: sender });
-    let turn = tokio::select! {
-        biased;
-        answer = &mut receiver => return answer.unwrap_or_else(|_| Err(abandoned(inner))),
-        turn = Arc::clone(&lane.known).lock_owned() => turn,
-    };
-    // Whoever had the turn before may have taken this call along.
-    if let Ok(answer) = receiver.try_recv() {
-        return answer;
-    }
-    let batch = {
-        let mut waiting = lane.waiting.lock();
-        let count = waiting.len().min(MAX_BATCH);
-        let mut batch: Vec<Waiting> = waiting.drain(..count).collect();
-        // Whose caller went away is not decided any more.
-        batch.retain(|each| !each.answer.is_closed());
-        batch
-    };
-    match batch.len() {
-        0 => {}
-        1 => run(inner, turn, batch).await,
-        // Others depend on it, so it goes on when this caller goes away.
-        _ => drop(tokio::spawn({
-            let inner = Arc::clone(inner);
-            async move { run(&inner, turn, batch).await }
-        })),
-    }
-    match receiver.await {
-        Ok(answer) => answer,
-        Err(_) => Err(abandoned(inner)),
+    loop {
+        let turn = tokio::select! {
+            biased;
+            answer = &mut receiver => return answer.unwrap_or_else(|_| Err(abandoned(inner))),
+            turn = Arc::clone(&lane.known).lock_owned() => turn,
+        };
+        // Whoever had the turn before may have taken this call along.
+        match receiver.try_recv() {
+            Ok(answer) => return answer,
+            Err(oneshot::error::TryRecvError::Closed) => return Err(abandoned(inner)),
+            Err(oneshot::error::TryRecvError::Empty) => {}
+        }
+        let batch: Vec<Waiting> = {
+            let mut waiting = lane.waiting.lock();
+            // Whose caller went away is not decided any more.
+            waiting.retain(|each| !each.answer.is_closed());
+            let count = waiting.len().min(MAX_BATCH);
+            waiting.drain(..count).collect()
+        };
+        match batch.len() {
+            0 => drop(turn),
+            1 => run(inner, turn, batch).await,
+            // Others depend on it, so it goes on when this caller goes away.
+            _ => drop(tokio::spawn({
+                let inner = Arc::clone(inner);
+                async move { run(&inner, turn, batch).await }
+            })),
+        }
+        // This call may have been too far behind for the batch: then it waits for the next turn.
     }
 }
 
