@@ -10,7 +10,11 @@
 //! - Both walk the same keys in the same order, and the sums prove that both counted all. They take turns of some milliseconds,
 //!   so that a slow moment of the machine strikes them alike; the median of the ratios of the turns is what counts.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark that cannot run says so, and it reports")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot run says so, and it reports"
+)]
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -18,8 +22,8 @@ use std::time::Duration;
 use foldhash::{HashMap, HashMapExt};
 use guardian_core::{Clock, Scope, SystemClock, TenantId, Timestamp};
 use guardian_quota::{
-    Aggregation, Cadence, Feature, FeatureName, Level, Limit, MemoryStore, Meter, Plan, PlanName, Quotas, Subject,
-    Subscription, Usage,
+    Aggregation, Cadence, Feature, FeatureName, Level, Limit, MemoryStore, Meter, Plan, PlanName, Quotas,
+    Subject, Subscription, Usage,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -114,8 +118,9 @@ fn memory(runtime: &Runtime, rounds: usize) {
             turns.add(
                 || spend(&quotas, &scopes, &order, usage, now),
                 || {
-                    let admitted =
-                        order.iter().filter(|at| scopes.get(**at).is_some_and(|scope| bare.add(scope.tenant().digest(), 1)));
+                    let admitted = order.iter().filter(|at| {
+                        scopes.get(**at).is_some_and(|scope| bare.add(scope.tenant().digest(), 1))
+                    });
                     assert_eq!(black_box(admitted.count()), TURN);
                 },
             );
@@ -177,7 +182,11 @@ impl Turns {
     }
 
     #[cfg(feature = "quota-sql")]
-    pub(crate) async fn add_async(&mut self, ours: impl Future<Output = ()>, peers: impl Future<Output = ()>) {
+    pub(crate) async fn add_async(
+        &mut self,
+        ours: impl Future<Output = ()>,
+        peers: impl Future<Output = ()>,
+    ) {
         let clock = SystemClock::new();
         if self.ours.len() % 2 == 0 {
             self.ours.push(timed(&clock, ours).await);

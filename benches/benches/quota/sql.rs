@@ -22,8 +22,7 @@ const PEER: Migrations = Migrations::new(
     )],
 );
 
-const BARE: &str =
-    "UPDATE counters SET used = used + $3 WHERE tenant_id = $1 AND id = $2 AND used + $3 <= hard RETURNING used";
+const BARE: &str = "UPDATE counters SET used = used + $3 WHERE tenant_id = $1 AND id = $2 AND used + $3 <= hard RETURNING used";
 
 enum Peer {
     Postgres(PgConnection),
@@ -34,11 +33,23 @@ impl Peer {
     async fn add(&mut self) -> i64 {
         match self {
             Self::Postgres(conn) => {
-                let row = sqlx::query(BARE).bind("acme").bind("calls").bind(1_i64).fetch_one(conn).await.expect("a row");
+                let row = sqlx::query(BARE)
+                    .bind("acme")
+                    .bind("calls")
+                    .bind(1_i64)
+                    .fetch_one(conn)
+                    .await
+                    .expect("a row");
                 row.get(0)
             }
             Self::Sqlite(conn) => {
-                let row = sqlx::query(BARE).bind("acme").bind("calls").bind(1_i64).fetch_one(conn).await.expect("a row");
+                let row = sqlx::query(BARE)
+                    .bind("acme")
+                    .bind("calls")
+                    .bind(1_i64)
+                    .fetch_one(conn)
+                    .await
+                    .expect("a row");
                 row.get(0)
             }
         }
@@ -78,7 +89,8 @@ async fn run(fresh: &Fresh, mut peer: Peer, name: &str, turn: usize, rounds: usi
     quotas.subscribe(&scope, subscription()).await.expect("a subscription");
     let user = Subject::org().team("sales").and_then(|team| team.user("ann")).expect("a subject");
     let mut counted = 0;
-    for (case, feature, subject) in [("one_level", "flat", &Subject::org()), ("three_levels", "deep", &user)] {
+    for (case, feature, subject) in [("one_level", "flat", &Subject::org()), ("three_levels", "deep", &user)]
+    {
         let usage = Usage::of(feature, subject, 1).expect("a usage");
         let mut turns = Turns::default();
         for round in 0..rounds + 5 {
@@ -90,13 +102,14 @@ async fn run(fresh: &Fresh, mut peer: Peer, name: &str, turn: usize, rounds: usi
             };
             // The first rounds prepare statements.
             let turns = if round < 5 { &mut timed } else { &mut turns };
-            turns.add_async(ours, async {
-                for _ in 0..turn {
-                    counted += 1;
-                    assert_eq!(peer.add().await, counted);
-                }
-            })
-            .await;
+            turns
+                .add_async(ours, async {
+                    for _ in 0..turn {
+                        counted += 1;
+                        assert_eq!(peer.add().await, counted);
+                    }
+                })
+                .await;
         }
         turns.report(&format!("{name}_{case}"), turn);
         let balance = quotas.balance(&scope, feature, &Subject::org()).await.expect("a balance");

@@ -51,7 +51,9 @@ fn tell(headers: &mut HeaderMap, name: &PolicyName, decision: &Decision, now: Ti
 fn denied(name: &PolicyName, decision: &Decision, now: Timestamp) -> Response<Vec<u8>> {
     let waits = decision.resets_at.filter(|_| !decision.reason.is_about_payment());
     let problem = match waits {
-        Some(_) => Problem::quota_exceeded([name.as_str()]).with_detail("the quota is used up until it starts anew"),
+        Some(_) => {
+            Problem::quota_exceeded([name.as_str()]).with_detail("the quota is used up until it starts anew")
+        }
         None => Problem::new(StatusCode::PAYMENT_REQUIRED)
             .with_detail("the quota is used up, and more of it takes another plan or a payment"),
     };

@@ -203,7 +203,8 @@ impl Account {
         if self.holds.iter().all(|hold| hold.expires > now) {
             return;
         }
-        let (ended, alive) = std::mem::take(&mut self.holds).into_iter().partition(|hold| hold.expires <= now);
+        let (ended, alive) =
+            std::mem::take(&mut self.holds).into_iter().partition(|hold| hold.expires <= now);
         self.holds = alive;
         let ended: Vec<HoldState> = ended;
         for hold in ended {
@@ -242,7 +243,8 @@ impl Account {
             return Vec::new();
         }
         let cycle = &terms.cycle;
-        let (mut last, current) = (cycle.number_at(moment(self.period.start)), cycle.number_at(moment(next.start)));
+        let (mut last, current) =
+            (cycle.number_at(moment(self.period.start)), cycle.number_at(moment(next.start)));
         if cycle.period(last) != Some(self.period) {
             // A period of another plan: only what it left itself.
             last = current - 1;
@@ -364,7 +366,8 @@ impl Account {
             return None;
         }
         let now = now.max(self.period.start);
-        let granted: i128 = self.grants.iter().filter(|grant| grant.is_live(now)).map(|grant| grant.left).sum();
+        let granted: i128 =
+            self.grants.iter().filter(|grant| grant.is_live(now)).map(|grant| grant.left).sum();
         let included = (terms.allowance(self.period.start) - self.taken).max(0);
         let (room, _) = self.beyond(terms, now);
         (room < i128::MAX / 4).then_some(included + granted + room)
@@ -373,7 +376,8 @@ impl Account {
     /// How much is included and left: what soft limits and overage count down as well.
     pub(crate) fn included(&self, terms: &LevelTerms, now: i64) -> i128 {
         let now = now.max(self.period.start);
-        let granted: i128 = self.grants.iter().filter(|grant| grant.is_live(now)).map(|grant| grant.left).sum();
+        let granted: i128 =
+            self.grants.iter().filter(|grant| grant.is_live(now)).map(|grant| grant.left).sum();
         (terms.allowance(self.period.start) - self.taken).max(0) + granted
     }
 
@@ -464,7 +468,11 @@ impl Account {
                 self.used + i128::from(is_new)
             }
             Aggregation::Latest => {
-                if self.latest.is_none_or(|latest| latest <= at) { amount } else { self.used }
+                if self.latest.is_none_or(|latest| latest <= at) {
+                    amount
+                } else {
+                    self.used
+                }
             }
         }
     }

@@ -89,7 +89,10 @@ impl<S: QuotaStore> Quotas<S> {
         let midnight = local.div_euclid(crate::calendar::DAY) * crate::calendar::DAY;
         let anchor = crate::period::moment(crate::calendar::moment_of(zone, midnight));
         let cycle = crate::Cycle::of(step, anchor, zone);
-        let (first, last) = (cycle.number_at(span.start()), cycle.number_at(crate::period::moment(span.end.saturating_sub(1))));
+        let (first, last) = (
+            cycle.number_at(span.start()),
+            cycle.number_at(crate::period::moment(span.end.saturating_sub(1))),
+        );
         let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
         if count > MAX_POINTS {
             return Err(Error::range("the number of steps", "at most 10000"));
@@ -148,7 +151,12 @@ impl<S: QuotaStore> Quotas<S> {
     ///
     /// # Errors
     /// When the tenant has no subscription, its plan lacks the meter, or the store fails.
-    pub async fn forecast(&self, scope: &Scope, feature: &str, subject: &Subject) -> Result<Option<Forecast>, Error> {
+    pub async fn forecast(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        subject: &Subject,
+    ) -> Result<Option<Forecast>, Error> {
         const DAYS: i64 = 28;
         let balance = self.balance(scope, feature, subject).await?;
         let terms = self.meter(scope, &balance.feature).await?;

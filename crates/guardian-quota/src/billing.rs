@@ -152,7 +152,12 @@ pub trait BillingSink: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// When it cannot be asked now.
-    async fn total(&self, tenant: &TenantId, feature: &FeatureName, period: Period) -> Result<Option<i128>, StoreError> {
+    async fn total(
+        &self,
+        tenant: &TenantId,
+        feature: &FeatureName,
+        period: Period,
+    ) -> Result<Option<i128>, StoreError> {
         let _ = (tenant, feature, period);
         Ok(None)
     }
@@ -164,7 +169,12 @@ impl<B: BillingSink + ?Sized> BillingSink for Arc<B> {
         (**self).send(events).await
     }
 
-    async fn total(&self, tenant: &TenantId, feature: &FeatureName, period: Period) -> Result<Option<i128>, StoreError> {
+    async fn total(
+        &self,
+        tenant: &TenantId,
+        feature: &FeatureName,
+        period: Period,
+    ) -> Result<Option<i128>, StoreError> {
         (**self).total(tenant, feature, period).await
     }
 }

@@ -72,9 +72,14 @@ impl Happened {
             let data = written.data.unwrap_or(Data { amount: None, value: None, subject: None });
             let (amount, value) = match data.value {
                 None => (data.amount, None),
-                Some(Value::Number(number)) => {
-                    (Some(number.as_u64().ok_or_else(|| invalid("its `value` is not a whole number".to_owned()))?), None)
-                }
+                Some(Value::Number(number)) => (
+                    Some(
+                        number
+                            .as_u64()
+                            .ok_or_else(|| invalid("its `value` is not a whole number".to_owned()))?,
+                    ),
+                    None,
+                ),
                 Some(Value::String(text)) => match text.parse() {
                     Ok(number) => (Some(number), None),
                     Err(_) => (data.amount, Some(text)),

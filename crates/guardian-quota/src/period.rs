@@ -84,8 +84,11 @@ pub struct Period {
 
 /// A moment of microseconds since 1970, within what [`Timestamp`] holds.
 pub(crate) fn moment(micros: i64) -> Timestamp {
-    DateTime::from_timestamp_micros(micros)
-        .unwrap_or(if micros < 0 { Timestamp::MIN_UTC } else { Timestamp::MAX_UTC })
+    DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 {
+        Timestamp::MIN_UTC
+    } else {
+        Timestamp::MAX_UTC
+    })
 }
 
 impl Period {
@@ -171,7 +174,8 @@ impl Cycle {
     /// When the zone is unknown or the cadence is none.
     pub fn new(cadence: Cadence, anchor: Timestamp, zone: &str) -> Result<Self, Error> {
         cadence.check()?;
-        let zone: Tz = zone.parse().map_err(|_| InvalidPlan::new("zone", "a name that the zone database lacks"))?;
+        let zone: Tz =
+            zone.parse().map_err(|_| InvalidPlan::new("zone", "a name that the zone database lacks"))?;
         Ok(Self::of(cadence, anchor, zone))
     }
 
@@ -245,7 +249,9 @@ impl Cycle {
     pub fn period_at(&self, at: Timestamp) -> Period {
         let at = at.timestamp_micros();
         match self.rolling() {
-            Some((window, _)) => Period { start: at.saturating_sub(window).saturating_add(1), end: at.saturating_add(1) },
+            Some((window, _)) => {
+                Period { start: at.saturating_sub(window).saturating_add(1), end: at.saturating_add(1) }
+            }
             None => self.at(at),
         }
     }
@@ -259,7 +265,8 @@ impl Cycle {
     fn number(&self, at: i64) -> i64 {
         let months = |each: i64| {
             let local = date_of(at.saturating_add(offset_at(self.zone, at)).div_euclid(DAY));
-            let between = (local.year - self.date.year) * 12 + i64::from(local.month) - i64::from(self.date.month);
+            let between =
+                (local.year - self.date.year) * 12 + i64::from(local.month) - i64::from(self.date.month);
             between.div_euclid(each)
         };
         let days = |each: i64| {

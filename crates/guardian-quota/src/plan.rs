@@ -148,7 +148,10 @@ impl Plan {
     /// When the text is no plan, too large, or says something that cannot be.
     pub fn parse(text: &str) -> Result<Self, InvalidPlan> {
         if text.len() > Self::MAX_LEN {
-            return Err(InvalidPlan::new("plan", format!("{} bytes, the most is {}", text.len(), Self::MAX_LEN)));
+            return Err(InvalidPlan::new(
+                "plan",
+                format!("{} bytes, the most is {}", text.len(), Self::MAX_LEN),
+            ));
         }
         let plan: Self = serde_json::from_str(text).map_err(|error| {
             InvalidPlan::new("plan", format!("a fault at line {}: {error}", error.line()))

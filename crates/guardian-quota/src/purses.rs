@@ -215,10 +215,15 @@ impl<S: QuotaStore> Purses<S> {
     ///
     /// # Errors
     /// When the address is none.
-    pub fn new(quotas: &Quotas<S>, server: impl IntoConnectionInfo, config: PurseConfig) -> Result<Self, StoreError> {
+    pub fn new(
+        quotas: &Quotas<S>,
+        server: impl IntoConnectionInfo,
+        config: PurseConfig,
+    ) -> Result<Self, StoreError> {
         // The cause is left out: it might quote the URL with its password.
         let client = Client::open(server).map_err(|_error| {
-            StoreError::new(StoreErrorKind::Unsupported, "redis").with_source("the address is not a Redis URL")
+            StoreError::new(StoreErrorKind::Unsupported, "redis")
+                .with_source("the address is not a Redis URL")
         })?;
         Ok(Self {
             quotas: quotas.clone(),
@@ -238,7 +243,8 @@ impl<S: QuotaStore> Purses<S> {
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.config.timeout))
             .set_response_timeout(Some(self.config.timeout));
-        let made = self.client.get_multiplexed_async_connection_with_config(&settings).await.map_err(fault)?;
+        let made =
+            self.client.get_multiplexed_async_connection_with_config(&settings).await.map_err(fault)?;
         *self.connection.lock() = Some(made.clone());
         Ok(made)
     }
@@ -309,16 +315,17 @@ impl<S: QuotaStore> Purses<S> {
         if decision.is_denied() && wanted > usage.amount.max(1) {
             // What is left, which may be enough for this call.
             let left = decision.remaining.and_then(|left| u64::try_from(left).ok()).unwrap_or(0);
-            decision = self.quotas.reserve(scope, &plain(left.clamp(usage.amount.max(1), wanted)), ttl).await?;
+            decision =
+                self.quotas.reserve(scope, &plain(left.clamp(usage.amount.max(1), wanted)), ttl).await?;
         }
         let Some(hold) = decision.hold.take() else { return Ok(Some(decision)) };
         let closed = Closed { tenant: scope.tenant().clone(), hold };
-        let document = serde_json::to_string(&closed).map_err(|error| {
-            StoreError::new(StoreErrorKind::Internal, "redis").with_source(error)
-        })?;
+        let document = serde_json::to_string(&closed)
+            .map_err(|error| StoreError::new(StoreErrorKind::Internal, "redis").with_source(error))?;
         let mut connection = self.connection().await?;
         // Known before it is filled, so that it is settled whatever happens in between.
-        let known: Result<(), _> = redis::cmd("SADD").arg(self.registry()).arg(purse).query_async(&mut connection).await;
+        let known: Result<(), _> =
+            redis::cmd("SADD").arg(self.registry()).arg(purse).query_async(&mut connection).await;
         self.answered(known)?;
         let funded: u8 = self.answered(
             self.fund
@@ -363,8 +370,12 @@ impl<S: QuotaStore> Purses<S> {
                         settled.left += 1;
                         continue;
                     }
-                    let removed: Result<(), _> =
-                        redis::cmd("LREM").arg(old(&purse)).arg(1).arg(line).query_async(&mut connection).await;
+                    let removed: Result<(), _> = redis::cmd("LREM")
+                        .arg(old(&purse))
+                        .arg(1)
+                        .arg(line)
+                        .query_async(&mut connection)
+                        .await;
                     self.answered(removed)?;
                     done += 1;
                 }
@@ -379,7 +390,9 @@ impl<S: QuotaStore> Purses<S> {
     /// Commits what a closed purse paid out, and says whether the ledger has it.
     async fn book(&self, line: &str, settled: &mut Settled) -> bool {
         let Some((taken, document)) = line.split_once(' ') else { return true };
-        let (Ok(taken), Ok(closed)) = (taken.parse::<u64>(), serde_json::from_str::<Closed>(document)) else { return false };
+        let (Ok(taken), Ok(closed)) = (taken.parse::<u64>(), serde_json::from_str::<Closed>(document)) else {
+            return false;
+        };
         let scope = Scope::system(closed.tenant);
         let booked = if taken == 0 {
             self.quotas.release(&scope, &closed.hold).await.is_ok()

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt};
-use guardian_core::{Clock, EventSink, IdSource, NullSink, Scope, StoreError, StoreErrorKind, SystemClock, SystemIds, Timestamp};
+use guardian_core::{
+    Clock, EventSink, IdSource, NullSink, Scope, StoreError, StoreErrorKind, SystemClock, SystemIds,
+    Timestamp,
+};
 use parking_lot::RwLock;
 use serde_json::Value;
 
@@ -13,8 +16,8 @@ use crate::store::{AccountState, Executed, QuotaStore};
 use crate::subscription::Resolved;
 use crate::terms::MeterTerms;
 use crate::{
-    Aggregation, Balance, Decision, Entry, Error, Feature, FeatureName, Happened, Hold, MemoryStore, Plan, PlanName, Posted, Replay,
-    Subject, Usage,
+    Aggregation, Balance, Decision, Entry, Error, Feature, FeatureName, Happened, Hold, MemoryStore, Plan,
+    PlanName, Posted, Replay, Subject, Usage,
 };
 
 mod admin;
@@ -198,7 +201,9 @@ impl<S: QuotaStore> Quotas<S> {
         }
         Err(match resolved.plan.features.get(feature) {
             Some(_) => Error::kind(feature, "has no meter"),
-            None => Error::UnknownFeature { plan: resolved.plan.name.to_string(), feature: feature.to_string() },
+            None => {
+                Error::UnknownFeature { plan: resolved.plan.name.to_string(), feature: feature.to_string() }
+            }
         })
     }
 
@@ -364,7 +369,8 @@ impl<S: QuotaStore> Quotas<S> {
     /// [`Self::consume`].
     pub async fn commit(&self, scope: &Scope, hold: &Hold, actual: u64) -> Result<Decision, Error> {
         let usage = Usage::of(hold.feature.as_str(), &hold.subject, actual)?;
-        let action = |_: &MeterTerms| Ok(Action::Commit { id: hold.id, amount: actual, expires: hold.expires });
+        let action =
+            |_: &MeterTerms| Ok(Action::Commit { id: hold.id, amount: actual, expires: hold.expires });
         self.run(scope, &usage, self.now(), action).await
     }
 
@@ -424,8 +430,18 @@ impl<S: QuotaStore> Quotas<S> {
     ///
     /// # Errors
     /// When the name is none, or the store fails.
-    pub async fn entries(&self, scope: &Scope, feature: &str, after: u64, limit: u32) -> Result<Vec<Entry>, Error> {
-        Ok(self.inner.store.entries(scope, &FeatureName::new(feature)?, after, limit.min(MAX_ENTRIES)).await?)
+    pub async fn entries(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        Ok(self
+            .inner
+            .store
+            .entries(scope, &FeatureName::new(feature)?, after, limit.min(MAX_ENTRIES))
+            .await?)
     }
 
     /// The whole ledger of a meter, added up anew: what the balances must be.
@@ -505,7 +521,9 @@ fn adds_up(terms: &MeterTerms) -> Result<(), Error> {
 
 fn check_value(terms: &MeterTerms, usage: &Usage) -> Result<(), Error> {
     match (terms.meter.aggregation, usage.value) {
-        (Aggregation::Unique, None) => Err(Error::kind(&usage.feature, "counts different values, and none was given")),
+        (Aggregation::Unique, None) => {
+            Err(Error::kind(&usage.feature, "counts different values, and none was given"))
+        }
         (Aggregation::Unique, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err(Error::kind(&usage.feature, "does not count values")),
     }

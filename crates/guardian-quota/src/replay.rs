@@ -124,7 +124,9 @@ impl Replay {
                     hold.expires = hold.expires.max(extra.expires.unwrap_or(i64::MIN));
                     hold.effects = effects
                         .iter()
-                        .filter_map(|effect| Some((entry.subject.at(effect.level)?, effect.period, effect.parts.clone())))
+                        .filter_map(|effect| {
+                            Some((entry.subject.at(effect.level)?, effect.period, effect.parts.clone()))
+                        })
                         .collect();
                 }
                 EntryKind::Extend => hold.expires = hold.expires.max(extra.expires.unwrap_or(i64::MIN)),
@@ -207,7 +209,9 @@ impl Replay {
         let mut left: BTreeMap<Uuid, i128> = BTreeMap::new();
         let (mut held, mut beyond) = (0, usage.parts.over);
         for hold in self.holds.values().filter(|hold| hold.is_open && !hold.is_closed && hold.expires > now) {
-            let Some((_, opened, parts)) = hold.effects.iter().find(|(each, ..)| each == subject) else { continue };
+            let Some((_, opened, parts)) = hold.effects.iter().find(|(each, ..)| each == subject) else {
+                continue;
+            };
             held += hold.amount;
             if account.resolved(*opened) == account.resolved(period) {
                 beyond += parts.over;

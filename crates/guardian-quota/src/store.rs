@@ -77,7 +77,10 @@ pub trait QuotaStore: Send + Sync + fmt::Debug + 'static {
     fn execute(&self, call: &Call) -> impl Future<Output = Result<Executed, Error>> + Send;
 
     /// The states of the accounts that a call would touch; `None` when the subscription was changed meanwhile.
-    fn accounts(&self, call: &Call) -> impl Future<Output = Result<Option<Vec<AccountState>>, StoreError>> + Send;
+    fn accounts(
+        &self,
+        call: &Call,
+    ) -> impl Future<Output = Result<Option<Vec<AccountState>>, StoreError>> + Send;
 
     /// At most `limit` entries of a meter's ledger after a number, in their order.
     fn entries(
@@ -89,7 +92,10 @@ pub trait QuotaStore: Send + Sync + fmt::Debug + 'static {
     ) -> impl Future<Output = Result<Vec<Entry>, StoreError>> + Send;
 
     /// The tenant's subscription.
-    fn subscription(&self, scope: &Scope) -> impl Future<Output = Result<Option<Subscription>, StoreError>> + Send;
+    fn subscription(
+        &self,
+        scope: &Scope,
+    ) -> impl Future<Output = Result<Option<Subscription>, StoreError>> + Send;
 
     /// Keeps a subscription if its revision is one above the one that is kept, and says whether it did.
     fn subscribe(
@@ -150,7 +156,10 @@ impl<S: QuotaStore> QuotaStore for Arc<S> {
         (**self).execute(call)
     }
 
-    fn accounts(&self, call: &Call) -> impl Future<Output = Result<Option<Vec<AccountState>>, StoreError>> + Send {
+    fn accounts(
+        &self,
+        call: &Call,
+    ) -> impl Future<Output = Result<Option<Vec<AccountState>>, StoreError>> + Send {
         (**self).accounts(call)
     }
 
@@ -164,7 +173,10 @@ impl<S: QuotaStore> QuotaStore for Arc<S> {
         (**self).entries(scope, feature, after, limit)
     }
 
-    fn subscription(&self, scope: &Scope) -> impl Future<Output = Result<Option<Subscription>, StoreError>> + Send {
+    fn subscription(
+        &self,
+        scope: &Scope,
+    ) -> impl Future<Output = Result<Option<Subscription>, StoreError>> + Send {
         (**self).subscription(scope)
     }
 

@@ -83,7 +83,8 @@ impl Subscription {
     /// # Errors
     /// When there is no such zone.
     pub fn with_zone(mut self, zone: &str) -> Result<Self, InvalidPlan> {
-        self.zone = zone.parse().map_err(|_| InvalidPlan::new("zone", "a name that the zone database lacks"))?;
+        self.zone =
+            zone.parse().map_err(|_| InvalidPlan::new("zone", "a name that the zone database lacks"))?;
         Ok(self)
     }
 
@@ -116,11 +117,19 @@ impl Subscription {
     }
 
     /// Sets or takes away the limit of one subject.
-    pub(crate) fn set_override(&mut self, feature: &FeatureName, subject: &Subject, limit: Option<Limit>) -> Result<(), Error> {
+    pub(crate) fn set_override(
+        &mut self,
+        feature: &FeatureName,
+        subject: &Subject,
+        limit: Option<Limit>,
+    ) -> Result<(), Error> {
         self.overrides.retain(|each| each.feature != *feature || each.subject != *subject);
         if let Some(limit) = limit {
             if self.overrides.len() >= Self::MAX_OVERRIDES {
-                return Err(Error::range("the number of limits of single subjects", "at most 10000 a tenant"));
+                return Err(Error::range(
+                    "the number of limits of single subjects",
+                    "at most 10000 a tenant",
+                ));
             }
             self.overrides.push(Override { feature: feature.clone(), subject: subject.clone(), limit });
         }
@@ -155,14 +164,21 @@ impl Subscription {
                 if period.end == i64::MAX || period.start == i64::MIN {
                     continue;
                 }
-                let own = |each: &&Prorated| each.feature == *feature && each.level == *level && each.start == period.start;
+                let own = |each: &&Prorated| {
+                    each.feature == *feature && each.level == *level && each.start == period.start
+                };
                 let old_amount = self.prorated.iter().find(own).map_or(before.amount, |each| each.amount);
                 let amount = match how {
                     Proration::NextPeriod => old_amount,
                     _ => by_time(old_amount, limit.amount, period.start, at, period.end),
                 };
                 next.prorated.retain(|each| !own(&each));
-                next.prorated.push(Prorated { feature: feature.clone(), level: *level, start: period.start, amount });
+                next.prorated.push(Prorated {
+                    feature: feature.clone(),
+                    level: *level,
+                    start: period.start,
+                    amount,
+                });
             }
         }
         next
@@ -203,17 +219,27 @@ impl Resolved {
         Self { plan, meters }
     }
 
-    fn terms(subscription: &Subscription, plan: &Plan, feature: &FeatureName, meter: &crate::Meter) -> MeterTerms {
-        let prorated: BTreeMap<Level, Vec<(i64, u64)>> =
-            subscription.prorated.iter().filter(|each| each.feature == *feature).fold(
-                BTreeMap::new(),
-                |mut levels, each| {
-                    levels.entry(each.level).or_insert_with(Vec::new).push((each.start, each.amount));
-                    levels
-                },
-            );
+    fn terms(
+        subscription: &Subscription,
+        plan: &Plan,
+        feature: &FeatureName,
+        meter: &crate::Meter,
+    ) -> MeterTerms {
+        let prorated: BTreeMap<Level, Vec<(i64, u64)>> = subscription
+            .prorated
+            .iter()
+            .filter(|each| each.feature == *feature)
+            .fold(BTreeMap::new(), |mut levels, each| {
+                levels.entry(each.level).or_insert_with(Vec::new).push((each.start, each.amount));
+                levels
+            });
         let at = |limit: &Limit, prorated: Vec<(i64, u64)>| {
-            Arc::new(LevelTerms::new(limit.clone(), subscription.cycle(limit.period.clone()), prorated, false))
+            Arc::new(LevelTerms::new(
+                limit.clone(),
+                subscription.cycle(limit.period.clone()),
+                prorated,
+                false,
+            ))
         };
         let mut levels = [const { None }; 4];
         for (level, limit) in &meter.limits {

@@ -38,7 +38,8 @@ mod spending;
 
 pub use laws::{
     a_change_of_plan_holds_at_once_everywhere, a_key_is_decided_once, a_ledger_is_relayed_once_and_in_order,
-    a_threshold_is_told_once, late_events_correct_their_period, tenants_do_not_meet, the_ledger_is_the_balance,
+    a_threshold_is_told_once, late_events_correct_their_period, tenants_do_not_meet,
+    the_ledger_is_the_balance,
 };
 pub use sample::{DAY, plan, quotas, scope};
 pub use spending::{

@@ -77,7 +77,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let quotas = quotas::open(db.clone()).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
     let follower = tokio::spawn(follow(rbac.clone()));
-    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac, quotas })?;
+    let router =
+        router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac, quotas })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 

@@ -11,7 +11,9 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use guardian::core::{Clock, Scope, SystemClock, TenantId};
 use guardian::http::{OnOutage, Problem, QuotaLayer};
-use guardian::quota::{Decision, Error, Plan, PlanName, Proration, Quotas, SqlStore, Subject, Subscription, Usage};
+use guardian::quota::{
+    Decision, Error, Plan, PlanName, Proration, Quotas, SqlStore, Subject, Subscription, Usage,
+};
 use guardian::sql::Database;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -48,8 +50,13 @@ pub(crate) async fn open(db: Database) -> Result<Shared, Box<dyn StdError>> {
     for tenant in auth::tenants() {
         let scope = Scope::system(tenant);
         if quotas.subscription(&scope).await?.is_none() {
-            let plan = DEMO_KEYS.iter().find(|key| key.tenant == scope.tenant().as_str()).map_or("starter", |key| key.plan);
-            quotas.subscribe(&scope, Subscription::new(PlanName::new(plan)?, SystemClock::new().now())).await?;
+            let plan = DEMO_KEYS
+                .iter()
+                .find(|key| key.tenant == scope.tenant().as_str())
+                .map_or("starter", |key| key.plan);
+            quotas
+                .subscribe(&scope, Subscription::new(PlanName::new(plan)?, SystemClock::new().now()))
+                .await?;
         }
     }
     Ok(quotas)
@@ -64,7 +71,8 @@ pub(crate) fn calls(quotas: &Shared) -> Result<QuotaLayer<SqlStore>, Error> {
 /// The key of a request takes a seat for the month, unless it has one.
 pub(crate) async fn take_a_seat(State(app): State<App>, request: Request, next: Next) -> Response {
     if let Some(scope) = request.extensions().get::<Scope>()
-        && let Err(problem) = spend(&app, scope, "seats", |usage| usage.with_value(&scope.actor().to_string())).await
+        && let Err(problem) =
+            spend(&app, scope, "seats", |usage| usage.with_value(&scope.actor().to_string())).await
     {
         return problem.into_response();
     }
@@ -86,7 +94,12 @@ pub(crate) async fn remove_record(app: &App, scope: &Scope) -> Result<(), Proble
     }
 }
 
-async fn spend(app: &App, scope: &Scope, feature: &str, with: impl FnOnce(Usage) -> Usage) -> Result<(), Problem> {
+async fn spend(
+    app: &App,
+    scope: &Scope,
+    feature: &str,
+    with: impl FnOnce(Usage) -> Usage,
+) -> Result<(), Problem> {
     let usage = Usage::of(feature, &Subject::org(), 1).map_err(|error| refused(&error))?;
     let decision = app.quotas.consume(scope, &with(usage)).await.map_err(|error| refused(&error))?;
     if decision.allowed { Ok(()) } else { Err(used_up(feature, &decision)) }
@@ -116,7 +129,8 @@ async fn show(State(app): State<App>, Extension(scope): Extension<Scope>) -> Res
 async fn usage_of(app: &App, scope: &Scope) -> Result<Json<Value>, Problem> {
     let mut usage = serde_json::Map::new();
     for feature in FEATURES {
-        let balance = app.quotas.balance(scope, feature, &Subject::org()).await.map_err(|error| refused(&error))?;
+        let balance =
+            app.quotas.balance(scope, feature, &Subject::org()).await.map_err(|error| refused(&error))?;
         let number = |amount: i128| i64::try_from(amount).unwrap_or(i64::MAX);
         let stands = json!({
             "used": number(balance.used),

@@ -75,7 +75,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    println!("{counted} events counted, {repeated} repeated, {refused} refused, {unread} not read; until {last}\n");
+    println!(
+        "{counted} events counted, {repeated} repeated, {refused} refused, {unread} not read; until {last}\n"
+    );
     let span = Period::new(last - chrono::TimeDelta::days(29), last + chrono::TimeDelta::seconds(1));
     for feature in plan.features.keys() {
         report(&quotas, &scope, feature, span).await?;
@@ -91,12 +93,16 @@ async fn report(
 ) -> Result<(), Box<dyn Error>> {
     let org = Subject::org();
     // Switches and settings have nothing to count.
-    let Ok(days) = quotas.usage(scope, feature.as_str(), &org, span, Cadence::Day).await else { return Ok(()) };
+    let Ok(days) = quotas.usage(scope, feature.as_str(), &org, span, Cadence::Day).await else {
+        return Ok(());
+    };
     println!("{feature}");
     println!("  by day, to {}:  {}", span.end().unwrap_or_default().format("%d %B"), chart(&days));
     println!("  {}", standing(&quotas.balance(scope, feature.as_str(), &org).await?));
     if let Some(forecast) = quotas.forecast(scope, feature.as_str(), &org).await? {
-        let day = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| at.format("%d %B %Y").to_string());
+        let day = |at: Option<Timestamp>| {
+            at.map_or_else(|| "never".to_owned(), |at| at.format("%d %B %Y").to_string())
+        };
         println!(
             "  at {:.0} a day it is used up on {} (9 in 10: {} to {}){}",
             forecast.per_day,
@@ -109,7 +115,8 @@ async fn report(
     for level in [Level::Team, Level::User, Level::Key] {
         let top = quotas.top(scope, feature.as_str(), level, span, 3).await?;
         if !top.is_empty() {
-            let list: Vec<String> = top.iter().map(|(subject, amount)| format!("{subject} {amount}")).collect();
+            let list: Vec<String> =
+                top.iter().map(|(subject, amount)| format!("{subject} {amount}")).collect();
             println!("  most by {level}: {}", list.join(", "));
         }
         let all = quotas.top(scope, feature.as_str(), level, span, usize::MAX).await?;

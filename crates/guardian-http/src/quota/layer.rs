@@ -84,7 +84,8 @@ impl<S: QuotaStore> QuotaLayer<S> {
     /// When the feature's name is none.
     pub fn new(quotas: &Quotas<S>, feature: &str, on_outage: OnOutage) -> Result<Self, Error> {
         let feature = FeatureName::new(feature)?;
-        let out_of_range = |_| Error::OutOfRange { what: "the feature's name", why: "what a header can carry" };
+        let out_of_range =
+            |_| Error::OutOfRange { what: "the feature's name", why: "what a header can carry" };
         let config = Config {
             quotas: quotas.clone(),
             name: PolicyName::new(feature.as_str()).map_err(out_of_range)?,
@@ -211,7 +212,9 @@ impl<S: QuotaStore> Config<S> {
                 Ok(Admitted { decision: Some(decision), hold })
             }
             Ok(decision) => Err(denied(&self.name, &decision, self.quotas.now())),
-            Err(Error::Store(_)) if self.on_outage == OnOutage::Admit => Ok(Admitted { decision: None, hold: None }),
+            Err(Error::Store(_)) if self.on_outage == OnOutage::Admit => {
+                Ok(Admitted { decision: None, hold: None })
+            }
             Err(error) => Err(undecided(&error)),
         }
     }

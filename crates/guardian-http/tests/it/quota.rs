@@ -97,7 +97,11 @@ async fn what_our_side_fails_is_free_and_a_repetition_is_spent_for_once() {
     for _ in 0..3 {
         assert_eq!(ask(&once, "/ok", Some("k1")).await.0.status(), StatusCode::OK);
     }
-    assert_eq!(ask(&once, "/ok", Some("k2")).await.0.status(), StatusCode::TOO_MANY_REQUESTS, "the user's day");
+    assert_eq!(
+        ask(&once, "/ok", Some("k2")).await.0.status(),
+        StatusCode::TOO_MANY_REQUESTS,
+        "the user's day"
+    );
     assert_eq!(ask(&once, "/ok", Some("k 3")).await.0.status(), StatusCode::BAD_REQUEST);
 }
 

@@ -18,7 +18,8 @@ pub enum ExportFormat {
     Ndjson,
 }
 
-const COLUMNS: &str = "entry,kind,feature,subject,amount,at,recorded,period_start,period_end,beyond,key,hold,actor,note";
+const COLUMNS: &str =
+    "entry,kind,feature,subject,amount,at,recorded,period_start,period_end,beyond,key,hold,actor,note";
 
 impl<S: QuotaStore> Quotas<S> {
     /// Writes the entries of a meter's ledger that happened within a span of time, and says how many. Texts that a spreadsheet
@@ -35,7 +36,8 @@ impl<S: QuotaStore> Quotas<S> {
         to: &mut (dyn io::Write + Send),
     ) -> Result<u64, Error> {
         let feature = FeatureName::new(feature)?;
-        let failed = |error: io::Error| StoreError::new(StoreErrorKind::Unavailable, "export").with_source(error);
+        let failed =
+            |error: io::Error| StoreError::new(StoreErrorKind::Unavailable, "export").with_source(error);
         if format == ExportFormat::Csv {
             write!(to, "{COLUMNS}\r\n").map_err(failed)?;
         }

@@ -48,11 +48,18 @@ impl Forecast {
         let mean = days.iter().map(|day| *day as f64).sum::<f64>() / count;
         let left = left.max(0) as f64;
         if mean <= 0.0 {
-            return Some(Self { per_day: mean, exhausted: None, earliest: None, latest: None, resets_first: true });
+            return Some(Self {
+                per_day: mean,
+                exhausted: None,
+                earliest: None,
+                latest: None,
+                resets_first: true,
+            });
         }
         let variance = days.iter().map(|day| (*day as f64 - mean).powi(2)).sum::<f64>() / (count - 1.0);
         let expected = left / mean;
-        let spread = (left * variance / mean.powi(3) + left.powi(2) * variance / (count * mean.powi(4))).sqrt();
+        let spread =
+            (left * variance / mean.powi(3) + left.powi(2) * variance / (count * mean.powi(4))).sqrt();
         let exhausted = after_days(now, expected);
         Some(Self {
             per_day: mean,

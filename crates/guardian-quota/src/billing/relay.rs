@@ -142,7 +142,8 @@ impl<S: QuotaStore, B: BillingSink> Relay<S, B> {
         let store = self.quotas.store();
         loop {
             let now = self.quotas.now();
-            let Some((sent, fence)) = store.claim(&book.tenant, &book.feature, now, self.until(now)).await? else {
+            let Some((sent, fence)) = store.claim(&book.tenant, &book.feature, now, self.until(now)).await?
+            else {
                 progress.left += 1;
                 return Ok(());
             };
@@ -159,11 +160,20 @@ impl<S: QuotaStore, B: BillingSink> Relay<S, B> {
     }
 
     fn until(&self, now: Timestamp) -> Timestamp {
-        chrono::TimeDelta::from_std(self.config.lease).ok().and_then(|lease| now.checked_add_signed(lease)).unwrap_or(now)
+        chrono::TimeDelta::from_std(self.config.lease)
+            .ok()
+            .and_then(|lease| now.checked_add_signed(lease))
+            .unwrap_or(now)
     }
 
     /// Hands a batch over and says up to which entry.
-    async fn hand_over(&self, scope: &Scope, book: &Book, sent: u64, progress: &mut Progress) -> Result<u64, Error> {
+    async fn hand_over(
+        &self,
+        scope: &Scope,
+        book: &Book,
+        sent: u64,
+        progress: &mut Progress,
+    ) -> Result<u64, Error> {
         let entries = self.quotas.store().entries(scope, &book.feature, sent, self.config.batch).await?;
         let Some(last) = entries.last().map(Entry::seq) else { return Ok(sent) };
         let events: Vec<BillingEvent> =
@@ -181,14 +191,20 @@ impl<S: QuotaStore, B: BillingSink> Relay<S, B> {
                         progress.rejected += 1;
                         let data = json!({ "feature": event.feature, "event": event.id, "entry": event.entry, "why": why });
                         let id = derived(&event.tenant, &event.feature, event.entry, &[1]);
-                        self.tell(Event::new(id, event.at, scope, "quota.billing_rejected").with_data(data)).await?;
+                        self.tell(Event::new(id, event.at, scope, "quota.billing_rejected").with_data(data))
+                            .await?;
                     }
                 }
             }
         }
         for entry in &entries {
             for (effect, percent) in entry.told() {
-                let id = derived(&book.tenant, &book.feature, entry.seq(), &[2, effect.level as u64, percent.into()]);
+                let id = derived(
+                    &book.tenant,
+                    &book.feature,
+                    entry.seq(),
+                    &[2, effect.level as u64, percent.into()],
+                );
                 let data = json!({
                     "feature": book.feature,
                     "subject": entry.subject().at(effect.level),
@@ -198,7 +214,8 @@ impl<S: QuotaStore, B: BillingSink> Relay<S, B> {
                     "used": effect.used.to_string(),
                     "period": effect.period.to_string(),
                 });
-                self.tell(Event::new(id, entry.recorded(), scope, "quota.threshold_reached").with_data(data)).await?;
+                self.tell(Event::new(id, entry.recorded(), scope, "quota.threshold_reached").with_data(data))
+                    .await?;
                 progress.told += 1;
             }
         }

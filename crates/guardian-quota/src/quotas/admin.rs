@@ -22,10 +22,13 @@ impl<S: QuotaStore> Quotas<S> {
         self.plan(&subscription.plan)?;
         let subscription = Subscription { revision: 1, ..subscription };
         if !self.inner.store.subscribe(scope, &subscription).await? {
-            return Err(StoreError::new(StoreErrorKind::Conflict, "quota").with_source("the tenant has a subscription").into());
+            return Err(StoreError::new(StoreErrorKind::Conflict, "quota")
+                .with_source("the tenant has a subscription")
+                .into());
         }
         self.forget(scope);
-        let data = json!({ "plan": subscription.plan, "anchor": subscription.anchor, "zone": subscription.zone() });
+        let data =
+            json!({ "plan": subscription.plan, "anchor": subscription.anchor, "zone": subscription.zone() });
         self.tell(scope, "quota.subscribed", data).await
     }
 
@@ -41,7 +44,12 @@ impl<S: QuotaStore> Quotas<S> {
     ///
     /// # Errors
     /// When one of the plans is unknown, the tenant has no subscription, or the store fails.
-    pub async fn change_plan(&self, scope: &Scope, plan: &PlanName, how: Proration) -> Result<Subscription, Error> {
+    pub async fn change_plan(
+        &self,
+        scope: &Scope,
+        plan: &PlanName,
+        how: Proration,
+    ) -> Result<Subscription, Error> {
         let new = self.plan(plan)?;
         let now = self.now();
         let mut before = None;
@@ -106,7 +114,13 @@ impl<S: QuotaStore> Quotas<S> {
     ///
     /// # Errors
     /// When the meter does not add up or has no limit at that level, the grant ends before it begins, the id was used for another one, or the store fails.
-    pub async fn grant(&self, scope: &Scope, feature: &str, subject: &Subject, grant: &Grant) -> Result<Posted, Error> {
+    pub async fn grant(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        subject: &Subject,
+        grant: &Grant,
+    ) -> Result<Posted, Error> {
         let now = self.now();
         let id = grant.id.unwrap_or_else(|| self.inner.ids.next_id(now));
         let state = grant.opened(id, now)?;
@@ -114,7 +128,10 @@ impl<S: QuotaStore> Quotas<S> {
         let action = |terms: &MeterTerms| {
             adds_up(terms)?;
             if !terms.limits(subject) {
-                return Err(Error::kind(&terms.feature, "has no limit at that level, so a grant would not be used"));
+                return Err(Error::kind(
+                    &terms.feature,
+                    "has no limit at that level, so a grant would not be used",
+                ));
             }
             Ok(Action::Grant(state.clone()))
         };
@@ -153,7 +170,13 @@ impl<S: QuotaStore> Quotas<S> {
         self.correct(scope, usage, -amount, None).await
     }
 
-    async fn correct(&self, scope: &Scope, usage: &Usage, amount: i64, why: Option<&str>) -> Result<Posted, Error> {
+    async fn correct(
+        &self,
+        scope: &Scope,
+        usage: &Usage,
+        amount: i64,
+        why: Option<&str>,
+    ) -> Result<Posted, Error> {
         let action = |terms: &MeterTerms| {
             adds_up(terms)?;
             Ok(Action::Adjust { amount: amount.into() })
@@ -165,7 +188,13 @@ impl<S: QuotaStore> Quotas<S> {
     ///
     /// # Errors
     /// When the meter does not add up, or the store fails.
-    pub async fn reset(&self, scope: &Scope, feature: &str, subject: &Subject, why: &str) -> Result<Posted, Error> {
+    pub async fn reset(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        subject: &Subject,
+        why: &str,
+    ) -> Result<Posted, Error> {
         let usage = Usage::of(feature, subject, 0)?;
         let action = |terms: &MeterTerms| {
             adds_up(terms)?;
@@ -175,7 +204,8 @@ impl<S: QuotaStore> Quotas<S> {
             Ok(Action::Reset)
         };
         let decision = self.run_noted(scope, &usage, self.now(), Some(why), action).await?;
-        self.tell(scope, "quota.reset", json!({ "feature": feature, "subject": subject, "why": why })).await?;
+        self.tell(scope, "quota.reset", json!({ "feature": feature, "subject": subject, "why": why }))
+            .await?;
         Ok(decision.into())
     }
 

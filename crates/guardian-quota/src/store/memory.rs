@@ -73,7 +73,10 @@ impl MemoryStore {
     pub fn new() -> Self {
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let shards = (processors * 16).clamp(1, 64).next_power_of_two();
-        Self { shards: std::iter::repeat_with(Padded::default).take(shards).collect(), max_entries: usize::MAX }
+        Self {
+            shards: std::iter::repeat_with(Padded::default).take(shards).collect(),
+            max_entries: usize::MAX,
+        }
     }
 
     /// The same keeping at most so many entries of each tenant's meter. What is dropped cannot be replayed, relayed or
@@ -150,7 +153,8 @@ impl Ledger {
     fn execute(&mut self, call: &Call, max: usize) -> Result<Decision, Error> {
         let states = self.states(call);
         let key = call.identity();
-        if let Some(entry) = key.as_ref().and_then(|key| self.keys.get(key)).and_then(|seq| self.entry(*seq)) {
+        if let Some(entry) = key.as_ref().and_then(|key| self.keys.get(key)).and_then(|seq| self.entry(*seq))
+        {
             return call.replayed(entry, &states);
         }
         match call.run(states, self.seq)? {
@@ -215,9 +219,16 @@ impl Ledger {
                 account.seen = now;
             }
             levels |= 1 << rung.level.index();
-            let (limit, soft) = (i128::from(rung.terms.limit.amount), !matches!(rung.terms.limit.at_limit, AtLimit::Hard));
+            let (limit, soft) =
+                (i128::from(rung.terms.limit.amount), !matches!(rung.terms.limit.at_limit, AtLimit::Hard));
             let left = limit - account.taken;
-            let rank = if rung.terms.is_unlimited { i128::MAX } else if soft { i128::MAX / 2 + left } else { left };
+            let rank = if rung.terms.is_unlimited {
+                i128::MAX
+            } else if soft {
+                i128::MAX / 2 + left
+            } else {
+                left
+            };
             if binding.is_none() || rank < least {
                 (least, binding) = (rank, Some((rung, account.used, left, account.period)));
             }
@@ -289,7 +300,11 @@ impl QuotaStore for MemoryStore {
             return None;
         }
         let ledger = tenant.ledgers.get_mut(&terms.feature)?;
-        ledger.consume_plainly(&rungs, &Plain { scope, subject, amount, now, billed: terms.meter.billed }, self.max_entries)
+        ledger.consume_plainly(
+            &rungs,
+            &Plain { scope, subject, amount, now, billed: terms.meter.billed },
+            self.max_entries,
+        )
     }
 
     async fn execute(&self, call: &Call) -> Result<Executed, Error> {
@@ -343,7 +358,8 @@ impl QuotaStore for MemoryStore {
         let mut found = BTreeMap::new();
         for shard in &self.shards {
             for tenant in shard.0.lock().values() {
-                for (feature, ledger) in tenant.ledgers.iter().filter(|(_, ledger)| ledger.seq > ledger.sent) {
+                for (feature, ledger) in tenant.ledgers.iter().filter(|(_, ledger)| ledger.seq > ledger.sent)
+                {
                     let key = (tenant.id.clone(), feature.clone());
                     if after.as_ref().is_none_or(|after| *after < key) {
                         found.insert(key, (ledger.seq, ledger.sent));
@@ -395,4 +411,3 @@ impl QuotaStore for MemoryStore {
         })
     }
 }
-

@@ -143,17 +143,22 @@ impl QuotaStore for SqlStore {
         let rungs = call.rungs();
         let mut paths = Vec::with_capacity(rungs.len());
         for rung in &rungs {
-            let path = call.subject.at(rung.level).map(|subject| subject.path().to_owned()).unwrap_or_default();
+            let path =
+                call.subject.at(rung.level).map(|subject| subject.path().to_owned()).unwrap_or_default();
             work.subjects.insert(path.clone(), rung.digest);
             paths.push(path);
         }
         match self.inner.apply(&call.scope, &call.terms.feature, &work).await? {
             Answer::Accounts(mut found) => {
-                let state = |path: &String| AccountState(found.remove(path).map(|(_, account)| account).unwrap_or_default());
+                let state = |path: &String| {
+                    AccountState(found.remove(path).map(|(_, account)| account).unwrap_or_default())
+                };
                 Ok(Some(paths.iter().map(state).collect()))
             }
             Answer::Stale => Ok(None),
-            Answer::Kept | Answer::Entries(_) => Err(StoreError::new(StoreErrorKind::Internal, self.inner.backend())),
+            Answer::Kept | Answer::Entries(_) => {
+                Err(StoreError::new(StoreErrorKind::Internal, self.inner.backend()))
+            }
         }
     }
 
@@ -211,7 +216,8 @@ impl QuotaStore for SqlStore {
             .map(|row| {
                 Ok(Book {
                     tenant: row.get("tenant_id")?,
-                    feature: FeatureName::new(row.get::<&str>("feature")?).map_err(|error| self.inner.corrupt(error))?,
+                    feature: FeatureName::new(row.get::<&str>("feature")?)
+                        .map_err(|error| self.inner.corrupt(error))?,
                     last: self.inner.number(row.get("version")?)?,
                     sent: self.inner.number(row.get("sent")?)?,
                 })

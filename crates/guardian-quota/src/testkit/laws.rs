@@ -61,7 +61,11 @@ pub fn a_threshold_is_told_once(fixture: &impl Fixture) -> Verdict {
             for amount in [49, 1, 10, 30, 5] {
                 // Another process each time.
                 let other = beside(fixture.store(), &clock)?;
-                equal(&other.consume(&scope, &Usage::of("calls", &org, amount)?).await?.allowed, &true, "a call")?;
+                equal(
+                    &other.consume(&scope, &Usage::of("calls", &org, amount)?).await?.allowed,
+                    &true,
+                    "a call",
+                )?;
             }
             quotas.give_back(&scope, &Usage::of("calls", &org, 60)?).await?;
             drop(quotas.consume(&scope, &Usage::of("calls", &org, 60)?).await?);
@@ -69,7 +73,8 @@ pub fn a_threshold_is_told_once(fixture: &impl Fixture) -> Verdict {
             clock.advance(31 * DAY);
         }
         let entries = quotas.entries(&scope, "calls", 0, 1000).await?;
-        let told: Vec<u16> = entries.iter().flat_map(|entry| entry.told().map(|(_, percent)| percent)).collect();
+        let told: Vec<u16> =
+            entries.iter().flat_map(|entry| entry.told().map(|(_, percent)| percent)).collect();
         equal(&told, &vec![50, 80, 100, 50, 80, 100], "the thresholds that were told")?;
         Ok(())
     })
@@ -123,7 +128,9 @@ pub fn tenants_do_not_meet(fixture: &impl Fixture) -> Verdict {
         let hold = ours.reserve(&acme, &usage, Duration::from_secs(60)).await?.hold.ok_or("no hold")?;
         equal(&theirs.consume(&zeta, &usage).await?.replayed, &false, "a key of another tenant")?;
         equal(&theirs.balance(&zeta, "calls", &org).await?.held, &0, "a hold of another tenant")?;
-        holds(theirs.commit(&zeta, &hold, 60).await.is_err(), || "a tenant committed another's hold".to_owned())?;
+        holds(theirs.commit(&zeta, &hold, 60).await.is_err(), || {
+            "a tenant committed another's hold".to_owned()
+        })?;
         equal(&ours.balance(&acme, "calls", &org).await?.held, &60, "the own hold")?;
         equal(&theirs.entries(&zeta, "calls", 0, 100).await?.len(), &1, "the entries")?;
         equal(&ours.entries(&acme, "calls", 0, 100).await?.len(), &1, "the entries")?;
@@ -141,7 +148,11 @@ pub fn a_change_of_plan_holds_at_once_everywhere(fixture: &impl Fixture) -> Verd
         let other = beside(fixture.store(), &clock)?;
         let org = Subject::org();
         let one = Usage::of("calls", &org, 1)?;
-        equal(&other.consume(&scope, &Usage::of("calls", &org, 100)?).await?.allowed, &true, "all of the small plan")?;
+        equal(
+            &other.consume(&scope, &Usage::of("calls", &org, 100)?).await?.allowed,
+            &true,
+            "all of the small plan",
+        )?;
         equal(&other.consume(&scope, &one).await?.allowed, &false, "beyond the small plan")?;
         let large = PlanName::new("large")?;
         // Half of the month is over, less a bit: 14.5 of 31 days.
@@ -162,9 +173,17 @@ pub fn a_change_of_plan_holds_at_once_everywhere(fixture: &impl Fixture) -> Verd
         let limit = crate::Limit::hard(2, crate::Cadence::Day);
         let ann = org.user("ann")?;
         quotas.set_limit(&scope, "calls", &ann, Some(limit)).await?;
-        equal(&other.consume(&scope, &Usage::of("calls", &ann, 3)?).await?.allowed, &false, "the user's own limit")?;
+        equal(
+            &other.consume(&scope, &Usage::of("calls", &ann, 3)?).await?.allowed,
+            &false,
+            "the user's own limit",
+        )?;
         quotas.set_limit(&scope, "calls", &ann, None).await?;
-        equal(&other.consume(&scope, &Usage::of("calls", &ann, 3)?).await?.allowed, &true, "the plan's again")?;
+        equal(
+            &other.consume(&scope, &Usage::of("calls", &ann, 3)?).await?.allowed,
+            &true,
+            "the plan's again",
+        )?;
         Ok(())
     })
 }
@@ -182,7 +201,11 @@ pub fn a_ledger_is_relayed_once_and_in_order(fixture: &impl Fixture) -> Verdict 
         }
         let own = async || -> Result<Vec<(u64, u64)>, guardian_core::StoreError> {
             let books = store.unsent(None, 1000).await?;
-            Ok(books.iter().filter(|book| book.tenant == *scope.tenant()).map(|book| (book.last, book.sent)).collect())
+            Ok(books
+                .iter()
+                .filter(|book| book.tenant == *scope.tenant())
+                .map(|book| (book.last, book.sent))
+                .collect())
         };
         equal(&own().await?, &vec![(5, 0)], "what is to be relayed")?;
         let (tenant, calls) = (scope.tenant(), crate::FeatureName::new("calls")?);
@@ -248,7 +271,8 @@ async fn any_call<S: QuotaStore>(
     open: &mut Vec<Hold>,
 ) -> Result<(), Error> {
     let team = Subject::org().team("sales")?;
-    let subjects = [Subject::org(), team.clone(), team.user("ann")?, team.user("bob")?, Subject::org().user("cid")?];
+    let subjects =
+        [Subject::org(), team.clone(), team.user("ann")?, team.user("bob")?, Subject::org().user("cid")?];
     let subject = random.of(&subjects).cloned().unwrap_or_else(Subject::org);
     let summing = ["calls", "tokens", "emails", "exports"];
     let feature = random.of(&summing).copied().unwrap_or("calls");
@@ -257,7 +281,8 @@ async fn any_call<S: QuotaStore>(
     match random.below(16) {
         0..=3 => drop(quotas.consume(scope, &usage).await?),
         4 => {
-            let decision = quotas.reserve(scope, &usage, Duration::from_secs(1 + random.below(90_000))).await?;
+            let decision =
+                quotas.reserve(scope, &usage, Duration::from_secs(1 + random.below(90_000))).await?;
             open.extend(decision.hold);
         }
         5 | 6 => {
@@ -343,7 +368,9 @@ async fn agrees<S: QuotaStore>(
     holds(Replay::of(how, twice) == replay, || format!("`{feature}`: the order or a repetition counts"))?;
     let (front, back) = entries.split_at(entries.len() / 3);
     let mut parts = Replay::of(how, back);
-    holds(parts.merge(&Replay::of(how, front)) && parts == replay, || format!("`{feature}`: the parts are not the whole"))?;
+    holds(parts.merge(&Replay::of(how, front)) && parts == replay, || {
+        format!("`{feature}`: the parts are not the whole")
+    })?;
     for subject in replay.subjects() {
         let balance = quotas.balance(scope, feature, subject).await?;
         if !terms.limits(subject) && *subject != Subject::org() {
@@ -352,7 +379,8 @@ async fn agrees<S: QuotaStore>(
         let folded = replay.at(subject, balance.period, now);
         let what = |each| format!("`{feature}` of `{subject}`: {each}");
         let cycle = &terms.of(subject).cycle;
-        let used = if cycle.rolling().is_some() { replay.used_within(subject, cycle, now) } else { folded.used };
+        let used =
+            if cycle.rolling().is_some() { replay.used_within(subject, cycle, now) } else { folded.used };
         equal(&balance.used, &used, &what("what was used"))?;
         equal(&balance.held, &folded.held, &what("what is held"))?;
         equal(&balance.grants, &folded.grants, &what("the grants"))?;

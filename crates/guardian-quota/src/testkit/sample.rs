@@ -74,5 +74,7 @@ pub async fn quotas<S: QuotaStore>(
 
 /// Another process's quotas, on the same clock.
 pub(super) fn beside<S: QuotaStore>(store: S, clock: &ManualClock) -> Result<Quotas<S>, crate::Error> {
-    Quotas::new(store, [plan("small")?, plan("large")?])?.with_clock(clock.clone())?.with_ids(SystemIds::new())
+    Quotas::new(store, [plan("small")?, plan("large")?])?
+        .with_clock(clock.clone())?
+        .with_ids(SystemIds::new())
 }

@@ -14,11 +14,17 @@ pub fn a_limit_is_kept(fixture: &impl Fixture) -> Verdict {
         let one = Usage::of("calls", &org, 1)?;
         for spent in 1..=100_i128 {
             let decision = quotas.consume(&scope, &one).await?;
-            holds(decision.allowed && decision.used == spent, || format!("call {spent} of 100: {decision:?}"))?;
+            holds(decision.allowed && decision.used == spent, || {
+                format!("call {spent} of 100: {decision:?}")
+            })?;
             equal(&decision.remaining, &Some(100 - spent), "what remains")?;
         }
         let denied = quotas.consume(&scope, &one).await?;
-        equal(&(denied.allowed, denied.reason, denied.remaining), &(false, Reason::LimitReached, Some(0)), "the call beyond")?;
+        equal(
+            &(denied.allowed, denied.reason, denied.remaining),
+            &(false, Reason::LimitReached, Some(0)),
+            "the call beyond",
+        )?;
         equal(&denied.resets_at, &Some("2026-02-01T00:00:00Z".parse()?), "when it starts anew")?;
         equal(&quotas.check(&scope, &one).await?.allowed, &false, "a check at the limit")?;
         // Too much at once takes nothing.
@@ -47,12 +53,18 @@ pub fn a_limit_is_kept(fixture: &impl Fixture) -> Verdict {
             equal(&peak.allowed, &allowed, "a peak")?;
         }
         equal(&quotas.balance(&scope, "peak", &org).await?.used, &8, "the peak")?;
-        for (who, allowed) in [("ann", true), ("bob", true), ("ann", true), ("eve", true), ("sam", false), ("bob", true)] {
+        for (who, allowed) in
+            [("ann", true), ("bob", true), ("ann", true), ("eve", true), ("sam", false), ("bob", true)]
+        {
             let usage = Usage::of("people", &org, 1)?.with_value(who);
             equal(&quotas.consume(&scope, &usage).await?.allowed, &allowed, who)?;
         }
         for (bytes, allowed) in [(900, true), (1001, false), (100, true), (1000, true)] {
-            equal(&quotas.consume(&scope, &Usage::of("stored", &org, bytes)?).await?.allowed, &allowed, "stored bytes")?;
+            equal(
+                &quotas.consume(&scope, &Usage::of("stored", &org, bytes)?).await?.allowed,
+                &allowed,
+                "stored bytes",
+            )?;
         }
         Ok(())
     })
@@ -67,20 +79,32 @@ pub fn levels_are_all_or_nothing(fixture: &impl Fixture) -> Verdict {
         let (quotas, _, scope) = quotas(fixture.store(), "levels").await?;
         let team = Subject::org().team("sales")?;
         let (ann, bob) = (team.user("ann")?, team.user("bob")?);
-        equal(&quotas.consume(&scope, &Usage::of("calls", &ann, 20)?).await?.allowed, &true, "all of a user's")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("calls", &ann, 20)?).await?.allowed,
+            &true,
+            "all of a user's",
+        )?;
         let denied = quotas.consume(&scope, &Usage::of("calls", &ann, 1)?).await?;
         equal(&(denied.allowed, denied.level.as_str()), &(false, "user"), "beyond the user")?;
         for (subject, used) in [(&Subject::org(), 20), (&team, 20), (&ann, 20), (&bob, 0)] {
             equal(&quotas.balance(&scope, "calls", subject).await?.used, &used, "used")?;
         }
         for name in ["bob", "cid"] {
-            equal(&quotas.consume(&scope, &Usage::of("calls", &team.user(name)?, 20)?).await?.allowed, &true, name)?;
+            equal(
+                &quotas.consume(&scope, &Usage::of("calls", &team.user(name)?, 20)?).await?.allowed,
+                &true,
+                name,
+            )?;
         }
         let denied = quotas.consume(&scope, &Usage::of("calls", &team.user("dan")?, 1)?).await?;
         equal(&(denied.allowed, denied.level.as_str()), &(false, "team"), "beyond the team")?;
         equal(&quotas.balance(&scope, "calls", &team.user("dan")?).await?.used, &0, "the denied user")?;
         let other = Subject::org().team("support")?.user("eve")?;
-        equal(&quotas.consume(&scope, &Usage::of("calls", &other, 20)?).await?.allowed, &true, "another team")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("calls", &other, 20)?).await?.allowed,
+            &true,
+            "another team",
+        )?;
         equal(&quotas.balance(&scope, "calls", &Subject::org()).await?.used, &80, "the organisation")?;
         Ok(())
     })
@@ -94,14 +118,23 @@ pub fn a_hold_ends_by_itself(fixture: &impl Fixture) -> Verdict {
     fixture.block_on(async {
         let (quotas, clock, scope) = quotas(fixture.store(), "holds").await?;
         let org = Subject::org();
-        let hold = quotas.reserve(&scope, &Usage::of("calls", &org, 70)?, Duration::from_secs(60)).await?.hold;
+        let hold =
+            quotas.reserve(&scope, &Usage::of("calls", &org, 70)?, Duration::from_secs(60)).await?.hold;
         let hold = hold.ok_or("a reservation without a hold")?;
         let balance = quotas.balance(&scope, "calls", &org).await?;
         equal(&(balance.used, balance.held, balance.remaining), &(0, 70, Some(30)), "while it is held")?;
-        equal(&quotas.consume(&scope, &Usage::of("calls", &org, 31)?).await?.allowed, &false, "what is held")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("calls", &org, 31)?).await?.allowed,
+            &false,
+            "what is held",
+        )?;
         let longer = quotas.extend(&scope, &hold, Duration::from_secs(120)).await?;
         clock.advance(Duration::from_secs(119));
-        equal(&quotas.consume(&scope, &Usage::of("calls", &org, 31)?).await?.allowed, &false, "what is still held")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("calls", &org, 31)?).await?.allowed,
+            &false,
+            "what is still held",
+        )?;
         clock.advance(Duration::from_secs(1));
         let balance = quotas.balance(&scope, "calls", &org).await?;
         equal(&(balance.used, balance.held, balance.remaining), &(0, 0, Some(100)), "when it has ended")?;
@@ -110,10 +143,15 @@ pub fn a_hold_ends_by_itself(fixture: &impl Fixture) -> Verdict {
         equal(&quotas.commit(&scope, &longer, 1).await?.allowed, &false, "a late commit without room")?;
         quotas.release(&scope, &longer).await?;
         // Of this meter late commits are taken, whatever the limit; of that one never.
-        let hold = quotas.reserve(&scope, &Usage::of("tokens", &org, 1000)?, Duration::from_secs(1)).await?.hold;
+        let hold =
+            quotas.reserve(&scope, &Usage::of("tokens", &org, 1000)?, Duration::from_secs(1)).await?.hold;
         let hold = hold.ok_or("a reservation without a hold")?;
         clock.advance(Duration::from_secs(2));
-        equal(&quotas.consume(&scope, &Usage::of("tokens", &org, 1000)?).await?.allowed, &true, "what was held")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("tokens", &org, 1000)?).await?.allowed,
+            &true,
+            "what was held",
+        )?;
         equal(&quotas.commit(&scope, &hold, 900).await?.allowed, &true, "a late commit")?;
         equal(&quotas.balance(&scope, "tokens", &org).await?.used, &1900, "all that was used")?;
         let hold = quotas.reserve(&scope, &Usage::of("emails", &org, 5)?, Duration::from_secs(1)).await?.hold;
@@ -195,22 +233,35 @@ pub fn grants_are_used_up_in_order(fixture: &impl Fixture) -> Verdict {
         quotas.grant(&scope, "tokens", &ann, &later).await?;
         let again = quotas.grant(&scope, "tokens", &ann, &later).await?;
         equal(&again.replayed, &true, "the same grant again")?;
-        equal(&quotas.consume(&scope, &Usage::of("tokens", &ann, 60)?).await?.allowed, &true, "of three grants")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("tokens", &ann, 60)?).await?.allowed,
+            &true,
+            "of three grants",
+        )?;
         let left = async || -> Result<Vec<(i128, i128)>, Error> {
             let balance = quotas.balance(&scope, "tokens", &ann).await?;
             Ok(balance.grants.iter().map(|grant| (grant.amount, grant.left)).collect())
         };
         equal(&left().await?, &vec![(40, 40), (30, 0), (50, 20), (100, 100)], "by priority, then by expiry")?;
-        let hold = quotas.reserve(&scope, &Usage::of("tokens", &ann, 70)?, Duration::from_secs(5 * 86_400)).await?;
+        let hold =
+            quotas.reserve(&scope, &Usage::of("tokens", &ann, 70)?, Duration::from_secs(5 * 86_400)).await?;
         let hold = hold.hold.ok_or("a reservation without a hold")?;
         equal(&left().await?, &vec![(40, 40), (30, 0), (50, 0), (100, 50)], "held")?;
         clock.advance(DAY);
         equal(&left().await?, &vec![(40, 40), (30, 0), (100, 50)], "what expired is gone")?;
         equal(&quotas.commit(&scope, &hold, 30).await?.allowed, &true, "a promise is kept")?;
         equal(&left().await?, &vec![(40, 40), (30, 0), (100, 90)], "what was held first is spent first")?;
-        equal(&quotas.consume(&scope, &Usage::of("tokens", &ann, 91)?).await?.allowed, &false, "more than is left")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("tokens", &ann, 91)?).await?.allowed,
+            &false,
+            "more than is left",
+        )?;
         clock.advance(DAY);
-        equal(&quotas.consume(&scope, &Usage::of("tokens", &ann, 91)?).await?.allowed, &true, "the later grant too")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("tokens", &ann, 91)?).await?.allowed,
+            &true,
+            "the later grant too",
+        )?;
         quotas.give_back(&scope, &Usage::of("tokens", &ann, 51)?).await?;
         equal(&left().await?, &vec![(40, 0), (30, 0), (100, 90)], "given back, last used first")?;
         Ok(())
@@ -229,15 +280,31 @@ pub fn periods_turn_and_roll_over(fixture: &impl Fixture) -> Verdict {
         clock.advance(17 * DAY);
         let balance = quotas.balance(&scope, "tokens", &org).await?;
         equal(&(balance.used, balance.remaining), &(0, Some(1200)), "in February")?;
-        equal(&quotas.consume(&scope, &Usage::of("tokens", &org, 150)?).await?.allowed, &true, "of what was rolled over")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("tokens", &org, 150)?).await?.allowed,
+            &true,
+            "of what was rolled over",
+        )?;
         clock.advance(28 * DAY);
         // 50 of January live to the end of March, and 300 of February came.
         equal(&quotas.balance(&scope, "tokens", &org).await?.remaining, &Some(1350), "in March")?;
         clock.advance(31 * DAY);
-        equal(&quotas.balance(&scope, "tokens", &org).await?.remaining, &Some(1600), "in April, nobody having looked")?;
+        equal(
+            &quotas.balance(&scope, "tokens", &org).await?.remaining,
+            &Some(1600),
+            "in April, nobody having looked",
+        )?;
         clock.advance(365 * DAY);
-        equal(&quotas.consume(&scope, &Usage::of("tokens", &org, 1601)?).await?.allowed, &false, "a year later")?;
-        equal(&quotas.consume(&scope, &Usage::of("tokens", &org, 1600)?).await?.allowed, &true, "a year later, all")?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("tokens", &org, 1601)?).await?.allowed,
+            &false,
+            "a year later",
+        )?;
+        equal(
+            &quotas.consume(&scope, &Usage::of("tokens", &org, 1600)?).await?.allowed,
+            &true,
+            "a year later, all",
+        )?;
         Ok(())
     })
 }

@@ -60,7 +60,9 @@ fn nine_of_ten_intervals_hold() {
             spent += today;
             days += 1.0;
         }
-        let at = |moment: Option<guardian_core::Timestamp>| (moment.unwrap() - now).num_seconds() as f64 / 86_400.0;
+        let at = |moment: Option<guardian_core::Timestamp>| {
+            (moment.unwrap() - now).num_seconds() as f64 / 86_400.0
+        };
         if days < at(forecast.earliest) {
             earlier += 1;
         } else if days <= at(forecast.latest) {
@@ -86,7 +88,11 @@ async fn a_ledger_as_a_file() {
     let rows: Vec<&str> = csv.split("\r\n").collect();
     assert!(rows[1].starts_with("1,consume,calls,org,9,2026-01-15T12:00:00.000000Z,"), "{}", rows[1]);
     assert!(rows[1].contains(",k/1,,system:guardian,"), "{}", rows[1]);
-    assert!(rows[2].starts_with("2,adjust,calls,org,-4,") && rows[2].ends_with(r#""'=1+1, ""a"" gift""#), "{}", rows[2]);
+    assert!(
+        rows[2].starts_with("2,adjust,calls,org,-4,") && rows[2].ends_with(r#""'=1+1, ""a"" gift""#),
+        "{}",
+        rows[2]
+    );
     for line in String::from_utf8(lines).unwrap().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }

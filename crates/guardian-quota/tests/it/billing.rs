@@ -49,9 +49,16 @@ impl BillingSink for Shaky {
         Ok(receipts)
     }
 
-    async fn total(&self, tenant: &TenantId, feature: &FeatureName, period: Period) -> Result<Option<i128>, StoreError> {
+    async fn total(
+        &self,
+        tenant: &TenantId,
+        feature: &FeatureName,
+        period: Period,
+    ) -> Result<Option<i128>, StoreError> {
         let kept = self.kept.lock();
-        let own = |event: &&BillingEvent| event.tenant == *tenant && event.feature == *feature && event.period == period;
+        let own = |event: &&BillingEvent| {
+            event.tenant == *tenant && event.feature == *feature && event.period == period
+        };
         Ok(Some(kept.values().filter(own).map(|event| event.value).sum()))
     }
 }
@@ -75,12 +82,14 @@ async fn everything_billed_arrives_and_nothing_else() {
         drop(quotas.consume(&scope, &Usage::of("calls", &org, amount).unwrap()).await.unwrap());
     }
     quotas.give_back(&scope, &Usage::of("calls", &org, 2).unwrap()).await.unwrap();
-    let hold = quotas.reserve(&scope, &Usage::of("tokens", &org, 100).unwrap(), DAY).await.unwrap().hold.unwrap();
+    let hold =
+        quotas.reserve(&scope, &Usage::of("tokens", &org, 100).unwrap(), DAY).await.unwrap().hold.unwrap();
     drop(quotas.commit(&scope, &hold, 60).await.unwrap());
     // A meter that is not billed.
     drop(quotas.consume(&scope, &Usage::of("exports", &org, 1).unwrap()).await.unwrap());
     clock.advance(31 * DAY);
-    let late = Happened { usage: Usage::of("calls", &org, 9).unwrap(), at: "2026-01-20T00:00:00Z".parse().unwrap() };
+    let late =
+        Happened { usage: Usage::of("calls", &org, 9).unwrap(), at: "2026-01-20T00:00:00Z".parse().unwrap() };
     quotas.record(&scope, &late).await.unwrap();
     drop(quotas.consume(&scope, &Usage::of("calls", &org, 1).unwrap()).await.unwrap());
 
@@ -145,7 +154,10 @@ async fn an_invoice_has_what_went_beyond() {
     let lines = quotas.invoice(&scope, now).await.unwrap();
     assert_eq!(lines.len(), 1);
     let line = &lines[0];
-    assert_eq!((line.included, line.used, line.beyond, line.micros, line.minor()), (10, 12, 2, 10_000_000, 10));
+    assert_eq!(
+        (line.included, line.used, line.beyond, line.micros, line.minor()),
+        (10, 12, 2, 10_000_000, 10)
+    );
     clock.advance(31 * DAY);
     let late = Happened { usage: Usage::of("emails", &org, 5).unwrap(), at: now };
     quotas.record(&scope, &late).await.unwrap();

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use guardian_core::{Clock, ManualClock, Scope, SeededIds};
 use guardian_quota::testkit::{plan, scope};
-use guardian_quota::{Entry, Grant, Happened, Hold, MemoryStore, PlanName, Quotas, Replay, Subject, Subscription, Usage};
+use guardian_quota::{
+    Entry, Grant, Happened, Hold, MemoryStore, PlanName, Quotas, Replay, Subject, Subscription, Usage,
+};
 
 use crate::random::Random;
 
@@ -79,7 +81,9 @@ async fn holds_for(random: &mut Random) -> usize {
     let (quotas, clock, scope) = history(random).await;
     let mut count = 0;
     // What was rolled over is written with the next entry.
-    for (feature, subject) in FEATURES.iter().flat_map(|feature| subjects().map(|subject| (*feature, subject))) {
+    for (feature, subject) in
+        FEATURES.iter().flat_map(|feature| subjects().map(|subject| (*feature, subject)))
+    {
         drop(quotas.consume(&scope, &Usage::of(feature, &subject, 0).unwrap()).await.unwrap());
     }
     for feature in FEATURES {
@@ -87,9 +91,13 @@ async fn holds_for(random: &mut Random) -> usize {
         count += entries.len();
         let whole = quotas.replay(&scope, feature).await.unwrap();
         // Any order, any repetitions.
-        let mut mixed: Vec<&Entry> = entries.iter().chain(entries.iter().filter(|entry| entry.seq() % 3 == 0)).collect();
+        let mut mixed: Vec<&Entry> =
+            entries.iter().chain(entries.iter().filter(|entry| entry.seq() % 3 == 0)).collect();
         random.shuffle(&mut mixed);
-        assert_eq!(Replay::of(guardian_quota::Aggregation::Sum, mixed.iter().copied()), of_sum(&whole, &entries));
+        assert_eq!(
+            Replay::of(guardian_quota::Aggregation::Sum, mixed.iter().copied()),
+            of_sum(&whole, &entries)
+        );
         // Any cut.
         let cut = usize::try_from(random.below(entries.len() as u64 + 1)).unwrap();
         let mut parts = Replay::of(guardian_quota::Aggregation::Sum, &entries[..cut]);
@@ -101,8 +109,16 @@ async fn holds_for(random: &mut Random) -> usize {
                 continue;
             }
             let replayed = whole.at(subject, balance.period, clock.now());
-            assert_eq!((balance.used, balance.held), (replayed.used, replayed.held), "{feature} of {subject}");
-            assert_eq!((balance.beyond, &balance.grants), (replayed.beyond, &replayed.grants), "{feature} of {subject}");
+            assert_eq!(
+                (balance.used, balance.held),
+                (replayed.used, replayed.held),
+                "{feature} of {subject}"
+            );
+            assert_eq!(
+                (balance.beyond, &balance.grants),
+                (replayed.beyond, &replayed.grants),
+                "{feature} of {subject}"
+            );
         }
     }
     count
@@ -135,13 +151,15 @@ async fn arrives(random: &mut Random) {
             quotas.record(&scope, event).await.unwrap();
         }
     }
-    let (one, two) = (first.replay(&scope, "calls").await.unwrap(), second.replay(&scope, "calls").await.unwrap());
+    let (one, two) =
+        (first.replay(&scope, "calls").await.unwrap(), second.replay(&scope, "calls").await.unwrap());
     for subject in &subjects {
         assert_eq!(one.periods(subject), two.periods(subject));
         for period in one.periods(subject) {
             assert_eq!(one.used(subject, period), two.used(subject, period), "{subject} {period}");
         }
-        let used = async |quotas: &Quotas<MemoryStore>| quotas.balance(&scope, "calls", subject).await.unwrap().used;
+        let used =
+            async |quotas: &Quotas<MemoryStore>| quotas.balance(&scope, "calls", subject).await.unwrap().used;
         assert_eq!(used(&first).await, used(&second).await);
     }
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use guardian_core::{Event, EventSink, Scope, StoreError, SystemClock, SystemIds, TenantId};
 use guardian_quota::billing::{BillingEvent, BillingSink, Receipt, Relay, RelayConfig};
 use guardian_quota::{
-    Aggregation, Cadence, Entry, Feature, FeatureName, Level, Limit, Meter, Plan, PlanName, Quotas, SqlStore, Subject,
-    Subscription, Usage,
+    Aggregation, Cadence, Entry, Feature, FeatureName, Level, Limit, Meter, Plan, PlanName, Quotas, SqlStore,
+    Subject, Subscription, Usage,
 };
 use guardian_sql::testkit::{Fresh, Kind};
 use guardian_sql::{Database, DatabaseConfig, Durability, Migration, Migrations, params};
@@ -108,7 +108,9 @@ async fn child() {
         // A conflict with the other process is no reason to stop.
         let _ = quotas.consume(&scope, &usage).await;
         if turn % 5 == 0 {
-            let hold = quotas.reserve(&scope, &Usage::of("tokens", &Subject::org(), 4).unwrap(), Duration::from_secs(1)).await;
+            let hold = quotas
+                .reserve(&scope, &Usage::of("tokens", &Subject::org(), 4).unwrap(), Duration::from_secs(1))
+                .await;
             if let Ok(Some(hold)) = hold.map(|decision| decision.hold) {
                 let _ = quotas.commit(&scope, &hold, 2).await;
             }
@@ -135,9 +137,14 @@ fn spawn(store: &Fresh, sink: &Fresh, number: u32) -> Child {
 async fn survive(kind: Kind, kills: u32) {
     let store = kind.open(&[&SqlStore::MIGRATIONS]).await.unwrap();
     let sink = Kind::SqliteFile.open(&[&RECEIPTS]).await.unwrap();
-    let quotas = quotas(store.database().clone()).with_clock(SystemClock::new()).unwrap().with_ids(SystemIds::new()).unwrap();
+    let quotas = quotas(store.database().clone())
+        .with_clock(SystemClock::new())
+        .unwrap()
+        .with_ids(SystemIds::new())
+        .unwrap();
     for number in 0..TENANTS {
-        let subscription = Subscription::new(PlanName::new("p").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap());
+        let subscription =
+            Subscription::new(PlanName::new("p").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap());
         quotas.subscribe(&tenant(&format!("t{number}")), subscription).await.unwrap();
     }
     let mut children = vec![spawn(&store, &sink, 0), spawn(&store, &sink, 1)];

@@ -19,4 +19,7 @@ mod purses;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod round_trips;
+#[cfg(test)]
 mod stores;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use guardian_core::{Clock, ManualClock, Scope, SystemIds, TenantId};
 use guardian_quota::store::QuotaStore;
 use guardian_quota::{
-    Aggregation, Beyond, Cadence, Entry, EntryKind, Error, Feature, FeatureName, Hold, Level, Limit, MemoryStore, Meter,
-    Plan, PlanName, Quotas, Subject, Subscription, Usage,
+    Aggregation, Beyond, Cadence, Entry, EntryKind, Error, Feature, FeatureName, Hold, Level, Limit,
+    MemoryStore, Meter, Plan, PlanName, Quotas, Subject, Subscription, Usage,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -73,7 +73,8 @@ async fn task<S: QuotaStore>(world: Arc<World<S>>, number: u64) {
         let usage = Usage::of("tokens", user, amount).unwrap();
         let keyed = usage.clone().with_key(&key).unwrap();
         // Some calls are abandoned halfway, as by a crash.
-        let patience = if random.below(20) == 0 { Duration::from_micros(random.below(400)) } else { Duration::MAX };
+        let patience =
+            if random.below(20) == 0 { Duration::from_micros(random.below(400)) } else { Duration::MAX };
         let scope = &world.scope;
         match random.below(12) {
             0..=3 => {
@@ -179,7 +180,11 @@ async fn survive<S: QuotaStore>(handles: usize, open: impl Fn() -> S + Send + Sy
         assert_eq!(balance.used, periods.get(&day).copied().unwrap_or(0), "{subject}");
         for period in replay.periods(&subject) {
             let day = period.start().timestamp().div_euclid(86_400);
-            assert_eq!(replay.used(&subject, period), periods.get(&day).copied().unwrap_or(0), "{subject} {period}");
+            assert_eq!(
+                replay.used(&subject, period),
+                periods.get(&day).copied().unwrap_or(0),
+                "{subject} {period}"
+            );
         }
     }
     println!("{} entries, {} calls allowed, {} unheard", entries.len(), allowed.len(), unheard.len());
@@ -224,7 +229,9 @@ fn walk(entries: &[Entry]) -> BTreeMap<String, BTreeMap<i64, i128>> {
                 Some(hold) => spend(&hold.subjects, hold.day, entry.amount()),
                 None => spend(&subjects, day, entry.amount()),
             },
-            EntryKind::Release => drop(holds.remove(&entry.hold().unwrap()).expect("a hold that had ended was released")),
+            EntryKind::Release => {
+                drop(holds.remove(&entry.hold().unwrap()).expect("a hold that had ended was released"))
+            }
             EntryKind::Consume => spend(&subjects, day, entry.amount()),
             other => panic!("an entry that nobody wrote: {other:?}"),
         }
@@ -236,7 +243,10 @@ fn walk(entries: &[Entry]) -> BTreeMap<String, BTreeMap<i64, i128>> {
                 .filter(|hold| hold.day == day && hold.subjects.contains(&subject))
                 .map(|hold| hold.amount)
                 .sum();
-            assert!(used + held <= i128::from(limit), "entry {number}: {used} spent and {held} held of {subject}");
+            assert!(
+                used + held <= i128::from(limit),
+                "entry {number}: {used} spent and {held} held of {subject}"
+            );
         }
     }
     for (subject, days) in &spent {

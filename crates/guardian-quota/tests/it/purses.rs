@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use guardian_core::{Clock, Scope, SystemClock, SystemIds, TenantId};
 use guardian_quota::{
-    Aggregation, Beyond, Cadence, Error, Feature, FeatureName, Level, Limit, MemoryStore, Meter, Paid, Plan, PlanName,
-    PurseConfig, Purses, Quotas, Subject, Subscription, Usage,
+    Aggregation, Beyond, Cadence, Error, Feature, FeatureName, Level, Limit, MemoryStore, Meter, Paid, Plan,
+    PlanName, PurseConfig, Purses, Quotas, Subject, Subscription, Usage,
 };
 
 #[expect(clippy::disallowed_methods, reason = "tests are told of their servers in the environment")]
@@ -25,8 +25,8 @@ async fn quotas(limit: u64) -> Quotas<Arc<MemoryStore>> {
         .with_commits(Beyond::Refuse, Beyond::Always)
         .with_limit(Level::Org, Limit::hard(limit, Cadence::Year))
         .with_limit(Level::User, Limit::hard(limit / 2, Cadence::Year));
-    let plan =
-        Plan::new(PlanName::new("p").unwrap()).with_feature(FeatureName::new("tokens").unwrap(), Feature::Metered(meter));
+    let plan = Plan::new(PlanName::new("p").unwrap())
+        .with_feature(FeatureName::new("tokens").unwrap(), Feature::Metered(meter));
     let quotas = Quotas::new(Arc::new(MemoryStore::new()), [plan]).unwrap();
     let anchor = "2026-01-01T00:00:00Z".parse().unwrap();
     quotas.subscribe(&scope(), Subscription::new(PlanName::new("p").unwrap(), anchor)).await.unwrap();
@@ -35,7 +35,10 @@ async fn quotas(limit: u64) -> Quotas<Arc<MemoryStore>> {
 
 fn config(chunk: u64) -> PurseConfig {
     let id = guardian_core::IdSource::next_id(&SystemIds::new(), SystemClock::new().now());
-    PurseConfig::default().with_prefix(format!("q{id}:")).with_chunk(chunk).with_timeout(Duration::from_secs(10))
+    PurseConfig::default()
+        .with_prefix(format!("q{id}:"))
+        .with_chunk(chunk)
+        .with_timeout(Duration::from_secs(10))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

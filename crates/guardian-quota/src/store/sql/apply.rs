@@ -60,19 +60,30 @@ impl Work {
 const ENTRIES: Insert<5> =
     Insert::into("guardian_quota_entries", ["tenant_id", "feature", "seq", "event_key", "document"]);
 const ACCOUNTS: Insert<5> =
-    Insert::into("guardian_quota_accounts", ["tenant_id", "feature", "subject", "version", "state"]).on_conflict(
-        "(tenant_id, feature, subject) DO UPDATE SET version = excluded.version, state = excluded.state",
-    );
+    Insert::into("guardian_quota_accounts", ["tenant_id", "feature", "subject", "version", "state"])
+        .on_conflict(
+            "(tenant_id, feature, subject) DO UPDATE SET version = excluded.version, state = excluded.state",
+        );
 
 impl Inner {
-    pub(super) async fn apply(&self, scope: &Scope, feature: &FeatureName, work: &Work) -> Result<Answer, StoreError> {
+    pub(super) async fn apply(
+        &self,
+        scope: &Scope,
+        feature: &FeatureName,
+        work: &Work,
+    ) -> Result<Answer, StoreError> {
         match self.db.dialect() {
             Dialect::Sqlite => self.apply_on_sqlite(scope, feature, work).await,
             Dialect::Postgres => self.apply_on_postgres(scope, feature, work).await,
         }
     }
 
-    async fn apply_on_postgres(&self, scope: &Scope, feature: &FeatureName, work: &Work) -> Result<Answer, StoreError> {
+    async fn apply_on_postgres(
+        &self,
+        scope: &Scope,
+        feature: &FeatureName,
+        work: &Work,
+    ) -> Result<Answer, StoreError> {
         let list = |texts: &[&str]| self.write(&texts);
         let subjects: Vec<&str> = work.subjects.keys().map(String::as_str).collect();
         let keys: Vec<&str> = work.keys.iter().map(EventKey::as_str).collect();
@@ -129,13 +140,15 @@ impl Inner {
         Ok((self.number(row.get(version)?)?, self.read(row.get::<&str>(state)?)?))
     }
 
-    async fn apply_on_sqlite(&self, scope: &Scope, feature: &FeatureName, work: &Work) -> Result<Answer, StoreError> {
+    async fn apply_on_sqlite(
+        &self,
+        scope: &Scope,
+        feature: &FeatureName,
+        work: &Work,
+    ) -> Result<Answer, StoreError> {
         let tenant = scope.tenant();
-        let mut tx = if work.root.is_some() {
-            self.db.begin(scope).await?
-        } else {
-            self.db.begin_read(scope).await?
-        };
+        let mut tx =
+            if work.root.is_some() { self.db.begin(scope).await? } else { self.db.begin_read(scope).await? };
         if !work.keys.is_empty() {
             let mut sql = Sql::builder("SELECT document FROM guardian_quota_entries WHERE tenant_id = ");
             sql.placeholder().push(" AND feature = ").placeholder().push(" AND event_key IN (");
@@ -144,7 +157,10 @@ impl Inner {
             given.extend(work.keys.iter().map(|key| Param::Text(key.as_str().into())));
             let rows = tx.fetch_all(sql.finish(), &given).await?;
             if !rows.is_empty() {
-                let known = rows.iter().map(|row| self.read(row.get::<&str>("document")?)).collect::<Result<_, _>>()?;
+                let known = rows
+                    .iter()
+                    .map(|row| self.read(row.get::<&str>("document")?))
+                    .collect::<Result<_, _>>()?;
                 tx.rollback().await?;
                 return Ok(Answer::Entries(known));
             }
@@ -153,7 +169,9 @@ impl Inner {
                    LEFT JOIN guardian_quota_accounts a ON a.tenant_id = s.tenant_id AND a.feature = $2 AND a.subject = '' \
                    WHERE s.tenant_id = $1";
         let row = tx.fetch_optional(sql, params![tenant, feature.as_str()]).await?;
-        let current = row.map(|row| Ok::<(i64, i64), StoreError>((row.get("revision")?, row.get("version")?))).transpose()?;
+        let current = row
+            .map(|row| Ok::<(i64, i64), StoreError>((row.get("revision")?, row.get("version")?)))
+            .transpose()?;
         let Some((_, version)) = current.filter(|(revision, _)| *revision == signed(work.revision)) else {
             tx.rollback().await?;
             return Ok(Answer::Stale);
@@ -171,20 +189,40 @@ impl Inner {
         let accounts = std::iter::once(("", root.as_str()))
             .chain(work.accounts.iter().map(|(path, state)| (path.as_str(), state.as_str())))
             .map(|(path, state)| {
-                [tenant.to_param(), Param::Text(feature.into()), Param::Text(path.into()), Param::Integer(seq), Param::Text(state.into())]
+                [
+                    tenant.to_param(),
+                    Param::Text(feature.into()),
+                    Param::Text(path.into()),
+                    Param::Integer(seq),
+                    Param::Text(state.into()),
+                ]
             });
         tx.insert_many(&ACCOUNTS, accounts.collect::<Vec<_>>()).await?;
         let entries = work.entries.iter().map(|(seq, key, document)| {
-            let key = key.as_ref().map_or(Param::Null(guardian_sql::Type::Text), |key| Param::Text(key.as_str().into()));
-            [tenant.to_param(), Param::Text(feature.into()), Param::Integer(signed(*seq)), key, document.to_param()]
+            let key = key
+                .as_ref()
+                .map_or(Param::Null(guardian_sql::Type::Text), |key| Param::Text(key.as_str().into()));
+            [
+                tenant.to_param(),
+                Param::Text(feature.into()),
+                Param::Integer(signed(*seq)),
+                key,
+                document.to_param(),
+            ]
         });
         tx.insert_many(&ENTRIES, entries.collect::<Vec<_>>()).await?;
         tx.commit().await?;
         Ok(Answer::Kept)
     }
 
-    async fn found_on_sqlite(&self, tx: &mut TenantTx, feature: &FeatureName, work: &Work) -> Result<Found, StoreError> {
-        let mut sql = Sql::builder("SELECT subject, version, state FROM guardian_quota_accounts WHERE tenant_id = ");
+    async fn found_on_sqlite(
+        &self,
+        tx: &mut TenantTx,
+        feature: &FeatureName,
+        work: &Work,
+    ) -> Result<Found, StoreError> {
+        let mut sql =
+            Sql::builder("SELECT subject, version, state FROM guardian_quota_accounts WHERE tenant_id = ");
         sql.placeholder().push(" AND feature = ").placeholder().push(" AND subject IN (");
         sql.placeholders(work.subjects.len()).push(")");
         let tenant = tx.scope().tenant().clone();

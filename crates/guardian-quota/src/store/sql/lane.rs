@@ -233,7 +233,8 @@ impl<'a> Draft<'a> {
         let rungs = call.rungs();
         let mut states = Vec::with_capacity(rungs.len());
         for rung in &rungs {
-            let path = call.subject.at(rung.level).map(|subject| subject.path().to_owned()).unwrap_or_default();
+            let path =
+                call.subject.at(rung.level).map(|subject| subject.path().to_owned()).unwrap_or_default();
             self.work.subjects.insert(path, rung.digest);
             match self.accounts.get(&rung.digest).or_else(|| self.known.accounts.get(&rung.digest)) {
                 Some(account) => states.push(account.clone()),
@@ -259,7 +260,11 @@ impl<'a> Draft<'a> {
             Ok(Step::NoHold) => Err(Error::UnknownHold { hold: call.hold().unwrap_or_default() }),
             Ok(Step::Done { accounts, entry, decision }) => {
                 for (rung, account) in rungs.iter().zip(accounts) {
-                    let path = call.subject.at(rung.level).map(|subject| subject.path().to_owned()).unwrap_or_default();
+                    let path = call
+                        .subject
+                        .at(rung.level)
+                        .map(|subject| subject.path().to_owned())
+                        .unwrap_or_default();
                     if self.written.iter().all(|(_, digest)| *digest != rung.digest) {
                         self.written.push((path, rung.digest));
                     }
