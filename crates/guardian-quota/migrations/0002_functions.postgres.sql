@@ -21,7 +21,7 @@ BEGIN
     -- Who adds a key raises the version, so that what is not seen here is seen there.
     RETURN QUERY SELECT 'entry'::TEXT, e.event_key, e.seq, e.document FROM guardian_quota_entries e
       WHERE e.tenant_id = p_tenant AND e.feature = p_feature
-        AND e.event_key IN (SELECT json_array_elements_text(p_keys::json));
+        AND e.event_key = ANY (ARRAY(SELECT json_array_elements_text(p_keys::json)));
     IF FOUND THEN
       RETURN;
     END IF;
@@ -51,7 +51,7 @@ BEGIN
     -- One statement, one snapshot: the accounts are those of one version.
     RETURN QUERY SELECT 'account'::TEXT, a.subject, a.version, a.state FROM guardian_quota_accounts a
       WHERE a.tenant_id = p_tenant AND a.feature = p_feature
-        AND a.subject IN (SELECT json_array_elements_text(p_subjects::json));
+        AND a.subject = ANY (ARRAY(SELECT json_array_elements_text(p_subjects::json)));
     RETURN QUERY SELECT 'conflict'::TEXT, ''::TEXT, 0::BIGINT, ''::TEXT;
     RETURN;
   END IF;
