@@ -14,6 +14,8 @@ mod model;
 #[cfg(test)]
 mod periods;
 #[cfg(test)]
+mod plain;
+#[cfg(test)]
 #[cfg(feature = "redis")]
 mod purses;
 #[cfg(test)]
