@@ -95,7 +95,7 @@ impl Bare {
 fn memory(runtime: &Runtime, rounds: usize) {
     const TURN: usize = 20_000;
     // The ledger is bounded, as a host in memory would have it.
-    let store = MemoryStore::new().with_max_entries(10_000);
+    let store = MemoryStore::new().with_max_entries(256);
     let quotas = Quotas::new(store, [plan()]).expect("a plan");
     let scopes: Vec<Scope> = (0..TENANTS).map(|tenant| Scope::system(TenantId::from(tenant))).collect();
     let deep = Subject::org().team("sales").and_then(|team| team.user("ann")).expect("a subject");

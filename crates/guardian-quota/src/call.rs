@@ -28,6 +28,8 @@ pub struct Call {
     pub(crate) key: Option<EventKey>,
     pub(crate) note: Option<Box<str>>,
     pub(crate) now: Timestamp,
+    /// Of the catalog of plans that the terms are from.
+    pub(crate) epoch: u64,
 }
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt};
@@ -37,6 +38,8 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     events: Arc<dyn EventSink>,
+    /// The catalog as it is: a number that no other one of the process has.
+    epoch: AtomicU64,
 }
 
 impl<S> Clone for Quotas<S> {
@@ -91,6 +94,7 @@ impl<S: QuotaStore> Quotas<S> {
                 clock: Arc::new(SystemClock::new()),
                 ids: Arc::new(SystemIds::new()),
                 events: Arc::new(NullSink),
+                epoch: AtomicU64::new(next_epoch()),
             }),
         })
     }
@@ -152,7 +156,13 @@ impl<S: QuotaStore> Quotas<S> {
         for shard in &self.inner.resolved {
             shard.write().clear();
         }
+        self.inner.epoch.store(next_epoch(), Ordering::Release);
         Ok(())
+    }
+
+    #[inline]
+    fn epoch(&self) -> u64 {
+        self.inner.epoch.load(Ordering::Acquire)
     }
 
     fn plan(&self, name: &PlanName) -> Result<Arc<Plan>, Error> {
@@ -274,9 +284,7 @@ impl<S: QuotaStore> Quotas<S> {
         if usage.key.is_some() || usage.value.is_some() {
             return None;
         }
-        let shard = self.shard(scope)?.read();
-        let terms = shard.get(&scope.tenant().digest())?.meters.get(&usage.feature)?;
-        self.inner.store.consume_at_once(scope, terms, &usage.subject, usage.amount, now)
+        self.inner.store.consume_at_once(scope, usage, self.epoch(), now)
     }
 
     /// Whether [`Self::consume`] would be allowed now. Nothing changes, and nothing is promised: between a check and what
@@ -301,9 +309,12 @@ impl<S: QuotaStore> Quotas<S> {
         action: &Action,
         now: Timestamp,
     ) -> Result<(Call, Vec<Account>), Error> {
+        // Read before the terms: terms of a newer catalog under an older number are looked up once more, and no others.
+        let epoch = self.epoch();
         let mut resolved = self.resolved(scope).await?;
         for _ in 0..MAX_STALE {
             let call = Call {
+                epoch,
                 scope: scope.clone(),
                 terms: Self::terms(&resolved, feature)?,
                 subject: subject.clone(),
@@ -480,10 +491,12 @@ impl<S: QuotaStore> Quotas<S> {
         note: Option<&str>,
         action: impl Fn(&MeterTerms) -> Result<Action, Error>,
     ) -> Result<Decision, Error> {
+        let epoch = self.epoch();
         let mut resolved = self.resolved(scope).await?;
         for _ in 0..MAX_STALE {
             let terms = Self::terms(&resolved, &usage.feature)?;
             let call = Call {
+                epoch,
                 scope: scope.clone(),
                 action: action(&terms)?,
                 terms,
@@ -499,6 +512,12 @@ impl<S: QuotaStore> Quotas<S> {
         }
         Err(StoreError::new(StoreErrorKind::Conflict, "quota").into())
     }
+}
+
+/// A number for a catalog.
+fn next_epoch() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The most entries that are read at a time.

@@ -10,8 +10,7 @@ use crate::account::Account;
 use crate::call::Call;
 use crate::entry::Entry;
 use crate::subscription::Subscription;
-use crate::terms::MeterTerms;
-use crate::{Decision, Error, FeatureName, Subject};
+use crate::{Decision, Error, FeatureName, Usage};
 
 pub mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -58,18 +57,12 @@ pub struct Book {
 ///
 /// Nothing of one tenant is ever seen by another. `testkit` (feature) has each promise as a law.
 pub trait QuotaStore: Send + Sync + fmt::Debug + 'static {
-    /// Decides a plain consumption at once, if the store can do so without waiting and nothing about it is special. An
-    /// optional power, for stores in memory: the default declines.
+    /// Decides a plain consumption at once, if the store can do so without waiting, nothing about it is special, and the store
+    /// decided about the meter before by terms of the same epoch. An optional power, for stores in memory: the default
+    /// declines.
     #[inline]
-    fn consume_at_once(
-        &self,
-        scope: &Scope,
-        terms: &Arc<MeterTerms>,
-        subject: &Subject,
-        amount: u64,
-        now: Timestamp,
-    ) -> Option<Decision> {
-        let _ = (scope, terms, subject, amount, now);
+    fn consume_at_once(&self, scope: &Scope, usage: &Usage, epoch: u64, now: Timestamp) -> Option<Decision> {
+        let _ = (scope, usage, epoch, now);
         None
     }
 
@@ -141,15 +134,8 @@ pub trait QuotaStore: Send + Sync + fmt::Debug + 'static {
 
 impl<S: QuotaStore> QuotaStore for Arc<S> {
     #[inline]
-    fn consume_at_once(
-        &self,
-        scope: &Scope,
-        terms: &Arc<MeterTerms>,
-        subject: &Subject,
-        amount: u64,
-        now: Timestamp,
-    ) -> Option<Decision> {
-        (**self).consume_at_once(scope, terms, subject, amount, now)
+    fn consume_at_once(&self, scope: &Scope, usage: &Usage, epoch: u64, now: Timestamp) -> Option<Decision> {
+        (**self).consume_at_once(scope, usage, epoch, now)
     }
 
     fn execute(&self, call: &Call) -> impl Future<Output = Result<Executed, Error>> + Send {

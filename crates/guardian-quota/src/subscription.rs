@@ -252,19 +252,25 @@ impl Resolved {
             crate::Aggregation::Latest => Cadence::Lifetime,
             _ => Cadence::Month,
         };
+        let overrides: HashMap<u128, Arc<LevelTerms>> = subscription
+            .overrides
+            .iter()
+            .filter(|each| each.feature == *feature)
+            .map(|each| (each.subject.digest(), at(&each.limit, Vec::new())))
+            .collect();
+        let is_hard = |terms: &Arc<LevelTerms>| terms.limit.at_limit == crate::AtLimit::Hard;
+        let is_plain = meter.aggregation.adds_up()
+            && levels.iter().flatten().all(is_hard)
+            && overrides.values().all(is_hard);
         MeterTerms {
+            is_plain,
             feature: feature.clone(),
             plan: plan.name.clone(),
             meter: meter.clone(),
             revision: subscription.revision,
             root: Arc::new(LevelTerms::unlimited(subscription.cycle(cadence))),
             levels,
-            overrides: subscription
-                .overrides
-                .iter()
-                .filter(|each| each.feature == *feature)
-                .map(|each| (each.subject.digest(), at(&each.limit, Vec::new())))
-                .collect(),
+            overrides,
         }
     }
 }

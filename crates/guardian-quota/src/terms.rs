@@ -50,6 +50,8 @@ pub struct MeterTerms {
     pub(crate) meter: Meter,
     /// The revision of the subscription that this was made of.
     pub(crate) revision: u64,
+    /// Whether everything that limits is hard and adds up, so that most calls are a comparison and an addition.
+    pub(crate) is_plain: bool,
     pub(crate) root: Arc<LevelTerms>,
     pub(crate) levels: [Option<Arc<LevelTerms>>; 4],
     /// Limits of single subjects, by their digest.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::Mutex;
 
@@ -15,7 +15,7 @@ use crate::call::{Call, Step};
 use crate::entry::{Effects, Entry, EntryKind};
 use crate::subscription::Subscription;
 use crate::terms::{MeterTerms, Rungs};
-use crate::{Aggregation, AtLimit, Decision, Error, EventKey, FeatureName, Reason, Subject};
+use crate::{Decision, Error, EventKey, FeatureName, Reason, Subject, Usage};
 
 /// Everything in this process's memory: for tests, demos, and services that can start from nothing.
 ///
@@ -42,12 +42,15 @@ struct Tenant {
     id: TenantId,
     revision: u64,
     subscription: Option<Subscription>,
-    ledgers: HashMap<FeatureName, Ledger>,
+    /// A plan has few meters.
+    ledgers: Vec<(FeatureName, Ledger)>,
 }
 
 /// A tenant's meter.
 #[derive(Debug, Default)]
 struct Ledger {
+    /// What was decided by last, and of which epoch it was.
+    terms: Option<(u64, Arc<MeterTerms>)>,
     accounts: Vec<Account>,
     /// The place of each subject's account.
     places: HashMap<u128, usize>,
@@ -101,7 +104,7 @@ impl MemoryStore {
             id: tenant.clone(),
             revision: 0,
             subscription: None,
-            ledgers: HashMap::new(),
+            ledgers: Vec::new(),
         });
         Ok(act(entry))
     }
@@ -112,7 +115,8 @@ impl MemoryStore {
             if tenant.revision != call.terms.revision {
                 return Ok(Executed::Stale);
             }
-            tenant.ledger(&call.terms.feature).execute(call, max).map(Executed::Decided)
+            let ledger = tenant.ledger(&call.terms.feature).ok_or_else(internal)?;
+            ledger.execute(call, max).map(Executed::Decided)
         })?
     }
 }
@@ -122,11 +126,21 @@ fn internal() -> StoreError {
 }
 
 impl Tenant {
-    fn ledger(&mut self, feature: &FeatureName) -> &mut Ledger {
-        if !self.ledgers.contains_key(feature) {
-            self.ledgers.insert(feature.clone(), Ledger::default());
-        }
-        self.ledgers.entry(feature.clone()).or_default()
+    #[inline]
+    fn place(&self, feature: &FeatureName) -> Option<usize> {
+        self.ledgers.iter().position(|(name, _)| name == feature)
+    }
+
+    fn known(&self, feature: &FeatureName) -> Option<&Ledger> {
+        self.ledgers.get(self.place(feature)?).map(|(_, ledger)| ledger)
+    }
+
+    fn ledger(&mut self, feature: &FeatureName) -> Option<&mut Ledger> {
+        let place = self.place(feature).unwrap_or_else(|| {
+            self.ledgers.push((feature.clone(), Ledger::default()));
+            self.ledgers.len() - 1
+        });
+        self.ledgers.get_mut(place).map(|(_, ledger)| ledger)
     }
 }
 
@@ -151,6 +165,13 @@ impl Ledger {
     }
 
     fn execute(&mut self, call: &Call, max: usize) -> Result<Decision, Error> {
+        if self
+            .terms
+            .as_ref()
+            .is_none_or(|(epoch, terms)| *epoch != call.epoch || !Arc::ptr_eq(terms, &call.terms))
+        {
+            self.terms = Some((call.epoch, Arc::clone(&call.terms)));
+        }
         let states = self.states(call);
         let key = call.identity();
         if let Some(entry) = key.as_ref().and_then(|key| self.keys.get(key)).and_then(|seq| self.entry(*seq))
@@ -219,16 +240,9 @@ impl Ledger {
                 account.seen = now;
             }
             levels |= 1 << rung.level.index();
-            let (limit, soft) =
-                (i128::from(rung.terms.limit.amount), !matches!(rung.terms.limit.at_limit, AtLimit::Hard));
+            let limit = i128::from(rung.terms.limit.amount);
             let left = limit - account.taken;
-            let rank = if rung.terms.is_unlimited {
-                i128::MAX
-            } else if soft {
-                i128::MAX / 2 + left
-            } else {
-                left
-            };
+            let rank = if rung.terms.is_unlimited { i128::MAX } else { left };
             if binding.is_none() || rank < least {
                 (least, binding) = (rank, Some((rung, account.used, left, account.period)));
             }
@@ -277,34 +291,26 @@ struct Plain<'a> {
 
 impl QuotaStore for MemoryStore {
     #[inline]
-    fn consume_at_once(
-        &self,
-        scope: &Scope,
-        terms: &Arc<MeterTerms>,
-        subject: &Subject,
-        amount: u64,
-        now: Timestamp,
-    ) -> Option<Decision> {
-        if !matches!(terms.meter.aggregation, Aggregation::Count | Aggregation::Sum) {
-            return None;
-        }
-        let rungs = terms.rungs(subject);
-        // What is left of these is not a plain difference.
-        if rungs.iter().any(|rung| !rung.terms.is_unlimited && rung.terms.limit.at_limit != AtLimit::Hard) {
-            return None;
-        }
+    fn consume_at_once(&self, scope: &Scope, usage: &Usage, epoch: u64, now: Timestamp) -> Option<Decision> {
         let digest = scope.tenant().digest();
         let mut tenants = self.shard(digest)?.lock();
         let tenant = tenants.get_mut(&digest)?;
-        if tenant.revision != terms.revision {
+        let (_, ledger) = tenant.ledgers.iter_mut().find(|(name, _)| *name == usage.feature)?;
+        if ledger.terms.as_ref().is_none_or(|(known, terms)| {
+            *known != epoch || terms.revision != tenant.revision || !terms.is_plain
+        }) {
             return None;
         }
-        let ledger = tenant.ledgers.get_mut(&terms.feature)?;
-        ledger.consume_plainly(
-            &rungs,
-            &Plain { scope, subject, amount, now, billed: terms.meter.billed },
-            self.max_entries,
-        )
+        // Taken out while it is used, and put back.
+        let known = ledger.terms.take()?;
+        let decision = {
+            let rungs = known.1.rungs(&usage.subject);
+            let billed = known.1.meter.billed;
+            let plain = Plain { scope, subject: &usage.subject, amount: usage.amount, now, billed };
+            ledger.consume_plainly(&rungs, &plain, self.max_entries)
+        };
+        ledger.terms = Some(known);
+        decision
     }
 
     async fn execute(&self, call: &Call) -> Result<Executed, Error> {
@@ -316,7 +322,7 @@ impl QuotaStore for MemoryStore {
             if tenant.revision != call.terms.revision {
                 return None;
             }
-            let states = match tenant.ledgers.get(&call.terms.feature) {
+            let states = match tenant.known(&call.terms.feature) {
                 Some(ledger) => ledger.states(call),
                 None => call.rungs().iter().map(|_| Account::default()).collect(),
             };
@@ -332,7 +338,7 @@ impl QuotaStore for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
         self.with(scope.tenant(), |tenant| {
-            let Some(ledger) = tenant.ledgers.get(feature) else { return Vec::new() };
+            let Some(ledger) = tenant.known(feature) else { return Vec::new() };
             let skip = usize::try_from(after.saturating_sub(ledger.dropped)).unwrap_or(usize::MAX);
             ledger.entries.iter().skip(skip).take(limit as usize).cloned().collect()
         })
@@ -372,7 +378,7 @@ impl QuotaStore for MemoryStore {
     }
 
     async fn relayed(&self, scope: &Scope, feature: &FeatureName) -> Result<u64, StoreError> {
-        self.with(scope.tenant(), |tenant| tenant.ledgers.get(feature).map_or(0, |ledger| ledger.sent))
+        self.with(scope.tenant(), |tenant| tenant.known(feature).map_or(0, |ledger| ledger.sent))
     }
 
     async fn claim(
@@ -383,7 +389,7 @@ impl QuotaStore for MemoryStore {
         until: Timestamp,
     ) -> Result<Option<(u64, i64)>, StoreError> {
         self.with(tenant, |tenant| {
-            let ledger = tenant.ledger(feature);
+            let ledger = tenant.ledger(feature)?;
             if ledger.held.is_some_and(|held| held > now) {
                 return None;
             }
@@ -401,7 +407,7 @@ impl QuotaStore for MemoryStore {
         sent: u64,
     ) -> Result<bool, StoreError> {
         self.with(tenant, |tenant| {
-            let ledger = tenant.ledger(feature);
+            let Some(ledger) = tenant.ledger(feature) else { return false };
             if ledger.fence != fence || ledger.held.is_none() {
                 return false;
             }
