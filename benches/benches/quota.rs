@@ -76,7 +76,8 @@ impl Bare {
 
     #[inline]
     fn shard(&self, digest: u128) -> &Mutex<HashMap<(u128, u64), u64>> {
-        let place = (digest >> 64) as usize % self.0.len();
+        let [.., high, low] = digest.to_be_bytes();
+        let place = usize::from(u16::from_be_bytes([high, low])) % self.0.len();
         self.0.get(place).expect("a shard")
     }
 

@@ -171,7 +171,8 @@ impl<S: QuotaStore> Quotas<S> {
     }
 
     fn shard(&self, scope: &Scope) -> Option<&RwLock<HashMap<u128, Arc<Resolved>>>> {
-        self.inner.resolved.get(scope.tenant().digest() as usize % SHARDS)
+        let [first, ..] = scope.tenant().digest().to_be_bytes();
+        self.inner.resolved.get(usize::from(first) % SHARDS)
     }
 
     async fn resolved(&self, scope: &Scope) -> Result<Arc<Resolved>, Error> {

@@ -92,7 +92,8 @@ impl MemoryStore {
 
     #[inline]
     fn shard(&self, digest: u128) -> Option<&Mutex<HashMap<u128, Tenant>>> {
-        let place = (digest >> 64) as usize & (self.shards.len() - 1);
+        let [.., high, low] = digest.to_be_bytes();
+        let place = usize::from(u16::from_be_bytes([high, low])) & (self.shards.len() - 1);
         self.shards.get(place).map(|shard| &shard.0)
     }
 

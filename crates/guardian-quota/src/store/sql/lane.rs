@@ -92,7 +92,8 @@ impl Inner {
     fn lane(&self, call: &Call) -> Arc<Lane> {
         let digest = call.scope.tenant().digest();
         let key = (digest, call.terms.feature.clone());
-        let place = digest as usize % self.lanes.len().max(1);
+        let [first, ..] = digest.to_be_bytes();
+        let place = usize::from(first) % self.lanes.len().max(1);
         let Some(shard) = self.lanes.get(place) else { return Arc::default() };
         let mut shard = shard.lock();
         if let Some(lane) = shard.get(&key) {
