@@ -197,7 +197,6 @@ pub(crate) struct Parts {
     pub(crate) grants: Vec<(Uuid, i128)>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(amount: &i128) -> bool {
     *amount == 0
 }

@@ -34,13 +34,16 @@ struct Inner<S> {
     store: S,
     plans: RwLock<HashMap<PlanName, Arc<Plan>>>,
     /// What tenants have, as far as it was asked for. A store refuses calls that go by an old one.
-    resolved: Box<[RwLock<HashMap<u128, Arc<Resolved>>>]>,
+    resolved: Box<[Known]>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     events: Arc<dyn EventSink>,
     /// The catalog as it is: a number that no other one of the process has.
     epoch: AtomicU64,
 }
+
+/// Tenants by their digest.
+type Known = RwLock<HashMap<u128, Arc<Resolved>>>;
 
 impl<S> Clone for Quotas<S> {
     fn clone(&self) -> Self {
@@ -170,7 +173,7 @@ impl<S: QuotaStore> Quotas<S> {
         found.ok_or_else(|| Error::UnknownPlan(name.to_string()))
     }
 
-    fn shard(&self, scope: &Scope) -> Option<&RwLock<HashMap<u128, Arc<Resolved>>>> {
+    fn shard(&self, scope: &Scope) -> Option<&Known> {
         let [first, ..] = scope.tenant().digest().to_be_bytes();
         self.inner.resolved.get(usize::from(first) % SHARDS)
     }

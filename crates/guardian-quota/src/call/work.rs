@@ -176,7 +176,7 @@ impl Work<'_> {
                         parts = joined(
                             parts,
                             Parts { allowance: 0, over: more.allowance + more.over, grants: more.grants },
-                        )
+                        );
                     }
                     Err(refusal) => return Ok(Step::Denied(denied(rung, account, refusal))),
                 }

@@ -60,8 +60,10 @@ pub struct SqlStore {
 struct Inner {
     db: Database,
     unscoped: Unscoped,
-    lanes: Box<[Mutex<HashMap<Key, Arc<Lane>>>]>,
+    lanes: Box<[Lanes]>,
 }
+
+type Lanes = Mutex<HashMap<Key, Arc<Lane>>>;
 
 impl fmt::Debug for SqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -107,7 +107,7 @@ async fn child() {
         let usage = usage.with_key(format!("{number}-{turn}")).unwrap();
         // A conflict with the other process is no reason to stop.
         let _ = quotas.consume(&scope, &usage).await;
-        if turn % 5 == 0 {
+        if turn.is_multiple_of(5) {
             let hold = quotas
                 .reserve(&scope, &Usage::of("tokens", &Subject::org(), 4).unwrap(), Duration::from_secs(1))
                 .await;
@@ -115,7 +115,7 @@ async fn child() {
                 let _ = quotas.commit(&scope, &hold, 2).await;
             }
         }
-        if turn % 3 == 0 {
+        if turn.is_multiple_of(3) {
             let _ = relay.run_once().await;
         }
         turn += 1;

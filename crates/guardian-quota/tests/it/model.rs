@@ -157,8 +157,8 @@ async fn survive<S: QuotaStore>(handles: usize, open: impl Fn() -> S + Send + Sy
     }
     let spent = walk(&entries);
     // Every call that was told to be allowed is there, once, with its amount; and none that was told to be denied.
-    let allowed = world.allowed.lock();
-    let unheard = world.unheard.lock();
+    let allowed = world.allowed.lock().clone();
+    let unheard = world.unheard.lock().clone();
     let mut there = 0;
     for entry in entries.iter().filter(|entry| entry.kind() == EntryKind::Consume) {
         let key = entry.key().unwrap().as_str();
@@ -230,7 +230,7 @@ fn walk(entries: &[Entry]) -> BTreeMap<String, BTreeMap<i64, i128>> {
                 None => spend(&subjects, day, entry.amount()),
             },
             EntryKind::Release => {
-                drop(holds.remove(&entry.hold().unwrap()).expect("a hold that had ended was released"))
+                drop(holds.remove(&entry.hold().unwrap()).expect("a hold that had ended was released"));
             }
             EntryKind::Consume => spend(&subjects, day, entry.amount()),
             other => panic!("an entry that nobody wrote: {other:?}"),

@@ -1,4 +1,4 @@
-//! Numbers that repeat run by run (SplitMix64).
+//! Numbers that repeat run by run (`SplitMix64`).
 
 #[derive(Clone)]
 pub(crate) struct Random(pub(crate) u64);
