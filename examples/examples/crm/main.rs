@@ -7,8 +7,9 @@
 //! ```
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
-//! asking), `addresses.rs` (from where), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
-//! `trail.rs` (who changed it), `automate.rs` (what happens by itself then).
+//! asking), `addresses.rs` (from where), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it
+//! runs), `store.rs` (the data), `trail.rs` (who changed it), `quotas.rs` (what a plan includes), `automate.rs` (what happens by itself
+//! then).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -20,6 +21,7 @@ mod admin;
 mod auth;
 mod automate;
 mod limits;
+mod quotas;
 mod roles;
 mod routes;
 mod store;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use guardian::core::Scope;
 use guardian::rbac::Rbac;
 use guardian::sql::Database;
@@ -54,6 +56,7 @@ struct App {
     automation: automate::Shared,
     rbac: Rbac,
     addresses: Addresses,
+    quotas: quotas::Shared,
 }
 
 #[tokio::main]
@@ -77,10 +80,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
     let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
     let addresses = addresses::open(db.clone(), auth::tenants().collect(), trail.sink()).await?;
+    let quotas = quotas::open(db.clone()).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
     let follower = tokio::spawn(follow(rbac.clone(), Arc::clone(&addresses)));
     let crm = Arc::new(Crm::new(db.clone(), trail));
-    let router = router(App { crm, limits, automation, rbac, addresses })?;
+    let router = router(App { crm, limits, automation, rbac, addresses, quotas })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -123,10 +127,14 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
         .merge(automate::api(&app.rbac)?)
         .merge(roles::api())
         .merge(addresses::api(&app.rbac)?)
+        .merge(quotas::api())
+        // What the limits deny is no call that anybody pays for.
+        .layer(quotas::calls(&app.quotas)?)
+        .layer(from_fn_with_state(app.clone(), quotas::take_a_seat))
         .layer(app.limits.after_auth()?)
         .layer(addresses::layer(&app.addresses))
         .layer(from_fn(auth::require_key));
-    let admin_api = admin::api().layer(from_fn(auth::require_admin));
+    let admin_api = admin::api().merge(quotas::admin_api()).layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
     Ok(routes::index()
         .merge(tenant_api)
@@ -192,6 +200,7 @@ fn introduce(address: SocketAddr, db: &Database) {
     );
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
     println!("  curl http://{address}/permissions {bearer}");
+    println!("  curl http://{address}/usage {bearer}");
     println!(
         "  curl -X PUT http://{address}/addresses {bearer} -H 'Content-Type: text/plain' --data-binary $'allow 127.0.0.1\\ndeny 203.0.113.0/24'"
     );

@@ -249,6 +249,24 @@ fn a_limit_denies_explains_and_recovers() {
 }
 
 #[test]
+fn a_plan_includes_records_calls_and_seats() {
+    let crm = Server::start("crm");
+    let usage = |reply: &Reply, feature: &str| reply.body["usage"][feature]["used"].clone();
+    let created = crm.send("POST", "/contacts", ACME, r#"{"name":"Ada"}"#);
+    assert_eq!(created.status, 201);
+    let told = crm.send("GET", "/usage", ACME_IMPORT, "");
+    assert_eq!(told.body["plan"], "starter");
+    assert_eq!((usage(&told, "records"), usage(&told, "seats")), (json!(1), json!(2)));
+    assert_eq!(usage(&told, "api_calls"), json!(1), "this request is still at work");
+    assert_eq!(crm.send("DELETE", &format!("/contacts/{}", created.text("id")), ACME, "").status, 204);
+    let changed = crm.send("PUT", "/admin/tenants/acme/plan", OPERATOR, r#"{"plan":"business"}"#);
+    assert_eq!(changed.body["plan"], "business");
+    assert_eq!(usage(&changed, "records"), json!(0));
+    assert_eq!(changed.body["usage"]["records"]["included"], json!(100_000));
+    assert_eq!(crm.send("PUT", "/admin/tenants/acme/plan", OPERATOR, r#"{"plan":"gold"}"#).status, 400);
+}
+
+#[test]
 fn a_plan_changes_while_the_service_runs() {
     let crm = Server::start("crm");
     let plan = |reply: &Reply| reply.body.get("rules").unwrap().get("per-key").unwrap().clone();
