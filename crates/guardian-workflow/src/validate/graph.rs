@@ -242,6 +242,9 @@ impl<'d> Graph<'d> {
 
     /// A `repeat` leads to a node from which it is reached.
     fn repeats(&self, definition: &Definition, report: &mut Report) {
+        // Which walk came to a node last, so that many walks need no new marks.
+        let mut seen = vec![0_u32; self.ids.len()];
+        let mut walk = 0;
         for (id, node) in &definition.nodes {
             if !matches!(node.kind, NodeKind::Repeat { .. }) {
                 continue;
@@ -256,11 +259,19 @@ impl<'d> Graph<'d> {
                 );
                 continue;
             };
-            let (mut seen, mut open) = (BTreeSet::from([to]), vec![to]);
-            while let Some(next) = open.pop() {
-                open.extend(self.successors(next).filter(|each| seen.insert(*each)));
+            walk += 1;
+            let mut comes = |at: u32| match seen.get_mut(at as usize) {
+                Some(last) => std::mem::replace(last, walk) != walk,
+                None => false,
+            };
+            comes(to);
+            let mut open = vec![to];
+            let mut found = to == at;
+            while let Some(next) = open.pop().filter(|_| !found) {
+                found = next == at;
+                open.extend(self.successors(next).filter(|each| comes(*each)));
             }
-            if !seen.contains(&at) {
+            if !found {
                 report.add(
                     Code::RepeatForward,
                     Some(id),

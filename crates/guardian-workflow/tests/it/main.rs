@@ -10,11 +10,19 @@ mod imports;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod kill;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod leaving;
+#[cfg(test)]
+mod loops;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod triggers;
 #[cfg(test)]
 mod trying;
 #[cfg(test)]
