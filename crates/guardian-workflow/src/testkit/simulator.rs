@@ -500,7 +500,9 @@ fn check(
     ensure!(numbers == (1..=entries.len() as u64).collect::<Vec<_>>(), "the history has holes: {numbers:?}");
     let nodes: BTreeSet<&str> = entries.iter().map(|entry| &*entry.node).collect();
     let value = definition();
-    for node in value.get("nodes").and_then(Value::as_object).into_iter().flatten().map(|(node, _)| node) {
+    let all = value.get("nodes").and_then(Value::as_object).into_iter().flatten().map(|(node, _)| node);
+    // The branch that loses the race is taken out at this one.
+    for node in all.filter(|node| *node != "long") {
         ensure!(NodeId::new(node).is_ok() && nodes.contains(node.as_str()), "the history lacks `{node}`");
     }
     Ok(())
