@@ -212,6 +212,13 @@ impl Database {
         Ok(Tx::new(unscoped.clone(), self.begin_session(Purpose::Unscoped).await?))
     }
 
+    /// Hears what [`Tx::notify`](crate::Tx::notify) tells on a channel; `None` on SQLite, where there is nobody to tell.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn notices(&self, channel: &'static str) -> Option<crate::Notices> {
+        self.0.writers.server().map(|options| crate::Notices::new(channel, options))
+    }
+
     /// Takes no new transactions, waits for those that run, and closes the connections.
     pub async fn close(&self) {
         for pool in self.0.readers.iter().chain([&self.0.writers]) {

@@ -50,6 +50,8 @@ with_a_database! {
     pub use tx::{Savepoint, TenantTx, Tx, UnscopedTx};
 }
 #[cfg(feature = "postgres")]
+mod notices;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -63,6 +65,8 @@ pub mod fuzzing;
 
 pub use config::{DatabaseConfig, Durability, Plans};
 pub use dialect::Dialect;
+#[cfg(feature = "postgres")]
+pub use notices::Notices;
 pub use error::Error;
 pub use fault::{Fault, Violation};
 pub use migration::{Migration, Migrations};

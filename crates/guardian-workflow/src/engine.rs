@@ -681,24 +681,25 @@ impl<S: WorkflowStore> Engine<S> {
         &self,
         scope: &Scope,
         run: Uuid,
-        machine: &Machine<'_>,
+        state: &RunState,
+        plans: &Plans,
         effect: &Effect,
     ) -> Option<Call> {
         let Effect::Call { token, visit, attempt } = effect else { return None };
         // An attempt that the token is not at any more must not be made with what it is at now.
-        let token = machine.state.token(*token)?;
+        let token = state.token(*token)?;
         let token = Some(token).filter(|token| token.visit == *visit && token.attempt == *attempt)?;
         let Phase::Running { params, deadline } = &token.phase else { return None };
-        let node = machine.node_of(token)?;
+        let node = plans.node_of(token)?;
         let (action, kind) = match &token.undo {
             Some(undo) => (Arc::clone(&undo.action), "undo"),
             None => {
-                let plan = machine.plans.get(token.scope)?;
+                let plan = plans.get(token.scope)?;
                 let crate::plan::Op::Action(action) = &plan.step(token.at)?.op else { return None };
                 (Arc::clone(&action.action), "do")
             }
         };
-        let key = format!("{run}/{node}/{visit}/{attempt}/{kind}");
+        let key = idempotency_key(run, &node, *visit, *attempt, kind);
         let (params, deadline) = (params.clone(), *deadline);
         Some(Call { scope: scope.clone(), run, node, action, params, attempt: *attempt, key, deadline })
     }
@@ -721,4 +722,20 @@ fn keyed(tenant: &TenantId, workflow: &str, key: &str) -> Uuid {
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// `run/node/visit/attempt/kind`, put together without the machinery of formatting: it is made for every attempt.
+fn idempotency_key(run: Uuid, node: &NodeId, visit: u64, attempt: u32, kind: &str) -> String {
+    let mut buffer = Uuid::encode_buffer();
+    let run = run.hyphenated().encode_lower(&mut buffer);
+    let (visit, attempt) = (visit.to_string(), attempt.to_string());
+    let parts = [run, node.as_str(), &visit, &attempt, kind];
+    let mut key = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            key.push('/');
+        }
+        key.push_str(part);
+    }
+    key
 }

@@ -140,6 +140,15 @@ impl Plans {
         self.0.retain(|(scope, _)| scopes.contains(scope));
     }
 
+    /// The node of a token, by its id.
+    pub(crate) fn node_of(&self, token: &Token) -> Option<NodeId> {
+        let name = match &token.undo {
+            Some(undo) => Arc::clone(&undo.node),
+            None => self.get(token.scope)?.id(token.at),
+        };
+        Some(NodeId::known(name))
+    }
+
     pub(crate) fn get(&self, scope: u32) -> Option<&Arc<Plan>> {
         self.0.iter().find(|(each, _)| *each == scope).map(|(_, plan)| plan)
     }

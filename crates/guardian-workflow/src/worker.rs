@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::action::{Call, Failure};
 use crate::engine::{Begun, Engine, Start};
 use crate::error::Error;
-use crate::machine::{Effect, Machine};
+use crate::machine::Effect;
 use crate::plan::{Op, Step};
 use crate::store::{Kept, Performed, RunRecord, WorkflowStore};
 
@@ -120,7 +120,8 @@ impl<S: WorkflowStore + Clone> Worker<S> {
             if let Some(held) = shift.runs.get_mut(&at) {
                 (held.effects, held.more) = (effects, more);
             }
-            shift.dispatch(at);
+            let now = shift.now();
+            shift.dispatch(at, now);
             shift.work(false).await?;
         }
         Ok(id)
@@ -304,13 +305,14 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
         self.progress.checkpoints += batch.len() as u64;
         let keeping = self.worker.engine.inner.store.checkpoint(batch);
         let kept = beside(&mut self.doing, &mut self.arrived, keeping).await?;
+        let now = self.now();
         for ((at, stays), kept) in order.into_iter().zip(kept) {
-            self.kept(at, stays, kept);
+            self.kept(at, stays, kept, now);
         }
         Ok(())
     }
 
-    fn kept(&mut self, at: usize, stays: bool, kept: Kept) {
+    fn kept(&mut self, at: usize, stays: bool, kept: Kept, now: Timestamp) {
         match kept {
             Kept::Lost => {
                 self.progress.lost += 1;
@@ -318,14 +320,13 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
             }
             Kept::Yes(_) if !stays => self.let_go(at),
             Kept::Yes(messages) => {
-                let now = self.now();
                 let Some(held) = self.runs.get_mut(&at) else { return };
                 if !messages.is_empty() {
                     held.drive(now, |machine| Held::take(machine, messages));
                 } else if held.more {
                     held.drive(now, |_| {});
                 } else {
-                    return self.dispatch(at);
+                    return self.dispatch(at, now);
                 }
                 // What a state asks for that is not kept yet has to wait for that.
                 self.changed(at);
@@ -347,13 +348,13 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
     }
 
     /// Does what a run asks for.
-    fn dispatch(&mut self, at: usize) {
+    fn dispatch(&mut self, at: usize, now: Timestamp) {
         let Some(held) = self.runs.get_mut(&at) else { return };
         for effect in std::mem::take(&mut held.effects) {
             let Some(attempt) = held.ask(&effect) else { continue };
             if self.worker.is_transactional(held, &effect) {
                 held.transactional.push_back(effect);
-            } else if let Some(doing) = self.worker.doing(at, held, effect, attempt) {
+            } else if let Some(doing) = self.worker.doing(at, held, effect, attempt, now) {
                 held.going += 1;
                 self.progress.attempts += 1;
                 self.doing.push(doing);
@@ -436,7 +437,7 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                 if held.catch_up(now, messages) {
                     self.changed(at);
                 } else {
-                    self.dispatch(at);
+                    self.dispatch(at, now);
                 }
                 Ok(())
             }
@@ -464,19 +465,8 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
 }
 
 impl<S: WorkflowStore + Clone> Worker<S> {
-    fn call(&self, held: &mut Held, effect: &Effect) -> Option<Call> {
-        let now = self.engine.inner.clock.now();
-        let (mut entries, mut effects) = (Vec::new(), Vec::new());
-        let machine = Machine {
-            run: held.run,
-            state: &mut held.state,
-            plans: &mut held.plans,
-            now,
-            entries: &mut entries,
-            effects: &mut effects,
-            turns: VecDeque::new(),
-        };
-        self.engine.call(&held.scope, held.run, &machine, effect)
+    fn call(&self, held: &Held, effect: &Effect) -> Option<Call> {
+        self.engine.call(&held.scope, held.run, &held.state, &held.plans, effect)
     }
 
     fn is_transactional(&self, held: &Held, effect: &Effect) -> bool {
@@ -491,11 +481,17 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     }
 
     /// What performs an effect; `None` if the run has moved on.
-    fn doing(&self, at: usize, held: &mut Held, effect: Effect, attempt: Attempt) -> Option<Doing> {
+    fn doing(
+        &self,
+        at: usize,
+        held: &Held,
+        effect: Effect,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Option<Doing> {
         match effect {
             Effect::Call { token, .. } => {
                 let call = self.call(held, &effect)?;
-                let now = self.engine.inner.clock.now();
                 let late =
                     held.state.token(token).is_some_and(|token| crate::machine::overdue(&token.phase, now));
                 if late {
@@ -536,7 +532,7 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     fn performing(
         &self,
         at: usize,
-        held: &mut Held,
+        held: &Held,
         effect: &Effect,
         attempt: Attempt,
     ) -> Option<Doing> {

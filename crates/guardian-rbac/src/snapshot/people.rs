@@ -136,12 +136,22 @@ pub(crate) struct Person<'s> {
     pub(crate) links: &'s [Link],
 }
 
+/// What nearly every check reads about one principal, and no more.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Brief<'s> {
+    pub(crate) slots: &'s [Slot],
+    /// Whether it is in groups.
+    pub(crate) linked: bool,
+}
+
+#[inline]
+fn cut<T>(all: &[T], (start, len): (u32, u32)) -> &[T] {
+    all.get(start as usize..start as usize + len as usize).unwrap_or_default()
+}
+
 impl Shard {
     #[inline]
     fn person(&self, at: u32) -> Option<Person<'_>> {
-        fn cut<T>(all: &[T], (start, len): (u32, u32)) -> &[T] {
-            all.get(start as usize..start as usize + len as usize).unwrap_or_default()
-        }
         let entry = self.entries.get(at as usize)?;
         Some(Person {
             slots: cut(&self.block.slots, entry.slots),
@@ -256,6 +266,22 @@ impl People {
     #[inline]
     pub(crate) fn person(&self, (shard, at): (u32, u32)) -> Option<Person<'_>> {
         self.shards.get(shard as usize)?.person(at)
+    }
+
+    /// The part of a principal that the straight way reads.
+    #[inline]
+    pub(crate) fn brief(&self, (shard, at): (u32, u32)) -> Option<Brief<'_>> {
+        let shard = self.shards.get(shard as usize)?;
+        let entry = shard.entries.get(at as usize)?;
+        Some(Brief { slots: cut(&shard.block.slots, entry.slots), linked: entry.links.1 > 0 })
+    }
+
+    /// The rest of a grant at a place of a principal's.
+    #[inline]
+    pub(crate) fn cold(&self, (shard, at): (u32, u32), place: usize) -> Option<&Cold> {
+        let shard = self.shards.get(shard as usize)?;
+        let entry = shard.entries.get(at as usize)?;
+        cut(&shard.block.cold, entry.slots).get(place)
     }
 
     /// Whether nobody has anything but through grants and groups of their own.

@@ -6,7 +6,7 @@
 use guardian_core::Timestamp;
 
 use super::areas::TENANT;
-use super::people::{Person, Slot};
+use super::people::{Brief, Slot};
 use super::{AreaTable, Snapshot};
 use crate::{Outcome, Resource};
 
@@ -18,12 +18,12 @@ impl Snapshot {
     #[inline]
     pub(crate) fn straight(
         &self,
-        person: Person<'_>,
+        person: Brief<'_>,
         (word, mask): (usize, u64),
         within: &[u32],
         time: Timestamp,
     ) -> Option<Straight> {
-        if !person.links.is_empty() || !self.people.only_own() {
+        if person.linked || !self.people.only_own() {
             return None;
         }
         let mut allow = None;

@@ -250,6 +250,19 @@ impl NodeKind {
         }
     }
 
+    /// Whether it has this port, inner or outer.
+    pub(crate) fn has_port(&self, port: &Port) -> bool {
+        let name = port.as_str();
+        match self {
+            Self::Action { .. } | Self::SubWorkflow { .. } => matches!(name, "next" | "error"),
+            Self::ForEach { .. } | Self::While { .. } => matches!(name, "next" | "body"),
+            Self::Condition { branches } => {
+                name == "else" || branches.iter().any(|branch| branch.port == *port)
+            }
+            _ => self.inner_ports().contains(port) || self.outer_ports().contains(port),
+        }
+    }
+
     /// The ports from which it goes on in the part in which it stands.
     #[must_use]
     pub fn outer_ports(&self) -> Vec<Port> {

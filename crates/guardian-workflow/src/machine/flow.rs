@@ -8,7 +8,7 @@ use super::state::{Closing, Frame, JoinKind, Outcome, Pending, Phase, Stage, Sta
 use super::events::delay;
 use super::{Machine, Turn};
 use crate::action::Failure;
-use crate::definition::{NodeId, knows};
+use crate::definition::knows;
 use crate::plan::{EachStep, Op, Plan, Step};
 
 /// What is done with a frame when a failure or an end passes.
@@ -537,14 +537,5 @@ impl Machine<'_> {
             token.undo = Some(undo);
         }
         self.call(id);
-    }
-
-    /// The node of a token, by its id.
-    pub(crate) fn node_of(&self, token: &Token) -> Option<NodeId> {
-        let name = match &token.undo {
-            Some(undo) => Arc::clone(&undo.node),
-            None => self.plans.get(token.scope)?.id(token.at),
-        };
-        Some(NodeId::known(name))
     }
 }

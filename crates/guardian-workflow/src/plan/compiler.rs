@@ -236,14 +236,10 @@ impl<'d> Compiler<'d> {
         graph: Option<&Graph<'_>>,
         report: &mut Report,
     ) -> Option<Step> {
-        let go = |port: &Port| -> Go {
-            let to = self.definition.target(id, port)?;
-            graph?.index.get(to.as_str()).copied()
-        };
-        let next = go(&Port::next());
         let at = graph.and_then(|graph| graph.index.get(id.as_str())).copied();
+        let next = graph.zip(at).and_then(|(graph, at)| graph.target(at, &Port::next()));
         let home = graph.zip(at).and_then(|(graph, at)| graph.home.get(at as usize).copied().flatten());
-        let op = self.op(id, &node.kind, graph, report)?;
+        let op = self.op(id, &node.kind, graph.zip(at), report)?;
         Some(Step { id: id.as_str().into(), op, next, outermost: home == Some(0) })
     }
 
@@ -251,14 +247,11 @@ impl<'d> Compiler<'d> {
         &mut self,
         id: &NodeId,
         kind: &NodeKind,
-        graph: Option<&Graph<'_>>,
+        place: Option<(&Graph<'_>, u32)>,
         report: &mut Report,
     ) -> Option<Op> {
         let definition = self.definition;
-        let go = |port: &Port| -> Go {
-            let to = definition.target(id, port)?;
-            graph?.index.get(to.as_str()).copied()
-        };
+        let go = |port: &Port| -> Go { place.and_then(|(graph, at)| graph.target(at, port)) };
         let most = definition.settings.limits.iterations;
         Some(match kind {
             NodeKind::Action { action, params, output, retry, timeout, compensate } => {

@@ -1,7 +1,9 @@
 //! Which variables are certainly set where, and which are set side by side.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::rc::Rc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::graph::Graph;
 use super::{Code, Report};
@@ -89,7 +91,8 @@ impl<'d> Flow<'_, 'd> {
     fn part(&mut self, part: usize, set: Names) -> Option<Names> {
         let graph = self.graph;
         let part = graph.parts.get(part)?;
-        let mut at_entry: HashMap<u32, Names> = HashMap::from([(part.start, set)]);
+        let mut at_entry: HashMap<u32, Names> = HashMap::new();
+        at_entry.insert(part.start, set);
         let mut at_end: Option<Names> = None;
         for at in &part.order {
             let Some(entry) = at_entry.remove(at) else { continue };
@@ -126,13 +129,13 @@ impl<'d> Flow<'_, 'd> {
 
     /// What is set behind a node; `None` if nothing comes behind it.
     fn node(&mut self, at: u32, kind: &'d NodeKind, entry: &Names) -> Option<Names> {
-        let inner: Vec<(String, usize)> = self
-            .graph
+        let graph = self.graph;
+        let inner: Vec<(&str, usize)> = graph
             .inner
             .get(at as usize)
             .into_iter()
             .flatten()
-            .map(|(port, part)| (port.as_str().to_owned(), *part as usize))
+            .map(|(port, part)| (port.as_str(), *part as usize))
             .collect();
         let mut done = entry.clone();
         match kind {
@@ -176,7 +179,7 @@ impl<'d> Flow<'_, 'd> {
             }
             NodeKind::Try { catch, .. } => {
                 let mut ways: Vec<Names> = Vec::new();
-                let has = |name: &str| inner.iter().find(|(port, _)| port == name).map(|(_, part)| *part);
+                let has = |name: &str| inner.iter().find(|(port, _)| *port == name).map(|(_, part)| *part);
                 match has("body") {
                     Some(part) => ways.extend(self.part(part, entry.clone())),
                     None => ways.push(entry.clone()),

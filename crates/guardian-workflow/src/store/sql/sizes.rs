@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use guardian_sql::Sql;
 
-/// The sizes are the powers of two up to 64.
-const SIZES: usize = 7;
+/// The sizes are the powers of two up to 32. With more rows SQLite spends its time on looking for the names of parameters, one by one.
+const SIZES: usize = 6;
 
 /// A statement in all sizes.
 pub(super) struct Sizes {
