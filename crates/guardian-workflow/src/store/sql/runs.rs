@@ -173,8 +173,10 @@ impl SqlStore {
         // Of several with one id the first counts.
         let mut ids = HashSet::with_capacity(runs.len());
         let first: Vec<bool> = runs.iter().map(|run| ids.insert(run.id)).collect();
-        let rows: Vec<&NewRun> =
+        let mut rows: Vec<&NewRun> =
             runs.iter().zip(&first).filter(|(_, first)| **first).map(|(run, _)| *run).collect();
+        // In one order, so that two processes that start the same runs do not wait for each other in a circle.
+        rows.sort_by_key(|run| run.id);
         let mut new = HashSet::with_capacity(rows.len());
         let mut tx = self.db.begin(scope).await?;
         let mut left = rows.as_slice();
