@@ -131,7 +131,7 @@ async fn mistakes_are_named() {
         backwards,
         "invalid window `2026-05-29T01:26:40Z to 2026-05-29T00:26:40Z`: it ends before it starts"
     );
-    let missing = GrantId::new(uuid::Uuid::from_u128(5));
+    let missing = GrantId::new(Uuid::from_u128(5));
     assert_eq!(
         says(rbac.revoke(&host, missing).await),
         "there is no grant `00000000-0000-0000-0000-000000000005`"
