@@ -31,10 +31,10 @@ type Default64 = RateLimiter<u64, DefaultKeyedStateStore<u64>, DefaultClock>;
 /// has to keep them all.
 const ROOMY: Roomy = Roomy { per_second: 1000 };
 /// The same for a bucket that every request takes from, which at that rate would be empty within a minute.
-pub(crate) const ROOMY_FOR_ALL: Roomy = Roomy { per_second: 2_000_000 };
+const ROOMY_FOR_ALL: Roomy = Roomy { per_second: 2_000_000 };
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Roomy {
+struct Roomy {
     per_second: u32,
 }
 
@@ -110,24 +110,20 @@ pub(crate) struct Single {
 
 impl Single {
     pub(crate) fn new(count: u64) -> Self {
-        Self::with_rule(count, ROOMY)
-    }
-
-    pub(crate) fn with_rule(count: u64, rule: Roomy) -> Self {
         let limiter = Limiter::new(store());
-        let policy = define(&limiter, "per-key", &rule.rule());
+        let policy = define(&limiter, "per-key", &ROOMY.rule());
         let single = Self {
             keys: keys::shuffled_ids(count),
             policy,
             gate: gate(&limiter, policy),
             limiter,
-            foldhash: RateLimiter::dashmap_with_hasher(rule.quota(), RandomState::default()),
+            foldhash: RateLimiter::dashmap_with_hasher(ROOMY.quota(), RandomState::default()),
             given_time: RateLimiter::dashmap_with_clock_and_hasher(
-                rule.quota(),
+                ROOMY.quota(),
                 GivenClock::default(),
                 RandomState::default(),
             ),
-            default: RateLimiter::dashmap(rule.quota()),
+            default: RateLimiter::dashmap(ROOMY.quota()),
         };
         let now = single.now();
         for key in &single.keys {

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use foldhash::HashMap;
 use guardian_core::{Clock, Event, EventSink, IdSource, NullSink, Scope, SystemClock, SystemIds, TenantId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 
 use crate::door::Ready;
@@ -45,6 +45,7 @@ pub struct IpAccess<S> {
     events: Arc<dyn EventSink>,
     otherwise: AccessPolicy,
     doors: RwLock<HashMap<TenantId, Door>>,
+    retired: Retired,
 }
 
 impl<S: AccessStore> IpAccess<S> {
@@ -61,6 +62,7 @@ impl<S: AccessStore> IpAccess<S> {
             events: Arc::new(NullSink),
             otherwise: AccessPolicy::new(Defaults::open()),
             doors: RwLock::default(),
+            retired: Retired::default(),
         }
     }
 
@@ -265,10 +267,27 @@ impl<S: AccessStore> IpAccess<S> {
             geography: Arc::clone(&self.geography),
         };
         let door = doors.entry(scope.tenant().clone()).or_insert_with(fresh);
-        if door.revision() < ready.revision {
-            door.current.store(ready);
-        }
-        door.clone()
+        let old = (door.revision() < ready.revision).then(|| door.current.swap(ready));
+        let door = door.clone();
+        drop(doors);
+        self.retired.take(old);
+        door
+    }
+}
+
+/// Policies that no longer decide, until the last request has left them. Freeing a hundred thousand rules takes milliseconds, which
+/// whoever changes the policy has and a request has not.
+#[derive(Debug, Default)]
+struct Retired(Mutex<Vec<Arc<Ready>>>);
+
+impl Retired {
+    fn take(&self, old: Option<Arc<Ready>>) {
+        let mut waiting = self.0.lock();
+        waiting.extend(old);
+        // Whom only this list knows nobody can come back to.
+        let left: Vec<_> = waiting.extract_if(.., |ready| Arc::strong_count(ready) == 1).collect();
+        drop(waiting);
+        drop(left);
     }
 }
 

@@ -141,6 +141,7 @@ pub enum Transition {
 /// assert_eq!(embedded_v4("2001:db8::1".parse()?), None);
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
+#[inline]
 #[must_use]
 pub fn embedded_v4(address: Ipv6Addr) -> Option<(Transition, Ipv4Addr)> {
     let [a, b, c, d, e, f, g, h] = address.segments();

@@ -81,6 +81,7 @@ impl Decision {
     }
 
     /// The rule that it rests on.
+    #[inline]
     #[must_use]
     pub fn rule(&self) -> Option<RuleId> {
         match self.reason {

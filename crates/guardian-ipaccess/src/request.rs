@@ -36,29 +36,34 @@ pub struct AccessRequest<'a> {
 
 impl<'a> AccessRequest<'a> {
     /// A request of nobody in particular. An IPv4 address mapped into IPv6 loses its mapping.
+    #[inline]
     pub fn new(addr: IpAddr, at: Timestamp) -> Self {
         Self { addr: addr.to_canonical(), at, user: None, roles: &[], api_key: None, route: None }
     }
 
     /// The same by a user.
+    #[inline]
     pub fn user(mut self, user: &'a str) -> Self {
         self.user = Some(user);
         self
     }
 
     /// The same with roles.
+    #[inline]
     pub fn roles(mut self, roles: &'a [&'a str]) -> Self {
         self.roles = roles;
         self
     }
 
     /// The same with an API key, by its id.
+    #[inline]
     pub fn api_key(mut self, id: &'a str) -> Self {
         self.api_key = Some(id);
         self
     }
 
     /// The same to a path.
+    #[inline]
     pub fn route(mut self, path: &'a str) -> Self {
         self.route = Some(path);
         self

@@ -4,10 +4,10 @@ mod code;
 mod family;
 mod geo;
 mod prepare;
-mod short;
 mod stretches;
 
-use std::net::IpAddr;
+use std::hint::select_unpredictable;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::embedded_v4;
 use crate::geography::{Geography, Located, Nowhere, Wanted};
@@ -16,14 +16,13 @@ use code::{Code, Said};
 use family::Bits;
 use geo::{GeoRules, Known, Trouble};
 use prepare::Chain;
-use short::{SHORT, Short};
-use stretches::{Claim, Stretches};
+use stretches::Stretches;
 
 /// A policy made ready: immutable, to be shared by all requests and swapped as a whole when the policy changes.
 ///
-/// A decision about an address takes some tens of nanoseconds whether there are ten rules or a hundred thousand: a short list is read
-/// through, a long one becomes disjoint stretches of addresses behind a table (16 bytes a network and less for IPv4, 40 for IPv6,
-/// and 2 for the table). Rules that hold for some requests only are chained behind the stretch, innermost network first.
+/// A decision about an address takes some nanoseconds whether there are ten rules or a hundred thousand: the networks become disjoint
+/// stretches of addresses behind a table (16 bytes a network and less for IPv4, 40 for IPv6, and 2 for the table; of a short list the
+/// table is the larger part, half a kilobyte). Rules that hold for some requests only are chained behind the stretch, innermost network first.
 ///
 /// ```
 /// use guardian_ipaccess::{AccessPolicy, AccessRequest, CompiledPolicy, Defaults};
@@ -39,43 +38,16 @@ use stretches::{Claim, Stretches};
 #[derive(Debug)]
 pub struct CompiledPolicy {
     policy: AccessPolicy,
-    v4: Index<u32>,
-    v6: Index<u128>,
+    v4: Stretches<u32>,
+    v6: Stretches<u128>,
     chains: Box<[Chain]>,
     /// The rules of the chains, each by its place.
     chained: Box<[u32]>,
     geo: GeoRules,
-}
-
-#[derive(Debug)]
-enum Index<B: Bits> {
-    Short(Short<B>),
-    Long(Stretches<B>),
-}
-
-impl<B: Bits> Index<B> {
-    fn new(mut claims: Vec<Claim<B>>) -> Self {
-        if claims.len() <= SHORT {
-            Self::Short(Short::new(&mut claims))
-        } else {
-            Self::Long(Stretches::new(&mut claims))
-        }
-    }
-
-    #[inline]
-    fn find(&self, address: B) -> Code {
-        match self {
-            Self::Short(short) => short.find(address),
-            Self::Long(long) => long.find(address),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Short(short) => short.bytes(),
-            Self::Long(long) => long.bytes(),
-        }
-    }
+    /// Whether all rules are about addresses.
+    is_plain: bool,
+    /// What is decided where no rule is about the request.
+    no_rule: Decision,
 }
 
 /// The rule that decides, and what it says.
@@ -85,12 +57,17 @@ impl CompiledPolicy {
     /// Makes a policy ready. O(n log n) of its rules.
     #[must_use]
     pub fn new(policy: AccessPolicy) -> Self {
-        let prepared = prepare::prepare(&policy);
+        let mut prepared = prepare::prepare(&policy);
+        let mut no_rule = Decision::new(policy.defaults.no_rule, Reason::NoRule);
+        no_rule.dry_run = policy.dry_run;
+        let geo = GeoRules::new(&policy);
         Self {
-            geo: GeoRules::new(&policy),
+            is_plain: geo.is_empty(),
+            no_rule,
+            geo,
             policy,
-            v4: Index::new(prepared.v4),
-            v6: Index::new(prepared.v6),
+            v4: Stretches::new(&mut prepared.v4),
+            v6: Stretches::new(&mut prepared.v6),
             chains: prepared.chains.into(),
             chained: prepared.chained.into(),
         }
@@ -118,10 +95,35 @@ impl CompiledPolicy {
     /// Decides about a request.
     #[inline]
     pub fn decide_in(&self, request: &AccessRequest<'_>, geography: &(impl Geography + ?Sized)) -> Decision {
-        let mut decision = self.decide_outside(request, geography);
+        let code = self.code_of(request.addr);
+        if self.is_plain && code.as_chain().is_none() && inside(request.addr).is_none() {
+            // Nothing here branches on whether there is a rule and what it says, which a processor cannot foresee.
+            let (effect, id) = code.rule_or_any();
+            let is_ruled = code != Code::NOTHING;
+            let effect = select_unpredictable(is_ruled, effect, self.no_rule.effect);
+            let reason = if is_ruled { Reason::Rule(id) } else { Reason::NoRule };
+            return Decision { effect, reason, dry_run: self.no_rule.dry_run };
+        }
+        self.decide_by_all(code, request, geography)
+    }
+
+    /// What is decided about a client whose address is not known.
+    pub fn unparsable(&self) -> Decision {
+        let mut decision = Decision::new(self.policy.defaults.unparsable, Reason::Unparsable);
+        decision.dry_run = self.policy.dry_run;
+        decision
+    }
+
+    #[inline(never)]
+    fn decide_by_all(
+        &self,
+        code: Code,
+        request: &AccessRequest<'_>,
+        geography: &(impl Geography + ?Sized),
+    ) -> Decision {
+        let mut decision = self.decide_outside(code, request, geography);
         if decision.effect == Effect::Allow
-            && let IpAddr::V6(addr) = request.addr
-            && let Some((_, inside)) = embedded_v4(addr)
+            && let Some(inside) = inside(request.addr)
         {
             let inside = AccessRequest { addr: inside.into(), ..*request };
             if let Some(denied @ (Effect::Deny, _)) = self.winner(&inside, geography) {
@@ -132,20 +134,17 @@ impl CompiledPolicy {
         decision
     }
 
-    /// What is decided about a client whose address is not known.
-    pub fn unparsable(&self) -> Decision {
-        let mut decision = Decision::new(self.policy.defaults.unparsable, Reason::Unparsable);
-        decision.dry_run = self.policy.dry_run;
-        decision
-    }
-
-    #[inline]
-    fn decide_outside(&self, request: &AccessRequest<'_>, geography: &(impl Geography + ?Sized)) -> Decision {
-        if let Some(winner) = self.by_address(request) {
+    fn decide_outside(
+        &self,
+        code: Code,
+        request: &AccessRequest<'_>,
+        geography: &(impl Geography + ?Sized),
+    ) -> Decision {
+        if let Some(winner) = self.winner_of(code, request) {
             return by_rule(winner, Reason::Rule);
         }
         if self.geo.is_empty() {
-            return Decision::new(self.policy.defaults.no_rule, Reason::NoRule);
+            return self.no_rule;
         }
         self.decide_by_geography(request, geography)
     }
@@ -155,13 +154,22 @@ impl CompiledPolicy {
         self.policy.rules.get(place as usize)
     }
 
-    /// The rule about the address that wins, if one is.
     #[inline]
-    fn by_address(&self, request: &AccessRequest<'_>) -> Option<Winner> {
-        let code = match request.addr {
+    fn code_of(&self, addr: IpAddr) -> Code {
+        match addr {
             IpAddr::V4(addr) => self.v4.find(family::v4(addr)),
-            IpAddr::V6(addr) => self.v6.find(family::v6(addr)),
-        };
+            IpAddr::V6(addr) => self.code_of_v6(addr),
+        }
+    }
+
+    /// Apart, so that what is left of a decision is small enough to become a part of its caller.
+    #[inline(never)]
+    fn code_of_v6(&self, addr: Ipv6Addr) -> Code {
+        self.v6.find(family::v6(addr))
+    }
+
+    /// The rule about the address that wins, if one is.
+    fn winner_of(&self, code: Code, request: &AccessRequest<'_>) -> Option<Winner> {
         match code.said() {
             Said::Nothing => None,
             Said::Rule(effect, id) => Some((effect, id)),
@@ -192,7 +200,7 @@ impl CompiledPolicy {
 
     /// The rule that wins, of those about addresses and then of the others.
     fn winner(&self, request: &AccessRequest<'_>, geography: &(impl Geography + ?Sized)) -> Option<Winner> {
-        self.by_address(request).or_else(|| {
+        self.winner_of(self.code_of(request.addr), request).or_else(|| {
             let wanted = self.wanted(request);
             if wanted.is_nothing() {
                 return None;
@@ -210,7 +218,7 @@ impl CompiledPolicy {
         let defaults = &self.policy.defaults;
         let wanted = self.wanted(request);
         if wanted.is_nothing() {
-            return Decision::new(defaults.no_rule, Reason::NoRule);
+            return self.no_rule;
         }
         let located = geography.look_up(request.addr, request.at, wanted);
         let known = self.known(&located);
@@ -237,7 +245,7 @@ impl CompiledPolicy {
             None if wanted.country && known.country.is_none() => {
                 Decision::new(defaults.unknown_country, Reason::UnknownCountry)
             }
-            None => Decision::new(defaults.no_rule, Reason::NoRule),
+            None => self.no_rule,
         }
     }
 
@@ -250,6 +258,15 @@ impl CompiledPolicy {
     #[inline]
     fn known(&self, located: &Located) -> Known {
         Known::of(located, self.policy.defaults.stale_database == OnStale::Believe)
+    }
+}
+
+/// The IPv4 address inside an IPv6 address.
+#[inline]
+fn inside(addr: IpAddr) -> Option<Ipv4Addr> {
+    match addr {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(addr) => embedded_v4(addr).map(|(_, inside)| inside),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Policies as text, one rule a line.
 
+#[cfg(feature = "csv")]
+mod csv;
+
 use std::fmt;
 
 use guardian_core::Timestamp;
@@ -85,59 +88,11 @@ impl AccessPolicy {
         let words = words(statement)?;
         let mut words = words.iter().map(String::as_str);
         match words.next() {
-            Some("allow") => self.read_rule(Effect::Allow, words, label),
-            Some("deny") => self.read_rule(Effect::Deny, words, label),
+            Some("allow") => self.add(read_rule(Effect::Allow, words, label)?).map(drop).map_err(Wrong::Policy),
+            Some("deny") => self.add(read_rule(Effect::Deny, words, label)?).map(drop).map_err(Wrong::Policy),
             Some("region") => self.read_region(words),
             _ => self.read_setting(statement),
         }
-    }
-
-    fn read_rule<'w>(
-        &mut self,
-        effect: Effect,
-        words: impl Iterator<Item = &'w str>,
-        label: &str,
-    ) -> Result<(), Wrong> {
-        let mut words = words.peekable();
-        let mut target = words.next().ok_or_else(|| Wrong::line("the rule is about nothing"))?.to_owned();
-        if matches!(target.as_str(), "asn" | "country" | "region" | "anonymizer") {
-            target.push(' ');
-            target.push_str(words.next().ok_or_else(|| Wrong::line(format!("`{target}` needs a name")))?);
-        }
-        let mut rule =
-            Rule::new(effect, target.parse::<Target>().map_err(|error| Wrong::line(error.to_string()))?);
-        rule.label = label.to_owned();
-        while let Some(word) = words.next() {
-            let mut next = || words.next().ok_or_else(|| Wrong::line(format!("nothing follows `{word}`")));
-            match word {
-                "for" => {
-                    let kind = next()?;
-                    let name = next()?.to_owned();
-                    rule.applies = match kind {
-                        "user" => Applies::User(name),
-                        "role" => Applies::Role(name),
-                        "key" => Applies::ApiKey(name),
-                        "route" => Applies::Route(name),
-                        _ => {
-                            return Err(Wrong::line(format!("`for {kind}` is not user, role, key or route")));
-                        }
-                    };
-                }
-                "until" => {
-                    let time = next()?;
-                    let wrong = || Wrong::line(format!("`{time}` is no time such as `2026-12-31T00:00:00Z`"));
-                    rule.expires = Some(time.parse::<Timestamp>().map_err(|_| wrong())?);
-                }
-                "during" => {
-                    let schedule = [next()?, next()?, next()?].join(" ");
-                    rule.schedule =
-                        Some(schedule.parse::<Schedule>().map_err(|error| Wrong::line(error.to_string()))?);
-                }
-                "owner" => rule.owner = next()?.to_owned(),
-                _ => return Err(Wrong::line(format!("`{word}` is not for, until, during or owner"))),
-            }
-        }
-        self.add(rule).map(|_| ()).map_err(Wrong::Policy)
     }
 
     fn read_region<'w>(&mut self, mut words: impl Iterator<Item = &'w str>) -> Result<(), Wrong> {
@@ -176,6 +131,54 @@ impl AccessPolicy {
         }
         Ok(())
     }
+}
+
+/// A rule from the words behind its effect.
+fn read_rule<'w>(
+    effect: Effect,
+    words: impl Iterator<Item = &'w str>,
+    label: &str,
+) -> Result<Rule, Wrong> {
+    let mut words = words.peekable();
+    let mut target = words.next().ok_or_else(|| Wrong::line("the rule is about nothing"))?.to_owned();
+    if matches!(target.as_str(), "asn" | "country" | "region" | "anonymizer") {
+        target.push(' ');
+        target.push_str(words.next().ok_or_else(|| Wrong::line(format!("`{target}` needs a name")))?);
+    }
+    let mut rule =
+        Rule::new(effect, target.parse::<Target>().map_err(|error| Wrong::line(error.to_string()))?);
+    rule.label = label.to_owned();
+    while let Some(word) = words.next() {
+        let mut next = || words.next().ok_or_else(|| Wrong::line(format!("nothing follows `{word}`")));
+        match word {
+            "for" => {
+                let kind = next()?;
+                let name = next()?.to_owned();
+                rule.applies = match kind {
+                    "user" => Applies::User(name),
+                    "role" => Applies::Role(name),
+                    "key" => Applies::ApiKey(name),
+                    "route" => Applies::Route(name),
+                    _ => {
+                        return Err(Wrong::line(format!("`for {kind}` is not user, role, key or route")));
+                    }
+                };
+            }
+            "until" => {
+                let time = next()?;
+                let wrong = || Wrong::line(format!("`{time}` is no time such as `2026-12-31T00:00:00Z`"));
+                rule.expires = Some(time.parse::<Timestamp>().map_err(|_| wrong())?);
+            }
+            "during" => {
+                let schedule = [next()?, next()?, next()?].join(" ");
+                rule.schedule =
+                    Some(schedule.parse::<Schedule>().map_err(|error| Wrong::line(error.to_string()))?);
+            }
+            "owner" => rule.owner = next()?.to_owned(),
+            _ => return Err(Wrong::line(format!("`{word}` is not for, until, during or owner"))),
+        }
+    }
+    Ok(rule)
 }
 
 /// What is wrong with a line.
@@ -235,6 +238,23 @@ fn words(statement: &str) -> Result<Vec<String>, Wrong> {
     Ok(words)
 }
 
+impl Applies {
+    /// What it names, and of which kind that is.
+    fn named(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Everyone => None,
+            Self::User(name) => Some(("user", name)),
+            Self::Role(name) => Some(("role", name)),
+            Self::ApiKey(name) => Some(("key", name)),
+            Self::Route(name) => Some(("route", name)),
+        }
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
 /// A name as the syntax wants it.
 struct Quoted<'a>(&'a str);
 
@@ -250,18 +270,11 @@ impl fmt::Display for Quoted<'_> {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.effect, self.target)?;
-        let whom = match &self.applies {
-            Applies::Everyone => None,
-            Applies::User(name) => Some(("user", name)),
-            Applies::Role(name) => Some(("role", name)),
-            Applies::ApiKey(name) => Some(("key", name)),
-            Applies::Route(name) => Some(("route", name)),
-        };
-        if let Some((kind, name)) = whom {
+        if let Some((kind, name)) = self.applies.named() {
             write!(f, " for {kind} {}", Quoted(name))?;
         }
         if let Some(expires) = self.expires {
-            write!(f, " until {}", expires.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))?;
+            write!(f, " until {}", time(expires))?;
         }
         if let Some(schedule) = self.schedule {
             write!(f, " during {schedule}")?;

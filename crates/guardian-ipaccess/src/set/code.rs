@@ -38,16 +38,31 @@ impl Code {
         self.0
     }
 
+    /// The chain, if it is one.
+    #[inline]
+    pub(super) fn as_chain(self) -> Option<u32> {
+        // One comparison, as nothing is the highest.
+        (self.0.wrapping_sub(CHAIN) < Self::NOTHING.0 - CHAIN).then_some(self.0 & (DENY - 1))
+    }
+
+    /// The rule and what it says, of a code that names one; of any other something without a meaning.
+    #[inline]
+    pub(super) fn rule_or_any(self) -> (Effect, RuleId) {
+        let effect = if self.0 & DENY == 0 { Effect::Allow } else { Effect::Deny };
+        (effect, RuleId::new(self.0 & (DENY - 1)))
+    }
+
     #[inline]
     pub(super) fn said(self) -> Said {
-        let place = self.0 & (DENY - 1);
         if self == Self::NOTHING {
-            Said::Nothing
-        } else if self.0 & CHAIN != 0 {
-            Said::Chain(place)
-        } else {
-            let effect = if self.0 & DENY == 0 { Effect::Allow } else { Effect::Deny };
-            Said::Rule(effect, RuleId::new(place))
+            return Said::Nothing;
         }
+        self.as_chain().map_or_else(
+            || {
+                let (effect, id) = self.rule_or_any();
+                Said::Rule(effect, id)
+            },
+            Said::Chain,
+        )
     }
 }

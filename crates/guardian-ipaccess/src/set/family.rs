@@ -1,5 +1,6 @@
 //! The two families of addresses, as numbers.
 
+use std::hint::select_unpredictable;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// An address of a family as a number, and how an index keeps it.
@@ -21,11 +22,11 @@ pub(super) trait Bits: Copy + Ord + Default + std::fmt::Debug {
     /// The next lower number, or the lowest.
     fn before(self) -> Self;
     fn minus(self, other: Self) -> Self;
-    /// How far it is from a lower number; very far from a higher one.
-    fn distance(self, from: Self) -> Self;
     /// Its upper bits, behind so many; all of it saturates at the largest `usize`.
     fn shifted(self, by: u32) -> usize;
     fn bits_used(self) -> u32;
+    /// So many steps if the number is not below another, else none; without a branch.
+    fn if_reaches(self, other: Self, steps: usize) -> usize;
 }
 
 impl Bits for u32 {
@@ -68,17 +69,17 @@ impl Bits for u32 {
     }
 
     #[inline]
-    fn distance(self, from: Self) -> Self {
-        self.wrapping_sub(from)
-    }
-
-    #[inline]
     fn shifted(self, by: u32) -> usize {
         self.checked_shr(by).and_then(|bits| usize::try_from(bits).ok()).unwrap_or(0)
     }
 
     fn bits_used(self) -> u32 {
         Self::BITS - self.leading_zeros()
+    }
+
+    #[inline]
+    fn if_reaches(self, other: Self, steps: usize) -> usize {
+        select_unpredictable(other <= self, steps, 0)
     }
 }
 
@@ -123,17 +124,21 @@ impl Bits for u128 {
     }
 
     #[inline]
-    fn distance(self, from: Self) -> Self {
-        self.wrapping_sub(from)
-    }
-
-    #[inline]
     fn shifted(self, by: u32) -> usize {
         self.checked_shr(by).map_or(0, |bits| usize::try_from(bits).unwrap_or(usize::MAX))
     }
 
     fn bits_used(self) -> u32 {
         Self::BITS - self.leading_zeros()
+    }
+
+    #[inline]
+    fn if_reaches(self, other: Self, steps: usize) -> usize {
+        // Word by word, as a compiler makes a branch of a comparison of two words at once.
+        let high = |number: Self| u64::try_from(number >> 64).unwrap_or(u64::MAX);
+        let low = |number: Self| u64::try_from(number & Self::from(u64::MAX)).unwrap_or(u64::MAX);
+        let reaches = (high(other) < high(self)) | ((high(other) == high(self)) & (low(other) <= low(self)));
+        select_unpredictable(reaches, steps, 0)
     }
 }
 

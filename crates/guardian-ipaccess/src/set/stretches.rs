@@ -15,19 +15,29 @@ pub(super) struct Claim<B> {
 /// Disjoint stretches in their order, found through a table of where they begin.
 ///
 /// Looking an address up is one step into the table and a search among the few stretches that begin in the same part of the
-/// space. The parts divide evenly what lies between the first and the last boundary, so rules about one corner of the space are
+/// space. The parts divide evenly what lies between the second boundary and the last, so rules about one corner of the space are
 /// spread as well as others; if all crowd in one part the search is the logarithm of their number.
+///
+/// The search has no branch that depends on the address: half of all guesses would be wrong, and a wrong guess costs more than
+/// the look-up.
 #[derive(Debug)]
 pub(super) struct Stretches<B: Bits> {
+    /// The first begins at the lowest address.
     stretches: Box<[B::Stretch]>,
-    /// For each part the number of stretches that begin before it, and at last the number of all.
+    /// For each part how many stretches behind the first begin before it, and at last how many there are behind the first: so the
+    /// place of the stretch that a part begins in, and in the next entry of the one that it ends in.
     before: Box<[u32]>,
     low: B,
     shift: u32,
+    /// So many halvings find one stretch among those of any part.
+    halvings: u32,
 }
 
-/// So many stretches begin in a part, were they spread evenly.
+/// So many stretches begin in a part of a long list, were they spread evenly.
 const PER_PART: usize = 4;
+/// So many parts has a short list for each stretch, until there are [`FEW_PARTS`].
+const PARTS_PER: usize = 4;
+const FEW_PARTS: usize = 128;
 
 impl<B: Bits> Stretches<B> {
     /// From networks in any order. Of equal networks only one may be there. O(n log n).
@@ -36,11 +46,12 @@ impl<B: Bits> Stretches<B> {
     }
 
     fn index(stretches: Vec<B::Stretch>) -> Self {
-        let starts = || stretches.iter().map(B::start);
         // The first begins where the space does and says nothing about where rules are.
-        let low = starts().nth(1).unwrap_or_default();
+        let starts = || stretches.iter().skip(1).map(B::start);
+        let low = starts().next().unwrap_or_default();
         let high = starts().last().unwrap_or_default();
-        let parts = (stretches.len() / PER_PART).next_power_of_two().max(1);
+        let count = stretches.len();
+        let parts = (count / PER_PART).max((count * PARTS_PER).min(FEW_PARTS)).next_power_of_two();
         let shift = high.minus(low).bits_used().saturating_sub(parts.ilog2());
         let mut before = vec![0_u32; parts + 1];
         for start in starts() {
@@ -49,12 +60,14 @@ impl<B: Bits> Stretches<B> {
                 *after += 1;
             }
         }
+        let most = before.iter().max().map_or(0, |most| *most);
         let mut sum = 0;
         for count in &mut before {
             sum += *count;
             *count = sum;
         }
-        Self { stretches: stretches.into(), before: before.into(), low, shift }
+        let halvings = u32::BITS - most.leading_zeros();
+        Self { stretches: stretches.into(), before: before.into(), low, shift, halvings }
     }
 
     /// What is said of an address. O(1) where rules are spread evenly, O(log n) always.
@@ -62,18 +75,16 @@ impl<B: Bits> Stretches<B> {
     pub(super) fn find(&self, address: B) -> Code {
         let part = part_of(address, self.low, self.shift, self.before.len() - 1);
         let bounds = self.before.get(part).zip(self.before.get(part + 1));
-        let (from, until) = bounds.map_or((0, 0), |(from, until)| (*from as usize, *until as usize));
-        let here = self.stretches.get(from..until).unwrap_or_default();
-        let mut place = from;
-        if here.len() <= 8 {
-            // Few: counting them has no branch to guess wrong.
-            place += here.iter().filter(|stretch| B::start(stretch) <= address).count();
-        } else {
-            place += here.partition_point(|stretch| B::start(stretch) <= address);
+        let (first, last) = bounds.map_or((0, 0), |(first, last)| (*first as usize, *last as usize));
+        // The stretch that began last is this one or one of so many behind it.
+        let (mut place, mut behind) = (first, last.saturating_sub(first));
+        for _ in 0..self.halvings {
+            let half = behind - behind / 2;
+            let start = self.stretches.get(place + half).map_or(B::MAX, B::start);
+            place += address.if_reaches(start, half);
+            behind -= half;
         }
-        // The stretch that began last; the very first begins at the lowest address, so there is one.
-        let found = place.checked_sub(1).and_then(|place| self.stretches.get(place));
-        found.map_or(Code::NOTHING, |stretch| Code::from_bits(B::code(stretch)))
+        self.stretches.get(place).map_or(Code::NOTHING, |stretch| Code::from_bits(B::code(stretch)))
     }
 
     /// All stretches: from where to where, and what is said there.

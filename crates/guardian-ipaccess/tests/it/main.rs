@@ -14,5 +14,7 @@ mod proxies;
 mod reports;
 mod service;
 mod stores;
+#[cfg(feature = "csv")]
+mod tables;
 mod watching;
 mod winners;
