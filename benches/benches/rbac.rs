@@ -167,7 +167,9 @@ fn against_peers(
             .map(|(who, number)| cedar.request(who, number))
             .collect::<Result<_, _>>()?;
         let spent = processor_time(case, name, |number| {
-            black_box(requests.get(number & (requests.len() - 1)).map(|request| cedar.ask(black_box(request))));
+            black_box(
+                requests.get(number & (requests.len() - 1)).map(|request| cedar.ask(black_box(request))),
+            );
         });
         compare(case, name, own, spent);
         let mut next = 0;
@@ -184,7 +186,9 @@ fn against_peers(
     let found = wrong(plain, 60, |who, number| Ok(casbin.ask(&user(who), &permission(number))))?;
     report(case, "wrong_of_60_casbin", found, "answers");
     let spent = processor_time(case, "casbin", |number| {
-        black_box(texts.get(number & (texts.len() - 1)).map(|(who, permission, _)| casbin.ask(who, permission)));
+        black_box(
+            texts.get(number & (texts.len() - 1)).map(|(who, permission, _)| casbin.ask(who, permission)),
+        );
     });
     compare(case, "casbin", own, spent);
     let mut next = 0;

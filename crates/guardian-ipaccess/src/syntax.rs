@@ -88,7 +88,9 @@ impl AccessPolicy {
         let words = words(statement)?;
         let mut words = words.iter().map(String::as_str);
         match words.next() {
-            Some("allow") => self.add(read_rule(Effect::Allow, words, label)?).map(drop).map_err(Wrong::Policy),
+            Some("allow") => {
+                self.add(read_rule(Effect::Allow, words, label)?).map(drop).map_err(Wrong::Policy)
+            }
             Some("deny") => self.add(read_rule(Effect::Deny, words, label)?).map(drop).map_err(Wrong::Policy),
             Some("region") => self.read_region(words),
             _ => self.read_setting(statement),
@@ -134,11 +136,7 @@ impl AccessPolicy {
 }
 
 /// A rule from the words behind its effect.
-fn read_rule<'w>(
-    effect: Effect,
-    words: impl Iterator<Item = &'w str>,
-    label: &str,
-) -> Result<Rule, Wrong> {
+fn read_rule<'w>(effect: Effect, words: impl Iterator<Item = &'w str>, label: &str) -> Result<Rule, Wrong> {
     let mut words = words.peekable();
     let mut target = words.next().ok_or_else(|| Wrong::line("the rule is about nothing"))?.to_owned();
     if matches!(target.as_str(), "asn" | "country" | "region" | "anonymizer") {

@@ -65,11 +65,11 @@ pub mod fuzzing;
 
 pub use config::{DatabaseConfig, Durability, Plans};
 pub use dialect::Dialect;
-#[cfg(feature = "postgres")]
-pub use notices::Notices;
 pub use error::Error;
 pub use fault::{Fault, Violation};
 pub use migration::{Migration, Migrations};
+#[cfg(feature = "postgres")]
+pub use notices::Notices;
 pub use param::{Param, ToParam, Type};
 pub use sql::{Sql, SqlBuilder};
 pub use unscoped::Unscoped;

@@ -263,8 +263,7 @@ pub(crate) fn yaml(text: &str, most: usize) -> Result<Value, guardian_yaml::Erro
 pub(crate) fn document(text: &str, most: usize) -> Result<Value, String> {
     if text.trim_start().starts_with('{') {
         // A map of YAML in one line begins like this as well.
-        return serde_json::from_str(text)
-            .or_else(|error| yaml(text, most).map_err(|_| error.to_string()));
+        return serde_json::from_str(text).or_else(|error| yaml(text, most).map_err(|_| error.to_string()));
     }
     yaml(text, most).map_err(|error| error.to_string())
 }

@@ -136,8 +136,12 @@ impl<S: WorkflowStore> Library<S> {
             let current = self.store.workflow(scope, name).await?;
             let Some(current) = current else {
                 let (workflow, version) = self.first(scope, name, definition, note, origin, now)?;
-                let save =
-                    Save { workflow: workflow.clone(), version: Some(version.clone()), squashed: None, listens: None };
+                let save = Save {
+                    workflow: workflow.clone(),
+                    version: Some(version.clone()),
+                    squashed: None,
+                    listens: None,
+                };
                 if self.store.save(scope, &save).await? == Saved::Done {
                     return Ok(Update { workflow, version: Some(version), diff: Diff::default() });
                 }

@@ -192,8 +192,7 @@ pub(crate) fn compile(
     let built = graph.filter(|_| report.is_valid()).and_then(|graph| {
         let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
         let start = graph.index.get(definition.start.as_str()).copied()?;
-        let has_own =
-            steps.iter().any(|step| matches!(&step.op, Op::ForEach(each) if !each.own.is_empty()));
+        let has_own = steps.iter().any(|step| matches!(&step.op, Op::ForEach(each) if !each.own.is_empty()));
         Some(Plan {
             has_own,
             index: steps.iter().zip(0..).map(|(step, at)| (Arc::clone(&step.id), at)).collect(),
@@ -236,9 +235,10 @@ impl Plan {
 
     /// The trigger that is a webhook with this path.
     pub(crate) fn webhook(&self, path: &str) -> Option<NodeId> {
-        let found = self.filters.iter().find(
-            |(_, trigger, _)| matches!(trigger, Trigger::Webhook { path: own } if own == path),
-        );
+        let found = self
+            .filters
+            .iter()
+            .find(|(_, trigger, _)| matches!(trigger, Trigger::Webhook { path: own } if own == path));
         found.map(|(id, _, _)| NodeId::known(Arc::clone(id)))
     }
 

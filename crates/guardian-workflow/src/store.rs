@@ -58,10 +58,7 @@ pub enum Listening {
 
 /// What happened, for finding the workflows that listen to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the engine makes it and stores read it; a new case breaks both"
-)]
+#[expect(clippy::exhaustive_enums, reason = "the engine makes it and stores read it; a new case breaks both")]
 pub enum Occasion<'a> {
     /// An event of this name.
     Event(&'a str),

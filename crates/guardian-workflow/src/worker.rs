@@ -529,13 +529,7 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     }
 
     /// Performs a transactional action and keeps the checkpoint that follows it; `None` if the run has moved on.
-    fn performing(
-        &self,
-        at: usize,
-        held: &Held,
-        effect: &Effect,
-        attempt: Attempt,
-    ) -> Option<Doing> {
+    fn performing(&self, at: usize, held: &Held, effect: &Effect, attempt: Attempt) -> Option<Doing> {
         let call = self.call(held, effect)?;
         let (engine, fence) = (self.engine.clone(), held.fence);
         let next = Next::new(held, attempt, Arc::clone(&engine.inner.clock), self.config.lease);

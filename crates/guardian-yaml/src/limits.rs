@@ -224,7 +224,10 @@ impl Reader {
                 (Some(key), content) => entries.push((key, Node { line: node.line, content })),
                 (None, Content::Scalar { text, .. }) => {
                     if !keys.insert(text.clone()) {
-                        return Err(Error::new(node.line, format!("the key `{}` is there twice", shorten(&text))));
+                        return Err(Error::new(
+                            node.line,
+                            format!("the key `{}` is there twice", shorten(&text)),
+                        ));
                     }
                     *key = Some(text);
                 }

@@ -73,9 +73,7 @@ impl AccessPolicy {
             self.read_row(&columns, &row).map_err(|why| match why {
                 Wrong::Line(why) => PolicyError::Line { line: line_number(line), why },
                 Wrong::Policy(error @ PolicyError::TooManyRules { .. }) => error,
-                Wrong::Policy(error) => {
-                    PolicyError::Line { line: line_number(line), why: error.to_string() }
-                }
+                Wrong::Policy(error) => PolicyError::Line { line: line_number(line), why: error.to_string() },
             })?;
         }
         Ok(())
@@ -83,7 +81,8 @@ impl AccessPolicy {
 
     fn read_row(&mut self, columns: &Columns, row: &csv::StringRecord) -> Result<(), Wrong> {
         // Blanks are a part of a cell (RFC 4180, section 2), so of names and labels.
-        let (cell, trimmed) = (|name: &str| columns.cell(row, name), |name: &str| columns.cell(row, name).trim());
+        let (cell, trimmed) =
+            (|name: &str| columns.cell(row, name), |name: &str| columns.cell(row, name).trim());
         let effect = match trimmed("effect") {
             "allow" => Effect::Allow,
             "deny" => Effect::Deny,

@@ -64,7 +64,9 @@ fn nothing_that_is_written_is_a_formula() {
         policy.add(rule.labelled(label).owned_by(label)).unwrap();
     }
     let text = policy.to_csv();
-    assert!(!text.lines().flat_map(|line| line.split(',')).any(|cell| cell.starts_with(['=', '@', '+', '-'])));
+    assert!(
+        !text.lines().flat_map(|line| line.split(',')).any(|cell| cell.starts_with(['=', '@', '+', '-']))
+    );
     assert_eq!(table(&text).unwrap(), policy);
 }
 

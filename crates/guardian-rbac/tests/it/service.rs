@@ -447,7 +447,11 @@ impl PolicyStore for Late {
         self.inner.commit(scope, expected, changes, events).await
     }
     async fn since(&self, scope: &Scope, after: Revision) -> Result<News, StoreError> {
-        if self.holds.load(Ordering::Relaxed) { Ok(News::Reload) } else { self.inner.since(scope, after).await }
+        if self.holds.load(Ordering::Relaxed) {
+            Ok(News::Reload)
+        } else {
+            self.inner.since(scope, after).await
+        }
     }
     async fn prune(&self, scope: &Scope, up_to: Revision) -> Result<(), StoreError> {
         self.inner.prune(scope, up_to).await

@@ -174,7 +174,8 @@ impl Schedule {
             Times::Cron { fields, any_day, any_weekday } => {
                 let [minutes, hours, days, months, weekdays] = *fields;
                 let has = |bits: u64, at: u32| bits & 1_u64.checked_shl(at).unwrap_or(0) != 0;
-                let mut at = time.with_second(0)?.with_nanosecond(0)?.checked_add_signed(Duration::minutes(1))?;
+                let mut at =
+                    time.with_second(0)?.with_nanosecond(0)?.checked_add_signed(Duration::minutes(1))?;
                 let end = time.checked_add_signed(Duration::days(8 * 366))?;
                 while at < end {
                     let day = has(days, at.day());

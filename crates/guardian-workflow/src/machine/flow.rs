@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::state::{Closing, Frame, JoinKind, Outcome, Pending, Phase, Stage, Status, Token, weight};
 use super::events::delay;
+use super::state::{Closing, Frame, JoinKind, Outcome, Pending, Phase, Stage, Status, Token, weight};
 use super::{Machine, Turn};
 use crate::action::Failure;
 use crate::definition::knows;

@@ -80,11 +80,7 @@ impl Machine<'_> {
         if self.state.tokens.iter().any(|token| token.join == Some(join)) {
             return;
         }
-        let Some(at) = self
-            .state
-            .joins
-            .iter()
-            .position(|each| each.id == join && each.closing.is_some())
+        let Some(at) = self.state.joins.iter().position(|each| each.id == join && each.closing.is_some())
         else {
             return;
         };

@@ -341,7 +341,14 @@ impl Machine<'_> {
         if each.concurrency == 1 {
             let own = self.own_variables(scope, each);
             if let Some(token) = self.state.token_mut(id) {
-                token.frames.push(Frame::Each { node, index: 0, items, collected: Vec::new(), bytes: 0, own });
+                token.frames.push(Frame::Each {
+                    node,
+                    index: 0,
+                    items,
+                    collected: Vec::new(),
+                    bytes: 0,
+                    own,
+                });
             }
             self.go(id, each.body);
             return Ok(());

@@ -10,8 +10,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Checkpoint, Claimed, Continue, Kept, Listening, MESSAGES, Occasion, Performed, RunFilter, RunRecord, Save,
-    Saved, WorkflowStore,
+    Checkpoint, Claimed, Continue, Kept, Listening, MESSAGES, Occasion, Performed, RunFilter, RunRecord,
+    Save, Saved, WorkflowStore,
 };
 use crate::action::{Call, Failure};
 use crate::machine::{Entry, Message};
@@ -166,11 +166,7 @@ impl Inner {
     }
 
     /// Who listens to exactly this.
-    fn listening<'s>(
-        &'s self,
-        tenant: &TenantId2,
-        what: &'s Listening,
-    ) -> impl Iterator<Item = &'s String> {
+    fn listening<'s>(&'s self, tenant: &TenantId2, what: &'s Listening) -> impl Iterator<Item = &'s String> {
         let from = (Arc::clone(tenant), what.clone(), String::new());
         let tenant = Arc::clone(tenant);
         self.listeners

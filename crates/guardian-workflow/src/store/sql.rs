@@ -428,10 +428,8 @@ impl WorkflowStore for SqlStore {
             Turn::Done(new) => return Ok(new),
             Turn::Lead(batch) => {
                 let runs: Vec<&NewRun> = batch.tickets.iter().map(|ticket| &ticket.run).collect();
-                let (stored, alone) = (
-                    retry(&Retry::default(), || self.insert_runs(scope, &runs)).await,
-                    runs.len() == 1,
-                );
+                let (stored, alone) =
+                    (retry(&Retry::default(), || self.insert_runs(scope, &runs)).await, runs.len() == 1);
                 match stored {
                     Ok(new) => {
                         batch.done(&new);

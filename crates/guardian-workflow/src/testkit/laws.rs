@@ -416,9 +416,9 @@ pub fn of_concurrent_starts_each_is_stored_once(fixture: &impl Fixture) -> Resul
                 runs.push((owner, run));
             }
         }
-        let starts = runs.iter().map(|(owner, run)| {
-            store.start(&owner.scope, run.clone(), vec![entry(1, now)], Some(now), None)
-        });
+        let starts = runs
+            .iter()
+            .map(|(owner, run)| store.start(&owner.scope, run.clone(), vec![entry(1, now)], Some(now), None));
         // Who goes away in the middle holds nobody up.
         let mut abandoned = Vec::new();
         for _ in 0..5 {
@@ -540,7 +540,10 @@ pub fn who_listens_is_found(fixture: &impl Fixture) -> Result<(), Violation> {
         }
         let mut foreign = other.save("z", 1)?;
         foreign.listens = Some([events(""), hook("/a"), Listening::Schedule].into());
-        ensure!(store.save(&other.scope, &foreign).await? == Saved::Done, "a path of another tenant is taken");
+        ensure!(
+            store.save(&other.scope, &foreign).await? == Saved::Done,
+            "a path of another tenant is taken"
+        );
         let cases = [
             (Occasion::Event("deal.won"), vec!["a", "b", "c"]),
             (Occasion::Event("deal.lost"), vec!["b", "c", "d"]),

@@ -337,7 +337,8 @@ fn inner() -> Value {
 }
 
 /// How often each transactional effect happens: by its node.
-const EFFECTS: [(&str, u32); 8] = [("pay", 4), ("release", 1), ("each", 3), ("a1", 1), ("a3", 1), ("c2", 1), ("mend", 1), ("inner", 0)];
+const EFFECTS: [(&str, u32); 8] =
+    [("pay", 4), ("release", 1), ("each", 3), ("a1", 1), ("a3", 1), ("c2", 1), ("mend", 1), ("inner", 0)];
 /// How often each other action is attempted, by its node, apart from repetitions with the same key.
 const NOTES: [(&str, usize); 5] = [("tell", 6), ("b1", 1), ("b2", 1), ("bad", 1), ("act", 3)];
 
@@ -478,7 +479,8 @@ fn check(
 ) -> Result<(), Violation> {
     let record = finish(async { Ok(store.run(scope, run).await?) })?;
     let record = record.ok_or_else(|| Violation("the run is gone".to_owned()))?;
-    let expected = json!({"doubled": [2, 4, 6], "tens": [10, 20, 30], "n": 103, "inner": 103, "code": "flaky"});
+    let expected =
+        json!({"doubled": [2, 4, 6], "tens": [10, 20, 30], "n": 103, "inner": 103, "code": "flaky"});
     ensure!(record.state.status == Status::Completed, "the run is {:?}", record.state);
     let outcome = serde_json::to_value(&record.state.outcome).unwrap_or_default();
     ensure!(outcome == json!({ "result": expected }), "the result is {outcome}");

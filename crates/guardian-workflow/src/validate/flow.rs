@@ -142,7 +142,8 @@ impl<'d> Flow<'_, 'd> {
             NodeKind::ForEach { .. } | NodeKind::While { .. } => {
                 let mut within = entry.clone();
                 for name in own(kind) {
-                    let first = self.definition.variables.get(name).is_some_and(|known| known.value.is_some());
+                    let first =
+                        self.definition.variables.get(name).is_some_and(|known| known.value.is_some());
                     match self.names.get(name.as_str()) {
                         Some(at) if first => within.add(*at),
                         Some(at) => within.remove(*at),

@@ -96,7 +96,8 @@ fn is_secret(text: &str) -> bool {
     if text.match_indices(".eyJ").any(|(at, _)| {
         // From the dot backwards over what base64 is made of, and not for ever: a text may be one long word.
         let head = text.get(..at).unwrap_or_default().bytes().rev().take(MAX_HEAD);
-        let head = head.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).count();
+        let head =
+            head.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).count();
         text.get(at - head..at).is_some_and(|head| head.contains("eyJ"))
     }) {
         return true;

@@ -186,11 +186,7 @@ impl Held {
 
     /// Whether somebody has to stay with the run.
     pub(super) fn stays(&self) -> bool {
-        self.more
-            || self.going > 0
-            || self.busy
-            || !self.effects.is_empty()
-            || !self.transactional.is_empty()
+        self.more || self.going > 0 || self.busy || !self.effects.is_empty() || !self.transactional.is_empty()
     }
 
     /// What is to be kept of the run now.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use guardian_core::{ManualClock, SeededIds};
 use guardian_workflow::{
-    ActionSpec, Actions, Catalog, Definition, Engine, Library, MemoryStore, Message, Note, Start, Status, Worker,
-    WorkerConfig, validate,
+    ActionSpec, Actions, Catalog, Definition, Engine, Library, MemoryStore, Message, Note, Start, Status,
+    Worker, WorkerConfig, validate,
 };
 use serde_json::{Value, json};
 
@@ -149,7 +149,10 @@ fn texts_and_graphs_that_are_made_to_be_slow_are_not() {
     let mut edges = Vec::new();
     for at in 0..2500 {
         let (c, r) = (format!("c{at}"), format!("r{at}"));
-        nodes.insert(c.clone(), json!({"type": "condition", "branches": [{"port": "yes", "when": "input.n > 1"}]}));
+        nodes.insert(
+            c.clone(),
+            json!({"type": "condition", "branches": [{"port": "yes", "when": "input.n > 1"}]}),
+        );
         nodes.insert(r.clone(), json!({"type": "repeat", "max": 3}));
         edges.push(json!({"from": c, "port": "yes", "to": r}));
         edges.push(json!({"from": r, "to": "c0"}));

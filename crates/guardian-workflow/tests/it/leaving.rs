@@ -58,7 +58,17 @@ fn inner_last_words_come_before_outer_ones_and_none_is_said_twice() {
             "zo": said("o"),
             "e": {"type": "end", "result": "=said"}
         }),
-        &["r:fast f", "r:slow outer", "outer:body p", "p:a ta", "ta:body wa", "ta:finally za", "p:b wb", "outer:finally zo", "r e"],
+        &[
+            "r:fast f",
+            "r:slow outer",
+            "outer:body p",
+            "p:a ta",
+            "ta:body wa",
+            "ta:finally za",
+            "p:b wb",
+            "outer:finally zo",
+            "r e",
+        ],
     );
     let world = World::new();
     world.publish("w", &with(definition, &[("said", json!(""))]));

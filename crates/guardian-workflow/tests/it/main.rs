@@ -5,12 +5,12 @@ mod definitions;
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod imports;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod kill;
-#[cfg(test)]
-mod hostile;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]

@@ -20,7 +20,9 @@ fn event(world: &World, scope: &Scope, name: &str, number: u64) -> Event {
 #[test]
 fn events_start_those_who_listen_and_each_once() {
     let world = World::new();
-    let on = |event: &str| triggered(&json!({"t": {"type": "event", "event": event, "filter": "event.data.n > 0"}}));
+    let on = |event: &str| {
+        triggered(&json!({"t": {"type": "event", "event": event, "filter": "event.data.n > 0"}}))
+    };
     world.publish("exact", &on("deal.won"));
     world.publish("deals", &on("deal.*"));
     world.publish("all", &on("*"));

@@ -165,11 +165,7 @@ impl SqlStore {
     }
 
     /// Stores runs of one tenant that begin; whether each is new.
-    pub(super) async fn insert_runs(
-        &self,
-        scope: &Scope,
-        runs: &[&NewRun],
-    ) -> Result<Vec<bool>, StoreError> {
+    pub(super) async fn insert_runs(&self, scope: &Scope, runs: &[&NewRun]) -> Result<Vec<bool>, StoreError> {
         // Of several with one id the first counts.
         let mut ids = HashSet::with_capacity(runs.len());
         let first: Vec<bool> = runs.iter().map(|run| ids.insert(run.id)).collect();
@@ -217,10 +213,7 @@ impl SqlStore {
         Ok(runs.iter().zip(first).map(|(run, first)| first && new.contains(&run.id)).collect())
     }
 
-    async fn add_history<B>(
-        tx: &mut Tx<B>,
-        rows: &[(&TenantId, Uuid, &History)],
-    ) -> Result<(), StoreError> {
+    async fn add_history<B>(tx: &mut Tx<B>, rows: &[(&TenantId, Uuid, &History)]) -> Result<(), StoreError> {
         let mut left = rows;
         while let Some((sql, these, rest)) = HISTORY.take(left) {
             let mut values = Vec::with_capacity(these.len() * 5);
