@@ -96,14 +96,14 @@ impl Builder {
             index: outer.and_then(|outer| outer.index.clone()),
         };
         for variable in [&scope.data, &scope.result, &scope.failure] {
-            self.sets(variable, json!(null));
+            self.sets(variable, &json!(null));
         }
-        self.sets(&scope.caught, json!(-1));
+        self.sets(&scope.caught, &json!(-1));
         scope
     }
 
     /// A variable is set here; its first value where it has none yet.
-    fn sets(&mut self, variable: &str, first: Value) {
+    fn sets(&mut self, variable: &str, first: &Value) {
         self.set.push(variable.to_owned());
         if !self.variables.contains_key(variable) {
             self.variables.insert(variable.to_owned(), json!({ "value": first }));
@@ -575,7 +575,7 @@ impl Builder {
         );
         for (name, value) in made.as_object().cloned().unwrap_or_default() {
             let variable = translate::variable(&name);
-            self.sets(&variable, json!(null));
+            self.sets(&variable, &json!(null));
             values.insert(variable, value);
         }
     }
