@@ -117,6 +117,8 @@ pub(crate) struct Link {
 struct Entry {
     slots: (u32, u32),
     links: (u32, u32),
+    /// The role of the first grant: most have one alone, and most questions end with what its role does not say.
+    role: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -142,6 +144,8 @@ pub(crate) struct Brief<'s> {
     pub(crate) slots: &'s [Slot],
     /// Whether it is in groups.
     pub(crate) linked: bool,
+    /// The role of the first grant, which is at hand before the grant is.
+    pub(crate) role: u32,
 }
 
 #[inline]
@@ -273,7 +277,8 @@ impl People {
     pub(crate) fn brief(&self, (shard, at): (u32, u32)) -> Option<Brief<'_>> {
         let shard = self.shards.get(shard as usize)?;
         let entry = shard.entries.get(at as usize)?;
-        Some(Brief { slots: cut(&shard.block.slots, entry.slots), linked: entry.links.1 > 0 })
+        let linked = entry.links.1 > 0;
+        Some(Brief { slots: cut(&shard.block.slots, entry.slots), linked, role: entry.role })
     }
 
     /// The rest of a grant at a place of a principal's.
@@ -447,7 +452,9 @@ impl People {
                 shard.block.cold.extend_from_slice(before.cold);
                 shard.links.extend_from_slice(before.links);
             }
+            let role = shard.block.slots.get(slots).map_or(0, |slot| slot.role);
             shard.entries.push(Entry {
+                role,
                 slots: (number(slots), number(shard.block.slots.len() - slots)),
                 links: (number(ways), number(shard.links.len() - ways)),
             });
