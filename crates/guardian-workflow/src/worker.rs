@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -140,6 +141,15 @@ impl<S: WorkflowStore + Clone> Worker<S> {
             self.engine.inner.store.extend(&held, until).await?;
         }
         Ok(())
+    }
+}
+
+/// Begins something. Most of it is done at once, and then it needs no place among what is waited for.
+fn set_going(mut doing: Doing, all: &mut FuturesUnordered<Doing>, arrived: &mut VecDeque<(usize, Done)>) {
+    // What is not done is asked again by those who wait for all, who also know whom to wake.
+    match doing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => arrived.push_back(done),
+        Poll::Pending => all.push(doing),
     }
 }
 
@@ -305,7 +315,6 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
         self.progress.checkpoints += batch.len() as u64;
         let keeping = self.worker.engine.inner.store.checkpoint(batch);
         let kept = beside(&mut self.doing, &mut self.arrived, keeping).await?;
-        let now = self.now();
         for ((at, stays), kept) in order.into_iter().zip(kept) {
             self.kept(at, stays, kept, now);
         }
@@ -320,11 +329,12 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
             }
             Kept::Yes(_) if !stays => self.let_go(at),
             Kept::Yes(messages) => {
+                let later = if messages.is_empty() { now } else { self.now() };
                 let Some(held) = self.runs.get_mut(&at) else { return };
                 if !messages.is_empty() {
-                    held.drive(now, |machine| Held::take(machine, messages));
+                    held.drive(later, |machine| Held::take(machine, messages));
                 } else if held.more {
-                    held.drive(now, |_| {});
+                    held.drive(later, |_| {});
                 } else {
                     return self.dispatch(at, now);
                 }
@@ -357,7 +367,7 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
             } else if let Some(doing) = self.worker.doing(at, held, effect, attempt, now) {
                 held.going += 1;
                 self.progress.attempts += 1;
-                self.doing.push(doing);
+                set_going(doing, &mut self.doing, &mut self.arrived);
             } else {
                 held.over(attempt);
             }
@@ -372,7 +382,7 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                     held.busy = true;
                     held.going += 1;
                     self.progress.attempts += 1;
-                    self.doing.push(doing);
+                    set_going(doing, &mut self.doing, &mut self.arrived);
                 }
                 None => held.over(attempt),
             }
