@@ -5,8 +5,10 @@
 //! - `ten_rules`: ten networks, as most tenants have; the peer is a list of `ipnet`, sorted by prefix and read to the first match.
 //! - `country_decision`: from an address to its country and the rule about it, on a MaxMind City database whose path is in
 //!   `GUARDIAN_MAXMIND_CITY`; the peer reads the whole record, as its documentation shows. Without the path it is left out.
+//! - `rebuild`: a hundred thousand rules are changed for others ten times while two threads look up. The slowest look-up is told
+//!   of those in which nobody took the thread off its processor, for there are more threads than processors.
 //!
-//! Both take turns of some milliseconds and go first by turns. `median_of_turns` is the median of the ratios of neighbouring turns. Before
+//! In the others both take turns of some milliseconds and go first by turns. `median_of_turns` is the median of the ratios of neighbouring turns. Before
 //! that, both are asked everything once and have to say the same.
 #![expect(
     clippy::expect_used,
@@ -18,11 +20,12 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use guardian_core::{Clock, SystemClock, Timestamp};
+use guardian_core::{Actor, Clock, Scope, SystemClock, TenantId, Timestamp};
 use guardian_ipaccess::{
-    AccessPolicy, AccessRequest, CompiledPolicy, DatabaseKind, Defaults, Effect, MaxMind, Rule, RuleId,
-    Target,
+    AccessPolicy, AccessRequest, CompiledPolicy, Confirm, DatabaseKind, Defaults, Door, Effect, IpAccess,
+    MaxMind, MemoryStore, Rule, RuleId, Target,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
@@ -48,6 +51,7 @@ fn main() {
     v4(&mut random);
     v6(&mut random);
     ten(&mut random);
+    rebuild(&mut random);
     if let Some(path) = std::env::var_os("GUARDIAN_MAXMIND_CITY") {
         country(&std::fs::read(path).expect("a readable database"));
     }
@@ -61,14 +65,8 @@ fn v4(random: &mut Random) {
     let tree: PrefixMap<Ipv4Net, RuleId> = first_of(&compiled, &nets, IpNet::V4);
     let asked: Vec<Ipv4Addr> = (0..QUESTIONS)
         .map(|place| {
-            if place % 2 == 0 {
-                random.v4()
-            } else {
-                {
-                    let net = nets[random.place(RULES)];
-                    within_v4(random, net)
-                }
-            }
+            let net = nets[random.place(RULES)];
+            if place % 2 == 0 { random.v4() } else { within_v4(random, net) }
         })
         .collect();
     let host = |addr: &Ipv4Addr| Ipv4Net::new(*addr, 32).expect("32 is a prefix");
@@ -90,14 +88,8 @@ fn v6(random: &mut Random) {
     let tree: PrefixMap<Ipv6Net, RuleId> = first_of(&compiled, &nets, IpNet::V6);
     let asked: Vec<Ipv6Addr> = (0..QUESTIONS)
         .map(|place| {
-            if place % 2 == 0 {
-                random.v6()
-            } else {
-                {
-                    let net = nets[random.place(RULES)];
-                    within_v6(random, net)
-                }
-            }
+            let net = nets[random.place(RULES)];
+            if place % 2 == 0 { random.v6() } else { within_v6(random, net) }
         })
         .collect();
     let host = |addr: &Ipv6Addr| Ipv6Net::new(*addr, 128).expect("128 is a prefix");
@@ -122,15 +114,8 @@ fn ten(random: &mut Random) {
     list.sort_by_key(|(net, id)| (std::cmp::Reverse(net.prefix_len()), *id));
     let asked: Vec<IpAddr> = (0..QUESTIONS)
         .map(|place| {
-            if place % 2 == 0 {
-                random.v4()
-            } else {
-                {
-                    let net = nets[random.place(nets.len())];
-                    within_v4(random, net)
-                }
-            }
-            .into()
+            let net = nets[random.place(nets.len())];
+            if place % 2 == 0 { random.v4() } else { within_v4(random, net) }.into()
         })
         .collect();
     compare(
@@ -140,6 +125,75 @@ fn ten(random: &mut Random) {
         |addr| compiled.decide(&AccessRequest::new(*addr, NOW)).rule(),
         |addr| list.iter().find(|(net, _)| net.contains(addr)).map(|(_, id)| *id),
     );
+}
+
+/// No look-up waits for a policy that is being made ready, swapped or freed.
+fn rebuild(random: &mut Random) {
+    const CHANGES: usize = 10;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let access = IpAccess::new(MemoryStore::new());
+    let tenant = TenantId::new("acme").expect("a tenant");
+    let scope = Scope::new(tenant, Actor::user("ann").expect("an actor"));
+    let door = runtime.block_on(access.door(&scope)).expect("a door");
+    let policies: Vec<AccessPolicy> = (0..CHANGES)
+        .map(|_| {
+            let nets = (0..RULES).map(|_| IpNet::from(IpAddr::V4(random.v4())));
+            compiled(nets.collect::<Vec<_>>().into_iter()).policy().clone()
+        })
+        .collect();
+    let asked: Vec<IpAddr> = (0..QUESTIONS).map(|_| random.v4().into()).collect();
+    let done = AtomicBool::new(false);
+    let (slowest, asks, made) = std::thread::scope(|threads| {
+        let readers: Vec<_> = (0..2).map(|_| threads.spawn(|| look_until(&done, &door, &asked))).collect();
+        let clock = SystemClock::new();
+        let start = clock.monotonic();
+        for policy in policies {
+            let author = AccessRequest::new(Ipv4Addr::LOCALHOST.into(), NOW);
+            let change = access.change(&scope, &author, Confirm::Meant, |old| {
+                *old = policy;
+                Ok(())
+            });
+            runtime.block_on(change).expect("a change");
+        }
+        let made = clock.monotonic().since(start).as_secs_f64() * 1e3 / CHANGES as f64;
+        done.store(true, Ordering::Relaxed);
+        let looks = readers.into_iter().map(|reader| reader.join().expect("a reader"));
+        let (slowest, asks) = looks.fold((0.0_f64, 0), |sum, look| (sum.0.max(look.0), sum.1 + look.1));
+        (slowest, asks, made)
+    });
+    println!("measure ipaccess/rebuild slowest_lookup {slowest:.1} us");
+    println!("measure ipaccess/rebuild lookups_meanwhile {asks} lookups");
+    println!("measure ipaccess/rebuild change_of_100k {made:.1} ms");
+}
+
+/// The slowest of the look-ups that nobody interrupted, in microseconds, and how many look-ups there were.
+fn look_until(done: &AtomicBool, door: &Door, asked: &[IpAddr]) -> (f64, u64) {
+    let clock = SystemClock::new();
+    let (mut slowest, mut asks, mut interrupted) = (0.0_f64, 0, interruptions());
+    for addr in asked.iter().cycle() {
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+        let start = clock.monotonic();
+        let _ = black_box(door.decide(&AccessRequest::new(*black_box(addr), NOW)));
+        let took = clock.monotonic().since(start).as_secs_f64() * 1e6;
+        asks += 1;
+        if took > slowest {
+            let by_now = interruptions();
+            if by_now == interrupted {
+                slowest = took;
+            }
+            interrupted = by_now;
+        }
+    }
+    (slowest, asks)
+}
+
+/// How often this thread was taken off its processor; always 0 where the system does not tell.
+fn interruptions() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let counted = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
+    counted.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum()
 }
 
 fn country(bytes: &[u8]) {

@@ -27,6 +27,7 @@ mod queue;
 mod redact;
 mod risk;
 mod schema;
+mod sink;
 pub mod store;
 mod terms;
 #[cfg(feature = "testkit")]

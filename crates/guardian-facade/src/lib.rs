@@ -20,6 +20,10 @@ pub use guardian_http as http;
 #[cfg(feature = "ipaccess")]
 pub use guardian_ipaccess as ipaccess;
 
+/// Quotas: plans, decisions, holds, the ledger, billing, analytics.
+#[cfg(feature = "quota")]
+pub use guardian_quota as quota;
+
 /// Rate limits: policies, limiters, stores.
 #[cfg(feature = "ratelimit")]
 pub use guardian_ratelimit as ratelimit;

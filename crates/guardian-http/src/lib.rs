@@ -6,6 +6,8 @@ mod ipaccess;
 #[cfg(any(feature = "ipaccess", feature = "ratelimit"))]
 mod peer;
 mod problem;
+#[cfg(feature = "quota")]
+mod quota;
 mod rate_key;
 #[cfg(feature = "ratelimit")]
 mod ratelimit;
@@ -22,6 +24,8 @@ pub use ipaccess::{IpAccessGuard, IpAccessLayer};
 #[cfg(any(feature = "ipaccess", feature = "ratelimit"))]
 pub use peer::PeerAddr;
 pub use problem::{Problem, ProblemError};
+#[cfg(feature = "quota")]
+pub use quota::{OnOutage, QuotaGuard, QuotaLayer};
 pub use rate_key::{RateKey, V6PrefixLen, V6PrefixLenError};
 #[cfg(feature = "ratelimit")]
 pub use ratelimit::{

@@ -9,7 +9,7 @@ use crate::pool::{Connector, Lease, Pool};
 use crate::session::Session;
 use crate::tx::{TenantTx, Tx, UnscopedTx};
 use crate::url::Address;
-use crate::{DatabaseConfig, Dialect, Error, Migrations, Plans, Sql, Unscoped, migrate};
+use crate::{DatabaseConfig, Dialect, Error, Migrations, Param, Plans, Row, Sql, ToParam, Unscoped, migrate};
 
 /// A database: SQLite in a file or in memory, or PostgreSQL. Clones share its connections.
 ///
@@ -217,6 +217,63 @@ impl Database {
     #[must_use]
     pub fn notices(&self, channel: &'static str) -> Option<crate::Notices> {
         self.0.writers.server().map(|options| crate::Notices::new(channel, options))
+    }
+
+    /// Runs one statement as a transaction of its own, in one tenant, and gives its rows: on PostgreSQL one round trip and
+    /// not the three of a beginning, a statement and an end. On SQLite it is an ordinary transaction.
+    ///
+    /// The statement's `$1` is the tenant of `scope`; `params` begin with `$2`. On PostgreSQL nothing has set
+    /// `guardian.tenant` when it starts, so row-level security shows no row until the statement sets it: it calls a
+    /// function that begins with `set_config('guardian.tenant', $1, true)`, which holds for this transaction alone.
+    /// The server has no limit of time for it; this side gives up at the statement timeout and closes the connection, so the
+    /// function also sets `lock_timeout` where it may wait for others.
+    ///
+    /// # Errors
+    /// As for [`Tx::execute`]. After `Unavailable` or `Timeout` nobody knows whether the work was kept.
+    pub async fn call(
+        &self,
+        scope: &Scope,
+        sql: impl Into<Sql>,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let sql = sql.into();
+        let mut all = Vec::with_capacity(params.len() + 1);
+        all.push(scope.tenant().to_param());
+        all.extend(params.iter().cloned());
+        if self.dialect() == Dialect::Sqlite {
+            let mut tx = self.begin(scope).await?;
+            let rows = tx.fetch_all(&sql, &all).await?;
+            tx.commit().await?;
+            return Ok(rows);
+        }
+        let lease = self.0.writers.acquire().await?;
+        let lay_idle = lease.lay_idle();
+        match self.call_on(lease, &sql, &all).await {
+            // A connection that lay idle while the server went away. Whether the statement came through is not known, so it is
+            // not tried again; but those that lay beside it are no better.
+            Err(error) if lay_idle && error.kind() == StoreErrorKind::Unavailable => {
+                self.0.writers.forget_idle();
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    async fn call_on(&self, lease: Lease, sql: &Sql, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+        let shared = &self.0;
+        let mut session =
+            Session::new(lease, shared.dialect, shared.handle.clone(), shared.config.statement_timeout);
+        #[cfg(feature = "testkit")]
+        session.interceptor.clone_from(&shared.interceptor);
+        let mut rows = Vec::new();
+        let mut keep = |row| {
+            rows.push(row);
+            Ok(())
+        };
+        session.run(sql, params, true, &mut keep).await?;
+        // Nothing is open: the statement was the transaction.
+        session.end_without_transaction();
+        Ok(rows)
     }
 
     /// Takes no new transactions, waits for those that run, and closes the connections.

@@ -251,6 +251,11 @@ impl Session {
         self.limit
     }
 
+    /// Gives the connection back after a statement that was a transaction of its own.
+    pub(crate) fn end_without_transaction(mut self) {
+        self.finish();
+    }
+
     /// Commits, and gives the connection back.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.ready().await?;

@@ -5,11 +5,13 @@ use std::error::Error;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use guardian::core::{Scope, StoreError, TenantId};
-use guardian::http::{By, LayerError, OnMissing, RateLimitLayer, TrustedProxies};
+use guardian::http::{By, LayerError, OnMissing, RateLimitLayer};
 use guardian::ratelimit;
 use guardian::ratelimit::{Decision, Limit, Limiter, MemoryStore, Policy, PolicyId, Rule, Subject};
 use guardian::sql::{Database, params};
 use serde_json::{Value, json};
+
+use crate::addresses;
 
 /// The limiter and its policies. Tenants without a plan of their own get the rules that are written here; the rules of
 /// the others are in the database, and so survive a restart. What they have used is counted in memory.
@@ -55,10 +57,9 @@ impl Limits {
         Ok(())
     }
 
-    /// In front of authentication nothing is known but the address, so guessing keys is limited too. Nobody stands in
-    /// front of this demo; behind a load balancer, name its networks here, or all clients share one address.
+    /// In front of authentication nothing is known but the address, so guessing keys is limited too.
     pub(crate) fn before_auth(&self) -> Result<RateLimitLayer<MemoryStore>, LayerError> {
-        let by_address = By::client_addr(TrustedProxies::none());
+        let by_address = By::client_addr(addresses::proxies());
         RateLimitLayer::shared(&self.limiter)
             .limit(self.per_address, by_address, OnMissing::Refuse(StatusCode::SERVICE_UNAVAILABLE))
             .build()

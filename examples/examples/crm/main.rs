@@ -7,18 +7,21 @@
 //! ```
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
-//! asking), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it runs), `store.rs` (the data),
-//! `trail.rs` (who changed it), `automate.rs` (what happens by itself then).
+//! asking), `addresses.rs` (from where), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it
+//! runs), `store.rs` (the data), `trail.rs` (who changed it), `quotas.rs` (what a plan includes), `automate.rs` (what happens by itself
+//! then).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "it tells a person at a terminal how to use it"
 )]
 
+mod addresses;
 mod admin;
 mod auth;
 mod automate;
 mod limits;
+mod quotas;
 mod roles;
 mod routes;
 mod store;
@@ -32,11 +35,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
+use guardian::core::Scope;
 use guardian::rbac::Rbac;
 use guardian::sql::Database;
 use tokio::net::TcpListener;
 
+use addresses::Addresses;
 use auth::{ADMIN_KEY, DEMO_KEYS};
 use automate::Automation;
 use limits::Limits;
@@ -50,6 +55,8 @@ struct App {
     limits: Arc<Limits>,
     automation: automate::Shared,
     rbac: Rbac,
+    addresses: Addresses,
+    quotas: quotas::Shared,
 }
 
 #[tokio::main]
@@ -72,9 +79,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
     let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
     let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
+    let addresses = addresses::open(db.clone(), auth::tenants().collect(), trail.sink()).await?;
+    let quotas = quotas::open(db.clone()).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
-    let follower = tokio::spawn(follow(rbac.clone()));
-    let router = router(App { crm: Arc::new(Crm::new(db.clone(), trail)), limits, automation, rbac })?;
+    let follower = tokio::spawn(follow(rbac.clone(), Arc::clone(&addresses)));
+    let crm = Arc::new(Crm::new(db.clone(), trail));
+    let router = router(App { crm, limits, automation, rbac, addresses, quotas })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -94,26 +104,37 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn follow(rbac: Rbac) {
+async fn follow(rbac: Rbac, addresses: Addresses) {
     let mut turns = tokio::time::interval(Duration::from_millis(250));
     loop {
         turns.tick().await;
         if let Err(error) = rbac.follow().await {
             eprintln!("crm: roles: {error}");
         }
+        for tenant in auth::tenants() {
+            if let Err(error) = addresses.refresh(&Scope::system(tenant)).await {
+                eprintln!("crm: addresses: {error}");
+            }
+        }
     }
 }
 
 /// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
-/// the key is checked, then the tenant's own limits are.
+/// the key is checked, then from where it is used, then the tenant's own limits are.
 fn router(app: App) -> Result<Router, Box<dyn Error>> {
     let tenant_api = routes::api(&app.rbac)?
         .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
         .merge(automate::api(&app.rbac)?)
         .merge(roles::api())
+        .merge(addresses::api(&app.rbac)?)
+        .merge(quotas::api())
+        // What the limits deny is no call that anybody pays for.
+        .layer(quotas::calls(&app.quotas)?)
+        .layer(from_fn_with_state(app.clone(), quotas::take_a_seat))
         .layer(app.limits.after_auth()?)
+        .layer(addresses::layer(&app.addresses))
         .layer(from_fn(auth::require_key));
-    let admin_api = admin::api().layer(from_fn(auth::require_admin));
+    let admin_api = admin::api().merge(quotas::admin_api()).layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
     Ok(routes::index()
         .merge(tenant_api)
@@ -179,6 +200,11 @@ fn introduce(address: SocketAddr, db: &Database) {
     );
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
     println!("  curl http://{address}/permissions {bearer}");
+    println!("  curl http://{address}/usage {bearer}");
+    println!(
+        "  curl -X PUT http://{address}/addresses {bearer} -H 'Content-Type: text/plain' --data-binary $'allow 127.0.0.1\\ndeny 203.0.113.0/24'"
+    );
+    println!("  curl -i http://{address}/contacts {bearer} -H 'X-Forwarded-For: 203.0.113.9'");
     println!(
         "  curl http://{address}/deals {bearer} --json '{{\"title\":\"Fleet\",\"amount_cents\":990000,\"stage\":\"won\"}}'"
     );

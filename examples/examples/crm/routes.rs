@@ -15,6 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::App;
+use crate::quotas;
 use crate::roles;
 use crate::store::{Contact, Deal, Entity, Note, Record};
 
@@ -26,9 +27,11 @@ pub(crate) fn index() -> Router<App> {
                 "resources": ["/contacts", "/deals", "/notes"],
                 "audit": "/audit?q=words and qualifiers, as action:deal.* changed:/stage created:2025",
                 "permissions": "/permissions, what your key may do",
+                "addresses": "/addresses, from where your keys may be used; ?explain=ADDRESS",
+                "usage": "/usage, what your plan includes and what is left",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
                 "workflows": ["/workflows/{name}", "/workflows/{name}/rollback", "/workflows/{name}/runs", "/runs/{id}/history"],
-                "operator": ["/admin/tenants/{tenant}/limits"],
+                "operator": ["/admin/tenants/{tenant}/limits", "/admin/tenants/{tenant}/plan"],
             }))
         }),
     )
@@ -88,7 +91,16 @@ async fn create<T: Entity>(
     Extension(scope): Extension<Scope>,
     body: Result<Json<T>, JsonRejection>,
 ) -> Result<impl IntoResponse, Problem> {
-    let record = app.crm.table::<T>().insert(&scope, valid(body)?).await.map_err(|error| failed(&error))?;
+    let fields = valid(body)?;
+    quotas::add_record(&app, &scope).await?;
+    let record = match app.crm.table::<T>().insert(&scope, fields).await {
+        Ok(record) => record,
+        Err(error) => {
+            // Nothing was made, so nothing is used.
+            quotas::remove_record(&app, &scope).await?;
+            return Err(failed(&error));
+        }
+    };
     app.automation.tell(&scope, format!("{}.created", T::SINGULAR), &record).await;
     let location = format!("/{}/{}", T::PLURAL, record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(record)))
@@ -124,7 +136,11 @@ async fn remove<T: Entity>(
 ) -> Result<StatusCode, Problem> {
     let table = app.crm.table::<T>();
     let removed = table.remove(&scope, known::<T>(&id)?).await.map_err(|error| failed(&error))?;
-    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_such::<T>(&id)) }
+    if !removed {
+        return Err(no_such::<T>(&id));
+    }
+    quotas::remove_record(&app, &scope).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A text that is no id is the id of nothing.

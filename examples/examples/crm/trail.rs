@@ -54,6 +54,11 @@ impl Trail {
         self.log.record_in(tx, event).await.map(drop).map_err(fault)
     }
 
+    /// Where other parts report what they change.
+    pub(crate) fn sink(&self) -> AuditLog<SqlStore> {
+        self.log.clone()
+    }
+
     /// Moves what was committed into the log.
     pub(crate) async fn settle(&self, scope: &Scope) -> Result<(), StoreError> {
         while self.log.drain_outbox(&self.db, scope, 1_000).await.map_err(fault)?.more {}

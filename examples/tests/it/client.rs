@@ -38,9 +38,18 @@ impl Server {
 
     /// Sends a request with this key, if there is one, and reads the response to its end.
     pub(crate) fn send(&self, method: &str, target: &str, key: Option<&str>, json: &str) -> Reply {
+        self.exchange(method, target, key, "", json)
+    }
+
+    /// The same without a body, as if a proxy had seen the client at this address.
+    pub(crate) fn send_from(&self, addr: &str, method: &str, target: &str, key: Option<&str>) -> Reply {
+        self.exchange(method, target, key, &format!("X-Forwarded-For: {addr}\r\n"), "")
+    }
+
+    fn exchange(&self, method: &str, target: &str, key: Option<&str>, more: &str, json: &str) -> Reply {
         let authorization = key.map_or(String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{authorization}Content-Type: \
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{authorization}{more}Content-Type: \
              application/json\r\nContent-Length: {}\r\n\r\n{json}",
             self.address,
             json.len()

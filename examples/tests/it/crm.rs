@@ -165,6 +165,27 @@ fn a_key_may_do_what_its_role_says() {
 }
 
 #[test]
+fn a_key_is_worth_nothing_from_elsewhere() {
+    let crm = Server::start("crm");
+    let from = |addr: &str, key| crm.send_from(addr, "GET", "/contacts", key).status;
+    assert_eq!((from("203.0.113.9", ACME), from("203.0.113.9", GLOBEX)), (200, 200));
+    let rules = "default deny\nallow 127.0.0.1 # this machine\nallow 198.51.100.0/24 # office";
+    assert_eq!(crm.send("PUT", "/addresses", ACME, rules).status, 200);
+    assert_eq!((from("203.0.113.9", ACME), from("198.51.100.7", ACME)), (403, 200));
+    assert_eq!(from("203.0.113.9", GLOBEX), 200, "the other tenant has rules of its own");
+
+    let out = crm.send("PUT", "/addresses", ACME, "deny 127.0.0.0/8");
+    assert_eq!(out.status, 409, "whoever changes them would be locked out: {:?}", out.body);
+    let wrong = crm.send("PUT", "/addresses", ACME, "allow 10.0.0.1/8");
+    assert_eq!(wrong.status, 400);
+    let shown = crm.send("GET", "/addresses?explain=203.0.113.9", ACME, "");
+    assert!(shown.text("policy").contains("allow 198.51.100.0/24 # office"));
+    assert!(shown.text("explanation").contains("deny"), "{:?}", shown.body);
+    let trail = crm.send("GET", "/audit?q=action:ip_access.*", ACME, "");
+    assert_eq!(trail.body["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn every_change_leaves_a_trace_that_its_tenant_alone_sees() {
     let crm = Server::start("crm");
     let created = crm.send("POST", "/deals", ACME, r#"{"title":"Renewal","amount_cents":1}"#);
@@ -225,6 +246,24 @@ fn a_limit_denies_explains_and_recovers() {
     // The process has the system's clock, so this is the one test that waits: as long as it was told to.
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(list(ACME).status, 200);
+}
+
+#[test]
+fn a_plan_includes_records_calls_and_seats() {
+    let crm = Server::start("crm");
+    let usage = |reply: &Reply, feature: &str| reply.body["usage"][feature]["used"].clone();
+    let created = crm.send("POST", "/contacts", ACME, r#"{"name":"Ada"}"#);
+    assert_eq!(created.status, 201);
+    let told = crm.send("GET", "/usage", ACME_IMPORT, "");
+    assert_eq!(told.body["plan"], "starter");
+    assert_eq!((usage(&told, "records"), usage(&told, "seats")), (json!(1), json!(2)));
+    assert_eq!(usage(&told, "api_calls"), json!(1), "this request is still at work");
+    assert_eq!(crm.send("DELETE", &format!("/contacts/{}", created.text("id")), ACME, "").status, 204);
+    let changed = crm.send("PUT", "/admin/tenants/acme/plan", OPERATOR, r#"{"plan":"business"}"#);
+    assert_eq!(changed.body["plan"], "business");
+    assert_eq!(usage(&changed, "records"), json!(0));
+    assert_eq!(changed.body["usage"]["records"]["included"], json!(100_000));
+    assert_eq!(crm.send("PUT", "/admin/tenants/acme/plan", OPERATOR, r#"{"plan":"gold"}"#).status, 400);
 }
 
 #[test]

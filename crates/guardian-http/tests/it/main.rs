@@ -5,6 +5,7 @@ mod chains;
 mod forwarded_grammar;
 mod ipaccess;
 mod problems;
+mod quota;
 mod rate_keys;
 mod ratelimit;
 mod ratelimit_fields;

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod basics;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod cancellation;
 #[cfg(test)]
 mod events;

@@ -1,0 +1,217 @@
+//! What administrators do. Each tells the event sink, after it is done.
+
+use guardian_core::{Event, Scope, StoreError, StoreErrorKind};
+use serde_json::{Value, json};
+
+use super::{Quotas, adds_up};
+use crate::call::Action;
+use crate::store::QuotaStore;
+use crate::terms::MeterTerms;
+use crate::{Error, FeatureName, Grant, Limit, PlanName, Posted, Proration, Subject, Subscription, Usage};
+
+/// How often a change of a subscription is tried against others.
+const MAX_TRIES: u32 = 16;
+
+impl<S: QuotaStore> Quotas<S> {
+    /// Gives a tenant its first subscription.
+    ///
+    /// # Errors
+    /// When the plan is unknown; [`StoreErrorKind::Conflict`] when the tenant has one, which
+    /// [`change_plan`](Self::change_plan) changes; or the store fails.
+    pub async fn subscribe(&self, scope: &Scope, subscription: Subscription) -> Result<(), Error> {
+        self.plan(&subscription.plan)?;
+        let subscription = Subscription { revision: 1, ..subscription };
+        if !self.inner.store.subscribe(scope, &subscription).await? {
+            return Err(StoreError::new(StoreErrorKind::Conflict, "quota")
+                .with_source("the tenant has a subscription")
+                .into());
+        }
+        self.forget(scope);
+        let data =
+            json!({ "plan": subscription.plan, "anchor": subscription.anchor, "zone": subscription.zone() });
+        self.tell(scope, "quota.subscribed", data).await
+    }
+
+    /// The tenant's subscription.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn subscription(&self, scope: &Scope) -> Result<Option<Subscription>, Error> {
+        Ok(self.inner.store.subscription(scope).await?)
+    }
+
+    /// Moves a tenant to another plan, now.
+    ///
+    /// # Errors
+    /// When one of the plans is unknown, the tenant has no subscription, or the store fails.
+    pub async fn change_plan(
+        &self,
+        scope: &Scope,
+        plan: &PlanName,
+        how: Proration,
+    ) -> Result<Subscription, Error> {
+        let new = self.plan(plan)?;
+        let now = self.now();
+        let mut before = None;
+        let changed = self
+            .change(scope, |current| {
+                let old = self.plan(&current.plan)?;
+                before = Some(current.plan.clone());
+                Ok(current.changed(&old, &new, now, how))
+            })
+            .await?;
+        let data = json!({ "from": before, "to": plan, "proration": how });
+        self.tell(scope, "quota.plan_changed", data).await?;
+        Ok(changed)
+    }
+
+    /// Gives one subject a limit of its own, or with `None` that of the plan again.
+    ///
+    /// # Errors
+    /// When the plan lacks the meter, the limit cannot be, there are too many of them, or the store fails.
+    pub async fn set_limit(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        subject: &Subject,
+        limit: Option<Limit>,
+    ) -> Result<Subscription, Error> {
+        let feature = FeatureName::new(feature)?;
+        let terms = self.meter(scope, &feature).await?;
+        if let Some(limit) = &limit {
+            limit.check(terms.meter.aggregation)?;
+        }
+        let changed = self
+            .change(scope, |current| {
+                let mut next = current.clone();
+                next.set_override(&feature, subject, limit.clone())?;
+                Ok(next)
+            })
+            .await?;
+        let data = json!({ "feature": feature, "subject": subject, "limit": limit });
+        self.tell(scope, "quota.limit_changed", data).await?;
+        Ok(changed)
+    }
+
+    async fn change(
+        &self,
+        scope: &Scope,
+        mut change: impl FnMut(&Subscription) -> Result<Subscription, Error>,
+    ) -> Result<Subscription, Error> {
+        for _ in 0..MAX_TRIES {
+            let current = self.inner.store.subscription(scope).await?;
+            let current = current.ok_or_else(|| Error::NoSubscription(scope.tenant().to_string()))?;
+            let next = Subscription { revision: current.revision + 1, ..change(&current)? };
+            if self.inner.store.subscribe(scope, &next).await? {
+                self.forget(scope);
+                return Ok(next);
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Conflict, "quota").into())
+    }
+
+    /// Gives a subject units besides what its plan includes. Under an id of the caller's a repetition changes nothing.
+    ///
+    /// # Errors
+    /// When the meter does not add up or has no limit at that level, the grant ends before it begins, the id was used for another one, or the store fails.
+    pub async fn grant(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        subject: &Subject,
+        grant: &Grant,
+    ) -> Result<Posted, Error> {
+        let now = self.now();
+        let id = grant.id.unwrap_or_else(|| self.inner.ids.next_id(now));
+        let state = grant.opened(id, now)?;
+        let usage = Usage::of(feature, subject, 0)?;
+        let action = |terms: &MeterTerms| {
+            adds_up(terms)?;
+            if !terms.limits(subject) {
+                return Err(Error::kind(
+                    &terms.feature,
+                    "has no limit at that level, so a grant would not be used",
+                ));
+            }
+            Ok(Action::Grant(state.clone()))
+        };
+        let decision = self.run(scope, &usage, now, action).await?;
+        let data = json!({ "feature": feature, "subject": subject, "grant": id, "amount": grant.amount });
+        self.tell(scope, "quota.granted", data).await?;
+        Ok(decision.into())
+    }
+
+    /// Corrects what was spent in the present period, up or down, at every level. Down to nothing at most.
+    ///
+    /// # Errors
+    /// When the meter does not add up or has a rolling window, the amount is more than was spent, or the store fails.
+    pub async fn adjust(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        subject: &Subject,
+        amount: i64,
+        why: &str,
+    ) -> Result<Posted, Error> {
+        let usage = Usage::of(feature, subject, 0)?;
+        let posted = self.correct(scope, &usage, amount, Some(why)).await?;
+        let data = json!({ "feature": feature, "subject": subject, "amount": amount, "why": why });
+        self.tell(scope, "quota.adjusted", data).await?;
+        Ok(posted)
+    }
+
+    /// Gives back what was consumed in the present period: a seat that is free again, a record that was deleted, a call that
+    /// failed. Under a key a repetition changes nothing. No event: it is everyday work.
+    ///
+    /// # Errors
+    /// As for [`Self::adjust`].
+    pub async fn give_back(&self, scope: &Scope, usage: &Usage) -> Result<Posted, Error> {
+        let amount = i64::try_from(usage.amount).unwrap_or(i64::MAX);
+        self.correct(scope, usage, -amount, None).await
+    }
+
+    async fn correct(
+        &self,
+        scope: &Scope,
+        usage: &Usage,
+        amount: i64,
+        why: Option<&str>,
+    ) -> Result<Posted, Error> {
+        let action = |terms: &MeterTerms| {
+            adds_up(terms)?;
+            Ok(Action::Adjust { amount: amount.into() })
+        };
+        Ok(self.run_noted(scope, usage, self.now(), why, action).await?.into())
+    }
+
+    /// Sets what a subject spent in the present period to nothing; what levels above it spent stays.
+    ///
+    /// # Errors
+    /// When the meter does not add up, or the store fails.
+    pub async fn reset(
+        &self,
+        scope: &Scope,
+        feature: &str,
+        subject: &Subject,
+        why: &str,
+    ) -> Result<Posted, Error> {
+        let usage = Usage::of(feature, subject, 0)?;
+        let action = |terms: &MeterTerms| {
+            adds_up(terms)?;
+            if terms.of(subject).cycle.rolling().is_some() {
+                return Err(Error::kind(&terms.feature, "has a rolling window, which cannot be reset"));
+            }
+            Ok(Action::Reset)
+        };
+        let decision = self.run_noted(scope, &usage, self.now(), Some(why), action).await?;
+        self.tell(scope, "quota.reset", json!({ "feature": feature, "subject": subject, "why": why }))
+            .await?;
+        Ok(decision.into())
+    }
+
+    async fn tell(&self, scope: &Scope, name: &str, data: Value) -> Result<(), Error> {
+        let now = self.now();
+        let event = Event::new(self.inner.ids.next_id(now), now, scope, name).with_data(data);
+        Ok(self.inner.events.emit(event).await?)
+    }
+}
