@@ -32,8 +32,8 @@ use tokio::runtime::Runtime;
 #[path = "quota/sql.rs"]
 mod sql;
 
-/// Tenants, which fit the processor's caches.
-const TENANTS: u64 = 1_000;
+/// Tenants that are at work, which fit the caches of a processor.
+const TENANTS: u64 = 64;
 const LIMIT: u64 = 1 << 50;
 
 fn main() {

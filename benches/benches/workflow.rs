@@ -184,7 +184,7 @@ async fn many<S: WorkflowStore + Clone>(engine: &Engine<S>, worker: &Worker<S>) 
     let begin = clock.monotonic();
     let starts =
         stream::iter(0..MANY).map(|_| engine.start(&scope, "ten", Start::default())).buffer_unordered(8);
-    starts.for_each(|started| async move { drop(started.expect("a run")) }).await;
+    starts.for_each(|started| async move { _ = started.expect("a run") }).await;
     let progress = worker.run_once().await.expect("work");
     (clock.monotonic().since(begin).as_nanos() as f64, progress.commits)
 }
@@ -246,7 +246,7 @@ async fn postgres() {
         let (begin, scope) = (clock.monotonic(), scope());
         let starts =
             stream::iter(0..MANY).map(|_| first.start(&scope, "ten", Start::default())).buffer_unordered(8);
-        starts.for_each(|started| async move { drop(started.expect("a run")) }).await;
+        starts.for_each(|started| async move { _ = started.expect("a run") }).await;
         let going: Vec<_> = workers
             .iter()
             .map(|worker| {

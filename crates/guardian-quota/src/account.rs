@@ -54,6 +54,9 @@ pub(crate) struct Account {
     /// The first moment at which a hold ends by itself; worked out with the above.
     #[serde(skip)]
     next_end: i64,
+    /// What the period includes; worked out with the above.
+    #[serde(skip)]
+    pub(crate) limit_now: i128,
 }
 
 /// A part of a rolling window.
@@ -83,6 +86,7 @@ impl Default for Account {
             buckets: Vec::new(),
             next_tell: 0,
             next_end: 0,
+            limit_now: 0,
         }
     }
 }
@@ -104,24 +108,17 @@ pub(crate) struct Refusal {
 }
 
 impl Account {
-    /// Whether nothing has to be settled before a plain call.
+    /// Whether a plain amount can be had of the allowance alone, with nothing to settle before and no threshold on the way:
+    /// the common case, in a few comparisons. It says what [`deduct`](Self::deduct) would.
     #[inline]
-    fn is_plain(&self, terms: &LevelTerms, now: i64) -> bool {
-        self.tag == terms.tag
+    pub(crate) fn has_plainly(&self, tag: u64, amount: i128, now: i64) -> bool {
+        self.tag == tag
             && self.period.has(now)
             && now < self.next_end
+            && self.taken + amount <= self.limit_now
+            && self.used + amount < self.next_tell
             && self.grants.is_empty()
             && self.buckets.is_empty()
-    }
-
-    /// Whether a plain amount can be had of the allowance alone, with no threshold on the way: the common case, in a few
-    /// comparisons. It says what [`deduct`] would.
-    #[inline]
-    pub(crate) fn has_plainly(&self, terms: &LevelTerms, amount: i128, now: i64) -> bool {
-        self.is_plain(terms, now)
-            && terms.prorated.is_empty()
-            && self.taken + amount <= i128::from(terms.limit.amount)
-            && self.used + amount < self.next_tell
     }
 
     #[inline]
@@ -182,6 +179,7 @@ impl Account {
             .iter()
             .find(|percent| **percent > self.told)
             .map_or(i128::MAX, |percent| threshold(self.base(terms), *percent));
+        self.limit_now = terms.allowance(self.period.start);
         self.next_end = self.holds.iter().map(|hold| hold.expires).min().unwrap_or(i64::MAX);
     }
 

@@ -133,7 +133,8 @@ impl Call {
             rungs.retain(|rung| rung.level == Level::Org);
             if self.subject.level() != Level::Org {
                 let (level, digest) = (self.subject.level(), self.subject.digest());
-                rungs.push(Rung { level, digest, terms: self.terms.of(&self.subject) });
+                let terms = self.terms.of(&self.subject);
+                rungs.push(Rung { level, digest, terms, tag: terms.tag, is_unlimited: terms.is_unlimited });
             }
         }
         rungs

@@ -264,6 +264,9 @@ impl Resolved {
             && overrides.values().all(is_hard);
         MeterTerms {
             is_plain,
+            tags: std::array::from_fn(|level| {
+                levels.get(level).and_then(Option::as_ref).map_or(0, |terms| terms.tag)
+            }),
             feature: feature.clone(),
             plan: plan.name.clone(),
             meter: meter.clone(),

@@ -54,6 +54,8 @@ pub struct MeterTerms {
     pub(crate) is_plain: bool,
     pub(crate) root: Arc<LevelTerms>,
     pub(crate) levels: [Option<Arc<LevelTerms>>; 4],
+    /// The tags of the levels, so that the common case need not look further.
+    pub(crate) tags: [u64; 4],
     /// Limits of single subjects, by their digest.
     pub(crate) overrides: HashMap<u128, Arc<LevelTerms>>,
 }
@@ -64,6 +66,9 @@ pub(crate) struct Rung<'a> {
     pub(crate) level: Level,
     pub(crate) digest: u128,
     pub(crate) terms: &'a LevelTerms,
+    /// The tag of the terms, and whether nothing limits.
+    pub(crate) tag: u64,
+    pub(crate) is_unlimited: bool,
 }
 
 pub(crate) type Rungs<'a> = ArrayVec<Rung<'a>, 4>;
@@ -94,17 +99,23 @@ impl MeterTerms {
         let mut rungs = Rungs::new();
         for level in Level::ALL {
             let Some(digest) = subject.digest_at(level) else { continue };
-            let terms = match self.overrides.is_empty() {
-                true => None,
-                false => self.overrides.get(&digest),
+            let own = if self.overrides.is_empty() { None } else { self.overrides.get(&digest) };
+            let (terms, tag) = match (own, self.levels.get(level.index()), self.tags.get(level.index())) {
+                (Some(own), ..) => (own, own.tag),
+                (None, Some(Some(terms)), Some(tag)) => (terms, *tag),
+                _ if level == Level::Org => {
+                    rungs.push(Rung {
+                        level,
+                        digest,
+                        terms: &self.root,
+                        tag: self.root.tag,
+                        is_unlimited: true,
+                    });
+                    continue;
+                }
+                _ => continue,
             };
-            let terms = terms.or_else(|| self.levels.get(level.index()).and_then(Option::as_ref));
-            let terms = match (terms, level) {
-                (Some(terms), _) => terms,
-                (None, Level::Org) => &self.root,
-                (None, _) => continue,
-            };
-            rungs.push(Rung { level, digest, terms });
+            rungs.push(Rung { level, digest, terms, tag, is_unlimited: false });
         }
         rungs
     }

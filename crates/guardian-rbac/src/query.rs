@@ -56,12 +56,9 @@ impl Snapshot {
             let can = self.people.iter().filter(|(_, person)| walk.outcome_of(*person).is_allowed());
             principals.extend(can.map(|(name, _)| name.clone()));
         }
-        principals.sort_by(|left, right| {
-            let key = |who: &Principal| (crate::principal::kind_number(who.kind()), who.id().to_owned());
-            match left.kind() == right.kind() {
-                true => left.id().cmp(right.id()),
-                false => key(left).cmp(&key(right)),
-            }
+        principals.sort_unstable_by(|left: &Principal, right| {
+            let key = |who: &Principal| crate::principal::kind_number(who.kind());
+            key(left).cmp(&key(right)).then_with(|| left.id().cmp(right.id()))
         });
         let nobody = Ask::new(crate::snapshot::NOBODY, handle).on(*resource);
         Ok(WhoCan { everyone: self.peek(&nobody, now)?.is_allowed(), principals })

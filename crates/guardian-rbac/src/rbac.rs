@@ -215,14 +215,17 @@ impl Rbac {
 
     async fn load_anew(&self, scope: &Scope) -> Result<TenantPolicy, Error> {
         let started = self.inner.clock.monotonic();
+        let before = self.tenant(scope.tenant()).map(|known| known.0.current.load().revision());
         let (revision, items) = self.inner.store.load(scope).await?;
         let policy = Policy::of(items);
         let snapshot = Arc::new(Snapshot::compile(&policy, &self.inner.catalog, revision)?);
         if let Some(known) = self.tenant(scope.tenant()) {
             let mut live = known.0.live.lock();
-            // Somebody may have been faster.
+            // Somebody may have been faster, and what was written meanwhile must not be taken back: only a store that was behind
+            // what was known before it was read began anew, as after a restore.
             let current = known.0.current.load().revision();
-            if current <= revision || self.is_reset(current, revision) {
+            let is_reset = before.is_some_and(|before| before > revision);
+            if current <= revision || is_reset {
                 *live = policy;
                 known.0.current.store(snapshot);
             }
@@ -242,11 +245,6 @@ impl Rbac {
             tenants
         });
         Ok(self.tenant(scope.tenant()).unwrap_or(made))
-    }
-
-    /// The store began anew, as after a restore: it is behind what was seen before.
-    fn is_reset(&self, current: Revision, loaded: Revision) -> bool {
-        current > loaded
     }
 
     /// Forgets the policy of a tenant, which the next question loads anew. Handles of it end.
@@ -307,6 +305,42 @@ impl Rbac {
             first = first.and(self.deliver(&scope).await.map(drop));
         }
         first.and(self.flush_decisions().await.map(drop))
+    }
+
+    /// Waits until another process says that it changed a policy, and brings that one up to date if it is loaded: what a change
+    /// takes to be seen is then a notice and a read, some milliseconds. It hears PostgreSQL's notices; with other stores it waits
+    /// for ever. Notices may be lost with a connection, so [`follow`](Self::follow) stays the floor:
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(rbac: guardian_rbac::Rbac) -> Result<(), guardian_rbac::Error> {
+    /// loop {
+    ///     tokio::select! {
+    ///         heard = rbac.heed() => heard?,
+    ///         () = tokio::time::sleep(Duration::from_millis(250)) => rbac.follow().await?,
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn heed(&self) -> Result<(), Error> {
+        match self.inner.store.changed().await? {
+            Some(tenant) => {
+                if self.tenant(&tenant).is_some() {
+                    self.refresh(&Scope::system(tenant)).await?;
+                }
+                Ok(())
+            }
+            None => {
+                let tenants: Vec<TenantId> = self.inner.tenants.load().keys().cloned().collect();
+                for tenant in tenants {
+                    self.refresh(&Scope::system(tenant)).await?;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Whether the scope's actor may do this; the policy is loaded if it is not in memory.

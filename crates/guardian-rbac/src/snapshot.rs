@@ -214,9 +214,9 @@ impl Snapshot {
         if ask.session.is_none()
             && let Some(within) = straight::single(&self.areas, &ask.resource)
         {
-            let person = who.and_then(|at| self.people.person(at)).unwrap_or_default();
+            let person = who.and_then(|at| self.people.brief(at)).unwrap_or_default();
             if let Some((outcome, at)) = self.straight(person, roles::place(permission), within, now) {
-                let by = at.and_then(|at| person.cold.get(at));
+                let by = at.zip(who).and_then(|(at, who)| self.people.cold(who, at));
                 return Ok(Decision {
                     outcome,
                     grant: by.map(|cold| cold.id),
@@ -247,7 +247,7 @@ impl Snapshot {
             return Err(Error::ForeignHandle);
         }
         let within = self.areas.within(area.at);
-        let person = self.people.person(who.at).unwrap_or_default();
+        let person = self.people.brief(who.at).unwrap_or_default();
         if let Some((outcome, _)) = self.straight(person, roles::place(permission), within, now) {
             return Ok(outcome);
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guardian_core::{Event, Scope, StoreError, Timestamp};
+use guardian_core::{Event, Scope, StoreError, TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::{Change, GrantId, Item, Revision};
@@ -108,6 +108,16 @@ pub trait PolicyStore: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// When the store fails.
     async fn uses(&self, scope: &Scope) -> Result<BTreeMap<GrantId, Timestamp>, StoreError>;
+
+    /// Waits until somebody committed, here or in another process, and says to which policy; `None` where it may have been to
+    /// any. A hint that may be late or lost: what was committed is what [`since`](Self::since) says. A store that hears nothing
+    /// waits for ever. It may be dropped while it waits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn changed(&self) -> Result<Option<TenantId>, StoreError> {
+        std::future::pending().await
+    }
 }
 
 /// The most changes of one commit.
@@ -154,5 +164,9 @@ impl<S: PolicyStore + ?Sized> PolicyStore for Arc<S> {
 
     async fn uses(&self, scope: &Scope) -> Result<BTreeMap<GrantId, Timestamp>, StoreError> {
         (**self).uses(scope).await
+    }
+
+    async fn changed(&self) -> Result<Option<TenantId>, StoreError> {
+        (**self).changed().await
     }
 }

@@ -212,6 +212,13 @@ impl Database {
         Ok(Tx::new(unscoped.clone(), self.begin_session(Purpose::Unscoped).await?))
     }
 
+    /// Hears what [`Tx::notify`](crate::Tx::notify) tells on a channel; `None` on SQLite, where there is nobody to tell.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn notices(&self, channel: &'static str) -> Option<crate::Notices> {
+        self.0.writers.server().map(|options| crate::Notices::new(channel, options))
+    }
+
     /// Runs one statement as a transaction of its own, in one tenant, and gives its rows: on PostgreSQL one round trip and
     /// not the three of a beginning, a statement and an end. On SQLite it is an ordinary transaction.
     ///

@@ -50,6 +50,8 @@ with_a_database! {
     pub use tx::{Savepoint, TenantTx, Tx, UnscopedTx};
 }
 #[cfg(feature = "postgres")]
+mod notices;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -66,6 +68,8 @@ pub use dialect::Dialect;
 pub use error::Error;
 pub use fault::{Fault, Violation};
 pub use migration::{Migration, Migrations};
+#[cfg(feature = "postgres")]
+pub use notices::Notices;
 pub use param::{Param, ToParam, Type};
 pub use sql::{Sql, SqlBuilder};
 pub use unscoped::Unscoped;

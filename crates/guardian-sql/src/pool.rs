@@ -43,6 +43,18 @@ impl Connector {
     }
 }
 
+impl Pool {
+    /// How the driver connects to a server; `None` for SQLite.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn server(&self) -> Option<sqlx::postgres::PgConnectOptions> {
+        match &self.connector {
+            #[cfg(feature = "sqlite")]
+            Connector::Sqlite(_) => None,
+            Connector::Postgres(connector) => Some(connector.options()),
+        }
+    }
+}
+
 /// More connections than any database serves well.
 const MAX_SIZE: u32 = 10_000;
 

@@ -52,6 +52,10 @@ impl PostgresConnector {
         Self { options }
     }
 
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.options.clone()
+    }
+
     pub(crate) async fn connect(&self) -> Result<PostgresLink, sqlx::Error> {
         let mut conn = self.options.connect().await.map(Box::new)?;
         // Since version 14 a server can look whether its client is still there; on some systems it cannot.

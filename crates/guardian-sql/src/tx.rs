@@ -5,6 +5,8 @@ use guardian_core::{Scope, StoreError};
 use crate::batch::Insert;
 use crate::session::Session;
 use crate::stream::RowStream;
+#[cfg(feature = "postgres")]
+use crate::ToParam;
 use crate::{Dialect, Param, Row, Sql, Unscoped};
 
 /// A transaction: every statement runs in one, and every one says whose data it touches.
@@ -141,6 +143,25 @@ impl<B> Tx<B> {
         rows: impl IntoIterator<Item = [Param<'p>; N], IntoIter: Send>,
     ) -> Result<u64, StoreError> {
         insert.run(&mut self.session, rows).await
+    }
+
+    /// Tells everybody who listens on a channel ([`Database::notices`](crate::Database::notices)), once this transaction is kept. On
+    /// SQLite nobody listens, and nothing is done.
+    ///
+    /// # Errors
+    /// As for [`Self::execute`]; `Unsupported` for a text of 8000 bytes or more.
+    pub async fn notify(&mut self, channel: &'static str, text: &str) -> Result<(), StoreError> {
+        #[cfg(feature = "postgres")]
+        if self.dialect() == Dialect::Postgres {
+            if text.len() > crate::notices::MAX_NOTICE {
+                return Err(crate::notices::too_long(text.len()));
+            }
+            let params = [channel.to_param(), text.to_param()];
+            self.fetch_all("SELECT pg_notify($1, $2)::text AS told", &params).await?;
+        }
+        #[cfg(not(feature = "postgres"))]
+        let _ = (channel, text);
+        Ok(())
     }
 
     /// Marks a point to come back to. Savepoints nest.

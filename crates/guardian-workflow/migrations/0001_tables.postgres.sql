@@ -16,6 +16,18 @@ CREATE TABLE guardian_workflow_versions (
   PRIMARY KEY (tenant_id, name, number)
 );
 
+-- What workflows listen to on their channels: the name of an event, the beginning of one, a schedule, the path of a webhook.
+CREATE TABLE guardian_workflow_triggers (
+  tenant_id TEXT COLLATE "C" NOT NULL,
+  kind TEXT COLLATE "C" NOT NULL,
+  topic TEXT COLLATE "C" NOT NULL,
+  workflow TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (tenant_id, kind, topic, workflow)
+);
+
+CREATE UNIQUE INDEX guardian_workflow_triggers_path ON guardian_workflow_triggers (tenant_id, topic) WHERE kind = 'webhook';
+CREATE INDEX guardian_workflow_triggers_of ON guardian_workflow_triggers (tenant_id, workflow);
+
 -- Runs as they were kept last. `due` says when somebody has to look at one, `held` until when a worker has it.
 CREATE TABLE guardian_workflow_runs (
   tenant_id TEXT COLLATE "C" NOT NULL,
@@ -50,7 +62,7 @@ CREATE TABLE guardian_workflow_history (
   PRIMARY KEY (tenant_id, run_id, first)
 );
 
--- Messages to them.
+-- Messages to them, until they are taken in.
 CREATE TABLE guardian_workflow_messages (
   tenant_id TEXT COLLATE "C" NOT NULL,
   run_id UUID NOT NULL,
@@ -70,6 +82,13 @@ CREATE POLICY guardian_tenant ON guardian_workflows FOR ALL TO PUBLIC
 ALTER TABLE guardian_workflow_versions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE guardian_workflow_versions FORCE ROW LEVEL SECURITY;
 CREATE POLICY guardian_tenant ON guardian_workflow_versions FOR ALL TO PUBLIC
+  USING (tenant_id = NULLIF(current_setting('guardian.tenant', true), '')
+    OR current_setting('guardian.unscoped', true) = 'on')
+  WITH CHECK (tenant_id = NULLIF(current_setting('guardian.tenant', true), '')
+    OR current_setting('guardian.unscoped', true) = 'on');
+ALTER TABLE guardian_workflow_triggers ENABLE ROW LEVEL SECURITY;
+ALTER TABLE guardian_workflow_triggers FORCE ROW LEVEL SECURITY;
+CREATE POLICY guardian_tenant ON guardian_workflow_triggers FOR ALL TO PUBLIC
   USING (tenant_id = NULLIF(current_setting('guardian.tenant', true), '')
     OR current_setting('guardian.unscoped', true) = 'on')
   WITH CHECK (tenant_id = NULLIF(current_setting('guardian.tenant', true), '')

@@ -16,6 +16,18 @@ CREATE TABLE guardian_workflow_versions (
   PRIMARY KEY (tenant_id, name, number)
 ) WITHOUT ROWID;
 
+-- What workflows listen to on their channels: the name of an event, the beginning of one, a schedule, the path of a webhook.
+CREATE TABLE guardian_workflow_triggers (
+  tenant_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  workflow TEXT NOT NULL,
+  PRIMARY KEY (tenant_id, kind, topic, workflow)
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX guardian_workflow_triggers_path ON guardian_workflow_triggers (tenant_id, topic) WHERE kind = 'webhook';
+CREATE INDEX guardian_workflow_triggers_of ON guardian_workflow_triggers (tenant_id, workflow);
+
 -- Runs as they were kept last. `due` says when somebody has to look at one, `held` until when a worker has it.
 CREATE TABLE guardian_workflow_runs (
   tenant_id TEXT NOT NULL,
@@ -47,7 +59,7 @@ CREATE TABLE guardian_workflow_history (
   PRIMARY KEY (tenant_id, run_id, first)
 ) WITHOUT ROWID;
 
--- Messages to them.
+-- Messages to them, until they are taken in.
 CREATE TABLE guardian_workflow_messages (
   tenant_id TEXT NOT NULL,
   run_id BLOB NOT NULL,

@@ -184,6 +184,32 @@ impl Definition {
         Self::checked(serde_json::from_str(text))
     }
 
+    /// Reads a definition from YAML, of which JSON is a part; plain scalars mean what the core schema of YAML 1.2 says, so that
+    /// an expression that begins with `=` needs no quotes and a text that looks like a number does.
+    ///
+    /// ```
+    /// use guardian_workflow::Definition;
+    ///
+    /// let definition = Definition::from_yaml("
+    /// schema: 1
+    /// name: greet
+    /// start: note
+    /// nodes:
+    ///   note: { type: set, values: { greeting: =\"hello \" + input.name } }
+    /// ")?;
+    /// assert_eq!(definition.nodes.len(), 1);
+    /// # Ok::<(), guardian_workflow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Definition`] with the line for a text that is too long, nests deeper than 64, has more than half a
+    /// million values, those that aliases repeat included, or more than a hundred aliases, has tags, is no YAML, or for one that does not have
+    /// this form.
+    pub fn from_yaml(text: &str) -> Result<Self, Error> {
+        let read = yaml(text, Self::MAX_BYTES).map_err(|error| Error::definition(error.to_string()))?;
+        Self::from_value(read)
+    }
+
     /// Reads a definition from a JSON value, as [`Self::from_json`] does from a text.
     ///
     /// # Errors
@@ -225,4 +251,19 @@ impl Definition {
         let edge = self.edges.range(first..).next()?;
         (edge.from == *from && edge.port == *port).then_some(&edge.to)
     }
+}
+
+/// The only document of a text in YAML, as JSON.
+pub(crate) fn yaml(text: &str, most: usize) -> Result<Value, guardian_yaml::Error> {
+    let limits = guardian_yaml::Limits::default().with_bytes(most).with_values(500_000).with_aliases(100);
+    limits.read_one(text)?.to_json()
+}
+
+/// A document in JSON or, where it does not begin like an object of it, in YAML.
+pub(crate) fn document(text: &str, most: usize) -> Result<Value, String> {
+    if text.trim_start().starts_with('{') {
+        // A map of YAML in one line begins like this as well.
+        return serde_json::from_str(text).or_else(|error| yaml(text, most).map_err(|_| error.to_string()));
+    }
+    yaml(text, most).map_err(|error| error.to_string())
 }

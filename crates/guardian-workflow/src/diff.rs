@@ -455,7 +455,7 @@ impl fmt::Display for Change {
         let shown = |value: &Option<Value>| {
             value.as_ref().map_or_else(
                 || "nothing".to_owned(),
-                |value| format!("`{}`", crate::error::shorten(&value.to_string())),
+                |value| format!("`{}`", crate::error::shorten_json(value)),
             )
         };
         match self {

@@ -15,11 +15,11 @@ use crate::definition::{NodeId, SubVersion, Trigger};
 use crate::error::Error;
 use crate::library::MigrationReport;
 use crate::machine::context::EventContext;
-use crate::machine::state::{Phase, RunState, Status};
-use crate::machine::{Effect, Entry, Machine, Message, Plans};
+use crate::machine::state::{MAX_NESTING, Phase, RunState, Status, is_too_deep, weight};
+use crate::machine::{Effect, Entry, MAX_INBOX, Machine, Message, Plans};
 use crate::plan::Plan;
-use crate::store::{RunFilter, RunRecord, WorkflowStore};
-use crate::version::Version;
+use crate::store::{Occasion, RunFilter, RunRecord, WorkflowStore};
+use crate::version::{Version, Workflow};
 
 /// What a run is, for those who look at it.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +86,9 @@ pub(crate) struct Inner<S> {
 
 /// Plans by tenant, workflow and version.
 type Cache = HashMap<(TenantId, Arc<str>, u64), Arc<Plan>>;
+
+/// The most bytes of what a signal carries, as JSON.
+const MAX_PAYLOAD: u64 = 1 << 20;
 
 /// Plans that are kept in memory; beyond it they are read again.
 const MAX_PLANS: usize = 10_000;
@@ -205,6 +208,9 @@ impl<S: WorkflowStore> Engine<S> {
         {
             return Err(Error::Input { why });
         }
+        if is_too_deep(&start.input) {
+            return Err(Error::Input { why: format!("it nests deeper than {MAX_NESTING}") });
+        }
         let name: Arc<str> = workflow.into();
         let state = RunState::new(Arc::clone(&name), version, &plan, start.input, now);
         let mut plans = Plans::default();
@@ -266,38 +272,120 @@ impl<S: WorkflowStore> Engine<S> {
             "data": event.data,
         });
         let mut started = Vec::new();
-        let mut page = PageRequest::first(PageRequest::MAX_SIZE).ok();
-        while let Some(request) = page.take() {
-            let found = self.inner.store.workflows(&scope, &request).await?;
-            for workflow in found.items.iter().filter(|workflow| !workflow.archived) {
-                let draw = u8::try_from(event.id.as_u64_pair().1 % 100).unwrap_or(0);
-                let Some(version) = workflow.route(draw) else { continue };
-                let plan = self.plan(&scope, &workflow.name, version).await?;
-                for (id, trigger, filter) in &plan.filters {
-                    let wanted = trigger.listens_to(&event.name)
-                        && filter
-                            .as_ref()
-                            .is_none_or(|filter| filter.matches(&EventContext(&seen)).unwrap_or(false));
-                    if wanted {
-                        let start = Start {
-                            input: seen.clone(),
-                            version: Some(version),
-                            key: Some(format!("{id}:{}", event.id)),
-                            trigger: Some(id.to_string()),
-                        };
-                        match self.start(&scope, &workflow.name, start).await {
-                            Ok(run) => started.push(run),
-                            // The event is not what this workflow takes: that is for its filter to say, not for the others.
-                            Err(Error::Input { .. }) => {}
-                            Err(error) => return Err(error),
-                        }
-                    }
+        for workflow in self.listening(&scope, Occasion::Event(&event.name)).await? {
+            let draw = u8::try_from(event.id.as_u64_pair().1 % 100).unwrap_or(0);
+            let Some((version, plan)) = self.listener(&scope, &workflow, workflow.route(draw)).await? else {
+                continue;
+            };
+            for (id, trigger, filter) in &plan.filters {
+                let wanted = trigger.listens_to(&event.name)
+                    && filter
+                        .as_ref()
+                        .is_none_or(|filter| filter.matches(&EventContext(&seen)).unwrap_or(false));
+                if wanted {
+                    let start = Start {
+                        input: seen.clone(),
+                        version: Some(version),
+                        key: Some(format!("{id}:{}", event.id)),
+                        trigger: Some(id.to_string()),
+                    };
+                    started.extend(self.start_listener(&scope, &workflow.name, start).await?);
                 }
             }
+        }
+        Ok(started)
+    }
+
+    /// The workflows that listen to something, except those that are archived.
+    async fn listening(&self, scope: &Scope, occasion: Occasion<'_>) -> Result<Vec<Workflow>, Error> {
+        let mut all = Vec::new();
+        let mut page = PageRequest::first(PageRequest::MAX_SIZE).ok();
+        while let Some(request) = page.take() {
+            let found = self.inner.store.listeners(scope, occasion, &request).await?;
+            all.extend(found.items.into_iter().filter(|workflow| !workflow.archived));
             page =
                 found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
         }
-        Ok(started)
+        Ok(all)
+    }
+
+    /// The plan of a workflow that listens. One that cannot be read must not keep others from starting.
+    async fn listener(
+        &self,
+        scope: &Scope,
+        workflow: &Workflow,
+        version: Option<u64>,
+    ) -> Result<Option<(u64, Arc<Plan>)>, Error> {
+        let Some(version) = version else { return Ok(None) };
+        match self.plan(scope, &workflow.name, version).await {
+            Ok(plan) => Ok(Some((version, plan))),
+            Err(Error::Store(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Starts a run of a workflow that listens; `None` if it does not take what happened, which is for its filter to say and
+    /// no reason not to start others.
+    async fn start_listener(
+        &self,
+        scope: &Scope,
+        workflow: &str,
+        start: Start,
+    ) -> Result<Option<Uuid>, Error> {
+        match self.start(scope, workflow, start).await {
+            Ok(run) => Ok(Some(run)),
+            Err(Error::Store(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The workflow of the tenant whose published version has this path for a webhook, and the trigger's id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn webhook(&self, scope: &Scope, path: &str) -> Result<Option<(String, NodeId)>, Error> {
+        for workflow in self.listening(scope, Occasion::Webhook(path)).await? {
+            let found = self.listener(scope, &workflow, workflow.published).await?;
+            let trigger = found.and_then(|(_, plan)| plan.webhook(path));
+            if let Some(trigger) = trigger {
+                return Ok(Some((workflow.name, trigger)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Starts a run of the workflow whose webhook has this path: its input is the body of the call. With a key, which the
+    /// caller of the webhook gives (an `Idempotency-Key`, the id of a delivery), two calls are one run. `None` if no workflow
+    /// listens there. Who may call the path is for the host to decide before.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a body that the workflow does not take, and as for [`Self::start`].
+    pub async fn on_webhook(
+        &self,
+        scope: &Scope,
+        path: &str,
+        body: Value,
+        key: Option<&str>,
+    ) -> Result<Option<Uuid>, Error> {
+        for workflow in self.listening(scope, Occasion::Webhook(path)).await? {
+            let key = key.map(|key| format!("{path}:{key}"));
+            // The same call goes to the same version.
+            let id = match &key {
+                Some(key) => keyed(scope.tenant(), &workflow.name, key),
+                None => self.inner.ids.next_id(self.inner.clock.now()),
+            };
+            let draw = u8::try_from(id.as_u64_pair().1 % 100).unwrap_or(0);
+            let found = self.listener(scope, &workflow, workflow.route(draw)).await?;
+            let Some((version, trigger)) =
+                found.and_then(|(version, plan)| Some((version, plan.webhook(path)?)))
+            else {
+                continue;
+            };
+            let trigger = Some(trigger.to_string());
+            let start = Start { input: body, version: Some(version), key, trigger };
+            return self.start(scope, &workflow.name, start).await.map(Some);
+        }
+        Ok(None)
     }
 
     /// Starts the runs of all schedules of a tenant that were due after `from` and at `to` or before, each once however
@@ -312,31 +400,26 @@ impl<S: WorkflowStore> Engine<S> {
         to: Timestamp,
     ) -> Result<Vec<Uuid>, Error> {
         let mut started = Vec::new();
-        let mut page = PageRequest::first(PageRequest::MAX_SIZE).ok();
-        while let Some(request) = page.take() {
-            let found = self.inner.store.workflows(scope, &request).await?;
-            for workflow in found.items.iter().filter(|workflow| !workflow.archived) {
-                let Some(version) = workflow.published else { continue };
-                let plan = self.plan(scope, &workflow.name, version).await?;
-                for (id, trigger, _) in &plan.filters {
-                    let Trigger::Schedule { at } = trigger else { continue };
-                    let mut next = at.next_after(from);
-                    // More than a thousand times that were missed are not made up for one by one.
-                    for _ in 0..1000 {
-                        let Some(time) = next.filter(|time| *time <= to) else { break };
-                        let start = Start {
-                            input: serde_json::json!({ "scheduled": time }),
-                            version: None,
-                            key: Some(format!("{id}:{}", time.timestamp())),
-                            trigger: Some(id.to_string()),
-                        };
-                        started.push(self.start(scope, &workflow.name, start).await?);
-                        next = at.next_after(time);
-                    }
+        for workflow in self.listening(scope, Occasion::Schedule).await? {
+            let Some((_, plan)) = self.listener(scope, &workflow, workflow.published).await? else {
+                continue;
+            };
+            for (id, trigger, _) in &plan.filters {
+                let Trigger::Schedule { at } = trigger else { continue };
+                let mut next = at.next_after(from);
+                // More than a thousand times that were missed are not made up for one by one.
+                for _ in 0..1000 {
+                    let Some(time) = next.filter(|time| *time <= to) else { break };
+                    let start = Start {
+                        input: serde_json::json!({ "scheduled": time }),
+                        version: None,
+                        key: Some(format!("{id}:{}", time.timestamp())),
+                        trigger: Some(id.to_string()),
+                    };
+                    started.extend(self.start_listener(scope, &workflow.name, start).await?);
+                    next = at.next_after(time);
                 }
             }
-            page =
-                found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
         }
         Ok(started)
     }
@@ -370,6 +453,17 @@ impl<S: WorkflowStore> Engine<S> {
                     .any(|at| at.node == *node && matches!(at.doing, Doing::Approving { .. }));
                 if !waits {
                     return Err(refused("nobody is asked at this node"));
+                }
+            }
+            Message::Signal { payload, .. } => {
+                if is_too_deep(payload) || weight(payload) > MAX_PAYLOAD {
+                    let why = format!(
+                        "a signal has at most {MAX_PAYLOAD} bytes and nests no deeper than {MAX_NESTING}"
+                    );
+                    return Err(Error::Input { why });
+                }
+                if found.state.inbox.len() >= MAX_INBOX {
+                    return Err(refused("too many signals wait for somebody to listen"));
                 }
             }
             _ => {}
@@ -520,7 +614,7 @@ impl<S: WorkflowStore> Engine<S> {
             let (doing, until) = match &token.phase {
                 Phase::Ready => (Doing::Ready, None),
                 Phase::Running { deadline, .. } => (Doing::Acting, *deadline),
-                Phase::Backoff { until, .. } => (Doing::BackingOff, Some(*until)),
+                Phase::Backoff { until, .. } | Phase::Again { until } => (Doing::BackingOff, Some(*until)),
                 Phase::Sleeping { until } => (Doing::Sleeping, Some(*until)),
                 Phase::Listening { until } => (Doing::Listening, *until),
                 Phase::Approving { prompt, approvers, until } => {
@@ -587,22 +681,25 @@ impl<S: WorkflowStore> Engine<S> {
         &self,
         scope: &Scope,
         run: Uuid,
-        machine: &Machine<'_>,
+        state: &RunState,
+        plans: &Plans,
         effect: &Effect,
     ) -> Option<Call> {
         let Effect::Call { token, visit, attempt } = effect else { return None };
-        let token = machine.state.token(*token)?;
+        // An attempt that the token is not at any more must not be made with what it is at now.
+        let token = state.token(*token)?;
+        let token = Some(token).filter(|token| token.visit == *visit && token.attempt == *attempt)?;
         let Phase::Running { params, deadline } = &token.phase else { return None };
-        let node = machine.node_of(token)?;
+        let node = plans.node_of(token)?;
         let (action, kind) = match &token.undo {
             Some(undo) => (Arc::clone(&undo.action), "undo"),
             None => {
-                let plan = machine.plans.get(token.scope)?;
+                let plan = plans.get(token.scope)?;
                 let crate::plan::Op::Action(action) = &plan.step(token.at)?.op else { return None };
                 (Arc::clone(&action.action), "do")
             }
         };
-        let key = format!("{run}/{node}/{visit}/{attempt}/{kind}");
+        let key = idempotency_key(run, &node, *visit, *attempt, kind);
         let (params, deadline) = (params.clone(), *deadline);
         Some(Call { scope: scope.clone(), run, node, action, params, attempt: *attempt, key, deadline })
     }
@@ -625,4 +722,20 @@ fn keyed(tenant: &TenantId, workflow: &str, key: &str) -> Uuid {
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// `run/node/visit/attempt/kind`, put together without the machinery of formatting: it is made for every attempt.
+fn idempotency_key(run: Uuid, node: &NodeId, visit: u64, attempt: u32, kind: &str) -> String {
+    let mut buffer = Uuid::encode_buffer();
+    let run = run.hyphenated().encode_lower(&mut buffer);
+    let (visit, attempt) = (visit.to_string(), attempt.to_string());
+    let parts = [run, node.as_str(), &visit, &attempt, kind];
+    let mut key = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            key.push('/');
+        }
+        key.push_str(part);
+    }
+    key
 }

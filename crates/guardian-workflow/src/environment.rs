@@ -1,6 +1,6 @@
 //! What the expressions of a definition can see, and of which types it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use guardian_expr::{Env, ObjectType, Type};
 use serde_json::Value;
@@ -59,12 +59,17 @@ pub(crate) fn environment(definition: &Definition, catalog: &Catalog) -> (Env, V
     let mut all = first.clone();
     if !open.is_empty() {
         let env = build(&first);
+        let mut found: HashMap<&str, Type> = HashMap::new();
         let mut second = known.clone();
         for (name, write) in &writes {
             if !known.contains_key(name.as_str()) {
                 let add = match write {
                     Written::Type(one) => one.clone(),
-                    Written::By(source, shape) => stored(shape.of(env.check(source).unwrap_or(Type::Dyn))),
+                    Written::By(source, shape) => {
+                        let checked =
+                            found.entry(*source).or_insert_with(|| env.check(source).unwrap_or(Type::Dyn));
+                        stored(shape.of(checked.clone()))
+                    }
                 };
                 join(&mut second, name.as_str(), add);
             }
@@ -136,7 +141,7 @@ fn writes<'d>(definition: &'d Definition, catalog: &Catalog) -> Vec<(&'d Variabl
                 writes.extend(until.output.as_ref().map(|name| (name, Written::Type(Type::Dyn))));
             }
             NodeKind::Approval { output: Some(name), .. } => writes.push((name, Written::Type(decision()))),
-            NodeKind::Try { catch } => {
+            NodeKind::Try { catch, .. } => {
                 let caught = catch.iter().filter_map(|each| each.output.as_ref());
                 writes.extend(caught.map(|name| (name, Written::Type(caught_type()))));
             }

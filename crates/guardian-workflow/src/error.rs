@@ -56,6 +56,12 @@ pub enum Error {
         /// The version that it has.
         actual: u64,
     },
+    /// The path of a webhook is another workflow's.
+    #[error("the path `{path}` is the webhook of another workflow")]
+    PathTaken {
+        /// The path.
+        path: String,
+    },
     /// There is no such run.
     #[error("there is no run `{run}`")]
     NoRun {
@@ -141,6 +147,23 @@ impl Error {
 pub(crate) fn shorten(text: &str) -> String {
     const SHOWN: usize = 80;
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// JSON as it may be shown to people: bounded, quotes and backslashes as they are there, other control characters escaped.
+pub(crate) fn shorten_json(value: &serde_json::Value) -> String {
+    const SHOWN: usize = 80;
+    let text = value.to_string();
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN) {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }

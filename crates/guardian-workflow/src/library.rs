@@ -1,16 +1,17 @@
 //! Saves workflows: every update makes a version.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use guardian_core::{Clock, Page, PageRequest, Scope, Timestamp};
 
 use crate::action::Catalog;
-use crate::definition::{Definition, NodeId};
+use crate::definition::{Definition, NodeId, NodeKind, SubVersion, Trigger};
 use crate::diff::{Class, Diff, Merged, diff, merge};
 use crate::error::Error;
 use crate::plan::{self, Plan, Strictness};
-use crate::store::{RunFilter, Save, Saved, WorkflowStore};
+use crate::store::{Listening, RunFilter, Save, Saved, WorkflowStore};
 use crate::version::{Canary, Origin, Semver, Version, Workflow};
 
 /// The workflows of tenants and their versions.
@@ -135,8 +136,12 @@ impl<S: WorkflowStore> Library<S> {
             let current = self.store.workflow(scope, name).await?;
             let Some(current) = current else {
                 let (workflow, version) = self.first(scope, name, definition, note, origin, now)?;
-                let save =
-                    Save { workflow: workflow.clone(), version: Some(version.clone()), squashed: None };
+                let save = Save {
+                    workflow: workflow.clone(),
+                    version: Some(version.clone()),
+                    squashed: None,
+                    listens: None,
+                };
                 if self.store.save(scope, &save).await? == Saved::Done {
                     return Ok(Update { workflow, version: Some(version), diff: Diff::default() });
                 }
@@ -165,7 +170,7 @@ impl<S: WorkflowStore> Library<S> {
             if let Some(version) = &version {
                 workflow.draft = version.number;
             }
-            let save = Save { workflow: workflow.clone(), version: version.clone(), squashed };
+            let save = Save { workflow: workflow.clone(), version: version.clone(), squashed, listens: None };
             if self.store.save(scope, &save).await? == Saved::Done {
                 return Ok(Update { workflow, version, diff: change });
             }
@@ -323,19 +328,36 @@ impl<S: WorkflowStore> Library<S> {
             change(&mut workflow);
             workflow.revision += 1;
             workflow.updated = self.clock.now();
-            let save = Save { workflow: workflow.clone(), version: None, squashed: None };
-            if self.store.save(scope, &save).await? == Saved::Done {
-                return Ok(workflow);
+            let listens = Some(self.listens(scope, &workflow).await?);
+            let save = Save { workflow: workflow.clone(), version: None, squashed: None, listens };
+            match self.store.save(scope, &save).await? {
+                Saved::Done => return Ok(workflow),
+                Saved::Taken(path) => return Err(Error::PathTaken { path }),
+                Saved::Conflict => {}
             }
         }
         let actual = self.workflow(scope, name).await?.draft;
         Err(Error::Conflict { name: name.to_owned(), expected: actual, actual })
     }
 
+    /// What a workflow listens to on its channels.
+    async fn listens(&self, scope: &Scope, workflow: &Workflow) -> Result<BTreeSet<Listening>, Error> {
+        let mut listens = BTreeSet::new();
+        if workflow.archived {
+            return Ok(listens);
+        }
+        for number in workflow.published.into_iter().chain(workflow.canary.map(|canary| canary.version)) {
+            let version = self.known(scope, &workflow.name, number).await?;
+            listens.extend(version.definition.triggers.values().filter_map(Trigger::listening));
+        }
+        Ok(listens)
+    }
+
     /// Lets new runs get this version. A canary ends.
     ///
     /// # Errors
-    /// [`Error::NoVersion`], and faults of the store.
+    /// [`Error::NoVersion`], [`Error::PathTaken`] where another workflow has the path of one of its webhooks, and faults of the
+    /// store.
     pub async fn publish(&self, scope: &Scope, name: &str, number: u64) -> Result<Workflow, Error> {
         self.known(scope, name, number).await?;
         self.channel(scope, name, |workflow| (workflow.published, workflow.canary) = (Some(number), None))
@@ -345,7 +367,7 @@ impl<S: WorkflowStore> Library<S> {
     /// Lets `weight` of a hundred new runs get this version instead of the published one; 0 ends the canary.
     ///
     /// # Errors
-    /// [`Error::NoVersion`], and faults of the store.
+    /// As for [`Self::publish`].
     pub async fn canary(
         &self,
         scope: &Scope,
@@ -360,10 +382,10 @@ impl<S: WorkflowStore> Library<S> {
         .await
     }
 
-    /// Lets no further run begin, or lets them begin again.
+    /// Lets no further run begin, or lets them begin again. The paths of its webhooks are free for others meanwhile.
     ///
     /// # Errors
-    /// [`Error::NoWorkflow`], and faults of the store.
+    /// [`Error::NoWorkflow`], and as for [`Self::publish`].
     pub async fn archive(&self, scope: &Scope, name: &str, archived: bool) -> Result<Workflow, Error> {
         self.channel(scope, name, |workflow| workflow.archived = archived).await
     }
@@ -417,8 +439,8 @@ impl<S: WorkflowStore> Library<S> {
         Ok((merged, Some(update)))
     }
 
-    /// Forgets versions that are older than `keep_since` and that no channel leads to and no run needs; at least the
-    /// `keep_newest` newest stay. Says which are gone.
+    /// Forgets versions that are older than `keep_since` and that no channel leads to, no run needs and no other workflow names
+    /// by number; at least the `keep_newest` newest stay. Says which are gone. O(versions of the tenant's workflows).
     ///
     /// # Errors
     /// Faults of the store.
@@ -443,7 +465,47 @@ impl<S: WorkflowStore> Library<S> {
             page =
                 found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
         }
+        if !old.is_empty() {
+            let named = self.named(scope, name).await?;
+            old.retain(|number| !named.contains(number));
+        }
         Ok(self.store.forget_versions(scope, name, &old).await?)
+    }
+
+    /// The versions of a workflow that other workflows of the tenant run by their number: a run may come to that node yet.
+    async fn named(&self, scope: &Scope, name: &str) -> Result<BTreeSet<u64>, Error> {
+        let mut named = BTreeSet::new();
+        for workflow in self.every(async |page| self.store.workflows(scope, &page).await).await? {
+            for version in
+                self.every(async |page| self.store.versions(scope, &workflow.name, &page).await).await?
+            {
+                named.extend(version.definition.nodes.values().filter_map(|node| match &node.kind {
+                    NodeKind::SubWorkflow { workflow, version: SubVersion::Number(number), .. }
+                        if workflow == name =>
+                    {
+                        Some(*number)
+                    }
+                    _ => None,
+                }));
+            }
+        }
+        Ok(named)
+    }
+
+    /// Everything of a list that comes in pages.
+    async fn every<T>(
+        &self,
+        read: impl AsyncFn(PageRequest) -> Result<Page<T>, guardian_core::StoreError>,
+    ) -> Result<Vec<T>, Error> {
+        let mut all = Vec::new();
+        let mut page = PageRequest::first(PageRequest::MAX_SIZE).ok();
+        while let Some(request) = page.take() {
+            let found = read(request).await?;
+            all.extend(found.items);
+            page =
+                found.next.and_then(|next| Some(PageRequest::first(PageRequest::MAX_SIZE).ok()?.after(next)));
+        }
+        Ok(all)
     }
 
     /// What the worst difference between two versions means.

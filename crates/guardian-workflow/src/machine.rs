@@ -12,21 +12,22 @@ use uuid::Uuid;
 pub(crate) mod context;
 mod events;
 mod flow;
+mod leaving;
 pub(crate) mod state;
 pub(crate) use events::overdue;
 mod steps;
 
 use context::{Context, RunView};
-use state::{Phase, RunState, ScopeState, Status, Token, weight};
+use state::{Phase, RunState, ScopeState, Status, Token, bytes_of, is_too_deep, weight};
 
 use crate::action::Failure;
 use crate::definition::{NodeId, SubVersion};
-use crate::plan::{Plan, Step};
+use crate::plan::{EachStep, Plan, Step};
 
 /// Nodes that are entered in one go; then the state is kept before it goes on.
 const BURST: u32 = 1000;
 /// Signals that wait for somebody to listen.
-const MAX_INBOX: usize = 1000;
+pub(crate) const MAX_INBOX: usize = 1000;
 
 /// A message to a run, taken in by whoever drives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,9 +140,23 @@ impl Plans {
         self.0.retain(|(scope, _)| scopes.contains(scope));
     }
 
+    /// The node of a token, by its id.
+    pub(crate) fn node_of(&self, token: &Token) -> Option<NodeId> {
+        let name = match &token.undo {
+            Some(undo) => Arc::clone(&undo.node),
+            None => self.get(token.scope)?.id(token.at),
+        };
+        Some(NodeId::known(name))
+    }
+
     pub(crate) fn get(&self, scope: u32) -> Option<&Arc<Plan>> {
         self.0.iter().find(|(each, _)| *each == scope).map(|(_, plan)| plan)
     }
+}
+
+fn too_deep() -> Failure {
+    let message = format!("the value nests deeper than {}", state::MAX_NESTING);
+    Failure::new("limit.nesting", message)
 }
 
 /// What has to happen before the next node is entered.
@@ -157,6 +172,18 @@ pub(crate) enum Turn {
     Done(u32, Result<(), Failure>),
     /// The sub-workflow that a token waits for ended.
     SubDone(u32, Result<Value, Failure>),
+}
+
+impl Turn {
+    fn token(&self) -> u32 {
+        match self {
+            Self::EndPart(id)
+            | Self::Raise(id, _)
+            | Self::Finish(id, _)
+            | Self::Done(id, _)
+            | Self::SubDone(id, _) => *id,
+        }
+    }
 }
 
 /// The interpreter at work on one run.
@@ -187,6 +214,8 @@ impl RunState {
             undo: Vec::new(),
             inbox: VecDeque::new(),
             seen: 0,
+            migrating: None,
+            ending: None,
         };
         state.open(workflow, version, plan, input, 0, None, now);
         state
@@ -209,7 +238,7 @@ impl RunState {
     ) -> u32 {
         let scope = self.fresh();
         let variables: Map<String, Value> = plan.first.clone();
-        let bytes = variables.iter().map(|(name, value)| name.len() as u64 + weight(value)).sum();
+        let bytes = bytes_of(&variables);
         self.scopes.push(ScopeState { id: scope, workflow, version, depth, input, variables, bytes });
         self.spawn(scope, plan.start, join, 0, now);
         scope
@@ -296,26 +325,80 @@ impl Machine<'_> {
         Budget::default().with_cost(plan.limits.expression_cost)
     }
 
+    /// A value that can be kept, or why not.
+    pub(crate) fn keepable(value: Value) -> Result<Value, Failure> {
+        if is_too_deep(&value) { Err(too_deep()) } else { Ok(value) }
+    }
+
+    /// The token and the frame that have a variable for themselves, where a loop around the token has it so.
+    fn owner(&self, token: u32, name: &str) -> Option<(u32, usize)> {
+        let mut token = self.state.token(token)?;
+        let plan = self.plans.get(token.scope)?;
+        if !plan.has_own {
+            return None;
+        }
+        loop {
+            for (at, frame) in token.frames.iter().enumerate().rev() {
+                let Some((node, _)) = frame.own() else { continue };
+                if plan.owns(node, name) {
+                    return Some((token.id, at));
+                }
+            }
+            let join = token.join?;
+            let join = self.state.joins.iter().find(|each| each.id == join)?;
+            token = self.state.token(join.token).filter(|parent| parent.scope == token.scope)?;
+        }
+    }
+
     /// Gives a variable a value.
     pub(crate) fn assign(&mut self, token: u32, name: &str, value: Value) -> Result<(), Failure> {
         let Some(scope) = self.state.token(token).map(|token| token.scope) else { return Ok(()) };
         let most = self.plans.get(scope).map_or(u64::MAX, |plan| plan.limits.variable_bytes);
-        let Some(scope) = self.state.scope_mut(scope) else { return Ok(()) };
+        let owner = self.owner(token, name);
+        let value = Self::keepable(value)?;
         let added = weight(&value);
-        let old = scope.variables.get(name).map_or(0, |old| name.len() as u64 + weight(old));
+        let RunState { scopes, tokens, .. } = &mut *self.state;
+        let Some(scope) = scopes.iter_mut().find(|each| each.id == scope) else { return Ok(()) };
+        let variables = match owner {
+            Some((owner, at)) => tokens
+                .iter_mut()
+                .find(|token| token.id == owner)
+                .and_then(|token| token.frames.get_mut(at))
+                .and_then(state::Frame::own_mut),
+            None => Some(&mut scope.variables),
+        };
+        let Some(variables) = variables else { return Ok(()) };
+        let old = variables.get(name).map_or(0, |old| name.len() as u64 + weight(old));
         let bytes = scope.bytes.saturating_sub(old) + name.len() as u64 + added;
         if bytes > most {
             let message = format!("the variables would have {bytes} bytes with `{name}`, the most is {most}");
             return Err(Failure::new("limit.variable_bytes", message));
         }
         scope.bytes = bytes;
-        match scope.variables.get_mut(name) {
+        match variables.get_mut(name) {
             Some(place) => *place = value,
             None => {
-                scope.variables.insert(name.to_owned(), value);
+                variables.insert(name.to_owned(), value);
             }
         }
         Ok(())
+    }
+
+    /// The variables that a new element of a loop has for itself; they count from now on.
+    fn own_variables(&mut self, scope: u32, each: &EachStep) -> Map<String, Value> {
+        let first = each.own.iter().filter_map(|(name, value)| Some((name.to_string(), value.clone()?)));
+        let own: Map<String, Value> = first.collect();
+        if let Some(scope) = self.state.scope_mut(scope) {
+            scope.bytes += bytes_of(&own);
+        }
+        own
+    }
+
+    /// Bytes of variables that are no more.
+    fn free(&mut self, scope: u32, bytes: u64) {
+        if let Some(scope) = self.state.scope_mut(scope) {
+            scope.bytes = scope.bytes.saturating_sub(bytes);
+        }
     }
 
     /// Adds an entry to the history for what a token did at its node.

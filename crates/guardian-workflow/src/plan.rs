@@ -7,7 +7,7 @@ use guardian_expr::Program;
 use serde_json::{Map, Value};
 
 use crate::action::Catalog;
-use crate::definition::{Definition, Join, Limits, Retry, Span, SubVersion, Trigger};
+use crate::definition::{Definition, Join, Limits, NodeId, Retry, Span, SubVersion, Trigger};
 use crate::environment::environment;
 use crate::error::Error;
 use crate::template::Template;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub(crate) first: Map<String, Value>,
     pub(crate) input: Option<Value>,
     pub(crate) filters: Vec<(Arc<str>, Trigger, Option<Arc<Program>>)>,
+    /// Whether elements of any loop have variables for themselves.
+    pub(crate) has_own: bool,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,8 @@ pub(crate) struct EachStep {
     pub(crate) max: u32,
     pub(crate) body: Go,
     pub(crate) collect: Option<(Arc<Program>, Arc<str>)>,
+    /// The variables that each element has for itself, with their first values.
+    pub(crate) own: Vec<(Arc<str>, Option<Value>)>,
 }
 
 #[derive(Debug)]
@@ -127,7 +131,7 @@ pub(crate) enum Op {
     Approval(Box<ApprovalStep>),
     Sub(Box<SubStep>),
     Set { values: Vec<(Arc<str>, Template)> },
-    Try { body: Go, handlers: Vec<Handler>, finally: Go },
+    Try { body: Go, retry: Vec<Retry>, handlers: Vec<Handler>, finally: Go },
     End { result: Option<Template> },
     Fail { code: Template, message: Template },
 }
@@ -145,7 +149,7 @@ pub(crate) enum Moment {
 pub(crate) struct Reads {
     pub(crate) moment: Moment,
     pub(crate) path: String,
-    pub(crate) variables: BTreeSet<String>,
+    pub(crate) variables: Arc<BTreeSet<String>>,
 }
 
 /// How a definition is read.
@@ -188,7 +192,9 @@ pub(crate) fn compile(
     let built = graph.filter(|_| report.is_valid()).and_then(|graph| {
         let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
         let start = graph.index.get(definition.start.as_str()).copied()?;
+        let has_own = steps.iter().any(|step| matches!(&step.op, Op::ForEach(each) if !each.own.is_empty()));
         Some(Plan {
+            has_own,
             index: steps.iter().zip(0..).map(|(step, at)| (Arc::clone(&step.id), at)).collect(),
             steps,
             start,
@@ -225,6 +231,21 @@ impl Plan {
 
     pub(crate) fn step(&self, at: u32) -> Option<&Step> {
         self.steps.get(at as usize)
+    }
+
+    /// The trigger that is a webhook with this path.
+    pub(crate) fn webhook(&self, path: &str) -> Option<NodeId> {
+        let found = self
+            .filters
+            .iter()
+            .find(|(_, trigger, _)| matches!(trigger, Trigger::Webhook { path: own } if own == path));
+        found.map(|(id, _, _)| NodeId::known(Arc::clone(id)))
+    }
+
+    /// Whether each element of a loop has a variable for itself.
+    pub(crate) fn owns(&self, node: u32, name: &str) -> bool {
+        let step = self.step(node).map(|step| &step.op);
+        matches!(step, Some(Op::ForEach(each)) if each.own.iter().any(|(own, _)| **own == *name))
     }
 
     pub(crate) fn id(&self, at: u32) -> Arc<str> {

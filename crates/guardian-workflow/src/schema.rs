@@ -76,13 +76,13 @@ impl Checker<'_> {
             && !allowed.contains(value)
         {
             let listed: Vec<String> = allowed.iter().take(8).map(|each| format!("`{each}`")).collect();
-            let found = shorten(&value.to_string());
+            let found = crate::error::shorten_json(value);
             return Some(at(path, &format!("`{found}` is not one of {}", listed.join(", "))));
         }
         if let Some(constant) = rules.get("const")
             && constant != value
         {
-            return Some(at(path, &format!("expected `{}`", shorten(&constant.to_string()))));
+            return Some(at(path, &format!("expected `{}`", crate::error::shorten_json(constant))));
         }
         self.bounds(rules, value, path)
             .or_else(|| self.combined(rules, value, path, depth))

@@ -1,5 +1,6 @@
 //! Where workflows, their versions and their runs live: the contract that every store keeps.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,10 +35,41 @@ pub struct Save {
     pub version: Option<Version>,
     /// A draft that the version takes the place of; it stays if a run needs it.
     pub squashed: Option<u64>,
+    /// What the workflow listens to from now on; `None` where that stays as it is.
+    pub listens: Option<BTreeSet<Listening>>,
+}
+
+/// What a workflow listens to on its channels: how it is found when that happens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the library makes it and stores read it; a new case breaks both"
+)]
+pub enum Listening {
+    /// Events of this name.
+    Event(String),
+    /// Events whose names begin like this.
+    Events(String),
+    /// Times.
+    Schedule,
+    /// Calls at this path, which is one workflow's of a tenant.
+    Webhook(String),
+}
+
+/// What happened, for finding the workflows that listen to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the engine makes it and stores read it; a new case breaks both")]
+pub enum Occasion<'a> {
+    /// An event of this name.
+    Event(&'a str),
+    /// Time went on.
+    Schedule,
+    /// A call at this path.
+    Webhook(&'a str),
 }
 
 /// How a change of a workflow ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "stores make it and the library reads it; a new case breaks both"
@@ -47,6 +79,8 @@ pub enum Saved {
     Done,
     /// The workflow has another revision, or there is one or none against what was expected. Nothing was stored.
     Conflict,
+    /// A webhook's path is another workflow's. Nothing was stored.
+    Taken(String),
 }
 
 /// A run as it is stored.
@@ -102,6 +136,11 @@ pub struct Checkpoint {
     pub due: Option<Timestamp>,
     /// Until when the worker goes on holding it; `None` if it lets go.
     pub held: Option<Timestamp>,
+    /// Whether the lease and the version are as they are stored: then the state and its status alone have to be written, which
+    /// spares a database its indexes.
+    pub state_only: bool,
+    /// Whether the state has taken in messages since it was kept last; those are removed.
+    pub took: bool,
     /// The time of the worker.
     pub now: Timestamp,
 }
@@ -133,6 +172,9 @@ pub trait Continue: Send + Sync {
     /// begun anew.
     fn checkpoint(&self, result: Result<Value, Failure>) -> Checkpoint;
 }
+
+/// Messages that a run is given at a time.
+pub const MESSAGES: usize = 1000;
 
 /// Which runs a list shows; what is not named is not asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -208,6 +250,17 @@ pub trait WorkflowStore: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// When the store fails.
     async fn workflows(&self, scope: &Scope, page: &PageRequest) -> Result<Page<Workflow>, StoreError>;
+
+    /// The workflows that listen to something on their channels, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn listeners(
+        &self,
+        scope: &Scope,
+        occasion: Occasion<'_>,
+        page: &PageRequest,
+    ) -> Result<Page<Workflow>, StoreError>;
 
     /// A version of a workflow.
     ///
@@ -294,14 +347,15 @@ pub trait WorkflowStore: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Option<i64>, StoreError>;
 
     /// Gives a worker up to `limit` runs that are due at `now` and that nobody holds then, the longest due first. It holds
-    /// them until `until`, each with a fence that is greater than every earlier one.
+    /// them until `until`, each with a fence that is greater than every earlier one. One that cannot be read is held as well and
+    /// left out of the answer, so that it is in nobody's way. Of its messages a run gets up to [`MESSAGES`] at a time.
     ///
     /// # Errors
     /// When the store fails.
     async fn claim(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Claimed>, StoreError>;
 
     /// Keeps checkpoints in one transaction; what became of each, in their order. A run whose fence is another one by now is
-    /// left alone. A message that the state has not taken in keeps a run due that is let go.
+    /// left alone. A message that the state has not taken in keeps a run due that is let go; those that it has are removed.
     ///
     /// # Errors
     /// When the store fails; nothing was kept then, or all of it.
@@ -336,6 +390,7 @@ forward! {
     save(scope: &Scope, save: &Save) -> Saved;
     workflow(scope: &Scope, name: &str) -> Option<Workflow>;
     workflows(scope: &Scope, page: &PageRequest) -> Page<Workflow>;
+    listeners(scope: &Scope, occasion: Occasion<'_>, page: &PageRequest) -> Page<Workflow>;
     version(scope: &Scope, name: &str, number: u64) -> Option<Version>;
     versions(scope: &Scope, name: &str, page: &PageRequest) -> Page<Version>;
     forget_versions(scope: &Scope, name: &str, numbers: &[u64]) -> Vec<u64>;

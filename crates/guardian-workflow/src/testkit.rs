@@ -28,7 +28,9 @@ pub use laws::{
     a_change_of_an_old_revision_is_refused, a_fence_keeps_out_who_was_too_slow, a_message_makes_a_run_due,
     a_message_that_comes_meanwhile_is_not_lost, a_run_belongs_to_one_worker, a_tenant_sees_its_own_alone,
     a_version_that_a_run_needs_stays, history_comes_in_order, lists_come_in_pages,
-    of_concurrent_claims_each_run_is_in_one, what_was_started_is_there_once,
+    of_concurrent_claims_each_run_is_in_one, of_concurrent_starts_each_is_stored_once,
+    the_state_alone_can_be_kept, what_was_started_is_there_once, what_was_taken_in_is_removed,
+    who_listens_is_found,
 };
 pub use simulator::{Simulated, Simulation, simulate_schedule};
 
@@ -123,7 +125,7 @@ impl Maker {
     fn save(&self, name: &str, number: u64) -> Result<Save, Violation> {
         let mut workflow = Workflow::new(name, self.clock.now());
         (workflow.revision, workflow.draft) = (number, number);
-        Ok(Save { workflow, version: Some(self.version(number)?), squashed: None })
+        Ok(Save { workflow, version: Some(self.version(number)?), squashed: None, listens: None })
     }
 
     fn run(&self, workflow: &str, version: u64) -> Result<RunRecord, Violation> {
@@ -149,6 +151,8 @@ impl Maker {
             entries: Vec::new(),
             due: None,
             held: None,
+            state_only: false,
+            took: true,
             now: self.clock.now(),
         }
     }
@@ -169,7 +173,11 @@ macro_rules! workflow_store_tests {
             history_comes_in_order
             lists_come_in_pages
             of_concurrent_claims_each_run_is_in_one
+            of_concurrent_starts_each_is_stored_once
+            the_state_alone_can_be_kept
             what_was_started_is_there_once
+            what_was_taken_in_is_removed
+            who_listens_is_found
         );
     };
     (@laws $fixture:expr; $($law:ident)+) => {

@@ -1,25 +1,27 @@
 //! Drives runs: performs actions, lets timers ring, keeps what happened.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use guardian_core::{Scope, StoreErrorKind, TenantId, Timestamp};
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::Mutex;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::action::{Call, Failure};
 use crate::engine::{Begun, Engine, Start};
 use crate::error::Error;
-use crate::machine::state::RunState;
-use crate::machine::{Effect, Entry, Machine, Message, Plans};
-use crate::plan::{Op, Plan, Step};
-use crate::store::{Checkpoint, Continue, Kept, Performed, RunRecord, WorkflowStore};
+use crate::machine::Effect;
+use crate::plan::{Op, Step};
+use crate::store::{Kept, Performed, RunRecord, WorkflowStore};
+
+mod held;
+
+use held::{Attempt, Doing, Done, Held, Moved, Next, lease_end};
 
 /// How a worker works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,47 +82,6 @@ pub struct Worker<S> {
     held: Mutex<HashMap<(TenantId, Uuid), i64>>,
 }
 
-/// What a future of a run came to.
-enum Done {
-    Attempt { token: u32, visit: u64, attempt: u32, result: Result<Value, Failure> },
-    Loaded { token: u32, visit: u64, found: Result<(u64, Arc<Plan>), Failure> },
-    Performed(Result<Performed, guardian_core::StoreError>, Option<Box<Moved>>),
-    Migrated { version: u64, found: Result<Arc<Plan>, Error> },
-}
-
-type Doing = Pin<Box<dyn Future<Output = (usize, Done)> + Send>>;
-
-/// A run in the hands of the worker.
-struct Held {
-    scope: Scope,
-    run: Uuid,
-    fence: i64,
-    /// Until when it was said to be held; a checkpoint says so again only in the second half of the lease.
-    until: Option<Timestamp>,
-    state: RunState,
-    plans: Plans,
-    entries: Vec<Entry>,
-    effects: Vec<Effect>,
-    /// Whether more is to do at once after the state was kept.
-    more: bool,
-    /// Futures that are not done.
-    going: u32,
-    /// Whether a transaction is under way, during which nothing else may change the state.
-    busy: bool,
-    /// What was done meanwhile.
-    later: VecDeque<Done>,
-    /// Transactional effects that wait for their turn.
-    transactional: VecDeque<Effect>,
-}
-
-/// What a run became within a transaction.
-struct Moved {
-    state: RunState,
-    plans: Plans,
-    effects: Vec<Effect>,
-    more: bool,
-}
-
 impl<S: WorkflowStore + Clone> Worker<S> {
     /// A worker of this engine.
     #[must_use]
@@ -129,10 +90,7 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     }
 
     fn until(&self, now: Timestamp) -> Timestamp {
-        now.checked_add_signed(
-            chrono::TimeDelta::from_std(self.config.lease).unwrap_or(chrono::TimeDelta::MAX),
-        )
-        .unwrap_or(Timestamp::MAX_UTC)
+        lease_end(now, self.config.lease)
     }
 
     /// Takes runs that are due and drives them until each waits for something that has yet to come, and until no other one
@@ -159,11 +117,12 @@ impl<S: WorkflowStore + Clone> Worker<S> {
             let mut shift = Shift::new(self);
             let RunRecord { tenant, id: run, state, .. } = record;
             self.held.lock().insert((tenant, run), 1);
-            let at = shift.add(Held::new(scope.clone(), run, 1, state, plans));
+            let at = shift.add(Held::new(scope.clone(), run, 1, Some(until), state, plans));
             if let Some(held) = shift.runs.get_mut(&at) {
                 (held.effects, held.more) = (effects, more);
             }
-            shift.dispatch(at);
+            let now = shift.now();
+            shift.dispatch(at, now);
             shift.work(false).await?;
         }
         Ok(id)
@@ -185,49 +144,12 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     }
 }
 
-impl Held {
-    fn new(scope: Scope, run: Uuid, fence: i64, state: RunState, plans: Plans) -> Self {
-        Self {
-            scope,
-            run,
-            fence,
-            until: None,
-            state,
-            plans,
-            entries: Vec::new(),
-            effects: Vec::new(),
-            more: false,
-            going: 0,
-            busy: false,
-            later: VecDeque::new(),
-            transactional: VecDeque::new(),
-        }
-    }
-
-    /// Has the interpreter do something with the run, and lets it go on.
-    fn drive(&mut self, now: Timestamp, first: impl FnOnce(&mut Machine<'_>)) {
-        let mut machine = Machine {
-            run: self.run,
-            state: &mut self.state,
-            plans: &mut self.plans,
-            now,
-            entries: &mut self.entries,
-            effects: &mut self.effects,
-            turns: VecDeque::new(),
-        };
-        first(&mut machine);
-        machine.ring();
-        self.more = machine.advance();
-    }
-
-    fn take(machine: &mut Machine<'_>, messages: Vec<(i64, Message)>) {
-        for (number, message) in messages {
-            if number > machine.state.seen {
-                machine.state.seen = number;
-                machine.take(message);
-                machine.settle();
-            }
-        }
+/// Begins something. Most of it is done at once, and then it needs no place among what is waited for.
+fn set_going(mut doing: Doing, all: &mut FuturesUnordered<Doing>, arrived: &mut VecDeque<(usize, Done)>) {
+    // What is not done is asked again by those who wait for all, who also know whom to wake.
+    match doing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => arrived.push_back(done),
+        Poll::Pending => all.push(doing),
     }
 }
 
@@ -269,8 +191,16 @@ impl<S> Drop for Shift<'_, S> {
     fn drop(&mut self) {
         let mut held = self.worker.held.lock();
         for run in self.runs.values() {
-            held.remove(&(run.scope.tenant().clone(), run.run));
+            forget(&mut held, run);
         }
+    }
+}
+
+/// A run is nobody's here any more, unless it was taken anew meanwhile.
+fn forget(all: &mut HashMap<(TenantId, Uuid), i64>, run: &Held) {
+    let key = (run.scope.tenant().clone(), run.run);
+    if all.get(&key) == Some(&run.fence) {
+        all.remove(&key);
     }
 }
 
@@ -306,8 +236,10 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                 looked = !self.claim(active).await?;
             }
             if !self.dirty.is_empty() {
+                let held = self.runs.len();
                 self.keep().await?;
-                if takes_new && self.runs.len() < active {
+                // What was let go may be due again, and there is room for others.
+                if takes_new && self.runs.len() < held {
                     looked = false;
                 }
                 continue;
@@ -336,8 +268,9 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
     /// Takes runs that are due; whether there may be more.
     async fn claim(&mut self, active: usize) -> Result<bool, Error> {
         let (now, engine) = (self.now(), &self.worker.engine);
+        let until = self.worker.until(now);
         let room = self.worker.config.capacity.saturating_sub(u32::try_from(active).unwrap_or(u32::MAX));
-        let claiming = engine.inner.store.claim(now, self.worker.until(now), room);
+        let claiming = engine.inner.store.claim(now, until, room);
         let claimed = beside(&mut self.doing, &mut self.arrived, claiming).await?;
         let more = claimed.len() as u64 == u64::from(room);
         for each in claimed {
@@ -354,7 +287,7 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                     continue;
                 }
             };
-            let mut held = Held::new(scope, id, each.fence, state, plans);
+            let mut held = Held::new(scope, id, each.fence, Some(until), state, plans);
             self.worker.held.lock().insert((held.scope.tenant().clone(), id), each.fence);
             held.drive(now, |machine| {
                 machine.resume();
@@ -383,12 +316,12 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
         let keeping = self.worker.engine.inner.store.checkpoint(batch);
         let kept = beside(&mut self.doing, &mut self.arrived, keeping).await?;
         for ((at, stays), kept) in order.into_iter().zip(kept) {
-            self.kept(at, stays, kept);
+            self.kept(at, stays, kept, now);
         }
         Ok(())
     }
 
-    fn kept(&mut self, at: usize, stays: bool, kept: Kept) {
+    fn kept(&mut self, at: usize, stays: bool, kept: Kept, now: Timestamp) {
         match kept {
             Kept::Lost => {
                 self.progress.lost += 1;
@@ -396,209 +329,154 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
             }
             Kept::Yes(_) if !stays => self.let_go(at),
             Kept::Yes(messages) => {
+                let later = if messages.is_empty() { now } else { self.now() };
+                let Some(held) = self.runs.get_mut(&at) else { return };
                 if !messages.is_empty() {
-                    let now = self.now();
-                    if let Some(held) = self.runs.get_mut(&at) {
-                        held.drive(now, |machine| Held::take(machine, messages));
-                    }
-                    self.dirty.push(at);
-                }
-                let more = self.runs.get(&at).is_some_and(|held| held.more);
-                if more {
-                    let now = self.now();
-                    if let Some(held) = self.runs.get_mut(&at) {
-                        held.drive(now, |_| {});
-                    }
-                    if !self.dirty.contains(&at) {
-                        self.dirty.push(at);
-                    }
+                    held.drive(later, |machine| Held::take(machine, messages));
+                } else if held.more {
+                    held.drive(later, |_| {});
+                } else {
+                    return self.dispatch(at, now);
                 }
                 // What a state asks for that is not kept yet has to wait for that.
-                if !self.dirty.contains(&at) {
-                    self.dispatch(at);
-                }
+                self.changed(at);
             }
         }
     }
 
     fn let_go(&mut self, at: usize) {
         if let Some(held) = self.runs.remove(&at) {
-            self.worker.held.lock().remove(&(held.scope.tenant().clone(), held.run));
+            forget(&mut self.worker.held.lock(), &held);
+        }
+    }
+
+    /// The state of a run has to be kept.
+    fn changed(&mut self, at: usize) {
+        if !self.dirty.contains(&at) {
+            self.dirty.push(at);
         }
     }
 
     /// Does what a run asks for.
-    fn dispatch(&mut self, at: usize) {
+    fn dispatch(&mut self, at: usize, now: Timestamp) {
         let Some(held) = self.runs.get_mut(&at) else { return };
-        let effects = std::mem::take(&mut held.effects);
-        for effect in effects {
-            let transactional = self.worker.is_transactional(held, &effect);
-            if transactional {
+        for effect in std::mem::take(&mut held.effects) {
+            let Some(attempt) = held.ask(&effect) else { continue };
+            if self.worker.is_transactional(held, &effect) {
                 held.transactional.push_back(effect);
-            } else if let Some(doing) = self.worker.doing(at, held, effect) {
+            } else if let Some(doing) = self.worker.doing(at, held, effect, attempt, now) {
                 held.going += 1;
                 self.progress.attempts += 1;
-                self.doing.push(doing);
+                set_going(doing, &mut self.doing, &mut self.arrived);
+            } else {
+                held.over(attempt);
             }
         }
-        if !held.busy
+        while !held.busy
             && let Some(effect) = held.transactional.pop_front()
         {
-            held.busy = true;
-            held.going += 1;
-            self.progress.attempts += 1;
-            self.doing.push(self.worker.performing(at, held, effect));
+            let Effect::Call { token, visit, attempt } = effect else { continue };
+            let attempt = (token, visit, attempt);
+            match self.worker.performing(at, held, &effect, attempt) {
+                Some(doing) => {
+                    held.busy = true;
+                    held.going += 1;
+                    self.progress.attempts += 1;
+                    set_going(doing, &mut self.doing, &mut self.arrived);
+                }
+                None => held.over(attempt),
+            }
+        }
+        if held.going == 0 {
+            // Nobody waits any more for what was asked for.
+            self.changed(at);
         }
     }
 
     fn handle(&mut self, at: usize, done: Done) -> Result<(), Error> {
         let now = self.now();
         let Some(held) = self.runs.get_mut(&at) else { return Ok(()) };
-        if let Done::Performed(result, moved) = done {
-            held.busy = false;
-            held.going -= 1;
-            let performed = match result {
-                Ok(performed) => performed,
-                Err(error) if error.kind() == StoreErrorKind::Unsupported => {
-                    // The host's mistake, not the database's: the run says so.
-                    let failed = Failure::new(
-                        "unsupported",
-                        std::error::Error::source(&error)
-                            .map_or_else(|| error.to_string(), ToString::to_string),
-                    );
-                    held.drive(now, |machine| {
-                        let running: Vec<_> = machine
-                            .state
-                            .tokens
-                            .iter()
-                            .filter(|token| {
-                                matches!(token.phase, crate::machine::state::Phase::Running { .. })
-                            })
-                            .map(|token| (token.id, token.visit, token.attempt))
-                            .collect();
-                        for (token, visit, attempt) in running {
-                            machine.attempted(token, visit, attempt, Err(failed.clone()));
-                        }
-                    });
-                    self.dirty.push(at);
-                    return Ok(());
-                }
-                Err(error) => {
-                    self.let_go(at);
-                    return Err(error.into());
-                }
-            };
-            match (performed, moved) {
-                (Performed::Kept(checkpoint, _), Some(_)) if checkpoint.held.is_none() => {
-                    self.progress.commits += 1;
-                    self.progress.checkpoints += 1;
-                    self.let_go(at);
-                }
-                (Performed::Kept(_, messages), Some(moved)) => {
-                    (held.state, held.plans) = (moved.state, moved.plans);
-                    held.effects.extend(moved.effects);
-                    held.more = moved.more;
-                    self.progress.commits += 1;
-                    self.progress.checkpoints += 1;
-                    let mut changed = false;
-                    while let Some(later) = held.later.pop_front() {
-                        changed = true;
-                        held.apply(now, later);
-                    }
-                    if !messages.is_empty() {
-                        changed = true;
-                        held.drive(now, |machine| Held::take(machine, messages));
-                    }
-                    if held.more && !changed {
-                        changed = true;
-                        held.drive(now, |_| {});
-                    }
-                    if changed
-                        || (held.going == 0 && held.effects.is_empty() && held.transactional.is_empty())
-                    {
-                        self.dirty.push(at);
-                    } else {
-                        self.dispatch(at);
-                    }
-                }
-                _ => {
-                    self.progress.lost += 1;
-                    self.let_go(at);
-                }
+        held.going = held.going.saturating_sub(1);
+        let done = match done {
+            Done::Performed { attempt, result, moved } => {
+                held.over(attempt);
+                return self.performed(at, attempt, result, moved);
             }
-            return Ok(());
+            // The store's fault, not the run's: it is asked for again when the lease ends.
+            Done::Loaded { found: Err(Error::Store(error)), .. }
+            | Done::Migrated { found: Err(Error::Store(error)), .. } => {
+                self.let_go(at);
+                return Err(error.into());
+            }
+            done => done,
+        };
+        if let Done::Attempt { attempt, .. } | Done::Loaded { attempt, .. } | Done::Migrated { attempt, .. } =
+            &done
+        {
+            held.over(*attempt);
         }
-        held.going -= 1;
         if held.busy {
             held.later.push_back(done);
             return Ok(());
         }
         held.apply(now, done);
-        if !self.dirty.contains(&at) {
-            self.dirty.push(at);
-        }
+        self.changed(at);
         Ok(())
     }
-}
 
-impl Held {
-    fn apply(&mut self, now: Timestamp, done: Done) {
-        self.drive(now, |machine| {
-            match done {
-                Done::Attempt { token, visit, attempt, result } => {
-                    machine.attempted(token, visit, attempt, result);
+    /// A transactional action is over.
+    fn performed(
+        &mut self,
+        at: usize,
+        attempt: Attempt,
+        result: Result<Performed, StoreError>,
+        moved: Option<Box<Moved>>,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        let Some(held) = self.runs.get_mut(&at) else { return Ok(()) };
+        held.busy = false;
+        match (result, moved) {
+            (Ok(Performed::Kept(checkpoint, messages)), Some(moved)) => {
+                self.progress.commits += 1;
+                self.progress.checkpoints += 1;
+                if checkpoint.held.is_none() {
+                    self.let_go(at);
+                    return Ok(());
                 }
-                Done::Loaded { token, visit, found } => machine.loaded(token, visit, found),
-                Done::Migrated { version, found } => {
-                    if let Ok(plan) = found {
-                        // Who sent the message looked before; if the run has moved on meanwhile, it stays where it is.
-                        let _ = machine.migrate(version, plan);
-                    }
+                held.follow(*moved);
+                if held.catch_up(now, messages) {
+                    self.changed(at);
+                } else {
+                    self.dispatch(at, now);
                 }
-                Done::Performed(..) => {}
+                Ok(())
             }
-            machine.settle();
-        });
-    }
-
-    /// What is to be kept of the run now.
-    fn checkpoint(&mut self, now: Timestamp, until: Timestamp) -> Checkpoint {
-        let stays = self.more
-            || self.going > 0
-            || self.busy
-            || !self.effects.is_empty()
-            || !self.transactional.is_empty();
-        let left = |end: Timestamp| end.signed_duration_since(now);
-        let said = self.until.filter(|said| left(*said) * 2 > left(until));
-        let until = said.unwrap_or(until);
-        self.until = Some(until);
-        Checkpoint {
-            tenant: self.scope.tenant().clone(),
-            run: self.run,
-            fence: self.fence,
-            state: self.state.clone(),
-            entries: std::mem::take(&mut self.entries),
-            due: self.state.due(now, Machine::run_time_ends(&self.state, &self.plans)),
-            held: stays.then_some(until),
-            now,
+            (Err(error), _) if error.kind() == StoreErrorKind::Unsupported => {
+                // The host's mistake, not the database's: the run says so.
+                let source = std::error::Error::source(&error);
+                let why = source.map_or_else(|| error.to_string(), ToString::to_string);
+                let result = Err(Failure::new("unsupported", why));
+                held.apply(now, Done::Attempt { attempt, result });
+                held.catch_up(now, Vec::new());
+                self.changed(at);
+                Ok(())
+            }
+            (Err(error), _) => {
+                self.let_go(at);
+                Err(error.into())
+            }
+            (Ok(_), _) => {
+                self.progress.lost += 1;
+                self.let_go(at);
+                Ok(())
+            }
         }
     }
 }
 
 impl<S: WorkflowStore + Clone> Worker<S> {
-    fn call(&self, held: &mut Held, effect: &Effect) -> Option<Call> {
-        let now = self.engine.inner.clock.now();
-        let (mut entries, mut effects) = (Vec::new(), Vec::new());
-        let machine = Machine {
-            run: held.run,
-            state: &mut held.state,
-            plans: &mut held.plans,
-            now,
-            entries: &mut entries,
-            effects: &mut effects,
-            turns: VecDeque::new(),
-        };
-        self.engine.call(&held.scope, held.run, &machine, effect)
+    fn call(&self, held: &Held, effect: &Effect) -> Option<Call> {
+        self.engine.call(&held.scope, held.run, &held.state, &held.plans, effect)
     }
 
     fn is_transactional(&self, held: &Held, effect: &Effect) -> bool {
@@ -613,18 +491,22 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     }
 
     /// What performs an effect; `None` if the run has moved on.
-    fn doing(&self, at: usize, held: &mut Held, effect: Effect) -> Option<Doing> {
+    fn doing(
+        &self,
+        at: usize,
+        held: &Held,
+        effect: Effect,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Option<Doing> {
         match effect {
-            Effect::Call { token, visit, attempt } => {
+            Effect::Call { token, .. } => {
                 let call = self.call(held, &effect)?;
-                let now = self.engine.inner.clock.now();
                 let late =
                     held.state.token(token).is_some_and(|token| crate::machine::overdue(&token.phase, now));
                 if late {
                     let result = Err(Failure::new("timeout", "the action took too long"));
-                    return Some(Box::pin(
-                        async move { (at, Done::Attempt { token, visit, attempt, result }) },
-                    ));
+                    return Some(Box::pin(async move { (at, Done::Attempt { attempt, result }) }));
                 }
                 let action = self.engine.inner.actions.get(&call.action).cloned();
                 Some(Box::pin(async move {
@@ -635,18 +517,14 @@ impl<S: WorkflowStore + Clone> Worker<S> {
                             format!("there is no action `{}`", call.action),
                         )),
                     };
-                    (at, Done::Attempt { token, visit, attempt, result })
+                    (at, Done::Attempt { attempt, result })
                 }))
             }
-            Effect::Load { token, visit, workflow, version } => {
+            Effect::Load { workflow, version, .. } => {
                 let (engine, scope) = (self.engine.clone(), held.scope.clone());
                 Some(Box::pin(async move {
-                    let found = engine.sub(&scope, &workflow, &version).await.map_err(|error| {
-                        let code =
-                            if matches!(error, Error::Store(_)) { "store" } else { "unknown_workflow" };
-                        Failure::new(code, error.to_string())
-                    });
-                    (at, Done::Loaded { token, visit, found })
+                    let found = engine.sub(&scope, &workflow, &version).await;
+                    (at, Done::Loaded { attempt, found })
                 }))
             }
             Effect::Migrate { version } => {
@@ -654,66 +532,20 @@ impl<S: WorkflowStore + Clone> Worker<S> {
                 let workflow = held.state.scopes.first().map(|scope| Arc::clone(&scope.workflow))?;
                 Some(Box::pin(async move {
                     let found = engine.plan(&scope, &workflow, version).await;
-                    (at, Done::Migrated { version, found })
+                    (at, Done::Migrated { attempt, version, found })
                 }))
             }
         }
     }
 
-    /// Performs a transactional action and keeps the checkpoint that follows it.
-    fn performing(&self, at: usize, held: &mut Held, effect: Effect) -> Doing {
-        let call = self.call(held, &effect);
-        let (engine, fence, until) = (self.engine.clone(), held.fence, self.config.lease);
-        let next = Next {
-            scope: held.scope.clone(),
-            run: held.run,
-            fence,
-            state: held.state.clone(),
-            plans: held.plans.clone(),
-            effect,
-            going: held.going > 0 || !held.transactional.is_empty(),
-            clock: Arc::clone(&engine.inner.clock),
-            lease: until,
-            moved: Mutex::new(None),
-        };
-        Box::pin(async move {
-            let Some(call) = call else { return (at, Done::Performed(Ok(Performed::Lost), None)) };
+    /// Performs a transactional action and keeps the checkpoint that follows it; `None` if the run has moved on.
+    fn performing(&self, at: usize, held: &Held, effect: &Effect, attempt: Attempt) -> Option<Doing> {
+        let call = self.call(held, effect)?;
+        let (engine, fence) = (self.engine.clone(), held.fence);
+        let next = Next::new(held, attempt, Arc::clone(&engine.inner.clock), self.config.lease);
+        Some(Box::pin(async move {
             let result = engine.inner.store.perform(&call, fence, &next).await;
-            let moved = next.moved.lock().take().map(Box::new);
-            (at, Done::Performed(result, moved))
-        })
-    }
-}
-
-/// Goes on with a run behind a transactional action.
-struct Next {
-    scope: Scope,
-    run: Uuid,
-    fence: i64,
-    state: RunState,
-    plans: Plans,
-    effect: Effect,
-    going: bool,
-    clock: Arc<dyn guardian_core::Clock>,
-    lease: Duration,
-    moved: Mutex<Option<Moved>>,
-}
-
-impl Continue for Next {
-    fn checkpoint(&self, result: Result<Value, Failure>) -> Checkpoint {
-        let now = self.clock.now();
-        let mut held =
-            Held::new(self.scope.clone(), self.run, self.fence, self.state.clone(), self.plans.clone());
-        if let Effect::Call { token, visit, attempt } = self.effect {
-            held.apply(now, Done::Attempt { token, visit, attempt, result });
-        }
-        held.busy = self.going;
-        let until = now
-            .checked_add_signed(chrono::TimeDelta::from_std(self.lease).unwrap_or(chrono::TimeDelta::MAX))
-            .unwrap_or(Timestamp::MAX_UTC);
-        let checkpoint = held.checkpoint(now, until);
-        let Held { state, plans, effects, more, .. } = held;
-        *self.moved.lock() = Some(Moved { state, plans, effects, more });
-        checkpoint
+            (at, Done::Performed { attempt, result, moved: next.moved() })
+        }))
     }
 }

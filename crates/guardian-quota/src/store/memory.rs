@@ -1,6 +1,7 @@
 //! Accounts and ledgers in this process's memory.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -12,15 +13,19 @@ use parking_lot::Mutex;
 use super::{AccountState, Book, Executed, QuotaStore};
 use crate::account::Account;
 use crate::call::{Call, Step};
-use crate::entry::{Effects, Entry, EntryKind};
+use crate::entry::Entry;
 use crate::subscription::Subscription;
 use crate::terms::{MeterTerms, Rungs};
-use crate::{Decision, Error, EventKey, FeatureName, Reason, Subject, Usage};
+use crate::{Decision, Error, EventKey, FeatureName, Period, Reason, Subject, Usage};
+
+mod line;
+
+use line::{Line, PlainLine};
 
 /// Everything in this process's memory: for tests, demos, and services that can start from nothing.
 ///
 /// The tenants are spread over shards with a lock each, so that a call takes one lock, whatever the number of levels. The
-/// ledger grows by some 130 bytes a call; [`with_max_entries`](Self::with_max_entries) bounds it.
+/// ledger grows by 64 bytes a plain call; [`with_max_entries`](Self::with_max_entries) bounds it.
 ///
 /// ```
 /// let store = guardian_quota::MemoryStore::new().with_max_entries(100_000);
@@ -57,7 +62,9 @@ struct Ledger {
     seq: u64,
     /// How many entries were dropped.
     dropped: u64,
-    entries: std::collections::VecDeque<Entry>,
+    lines: VecDeque<Line>,
+    /// The periods of plain lines, the present one last.
+    periods: Vec<Period>,
     keys: HashMap<EventKey, u64>,
     sent: u64,
     fence: i64,
@@ -160,9 +167,9 @@ impl Ledger {
         call.rungs().iter().map(|rung| state(rung.digest).unwrap_or_default()).collect()
     }
 
-    fn entry(&self, seq: u64) -> Option<&Entry> {
+    fn entry(&self, seq: u64) -> Option<Cow<'_, Entry>> {
         let place = seq.checked_sub(self.dropped + 1)?;
-        self.entries.get(usize::try_from(place).ok()?)
+        self.lines.get(usize::try_from(place).ok()?)?.entry(seq, &self.periods)
     }
 
     fn execute(&mut self, call: &Call, max: usize) -> Result<Decision, Error> {
@@ -177,7 +184,7 @@ impl Ledger {
         let key = call.identity();
         if let Some(entry) = key.as_ref().and_then(|key| self.keys.get(key)).and_then(|seq| self.entry(*seq))
         {
-            return call.replayed(entry, &states);
+            return call.replayed(&entry, &states);
         }
         match call.run(states, self.seq)? {
             Step::Denied(decision) => Ok(decision),
@@ -192,24 +199,36 @@ impl Ledger {
                 if let Some(key) = key {
                     self.keys.insert(key, entry.seq);
                 }
-                self.push(*entry, max);
+                self.seq = entry.seq;
+                self.push(Line::Full(entry), max);
                 Ok(decision)
             }
         }
     }
 
     #[inline]
-    fn push(&mut self, entry: Entry, max: usize) {
-        self.seq = entry.seq;
-        self.entries.push_back(entry);
-        if self.entries.len() > max
-            && let Some(old) = self.entries.pop_front()
+    fn push(&mut self, line: Line, max: usize) {
+        self.lines.push_back(line);
+        if self.lines.len() > max
+            && let Some(old) = self.lines.pop_front()
         {
             self.dropped += 1;
             if let Some(key) = old.key() {
                 self.keys.remove(key);
             }
         }
+    }
+
+    /// The place of a period among those of the ledger.
+    #[inline]
+    fn period(&mut self, period: Period) -> Option<u32> {
+        // Subjects with limits of their own may take turns.
+        let known = self.periods.iter().rev().take(8).position(|each| *each == period);
+        if let Some(behind) = known {
+            return u32::try_from(self.periods.len() - 1 - behind).ok();
+        }
+        self.periods.push(period);
+        u32::try_from(self.periods.len() - 1).ok()
     }
 
     /// The common case in a few comparisons: it says and does what [`Call::run`] would.
@@ -224,7 +243,7 @@ impl Ledger {
             let account = self.accounts.get(place)?;
             // Of the others it is the beginning of time.
             now = now.max(account.seen);
-            if !account.has_plainly(rung.terms, amount, now) {
+            if !account.has_plainly(rung.tag, amount, now) {
                 return None;
             }
             // The short form of an entry has one period.
@@ -233,6 +252,8 @@ impl Ledger {
             }
             places.push(place);
         }
+        // Nothing can fail from here on.
+        let period = self.period(period?)?;
         let (mut levels, mut least, mut binding) = (0, i128::MAX, None);
         for (rung, place) in rungs.iter().zip(places) {
             let account = self.accounts.get_mut(place)?;
@@ -241,37 +262,33 @@ impl Ledger {
                 account.seen = now;
             }
             levels |= 1 << rung.level.index();
-            let limit = i128::from(rung.terms.limit.amount);
-            let left = limit - account.taken;
-            let rank = if rung.terms.is_unlimited { i128::MAX } else { left };
+            let left = account.limit_now - account.taken;
+            let rank = if rung.is_unlimited { i128::MAX } else { left };
             if binding.is_none() || rank < least {
-                (least, binding) = (rank, Some((rung, account.used, left, account.period)));
+                (least, binding) =
+                    (rank, Some((rung, account.used, left, account.limit_now, account.period)));
             }
         }
-        let (rung, used, left, bound) = binding?;
-        let seq = self.seq + 1;
-        self.push(
-            Entry {
-                seq,
-                subject: plain.subject.clone(),
-                kind: EntryKind::Consume,
-                amount,
-                at: now,
-                recorded: now,
-                actor: plain.scope.actor().clone(),
-                billed: plain.billed,
-                effects: Effects::Plain(period?, levels),
-                extra: None,
-            },
-            max,
-        );
+        let (rung, used, left, limit, bound) = binding?;
+        self.seq += 1;
+        let seq = self.seq;
+        let line = PlainLine {
+            subject: plain.subject.clone(),
+            actor: plain.scope.actor().clone(),
+            at: now,
+            amount: plain.amount,
+            period,
+            levels,
+            billed: plain.billed,
+        };
+        self.push(Line::Plain(line), max);
         Some(Decision {
             allowed: true,
             reason: Reason::Within,
             level: rung.level,
-            limit: (!rung.terms.is_unlimited).then_some(rung.terms.limit.amount),
+            limit: if rung.is_unlimited { None } else { u64::try_from(limit).ok() },
             used,
-            remaining: (!rung.terms.is_unlimited).then_some(left),
+            remaining: (!rung.is_unlimited).then_some(left),
             beyond: 0,
             resets_at: bound.end(),
             entry: Some(seq),
@@ -341,7 +358,9 @@ impl QuotaStore for MemoryStore {
         self.with(scope.tenant(), |tenant| {
             let Some(ledger) = tenant.known(feature) else { return Vec::new() };
             let skip = usize::try_from(after.saturating_sub(ledger.dropped)).unwrap_or(usize::MAX);
-            ledger.entries.iter().skip(skip).take(limit as usize).cloned().collect()
+            let first = ledger.dropped + 1 + skip as u64;
+            let lines = ledger.lines.iter().skip(skip).take(limit as usize).zip(first..);
+            lines.filter_map(|(line, seq)| line.entry(seq, &ledger.periods)).map(Cow::into_owned).collect()
         })
     }
 

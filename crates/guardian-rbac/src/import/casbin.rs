@@ -1,6 +1,7 @@
 //! Policies of casbin.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, NaiveDateTime};
 use guardian_core::Timestamp;
@@ -152,8 +153,16 @@ impl CasbinModel {
         for (number, line) in (1..).zip(text.lines()) {
             self.read_line(number, line, &mut lines)?;
         }
-        Writer { model: self, lines: &lines, maker: Maker::new(at)?, items: Vec::new(), notes: Vec::new() }
-            .write()
+        Writer {
+            model: self,
+            lines: &lines,
+            groups: lines.subjects.iter().map(|link| link.group.as_str()).collect(),
+            maker: Maker::new(at)?,
+            items: Vec::new(),
+            notes: Vec::new(),
+            compared: Cell::new(0),
+        }
+        .write()
     }
 
     fn read_line(&self, number: usize, line: &str, lines: &mut Lines) -> Result<(), Error> {
@@ -264,10 +273,19 @@ fn time(number: usize, field: Option<&str>) -> Result<Option<Timestamp>, Error> 
 struct Writer<'m> {
     model: &'m CasbinModel,
     lines: &'m Lines,
+    /// The names of which subjects are members.
+    groups: HashSet<&'m str>,
     maker: Maker,
     items: Vec<Item>,
     notes: Vec<String>,
+    /// How much was compared to settle patterns.
+    compared: Cell<u64>,
 }
+
+/// How much is compared to settle the patterns of a policy, in comparisons of names.
+const MOST_COMPARED: u64 = 50_000_000;
+/// A match with a pattern takes as long as so many.
+const MATCH: u64 = 1000;
 
 impl Writer<'_> {
     fn write(mut self) -> Result<Imported, Error> {
@@ -330,7 +348,7 @@ impl Writer<'_> {
                 let known = self.model.actions.iter();
                 let mut matching = Vec::new();
                 for action in known {
-                    if matches(line.number, &pattern, action)? {
+                    if self.matches(line.number, &pattern, action)? {
                         matching.push(CasbinModel::permission(action));
                     }
                 }
@@ -413,8 +431,7 @@ impl Writer<'_> {
             to.push((Subject::Everyone, Some(condition)));
         } else if self.model.subject_names == FieldMatch::Equal {
             to.push((on_line(number, Principal::user(subject))?.into(), None));
-            let is_group = self.lines.subjects.iter().any(|link| link.group == subject);
-            if is_group {
+            if self.groups.contains(subject) {
                 to.push((on_line(number, GroupId::new(scoped(subject, domain)))?.into(), None));
             }
         } else {
@@ -465,10 +482,11 @@ impl Writer<'_> {
         let Some(pattern) = regex_of_name(self.model.domain_names, &link.domain) else {
             return Ok(vec![link.domain.clone()]);
         };
+        self.compare(link.number, self.lines.policies.len() as u64)?;
         let known: BTreeSet<&str> = self.lines.policies.iter().map(|line| line.domain.as_str()).collect();
         let mut found = Vec::new();
         for domain in known {
-            if matches(link.number, &pattern, domain)? {
+            if self.matches(link.number, &pattern, domain)? {
                 found.push(domain.to_owned());
             }
         }
@@ -504,6 +522,20 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Counts comparisons, so that a text of patterns about patterns does not take for ever.
+    fn compare(&self, number: usize, more: u64) -> Result<(), Error> {
+        self.compared.set(self.compared.get().saturating_add(more));
+        if self.compared.get() > MOST_COMPARED {
+            return Err(fault(number, "the policy has too many patterns to settle"));
+        }
+        Ok(())
+    }
+
+    fn matches(&self, number: usize, pattern: &str, text: &str) -> Result<bool, Error> {
+        self.compare(number, MATCH)?;
+        matches(number, pattern, text)
+    }
+
     /// The names and patterns that reach a name through memberships, itself included.
     fn reaching(
         &self,
@@ -513,22 +545,24 @@ impl Writer<'_> {
         how: FieldMatch,
     ) -> Result<Vec<String>, Error> {
         let mut found = vec![name.to_owned()];
+        let mut seen = HashSet::from([name.to_owned()]);
         let mut at = 0;
         while let Some(next) = found.get(at).cloned() {
             at += 1;
+            self.compare(links.first().map_or(0, |link| link.number), links.len() as u64)?;
             for link in links {
                 let in_domain = link.domain.is_empty()
                     || match regex_of_name(self.model.domain_names, &link.domain) {
-                        Some(pattern) => matches(link.number, &pattern, domain)?,
+                        Some(pattern) => self.matches(link.number, &pattern, domain)?,
                         None => link.domain == domain,
                     };
                 let group_matches = match (regex_of_name(how, &link.group), regex_of_name(how, &next)) {
                     _ if link.group == next => true,
-                    (Some(pattern), None) => matches(link.number, &pattern, &next)?,
-                    (None, Some(pattern)) => matches(link.number, &pattern, &link.group)?,
+                    (Some(pattern), None) => self.matches(link.number, &pattern, &next)?,
+                    (None, Some(pattern)) => self.matches(link.number, &pattern, &link.group)?,
                     _ => false,
                 };
-                if in_domain && group_matches && !found.contains(&link.member) {
+                if in_domain && group_matches && seen.insert(link.member.clone()) {
                     if !link.window.is_always() {
                         return Err(fault(
                             link.number,

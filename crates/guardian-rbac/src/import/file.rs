@@ -2,7 +2,7 @@
 
 use guardian_core::Timestamp;
 
-use super::yaml::{Node, documents};
+use super::yaml::{Node, documents, only};
 use super::{Imported, Maker, fault, on_line};
 use crate::{
     Area, Catalog, Condition, Constraint, Duty, Effect, Error, GroupId, Item, Membership, NewGrant, Place,
@@ -46,7 +46,7 @@ pub fn read_policy(text: &str, at: Timestamp) -> Result<Imported, Error> {
     let [root] = documents.as_slice() else {
         return Err(fault(0, format!("the text has {} documents, it must have one", documents.len())));
     };
-    root.only(&["permissions", "roles", "areas", "groups", "grants", "separate"])?;
+    only(root, &["permissions", "roles", "areas", "groups", "grants", "separate"])?;
     let mut items = Vec::new();
     let mut maker = Maker::new(at)?;
     for (name, node) in entries(root, "roles")? {
@@ -76,14 +76,14 @@ pub fn read_policy(text: &str, at: Timestamp) -> Result<Imported, Error> {
 }
 
 fn entries<'n>(root: &'n Node, key: &str) -> Result<&'n [(String, Node)], Error> {
-    root.get(key).map_or(Ok(&[]), Node::map)
+    Ok(root.get(key).map_or(Ok(&[][..]), Node::map)?)
 }
 
 fn catalog(root: &Node) -> Result<Catalog, Error> {
     let mut builder = Catalog::builder();
     for (name, node) in entries(root, "permissions")? {
         if node.map().is_ok_and(|entries| !entries.is_empty()) {
-            node.only(&["title", "sensitive"])?;
+            only(node, &["title", "sensitive"])?;
             let title = node.get("title").map_or(Ok(""), Node::text)?;
             let sensitive = node.get("sensitive").map_or(Ok("false"), Node::text)? == "true";
             builder =
@@ -96,7 +96,7 @@ fn catalog(root: &Node) -> Result<Catalog, Error> {
 }
 
 fn role(name: &str, node: &Node) -> Result<Role, Error> {
-    node.only(&["title", "inherits", "allow", "deny", "emergency"])?;
+    only(node, &["title", "inherits", "allow", "deny", "emergency"])?;
     let mut role = on_line(node.line, Role::new(name))?;
     if let Some(title) = node.get("title") {
         role = role.titled(title.text()?);
@@ -130,7 +130,7 @@ fn rule(node: &Node, effect: Effect) -> Result<Rule, Error> {
     if let Ok(pattern) = node.text() {
         return on_line(node.line, made(pattern));
     }
-    node.only(&["permissions", "in", "from", "until", "hours", "when"])?;
+    only(node, &["permissions", "in", "from", "until", "hours", "when"])?;
     let pattern = node.need("permissions")?;
     let mut rule = on_line(pattern.line, made(pattern.text()?))?;
     rule.area = area(node)?;
@@ -167,7 +167,7 @@ fn membership(group: &GroupId, node: &Node) -> Result<Membership, Error> {
     let (member, window) = match node.text() {
         Ok(member) => (member, Window::always()),
         Err(_) => {
-            node.only(&["member", "from", "until", "hours"])?;
+            only(node, &["member", "from", "until", "hours"])?;
             (node.need("member")?.text()?, window(node)?)
         }
     };
@@ -176,7 +176,7 @@ fn membership(group: &GroupId, node: &Node) -> Result<Membership, Error> {
 }
 
 fn grant(node: &Node) -> Result<NewGrant, Error> {
-    node.only(&["to", "role", "in", "from", "until", "hours", "when", "reason", "depth"])?;
+    only(node, &["to", "role", "in", "from", "until", "hours", "when", "reason", "depth"])?;
     let to = node.need("to")?;
     let subject: Subject = on_line(to.line, to.text()?.parse())?;
     let reason = node.get("reason").map_or(Ok("imported"), Node::text)?;
@@ -191,7 +191,7 @@ fn grant(node: &Node) -> Result<NewGrant, Error> {
 }
 
 fn constraint(node: &Node) -> Result<Constraint, Error> {
-    node.only(&["name", "roles", "limit", "duty"])?;
+    only(node, &["name", "roles", "limit", "duty"])?;
     let duty = match node.get("duty").map_or(Ok("static"), Node::text)? {
         "static" => Duty::Static,
         "dynamic" => Duty::Dynamic,

@@ -1,6 +1,6 @@
 //! Roles and bindings in the form of Kubernetes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use guardian_core::{ActorKind, Timestamp};
 
@@ -69,8 +69,16 @@ pub fn read_kubernetes(text: &str, at: Timestamp) -> Result<Imported, Error> {
             }
         }
     }
+    let roles: HashSet<String> = imported
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Role(role) => Some(role.id.as_str().to_owned()),
+            _ => None,
+        })
+        .collect();
     for document in bindings {
-        bind(document, &mut maker, &mut imported)?;
+        bind(document, &roles, &mut maker, &mut imported)?;
     }
     Ok(imported)
 }
@@ -160,7 +168,12 @@ fn role(document: &Node, kind: &str, notes: &mut Vec<String>) -> Result<Role, Er
     Ok(role)
 }
 
-fn bind(document: &Node, maker: &mut Maker, imported: &mut Imported) -> Result<(), Error> {
+fn bind(
+    document: &Node,
+    roles: &HashSet<String>,
+    maker: &mut Maker,
+    imported: &mut Imported,
+) -> Result<(), Error> {
     let (name, namespace) = named(document)?;
     let reference = document.need("roleRef")?;
     let (kind, role) = (reference.need("kind")?.text()?, reference.need("name")?.text()?);
@@ -172,9 +185,7 @@ fn bind(document: &Node, maker: &mut Maker, imported: &mut Imported) -> Result<(
         Some(namespace) => format!("{namespace}/{role}"),
         None => role.to_owned(),
     };
-    let known =
-        imported.items.iter().any(|item| matches!(item, Item::Role(each) if each.id.as_str() == role));
-    if !known {
+    if !roles.contains(&role) {
         let role = crate::name::shorten(&role);
         return Err(fault(
             reference.line,

@@ -117,6 +117,8 @@ pub(crate) struct Link {
 struct Entry {
     slots: (u32, u32),
     links: (u32, u32),
+    /// The role of the first grant: most have one alone, and most questions end with what its role does not say.
+    role: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -136,12 +138,24 @@ pub(crate) struct Person<'s> {
     pub(crate) links: &'s [Link],
 }
 
+/// What nearly every check reads about one principal, and no more.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Brief<'s> {
+    pub(crate) slots: &'s [Slot],
+    /// Whether it is in groups.
+    pub(crate) linked: bool,
+    /// The role of the first grant, which is at hand before the grant is.
+    pub(crate) role: u32,
+}
+
+#[inline]
+fn cut<T>(all: &[T], (start, len): (u32, u32)) -> &[T] {
+    all.get(start as usize..start as usize + len as usize).unwrap_or_default()
+}
+
 impl Shard {
     #[inline]
     fn person(&self, at: u32) -> Option<Person<'_>> {
-        fn cut<T>(all: &[T], (start, len): (u32, u32)) -> &[T] {
-            all.get(start as usize..start as usize + len as usize).unwrap_or_default()
-        }
         let entry = self.entries.get(at as usize)?;
         Some(Person {
             slots: cut(&self.block.slots, entry.slots),
@@ -256,6 +270,23 @@ impl People {
     #[inline]
     pub(crate) fn person(&self, (shard, at): (u32, u32)) -> Option<Person<'_>> {
         self.shards.get(shard as usize)?.person(at)
+    }
+
+    /// The part of a principal that the straight way reads.
+    #[inline]
+    pub(crate) fn brief(&self, (shard, at): (u32, u32)) -> Option<Brief<'_>> {
+        let shard = self.shards.get(shard as usize)?;
+        let entry = shard.entries.get(at as usize)?;
+        let linked = entry.links.1 > 0;
+        Some(Brief { slots: cut(&shard.block.slots, entry.slots), linked, role: entry.role })
+    }
+
+    /// The rest of a grant at a place of a principal's.
+    #[inline]
+    pub(crate) fn cold(&self, (shard, at): (u32, u32), place: usize) -> Option<&Cold> {
+        let shard = self.shards.get(shard as usize)?;
+        let entry = shard.entries.get(at as usize)?;
+        cut(&shard.block.cold, entry.slots).get(place)
     }
 
     /// Whether nobody has anything but through grants and groups of their own.
@@ -421,7 +452,9 @@ impl People {
                 shard.block.cold.extend_from_slice(before.cold);
                 shard.links.extend_from_slice(before.links);
             }
+            let role = shard.block.slots.get(slots).map_or(0, |slot| slot.role);
             shard.entries.push(Entry {
+                role,
                 slots: (number(slots), number(shard.block.slots.len() - slots)),
                 links: (number(ways), number(shard.links.len() - ways)),
             });

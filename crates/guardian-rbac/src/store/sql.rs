@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::DateTime;
+#[cfg(feature = "postgres")]
+use guardian_core::TenantId;
 use guardian_core::{Event, Scope, StoreError, StoreErrorKind, Timestamp};
 use guardian_sql::{Database, Error, Insert, Migration, Migrations, Param, Row, TenantTx, ToParam, params};
 use serde::Serialize;
@@ -48,7 +50,12 @@ const USES: Insert<3> = Insert::into("guardian_rbac_uses", ["tenant_id", "grant_
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     db: Database,
+    #[cfg(feature = "postgres")]
+    notices: Option<std::sync::Arc<guardian_sql::Notices>>,
 }
+
+/// Where commits are told.
+const CHANNEL: &str = "guardian_rbac";
 
 impl SqlStore {
     /// The policies of this database, whose tables are made or brought up to date.
@@ -63,7 +70,11 @@ impl SqlStore {
     /// The policies of a database whose tables exist: where another role migrates, with [`MIGRATIONS`].
     #[must_use]
     pub fn new(db: Database) -> Self {
-        Self { db }
+        Self {
+            #[cfg(feature = "postgres")]
+            notices: db.notices(CHANNEL).map(std::sync::Arc::new),
+            db,
+        }
     }
 
     fn corrupt(&self, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
@@ -186,6 +197,7 @@ impl PolicyStore for SqlStore {
                 .collect();
             tx.insert_many(&EVENTS, rows).await?;
         }
+        tx.notify(CHANNEL, tenant.as_str()).await?;
         tx.commit().await?;
         Ok(Committed::Done(revision))
     }
@@ -266,5 +278,14 @@ impl PolicyStore for SqlStore {
                 Ok((GrantId::new(row.get("grant_id")?), used))
             })
             .collect()
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn changed(&self) -> Result<Option<TenantId>, StoreError> {
+        match &self.notices {
+            // A name that is none is nobody's of ours.
+            Some(notices) => Ok(notices.next().await?.and_then(|tenant| TenantId::new(tenant).ok())),
+            None => std::future::pending().await,
+        }
     }
 }

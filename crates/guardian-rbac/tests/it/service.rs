@@ -1,17 +1,23 @@
 //! What the service promises: refusals that name their reason, revocation of trees, emergencies, reviews, events, revisions,
 //! propagation.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guardian_core::{Actor, Clock, Event, EventSink, ManualClock, Scope, SeededIds, StoreError, TenantId};
+use guardian_core::{
+    Actor, Clock, Event, EventSink, ManualClock, Scope, SeededIds, StoreError, TenantId, Timestamp,
+};
+use guardian_rbac::store::{Committed, News, PolicyStore};
 use guardian_rbac::{
     Area, Ask, BREAK_GLASS, Catalog, Change, Constraint, DecisionEvents, Duty, Error, GrantId, Item,
     Membership, MemoryStore, NewGrant, OnStale, Outcome, Principal, Rbac, Resource, Revision, Role, RoleId,
     Rule, Session, Subject, WRITE_GRANTS, Window,
 };
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::random::time;
 
@@ -125,7 +131,7 @@ async fn mistakes_are_named() {
         backwards,
         "invalid window `2026-05-29T01:26:40Z to 2026-05-29T00:26:40Z`: it ends before it starts"
     );
-    let missing = GrantId::new(uuid::Uuid::from_u128(5));
+    let missing = GrantId::new(Uuid::from_u128(5));
     assert_eq!(
         says(rbac.revoke(&host, missing).await),
         "there is no grant `00000000-0000-0000-0000-000000000005`"
@@ -411,4 +417,77 @@ async fn two_services_on_one_store_agree_and_tenants_do_not_meet() {
     assert!(two.check(&as_user("bob"), "deal:edit", Resource::tenant()).await.unwrap().is_allowed());
     let elsewhere = Scope::new(TenantId::new("globex").unwrap(), Actor::user("bob").unwrap());
     assert!(!two.check(&elsewhere, "deal:edit", Resource::tenant()).await.unwrap().is_allowed());
+}
+
+/// A store whose answer to a load comes late, with what it read before.
+#[derive(Debug, Default)]
+struct Late {
+    inner: MemoryStore,
+    holds: AtomicBool,
+    has_read: AtomicBool,
+}
+
+#[async_trait]
+impl PolicyStore for Late {
+    async fn load(&self, scope: &Scope) -> Result<(Revision, Vec<Item>), StoreError> {
+        let loaded = self.inner.load(scope).await?;
+        while self.holds.load(Ordering::Relaxed) {
+            self.has_read.store(true, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+        Ok(loaded)
+    }
+    async fn commit(
+        &self,
+        scope: &Scope,
+        expected: Revision,
+        changes: &[Change],
+        events: &[Event],
+    ) -> Result<Committed, StoreError> {
+        self.inner.commit(scope, expected, changes, events).await
+    }
+    async fn since(&self, scope: &Scope, after: Revision) -> Result<News, StoreError> {
+        if self.holds.load(Ordering::Relaxed) {
+            Ok(News::Reload)
+        } else {
+            self.inner.since(scope, after).await
+        }
+    }
+    async fn prune(&self, scope: &Scope, up_to: Revision) -> Result<(), StoreError> {
+        self.inner.prune(scope, up_to).await
+    }
+    async fn undelivered(&self, scope: &Scope, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.inner.undelivered(scope, limit).await
+    }
+    async fn delivered(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError> {
+        self.inner.delivered(scope, event).await
+    }
+    async fn record_uses(&self, scope: &Scope, grants: &[GrantId], at: Timestamp) -> Result<(), StoreError> {
+        self.inner.record_uses(scope, grants, at).await
+    }
+    async fn uses(&self, scope: &Scope) -> Result<BTreeMap<GrantId, Timestamp>, StoreError> {
+        self.inner.uses(scope).await
+    }
+}
+
+#[tokio::test]
+async fn a_load_that_comes_late_takes_no_revocation_back() {
+    let store = Arc::new(Late::default());
+    let rbac = Rbac::new(catalog(), Arc::clone(&store));
+    let role = Role::new("rep").unwrap().with(Rule::allow("deal:edit").unwrap());
+    rbac.put_role(&host(), role).await.unwrap();
+    let (grant, _) = rbac.grant(&host(), new("user:ann", "rep")).await.unwrap();
+    store.holds.store(true, Ordering::Relaxed);
+    let ann = as_user("ann");
+    let scope = host();
+    let revoked = async {
+        while !store.has_read.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        rbac.revoke(&host(), grant).await.unwrap();
+        store.holds.store(false, Ordering::Relaxed);
+    };
+    let (refreshed, ()) = tokio::join!(rbac.refresh(&scope), revoked);
+    refreshed.unwrap();
+    assert!(!rbac.check_local(&ann, "deal:edit", Resource::tenant()).unwrap().is_allowed());
 }

@@ -53,6 +53,43 @@ async fn a_revocation_is_seen_by_another_process_within_a_second() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notice_makes_a_change_seen_without_a_turn() {
+    let fresh = Kind::Postgres.open(&[&MIGRATIONS]).await.unwrap();
+    let one = Rbac::new(catalog(), SqlStore::new(Database::open(fresh.url()).await.unwrap()));
+    let two = Rbac::new(catalog(), SqlStore::new(Database::open(fresh.url()).await.unwrap()));
+    let role = Role::new("rep").unwrap().with(Rule::allow("deal:edit").unwrap());
+    one.put_role(&host(), role).await.unwrap();
+    two.load(&host()).await.unwrap();
+    // The first answer is that anything may have changed before anybody listened.
+    two.heed().await.unwrap();
+    let follower = {
+        let two = two.clone();
+        tokio::spawn(async move {
+            loop {
+                two.heed().await.unwrap();
+            }
+        })
+    };
+    let ann = as_user("ann");
+    let ask = Ask::new(ann.actor(), "deal:edit");
+    let until = async |allowed: bool| {
+        let begun = clock();
+        while two.ask_local(&ann, &ask).unwrap().is_allowed() != allowed {
+            assert!(begun.elapsed() < Duration::from_secs(10), "never seen");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    for _ in 0..5 {
+        let new = NewGrant::new("user:ann".parse().unwrap(), "rep", "a test").unwrap();
+        let (grant, _) = one.grant(&host(), new).await.unwrap();
+        until(true).await;
+        one.revoke(&host(), grant).await.unwrap();
+        until(false).await;
+    }
+    follower.abort();
+}
+
 #[expect(clippy::disallowed_methods, reason = "it measures how long another process takes in truth")]
 fn clock() -> Instant {
     Instant::now()

@@ -1,7 +1,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +178,8 @@ macro_rules! ports {
                 $(#[$doc])*
                 #[must_use]
                 pub fn $name() -> Self {
-                    Self($text.into())
+                    static PORT: LazyLock<Port> = LazyLock::new(|| Port($text.into()));
+                    PORT.clone()
                 }
             )+
         }

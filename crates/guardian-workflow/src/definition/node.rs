@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -107,6 +107,10 @@ pub enum NodeKind {
         /// What is gathered of each iteration.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         collect: Option<Collect>,
+        /// The variables that each element has for itself: they begin with their first values, and what an element makes of
+        /// them ends with it. With them elements that go side by side may set variables.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        own: BTreeSet<VariableName>,
     },
     /// Repeats `body` while a condition holds, then goes to `next`.
     While {
@@ -179,6 +183,10 @@ pub enum NodeKind {
         /// What is caught.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         catch: Vec<Catch>,
+        /// What is done about failures before they are caught: the whole body is tried again. The first rule that knows the
+        /// failure's code counts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        retry: Vec<Retry>,
     },
     /// Completes the workflow, wherever it stands.
     End {
@@ -234,11 +242,24 @@ impl NodeKind {
         match self {
             Self::ForEach { .. } | Self::While { .. } => vec![Port::body()],
             Self::Parallel { branches, .. } | Self::Race { branches } => branches.clone(),
-            Self::Try { catch } => {
+            Self::Try { catch, .. } => {
                 let handlers = catch.iter().map(|each| each.port.clone());
                 [Port::body()].into_iter().chain(handlers).chain([Port::finally()]).collect()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether it has this port, inner or outer.
+    pub(crate) fn has_port(&self, port: &Port) -> bool {
+        let name = port.as_str();
+        match self {
+            Self::Action { .. } | Self::SubWorkflow { .. } => matches!(name, "next" | "error"),
+            Self::ForEach { .. } | Self::While { .. } => matches!(name, "next" | "body"),
+            Self::Condition { branches } => {
+                name == "else" || branches.iter().any(|branch| branch.port == *port)
+            }
+            _ => self.inner_ports().contains(port) || self.outer_ports().contains(port),
         }
     }
 

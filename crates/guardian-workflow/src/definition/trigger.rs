@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::span::Span;
 use crate::error::shorten;
+use crate::store::Listening;
 
 /// What starts a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,21 @@ impl Trigger {
                 None => event == name,
             },
             _ => false,
+        }
+    }
+}
+
+impl Trigger {
+    /// How a workflow with this trigger is found; `None` for one that is started by hand.
+    pub(crate) fn listening(&self) -> Option<Listening> {
+        match self {
+            Self::Event { event, .. } => Some(match event.strip_suffix('*') {
+                Some(beginning) => Listening::Events(beginning.to_owned()),
+                None => Listening::Event(event.clone()),
+            }),
+            Self::Schedule { .. } => Some(Listening::Schedule),
+            Self::Webhook { path } => Some(Listening::Webhook(path.clone())),
+            Self::Manual {} => None,
         }
     }
 }
@@ -158,8 +174,9 @@ impl Schedule {
             Times::Cron { fields, any_day, any_weekday } => {
                 let [minutes, hours, days, months, weekdays] = *fields;
                 let has = |bits: u64, at: u32| bits & 1_u64.checked_shl(at).unwrap_or(0) != 0;
-                let mut at = time.with_second(0)?.with_nanosecond(0)? + Duration::minutes(1);
-                let end = time + Duration::days(8 * 366);
+                let mut at =
+                    time.with_second(0)?.with_nanosecond(0)?.checked_add_signed(Duration::minutes(1))?;
+                let end = time.checked_add_signed(Duration::days(8 * 366))?;
                 while at < end {
                     let day = has(days, at.day());
                     let weekday = has(weekdays, at.weekday().num_days_from_sunday());
@@ -171,13 +188,13 @@ impl Schedule {
                         (false, false) => day || weekday,
                     };
                     if !has(months, at.month()) || !fits {
-                        at = at.with_hour(0)?.with_minute(0)? + Duration::days(1);
+                        at = at.with_hour(0)?.with_minute(0)?.checked_add_signed(Duration::days(1))?;
                     } else if !has(hours, at.hour()) {
-                        at = at.with_minute(0)? + Duration::hours(1);
+                        at = at.with_minute(0)?.checked_add_signed(Duration::hours(1))?;
                     } else if has(minutes, at.minute()) {
                         return Some(at);
                     } else {
-                        at += Duration::minutes(1);
+                        at = at.checked_add_signed(Duration::minutes(1))?;
                     }
                 }
                 None

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// A name as a part of a pointer.
 pub(crate) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    if name.contains(['~', '/']) { name.replace('~', "~0").replace('/', "~1") } else { name.to_owned() }
 }
 
 /// The parts of a pointer; `None` for a text that is none.

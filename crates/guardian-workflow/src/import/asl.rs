@@ -32,7 +32,7 @@ pub fn faults(document: &Value) -> Vec<Fault> {
     machine::check(document)
 }
 
-/// Reads a state machine from JSON and makes a definition of it.
+/// Reads a state machine from JSON or YAML and makes a definition of it.
 ///
 /// The data that goes from state to state is the variable `data`. A task becomes an action named like its resource, a
 /// `Choice` a condition, `Map` a loop, `Parallel` a parallel node, `Retry` and `Catch` retry rules and a `try`; a way back
@@ -45,7 +45,7 @@ pub fn import(text: &str) -> Result<Imported, Error> {
     if text.len() > MAX_BYTES {
         return Err(refused(format!("it has {} bytes, the most is {MAX_BYTES}", text.len())));
     }
-    let document: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+    let document = crate::definition::document(text, MAX_BYTES).map_err(refused)?;
     if let Some(fault) = faults(&document).first() {
         return Err(refused(fault.to_string()));
     }

@@ -1,4 +1,4 @@
-//! The Serverless Workflow DSL 1.0 of the CNCF: <https://github.com/serverlessworkflow/specification>, as JSON.
+//! The Serverless Workflow DSL 1.0 of the CNCF: <https://github.com/serverlessworkflow/specification>.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ const MAX_NESTING: u32 = 32;
 /// How often a way back is taken at most.
 const MAX_REPEATS: u32 = 1000;
 
-/// Reads a workflow from JSON and makes a definition of it.
+/// Reads a workflow from YAML or JSON and makes a definition of it.
 ///
 /// The data that goes from task to task is the variable `data`. `call` becomes an action named like what is called, `run`
 /// of a workflow a sub-workflow, `emit` the action `emit`, `listen` a wait for a signal of the event's type. What has no
@@ -44,7 +44,7 @@ pub fn import(text: &str) -> Result<Imported, Error> {
     if text.len() > MAX_BYTES {
         return Err(refused(format!("it has {} bytes, the most is {MAX_BYTES}", text.len())));
     }
-    let document: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+    let document = crate::definition::document(text, MAX_BYTES).map_err(refused)?;
     convert(&document).map_err(refused)
 }
 

@@ -56,9 +56,14 @@ impl<'a> Context<'a> {
         let mut token = self.token;
         loop {
             for frame in token.frames.iter().rev() {
+                if let Some((_, own)) = frame.own()
+                    && let Some(value) = own.get(name)
+                {
+                    return Some(ExprValue::from(value));
+                }
                 let (node, index, item) = match frame {
                     Frame::Each { node, index, items, .. } => (*node, *index, items.get(*index as usize)),
-                    Frame::Item { node, index, item } => (*node, *index, Some(item)),
+                    Frame::Item { node, index, item, .. } => (*node, *index, Some(item)),
                     Frame::While { .. } | Frame::Try { .. } => continue,
                 };
                 let Some(Op::ForEach(each)) = self.plan.step(node).map(|step| &step.op) else { continue };

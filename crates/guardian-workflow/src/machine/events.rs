@@ -6,7 +6,7 @@ use guardian_core::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::state::{Frame, JoinKind, JoinState, Phase, Status, Undo};
+use super::state::{Frame, JoinKind, JoinState, Phase, Status, Undo, weight};
 use super::{Effect, MAX_INBOX, Machine, Message, Turn};
 use crate::action::Failure;
 use crate::definition::{Jitter, Retry, Span, knows};
@@ -27,6 +27,7 @@ impl Machine<'_> {
         let (params, deadline) = (std::mem::take(params), *deadline);
         let late = deadline.is_some_and(|deadline| self.now > deadline);
         let result = if late { Err(Failure::new("timeout", "the action took too long")) } else { result };
+        let result = result.and_then(Self::keepable);
         if token.undo.is_some() {
             return self.undone(id, params, result);
         }
@@ -142,7 +143,7 @@ impl Machine<'_> {
                 let depth = self.state.scope(scope).map_or(0, |scope| scope.depth) + 1;
                 let join = self.state.fresh();
                 let kind = JoinKind::Sub;
-                self.state.joins.push(JoinState { id: join, token: id, kind, total: 1, done: 0, failed: 0 });
+                self.state.joins.push(JoinState::new(join, id, kind, 1));
                 let name = Arc::clone(&sub.workflow);
                 let opened = self.state.open(name, version, &plan, input, depth, Some(join), self.now);
                 self.plans.add(opened, plan);
@@ -162,7 +163,9 @@ impl Machine<'_> {
             .tokens
             .iter()
             .filter(|token| match &token.phase {
-                Phase::Backoff { until, .. } | Phase::Sleeping { until } => *until <= now,
+                Phase::Backoff { until, .. } | Phase::Sleeping { until } | Phase::Again { until } => {
+                    *until <= now
+                }
                 Phase::Listening { until } | Phase::Approving { until, .. } => {
                     until.is_some_and(|until| until <= now)
                 }
@@ -196,6 +199,11 @@ impl Machine<'_> {
                 self.record(id, step, |_| {});
                 self.go(id, step.next);
             }
+            Phase::Again { .. } => {
+                if let Op::Try { body, .. } = &step.op {
+                    self.go(id, *body);
+                }
+            }
             Phase::Listening { .. } => {
                 let late = match &step.op {
                     Op::Signal(signal) => signal.late,
@@ -226,6 +234,9 @@ impl Machine<'_> {
 
     /// Whoever takes a run over asks again for what was going on when its state was kept.
     pub(crate) fn resume(&mut self) {
+        if let Some(version) = self.state.migrating {
+            self.effects.push(Effect::Migrate { version });
+        }
         if self.state.paused {
             return;
         }
@@ -254,9 +265,6 @@ impl Machine<'_> {
         }
         match message {
             Message::Signal { name, payload } => {
-                if self.state.inbox.len() >= MAX_INBOX {
-                    self.state.inbox.pop_front();
-                }
                 self.state.inbox.push_back((name, payload));
                 let listening: Vec<u32> = self
                     .state
@@ -268,6 +276,7 @@ impl Machine<'_> {
                 for id in listening {
                     self.look_into_inbox(id);
                 }
+                self.check_inbox();
             }
             Message::Decide { node, approved, by, comment } => {
                 self.decide(node.as_str(), approved, &by, &comment);
@@ -280,7 +289,36 @@ impl Machine<'_> {
                 }
             }
             Message::RetryFrom { .. } => {}
-            Message::Migrate { version } => self.effects.push(Effect::Migrate { version }),
+            Message::Migrate { version } => {
+                // Kept, so that whoever takes the run over does it.
+                self.state.migrating = Some(version);
+                self.effects.push(Effect::Migrate { version });
+            }
+        }
+    }
+
+    /// Signals that nobody waits for are kept, but not any number of them.
+    fn check_inbox(&mut self) {
+        let first = self.state.scopes.first().and_then(|scope| self.plans.get(scope.id));
+        let most = first.map_or(u64::MAX, |plan| plan.limits.variable_bytes);
+        let bytes: u64 =
+            self.state.inbox.iter().map(|(name, payload)| name.len() as u64 + weight(payload)).sum();
+        if self.state.inbox.len() > MAX_INBOX || bytes > most {
+            let count = self.state.inbox.len();
+            let message = format!("{count} signals with {bytes} bytes wait for somebody to listen");
+            self.fail(Failure::new("limit.signals", message));
+        }
+    }
+
+    /// The version to which the run goes over is there, or cannot be read.
+    pub(crate) fn migrated(&mut self, version: u64, plan: Option<Arc<Plan>>) {
+        if self.state.migrating != Some(version) {
+            return;
+        }
+        self.state.migrating = None;
+        if let Some(plan) = plan {
+            // Who sent the message looked before; if the run has moved on meanwhile, it stays where it is.
+            let _ = self.migrate(version, plan);
         }
     }
 
@@ -405,6 +443,7 @@ impl Machine<'_> {
             first.version = version;
             for (name, value) in &plan.first {
                 if !first.variables.contains_key(name) {
+                    first.bytes += name.len() as u64 + weight(value);
                     first.variables.insert(name.clone(), value.clone());
                 }
             }
@@ -415,7 +454,7 @@ impl Machine<'_> {
 }
 
 /// How long to wait before the attempt after this one. The same run, node and attempt wait alike wherever they are replayed.
-fn delay(rule: &Retry, attempt: u32, run: Uuid, visit: u64) -> Span {
+pub(super) fn delay(rule: &Retry, attempt: u32, run: Uuid, visit: u64) -> Span {
     let factor = rule.backoff.max(1.0).powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX));
     let first = std::time::Duration::from_millis(rule.interval.as_millis()).as_secs_f64();
     let wait = std::time::Duration::try_from_secs_f64(first * factor).unwrap_or(std::time::Duration::MAX);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::state::{Frame, JoinKind, Outcome, Pending, Phase, Stage, Status, Token};
+use super::events::delay;
+use super::state::{Closing, Frame, JoinKind, Outcome, Pending, Phase, Stage, Status, Token, weight};
 use super::{Machine, Turn};
 use crate::action::Failure;
-use crate::definition::{NodeId, knows};
-use crate::plan::{Op, Plan, Step};
+use crate::definition::knows;
+use crate::plan::{EachStep, Op, Plan, Step};
 
 /// What is done with a frame when a failure or an end passes.
 enum Caught {
@@ -50,7 +51,7 @@ impl Machine<'_> {
         let node = *node;
         let Some(step) = plan.step(node) else { return };
         match frame {
-            Frame::Each { .. } => self.end_iteration(id, node, &plan, step),
+            Frame::Each { .. } => self.end_iteration(id, node, step),
             Frame::While { .. } => {
                 let now = self.now;
                 if let Some(token) = self.state.token_mut(id) {
@@ -72,6 +73,7 @@ impl Machine<'_> {
                     None => self.go(id, step.next),
                     Some(Pending::Fail(failure)) => self.turns.push_back(Turn::Raise(id, failure)),
                     Some(Pending::End(value)) => self.turns.push_back(Turn::Finish(id, value)),
+                    Some(Pending::Out) => self.unwind(id),
                 }
             }
             Frame::Try { .. } => {
@@ -84,11 +86,13 @@ impl Machine<'_> {
         }
     }
 
-    fn pop(&mut self, id: u32) {
+    pub(super) fn pop(&mut self, id: u32) {
         if let Some(token) = self.state.token_mut(id) {
-            token.frames.pop();
+            let freed = token.frames.pop().map_or(0, |frame| frame.own_bytes());
             let depth = u32::try_from(token.frames.len()).unwrap_or(u32::MAX);
             token.repeats.retain(|(_, at, _)| *at <= depth);
+            let scope = token.scope;
+            self.free(scope, freed);
         }
     }
 
@@ -99,7 +103,7 @@ impl Machine<'_> {
     }
 
     /// Leads a token to the `finally` of the `try` in its last frame, if there is one.
-    fn lead_to_finally(&mut self, id: u32, step: &Step, pending: Option<Pending>) -> bool {
+    pub(super) fn lead_to_finally(&mut self, id: u32, step: &Step, pending: Option<Pending>) -> bool {
         let Op::Try { finally: Some(finally), .. } = &step.op else { return false };
         let Some(token) = self.state.token_mut(id) else { return false };
         if let Some(Frame::Try { stage, .. }) = token.frames.last_mut() {
@@ -109,33 +113,62 @@ impl Machine<'_> {
         true
     }
 
-    fn end_iteration(&mut self, id: u32, node: u32, plan: &Arc<Plan>, step: &Step) {
+    /// What an iteration leaves, within what a loop may gather.
+    fn gather(&self, id: u32, each: &EachStep, before: u64) -> Result<Option<(Value, u64)>, Failure> {
+        let Some((program, output)) = &each.collect else { return Ok(None) };
+        let (value, _) = self.value(id, program)?;
+        let most = self.state.token(id).and_then(|token| self.plans.get(token.scope));
+        let most = most.map_or(u64::MAX, |plan| plan.limits.variable_bytes);
+        let bytes = before + 1 + weight(&value);
+        if bytes > most {
+            let message = format!("`{output}` would have {bytes} bytes, the most is {most}");
+            return Err(Failure::new("limit.variable_bytes", message));
+        }
+        Ok(Some((value, bytes)))
+    }
+
+    fn end_iteration(&mut self, id: u32, node: u32, step: &Step) {
         let Op::ForEach(each) = &step.op else { return };
-        let gathered = match &each.collect {
-            Some((program, _)) => match self.value(id, program) {
-                Ok((value, _)) => Some(value),
-                Err(failure) => {
-                    self.pop(id);
-                    self.at_node(id, node);
-                    self.turns.push_back(Turn::Raise(id, failure));
-                    return;
-                }
-            },
-            None => None,
+        let before = match self.state.token(id).and_then(|token| token.frames.last()) {
+            Some(Frame::Each { bytes, .. }) => *bytes,
+            _ => 0,
+        };
+        let gathered = match self.gather(id, each, before) {
+            Ok(gathered) => gathered,
+            Err(failure) => {
+                self.pop(id);
+                self.at_node(id, node);
+                self.turns.push_back(Turn::Raise(id, failure));
+                return;
+            }
         };
         let Some(token) = self.state.token_mut(id) else { return };
         let depth = u32::try_from(token.frames.len()).unwrap_or(u32::MAX);
         token.repeats.retain(|(_, at, _)| *at < depth);
-        let Some(Frame::Each { index, items, collected, .. }) = token.frames.last_mut() else { return };
-        collected.extend(gathered);
+        let scope = token.scope;
+        let Some(frame) = token.frames.last_mut() else { return };
+        let freed = frame.own_bytes();
+        let Frame::Each { index, items, collected, bytes, own, .. } = frame else { return };
+        if let Some((value, sum)) = gathered {
+            collected.push(value);
+            *bytes = sum;
+        }
+        own.clear();
         *index += 1;
-        if (*index as usize) < items.len() {
+        let more = (*index as usize) < items.len();
+        let collected = if more { Vec::new() } else { std::mem::take(collected) };
+        self.free(scope, freed);
+        if more {
+            let fresh = self.own_variables(scope, each);
+            if let Some(Frame::Each { own, .. }) =
+                self.state.token_mut(id).and_then(|token| token.frames.last_mut())
+            {
+                *own = fresh;
+            }
             return self.go(id, each.body);
         }
-        let collected = std::mem::take(collected);
         self.pop(id);
         self.at_node(id, node);
-        let _ = plan;
         self.loop_done(id, step, collected);
     }
 
@@ -154,25 +187,28 @@ impl Machine<'_> {
     /// One of the elements that go side by side is through.
     fn end_element(&mut self, id: u32, step: &Step) {
         let Op::ForEach(each) = &step.op else { return };
-        let gathered = match &each.collect {
-            Some((program, _)) => match self.value(id, program) {
-                Ok((value, _)) => Some(value),
-                Err(failure) => {
-                    self.pop(id);
-                    self.turns.push_back(Turn::Raise(id, failure));
-                    return;
-                }
-            },
-            None => None,
+        let place = self.state.token(id).and_then(|token| Some((token.join?, token.branch)));
+        let before = place.and_then(|(join, _)| self.state.joins.iter().find(|each| each.id == join));
+        let before = match before.map(|join| &join.kind) {
+            Some(JoinKind::Each { bytes, .. }) => *bytes,
+            _ => 0,
         };
-        if let Some(token) = self.state.token(id)
-            && let (Some(join), branch) = (token.join, token.branch)
+        let gathered = match self.gather(id, each, before) {
+            Ok(gathered) => gathered,
+            Err(failure) => {
+                self.pop(id);
+                self.turns.push_back(Turn::Raise(id, failure));
+                return;
+            }
+        };
+        if let Some((join, branch)) = place
             && let Some(join) = self.state.join_mut(join)
-            && let JoinKind::Each { collected, .. } = &mut join.kind
-            && let Some(value) = gathered
+            && let JoinKind::Each { collected, bytes, .. } = &mut join.kind
+            && let Some((value, sum)) = gathered
             && let Some(place) = collected.get_mut(branch as usize)
         {
             *place = value;
+            *bytes = sum;
         }
         self.pop(id);
         self.turns.push_back(Turn::EndPart(id));
@@ -186,9 +222,18 @@ impl Machine<'_> {
         // A run that is out of steps or time is not saved by a handler.
         let fatal = matches!(failure.code.as_str(), "limit.steps" | "limit.run_time" | "internal");
         while let Some(frame) = self.state.token(id).and_then(|token| token.frames.last()) {
-            if let Frame::Try { node, stage } = frame {
+            let out = frame.leads_out();
+            if let Frame::Try { node, stage, .. } = frame {
                 let (node, in_body) = (*node, *stage == Stage::Body);
                 let in_finally = matches!(stage, Stage::Finally(_));
+                if out {
+                    // Nobody asks for the failure of what is on its way out; the history has it.
+                    self.pop(id);
+                    return self.unwind(id);
+                }
+                if in_body && !fatal && self.again(id, node, &plan, &failure) {
+                    return;
+                }
                 if let Some(step) = plan.step(node) {
                     if in_body && !fatal && matches!(self.handle(id, step, &failure), Caught::Handled) {
                         return;
@@ -201,6 +246,31 @@ impl Machine<'_> {
             self.pop(id);
         }
         self.turns.push_back(Turn::Done(id, Err(failure)));
+    }
+
+    /// Whether the whole body of the `try` in the last frame is tried again.
+    fn again(&mut self, id: u32, node: u32, plan: &Plan, failure: &Failure) -> bool {
+        let Some(step) = plan.step(node) else { return false };
+        let Op::Try { retry, .. } = &step.op else { return false };
+        let Some(rule) = retry.iter().find(|rule| knows(&rule.on, &failure.code)) else { return false };
+        let (run, now) = (self.run, self.now);
+        let Some(token) = self.state.token_mut(id) else { return false };
+        let depth = u32::try_from(token.frames.len()).unwrap_or(u32::MAX);
+        let Some(Frame::Try { attempt, .. }) = token.frames.last_mut() else { return false };
+        if *attempt >= rule.attempts {
+            return false;
+        }
+        let until = delay(rule, *attempt, run, token.visit).after(now);
+        *attempt += 1;
+        token.repeats.retain(|(_, at, _)| *at < depth);
+        token.at = node;
+        token.phase = Phase::Again { until };
+        let failure = failure.clone();
+        self.record(id, step, |entry| {
+            entry.port = Some("retry".into());
+            entry.failure = Some(failure);
+        });
+        true
     }
 
     fn handle(&mut self, id: u32, step: &Step, failure: &Failure) -> Caught {
@@ -229,26 +299,31 @@ impl Machine<'_> {
         let Some(token) = self.state.token(id) else { return };
         let Some(plan) = self.plan(token.scope) else { return };
         while let Some(frame) = self.state.token(id).and_then(|token| token.frames.last()) {
-            if let Frame::Try { node, stage: Stage::Body | Stage::Handler } = frame
+            let out = frame.leads_out();
+            if let Frame::Try { node, stage: Stage::Body | Stage::Handler, .. } = frame
                 && let Some(step) = plan.step(*node)
                 && self.lead_to_finally(id, step, Some(Pending::End(value.clone())))
             {
                 return;
             }
             self.pop(id);
+            if out {
+                return self.unwind(id);
+            }
         }
         let join = self.state.token(id).and_then(|token| token.join);
         let Some(join) = join.and_then(|join| self.state.joins.iter().find(|each| each.id == join)) else {
             self.complete(Outcome::Result(value));
             return;
         };
-        let (waiting, is_sub, join) = (join.token, join.kind == JoinKind::Sub, join.id);
-        self.close(join);
-        self.turns.push_back(if is_sub {
-            Turn::SubDone(waiting, Ok(value))
-        } else {
-            Turn::Finish(waiting, value)
-        });
+        let (is_sub, join, shut) = (join.kind == JoinKind::Sub, join.id, join.closing.is_some());
+        self.drop_tokens(&[id]);
+        match (shut, is_sub) {
+            // It was to leave anyway.
+            (true, _) => self.close_if_empty(join),
+            (false, true) => self.shut(join, Closing::Sub(Ok(value))),
+            (false, false) => self.shut(join, Closing::Finish(value)),
+        }
     }
 
     /// A token has nothing further to do.
@@ -264,37 +339,35 @@ impl Machine<'_> {
         let scope = token.scope;
         self.drop_tokens(&[id]);
         let Some(join) = self.state.join_mut(join_id) else { return };
+        if join.closing.is_some() {
+            return self.close_if_empty(join_id);
+        }
         let waiting = join.token;
         match (&mut join.kind, result) {
-            (JoinKind::Sub, result) => {
-                self.close(join_id);
-                self.turns.push_back(Turn::SubDone(waiting, result.map(|()| Value::Null)));
-            }
-            (JoinKind::Race, Ok(())) => self.release(join_id, waiting),
+            (JoinKind::Sub, result) => self.shut(join_id, Closing::Sub(result.map(|()| Value::Null))),
+            (JoinKind::Race, Ok(())) => self.shut(join_id, Closing::Release),
             (JoinKind::Race | JoinKind::Each { .. }, Err(failure)) => {
-                self.close(join_id);
-                self.turns.push_back(Turn::Raise(waiting, failure));
+                self.shut(join_id, Closing::Raise(failure));
             }
             (JoinKind::Need(need), Ok(())) => {
                 let need = *need;
                 join.done += 1;
                 if join.done >= need {
-                    self.release(join_id, waiting);
+                    self.shut(join_id, Closing::Release);
                 }
             }
             (JoinKind::Need(need), Err(failure)) => {
                 let need = *need;
                 join.failed += 1;
                 if join.total - join.failed < need {
-                    self.close(join_id);
-                    self.turns.push_back(Turn::Raise(waiting, failure));
+                    self.shut(join_id, Closing::Raise(failure));
                 }
             }
-            (JoinKind::Each { items, next, collected }, Ok(())) => {
+            (JoinKind::Each { items, next, collected, .. }, Ok(())) => {
                 join.done += 1;
                 if join.done == join.total {
                     let collected = std::mem::take(collected);
-                    self.close(join_id);
+                    self.state.joins.retain(|each| each.id != join_id);
                     if let Some((plan, at)) = self.place(waiting)
                         && let Some(step) = plan.step(at)
                     {
@@ -308,35 +381,20 @@ impl Machine<'_> {
                     if let Some((plan, node)) = self.place(waiting)
                         && let Some(Op::ForEach(each)) = plan.step(node).map(|step| &step.op)
                     {
-                        self.element(scope, node, join_id, index, item.clone(), each.body);
+                        self.element(scope, node, join_id, index, item.clone(), each);
                     }
                 }
             }
         }
     }
 
-    /// The branches are through: the token that waited goes on.
-    fn release(&mut self, join: u32, waiting: u32) {
-        self.close(join);
-        if let Some((plan, at)) = self.place(waiting)
-            && let Some(step) = plan.step(at)
-        {
-            self.go(waiting, step.next);
-        }
-    }
-
-    /// Drops a join with the tokens, joins and scopes below it.
-    fn close(&mut self, join: u32) {
-        self.state.joins.retain(|each| each.id != join);
-        let below: Vec<u32> =
-            self.state.tokens.iter().filter(|token| token.join == Some(join)).map(|token| token.id).collect();
-        self.drop_tokens(&below);
-    }
-
-    fn drop_tokens(&mut self, ids: &[u32]) {
+    pub(super) fn drop_tokens(&mut self, ids: &[u32]) {
         let mut open = ids.to_vec();
         while let Some(id) = open.pop() {
-            self.state.tokens.retain(|token| token.id != id);
+            if let Some(at) = self.state.tokens.iter().position(|token| token.id == id) {
+                let token = self.state.tokens.remove(at);
+                self.free(token.scope, token.frames.iter().map(Frame::own_bytes).sum());
+            }
             let below: Vec<u32> =
                 self.state.joins.iter().filter(|join| join.token == id).map(|join| join.id).collect();
             self.state.joins.retain(|join| join.token != id);
@@ -399,13 +457,35 @@ impl Machine<'_> {
 
     /// The run failed.
     pub(crate) fn fail(&mut self, failure: Failure) {
+        if self.state.ending.is_some() {
+            return self.cancelled();
+        }
         let undoes = self.state.scopes.first().and_then(|scope| self.plans.get(scope.id));
         let undoes = undoes.is_some_and(|plan| plan.compensate_on_failure);
         self.state.outcome = Some(Outcome::Failure(failure));
         self.undo_or(undoes, Status::Failed);
     }
 
+    /// Cancels the run: what comes last in it comes first. Asked a second time, that is not waited for.
     pub(super) fn cancel(&mut self, reason: String, compensate: bool) {
+        if self.state.status != Status::Running {
+            self.state.outcome = Some(Outcome::Cancelled(reason));
+            return self.end(Status::Cancelled);
+        }
+        self.state.paused = false;
+        if self.state.ending.replace((reason, compensate)).is_some() {
+            return self.cancelled();
+        }
+        let outermost = self.state.tokens.iter().find(|token| token.join.is_none()).map(|token| token.id);
+        match outermost {
+            Some(token) => self.take_out(token),
+            None => self.cancelled(),
+        }
+    }
+
+    /// Everything has left a run that is cancelled.
+    pub(super) fn cancelled(&mut self) {
+        let (reason, compensate) = self.state.ending.take().unwrap_or_default();
         self.state.outcome = Some(Outcome::Cancelled(reason));
         self.undo_or(compensate, Status::Cancelled);
     }
@@ -426,6 +506,8 @@ impl Machine<'_> {
         self.state.tokens.clear();
         self.state.joins.clear();
         self.state.scopes.truncate(1);
+        self.state.migrating = None;
+        self.state.ending = None;
     }
 
     fn end(&mut self, status: Status) {
@@ -455,14 +537,5 @@ impl Machine<'_> {
             token.undo = Some(undo);
         }
         self.call(id);
-    }
-
-    /// The node of a token, by its id.
-    pub(crate) fn node_of(&self, token: &Token) -> Option<NodeId> {
-        let name = match &token.undo {
-            Some(undo) => Arc::clone(&undo.node),
-            None => self.plans.get(token.scope)?.id(token.at),
-        };
-        Some(NodeId::known(name))
     }
 }

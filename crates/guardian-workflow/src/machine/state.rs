@@ -41,6 +41,12 @@ pub struct RunState {
     /// The number of the last message that was taken in.
     #[serde(default)]
     pub(crate) seen: i64,
+    /// The version to which it goes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) migrating: Option<u64>,
+    /// It is being cancelled, for this reason, and whether what was done is undone then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ending: Option<(String, bool)>,
 }
 
 /// How a run stands.
@@ -146,6 +152,10 @@ pub(crate) enum Phase {
         approvers: Value,
         until: Option<Timestamp>,
     },
+    /// The whole of a `try` is tried again then.
+    Again {
+        until: Timestamp,
+    },
     /// Its branches, elements or sub-workflow go on.
     Joining,
     /// The definition of a sub-workflow is being fetched.
@@ -163,6 +173,12 @@ pub(crate) enum Frame {
         index: u32,
         items: Arc<Vec<Value>>,
         collected: Vec<Value>,
+        /// Bytes of what was collected.
+        #[serde(default)]
+        bytes: u64,
+        /// The variables that each element has for itself.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        own: Map<String, Value>,
     },
     While {
         node: u32,
@@ -173,10 +189,15 @@ pub(crate) enum Frame {
         node: u32,
         index: u32,
         item: Value,
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        own: Map<String, Value>,
     },
     Try {
         node: u32,
         stage: Stage,
+        /// Which attempt at the body it is.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        attempt: u32,
     },
 }
 
@@ -194,6 +215,49 @@ pub(crate) enum Stage {
 pub(crate) enum Pending {
     Fail(Failure),
     End(Value),
+    /// The token is on its way out.
+    Out,
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(attempt: &u32) -> bool {
+    *attempt == 1
+}
+
+impl Frame {
+    /// The loop and the variables that its element has for itself.
+    pub(crate) fn own(&self) -> Option<(u32, &Map<String, Value>)> {
+        match self {
+            Self::Each { node, own, .. } | Self::Item { node, own, .. } => Some((*node, own)),
+            Self::While { .. } | Self::Try { .. } => None,
+        }
+    }
+
+    pub(crate) fn own_mut(&mut self) -> Option<&mut Map<String, Value>> {
+        match self {
+            Self::Each { own, .. } | Self::Item { own, .. } => Some(own),
+            Self::While { .. } | Self::Try { .. } => None,
+        }
+    }
+
+    /// Whether it is what comes last on the way of a token that leaves.
+    pub(crate) fn leads_out(&self) -> bool {
+        matches!(self, Self::Try { stage: Stage::Finally(Some(pending)), .. } if **pending == Pending::Out)
+    }
+
+    /// Bytes of these variables.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.own().map_or(0, |(_, own)| bytes_of(own))
+    }
+}
+
+/// Bytes of variables.
+pub(crate) fn bytes_of(variables: &Map<String, Value>) -> u64 {
+    variables.iter().map(|(name, value)| name.len() as u64 + weight(value)).sum()
 }
 
 /// Branches that go on side by side, and for what the token at the node waits.
@@ -206,6 +270,27 @@ pub(crate) struct JoinState {
     pub(crate) total: u32,
     pub(crate) done: u32,
     pub(crate) failed: u32,
+    /// How the token that waits goes on once what is below has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closing: Option<Box<Closing>>,
+}
+
+impl JoinState {
+    pub(crate) fn new(id: u32, token: u32, kind: JoinKind, total: u32) -> Self {
+        Self { id, token, kind, total, done: 0, failed: 0, closing: None }
+    }
+}
+
+/// How a token goes on behind branches that are taken out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Closing {
+    Release,
+    Raise(Failure),
+    Finish(Value),
+    Sub(Result<Value, Failure>),
+    /// It leaves as well.
+    Out,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -220,6 +305,9 @@ pub(crate) enum JoinKind {
         items: Arc<Vec<Value>>,
         next: u32,
         collected: Vec<Value>,
+        /// Bytes of what was collected.
+        #[serde(default)]
+        bytes: u64,
     },
 }
 
@@ -293,6 +381,9 @@ impl RunState {
         if self.status.is_final() {
             return None;
         }
+        if self.migrating.is_some() {
+            return Some(now);
+        }
         if self.paused {
             return run_time;
         }
@@ -304,22 +395,41 @@ impl Token {
     fn due(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.phase {
             Phase::Ready | Phase::Running { .. } | Phase::Loading { .. } => Some(now),
-            Phase::Backoff { until, .. } | Phase::Sleeping { until } => Some(*until),
+            Phase::Backoff { until, .. } | Phase::Sleeping { until } | Phase::Again { until } => Some(*until),
             Phase::Listening { until } | Phase::Approving { until, .. } => *until,
             Phase::Joining => None,
         }
     }
 }
 
-/// About how many bytes a value has as JSON.
+/// Values of a run nest no deeper: JSON that nests deeper than 128 cannot be read again, and the state is around them.
+pub(crate) const MAX_NESTING: u32 = 64;
+
+/// About how many bytes a value has as JSON. What nests too deeply to be kept counts as nothing there.
 pub(crate) fn weight(value: &Value) -> u64 {
+    weigh(value, MAX_NESTING).0
+}
+
+/// Whether a value nests too deeply to be kept.
+pub(crate) fn is_too_deep(value: &Value) -> bool {
+    matches!(value, Value::Array(_) | Value::Object(_)) && weigh(value, MAX_NESTING).1
+}
+
+/// The bytes, and whether it nests deeper than so many levels.
+fn weigh(value: &Value, levels: u32) -> (u64, bool) {
+    let inner = |value: &Value| match levels.checked_sub(1) {
+        Some(levels) => weigh(value, levels),
+        None => (0, true),
+    };
+    let add = |(sum, deep): (u64, bool), (more, deeper): (u64, bool)| (sum + more, deep || deeper);
     match value {
-        Value::Null | Value::Bool(_) => 5,
-        Value::Number(_) => 8,
-        Value::String(text) => 2 + text.len() as u64,
-        Value::Array(items) => 2 + items.iter().map(|item| 1 + weight(item)).sum::<u64>(),
-        Value::Object(members) => {
-            2 + members.iter().map(|(name, member)| 4 + name.len() as u64 + weight(member)).sum::<u64>()
-        }
+        Value::Null | Value::Bool(_) => (5, false),
+        Value::Number(_) => (8, false),
+        Value::String(text) => (2 + text.len() as u64, false),
+        Value::Array(items) => items.iter().map(|item| add((1, false), inner(item))).fold((2, false), add),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| add((4 + name.len() as u64, false), inner(member)))
+            .fold((2, false), add),
     }
 }

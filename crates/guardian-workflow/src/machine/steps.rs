@@ -101,7 +101,7 @@ impl Machine<'_> {
                 let until: Timestamp = text.parse().map_err(|_| {
                     Failure::new(
                         "expression",
-                        format!("`{}` is no point in time", crate::error::shorten(&value.to_string())),
+                        format!("`{}` is no point in time", crate::error::shorten_json(&value)),
                     )
                 })?;
                 self.phase(id, Phase::Sleeping { until });
@@ -153,7 +153,7 @@ impl Machine<'_> {
                 self.record(id, step, |_| {});
                 if let Some(token) = self.state.token_mut(id) {
                     let node = token.at;
-                    token.frames.push(Frame::Try { node, stage: Stage::Body });
+                    token.frames.push(Frame::Try { node, stage: Stage::Body, attempt: 1 });
                 }
                 self.go(id, *body);
             }
@@ -227,7 +227,7 @@ impl Machine<'_> {
         self.see(id, None, |context, plan| {
             let mut cost = 0;
             let value = template.evaluate(context, Self::budget(plan), &mut cost)?;
-            Ok((value, cost))
+            Ok((Self::keepable(value)?, cost))
         })
     }
 
@@ -252,7 +252,7 @@ impl Machine<'_> {
         self.see(id, None, |context, plan| {
             let outcome = program.run(context, Self::budget(plan));
             let value = outcome.value.map_err(|error| template::failure(program, &error))?;
-            Ok((value.to_json(), outcome.cost))
+            Ok((Self::keepable(value.to_json())?, outcome.cost))
         })
     }
 
@@ -335,34 +335,54 @@ impl Machine<'_> {
             return Ok(());
         }
         let items = Arc::new(items);
-        let Some(token) = self.state.token_mut(id) else { return Ok(()) };
-        let (node, scope) = (token.at, token.scope);
+        let Some((node, scope)) = self.state.token(id).map(|token| (token.at, token.scope)) else {
+            return Ok(());
+        };
         if each.concurrency == 1 {
-            token.frames.push(Frame::Each { node, index: 0, items, collected: Vec::new() });
+            let own = self.own_variables(scope, each);
+            if let Some(token) = self.state.token_mut(id) {
+                token.frames.push(Frame::Each {
+                    node,
+                    index: 0,
+                    items,
+                    collected: Vec::new(),
+                    bytes: 0,
+                    own,
+                });
+            }
             self.go(id, each.body);
             return Ok(());
         }
-        token.phase = Phase::Joining;
         let join = self.state.fresh();
         let total = u32::try_from(count).unwrap_or(u32::MAX);
         let collected = if each.collect.is_some() { vec![Value::Null; count] } else { Vec::new() };
         let at_once = total.min(each.concurrency);
         self.widen(id, at_once)?;
-        let kind = JoinKind::Each { items: Arc::clone(&items), next: at_once, collected };
-        self.state.joins.push(JoinState { id: join, token: id, kind, total, done: 0, failed: 0 });
+        self.phase(id, Phase::Joining);
+        let kind = JoinKind::Each { items: Arc::clone(&items), next: at_once, collected, bytes: 0 };
+        self.state.joins.push(JoinState::new(join, id, kind, total));
         for (index, item) in (0..at_once).zip(items.iter()) {
-            self.element(scope, node, join, index, item.clone(), each.body);
+            self.element(scope, node, join, index, item.clone(), each);
         }
         Ok(())
     }
 
     /// A token for one element of a loop whose elements go side by side.
-    pub(super) fn element(&mut self, scope: u32, node: u32, join: u32, index: u32, item: Value, body: Go) {
-        let token = self.state.spawn(scope, body.unwrap_or(node), Some(join), index, self.now);
+    pub(super) fn element(
+        &mut self,
+        scope: u32,
+        node: u32,
+        join: u32,
+        index: u32,
+        item: Value,
+        each: &EachStep,
+    ) {
+        let own = self.own_variables(scope, each);
+        let token = self.state.spawn(scope, each.body.unwrap_or(node), Some(join), index, self.now);
         if let Some(token) = self.state.token_mut(token) {
-            token.frames.push(Frame::Item { node, index, item });
+            token.frames.push(Frame::Item { node, index, item, own });
         }
-        if body.is_none() {
+        if each.body.is_none() {
             self.turns.push_back(Turn::EndPart(token));
         }
     }
@@ -394,7 +414,7 @@ impl Machine<'_> {
         let (node, scope) = (token.at, token.scope);
         token.phase = Phase::Joining;
         let join = self.state.fresh();
-        self.state.joins.push(JoinState { id: join, token: id, kind, total, done: 0, failed: 0 });
+        self.state.joins.push(JoinState::new(join, id, kind, total));
         for (branch, (_, go)) in (0..).zip(branches) {
             let child = self.state.spawn(scope, go.unwrap_or(node), Some(join), branch, self.now);
             if go.is_none() {
@@ -486,6 +506,6 @@ fn span_of(value: &Value) -> Result<Span, Failure> {
         _ => None,
     };
     read.ok_or_else(|| {
-        Failure::new("expression", format!("`{}` is no duration", crate::error::shorten(&value.to_string())))
+        Failure::new("expression", format!("`{}` is no duration", crate::error::shorten_json(value)))
     })
 }

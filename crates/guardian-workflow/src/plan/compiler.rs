@@ -1,6 +1,6 @@
 //! Compiles the nodes of a definition one by one, and says what is wrong in each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use guardian_expr::{Env, Error as ExprError, Program, Type};
@@ -24,6 +24,15 @@ pub(super) struct Compiler<'d> {
     strictness: Strictness,
     /// What the expressions of the node read.
     pub(super) reads: Vec<Reads>,
+    /// Expressions that were compiled: the same text means the same at every node.
+    known: HashMap<String, Known>,
+}
+
+/// An expression that was compiled.
+#[derive(Clone)]
+struct Known {
+    program: Arc<Program>,
+    variables: Arc<BTreeSet<String>>,
 }
 
 /// What a value is to be.
@@ -41,7 +50,7 @@ impl<'d> Compiler<'d> {
         env: Env,
         strictness: Strictness,
     ) -> Self {
-        Self { definition, catalog, env, strictness, reads: Vec::new() }
+        Self { definition, catalog, env, strictness, reads: Vec::new(), known: HashMap::new() }
     }
 
     /// An expression of a node, or `None` after a report.
@@ -53,6 +62,13 @@ impl<'d> Compiler<'d> {
         (want, moment): (Want, Moment),
         report: &mut Report,
     ) -> Option<Arc<Program>> {
+        if let Some(known) = self.known.get(source).cloned() {
+            if self.strictness == Strictness::Full {
+                self.judge(node, path, &known.program, want, report);
+                self.reads(moment, path, known.variables);
+            }
+            return Some(known.program);
+        }
         let program = match self.env.compile(source) {
             Ok(program) => program,
             Err(error) => {
@@ -68,14 +84,21 @@ impl<'d> Compiler<'d> {
                 return None;
             }
         };
+        let program = Arc::new(program);
+        let mut variables = Arc::default();
         if self.strictness == Strictness::Full {
             self.judge(node, path, &program, want, report);
-            let variables = program.references().variables;
-            if !variables.is_empty() {
-                self.reads.push(Reads { moment, path: path.to_owned(), variables });
-            }
+            variables = Arc::new(program.references().variables);
+            self.reads(moment, path, Arc::clone(&variables));
         }
-        Some(Arc::new(program))
+        self.known.insert(source.to_owned(), Known { program: Arc::clone(&program), variables });
+        Some(program)
+    }
+
+    fn reads(&mut self, moment: Moment, path: &str, variables: Arc<BTreeSet<String>>) {
+        if !variables.is_empty() {
+            self.reads.push(Reads { moment, path: path.to_owned(), variables });
+        }
     }
 
     fn judge(&self, node: &NodeId, path: &str, program: &Program, want: Want, report: &mut Report) {
@@ -170,7 +193,7 @@ impl<'d> Compiler<'d> {
                     let program = self.expression(id, "/filter", filter, wanted, report);
                     let reads = std::mem::take(&mut self.reads);
                     for name in
-                        reads.iter().flat_map(|reads| &reads.variables).filter(|name| *name != "event")
+                        reads.iter().flat_map(|reads| reads.variables.iter()).filter(|name| *name != "event")
                     {
                         let message = format!("a filter sees `event` alone, not `{name}`");
                         report.add_at(
@@ -183,11 +206,27 @@ impl<'d> Compiler<'d> {
                     }
                     program
                 }
+                Trigger::Webhook { path } => {
+                    self.topic(id, "/path", path, report);
+                    None
+                }
                 _ => None,
             };
+            if let Trigger::Event { event, .. } = trigger {
+                self.topic(id, "/event", event, report);
+            }
             filters.push((id.as_str().into(), trigger.clone(), program));
         }
         filters
+    }
+
+    /// What a trigger listens to is a text by which it can be found.
+    fn topic(&self, id: &NodeId, path: &str, topic: &str, report: &mut Report) {
+        let fits = (1..=500).contains(&topic.len()) && !topic.chars().any(char::is_control);
+        if !fits && self.strictness == Strictness::Full {
+            let message = "it has 1 to 500 bytes without control characters".to_owned();
+            report.add_at(Code::OutOfBounds, Some(id), path.to_owned(), message, "give it another one");
+        }
     }
 
     pub(super) fn step(
@@ -197,14 +236,10 @@ impl<'d> Compiler<'d> {
         graph: Option<&Graph<'_>>,
         report: &mut Report,
     ) -> Option<Step> {
-        let go = |port: &Port| -> Go {
-            let to = self.definition.target(id, port)?;
-            graph?.index.get(to.as_str()).copied()
-        };
-        let next = go(&Port::next());
         let at = graph.and_then(|graph| graph.index.get(id.as_str())).copied();
+        let next = graph.zip(at).and_then(|(graph, at)| graph.target(at, &Port::next()));
         let home = graph.zip(at).and_then(|(graph, at)| graph.home.get(at as usize).copied().flatten());
-        let op = self.op(id, &node.kind, graph, report)?;
+        let op = self.op(id, &node.kind, graph.zip(at), report)?;
         Some(Step { id: id.as_str().into(), op, next, outermost: home == Some(0) })
     }
 
@@ -212,14 +247,11 @@ impl<'d> Compiler<'d> {
         &mut self,
         id: &NodeId,
         kind: &NodeKind,
-        graph: Option<&Graph<'_>>,
+        place: Option<(&Graph<'_>, u32)>,
         report: &mut Report,
     ) -> Option<Op> {
         let definition = self.definition;
-        let go = |port: &Port| -> Go {
-            let to = definition.target(id, port)?;
-            graph?.index.get(to.as_str()).copied()
-        };
+        let go = |port: &Port| -> Go { place.and_then(|(graph, at)| graph.target(at, port)) };
         let most = definition.settings.limits.iterations;
         Some(match kind {
             NodeKind::Action { action, params, output, retry, timeout, compensate } => {
@@ -284,7 +316,7 @@ impl<'d> Compiler<'d> {
                 };
                 Op::Switch { on, ways: cases.iter().map(way).collect(), default: go(&Port::default_case()) }
             }
-            NodeKind::ForEach { items, r#as, index, concurrency, max, collect } => {
+            NodeKind::ForEach { items, r#as, index, concurrency, max, collect, own } => {
                 let body = go(&Port::body());
                 if body.is_none() {
                     empty(id, "its body is empty", report);
@@ -316,6 +348,13 @@ impl<'d> Compiler<'d> {
                     max: max.unwrap_or(most),
                     body,
                     collect,
+                    own: own
+                        .iter()
+                        .map(|name| {
+                            let known = definition.variables.get(name);
+                            (name.clone().into(), known.and_then(|known| known.value.clone()))
+                        })
+                        .collect(),
                 }))
             }
             NodeKind::While { when, max } => {
@@ -428,11 +467,12 @@ impl<'d> Compiler<'d> {
                 }
                 Op::Set { values: built }
             }
-            NodeKind::Try { catch } => {
+            NodeKind::Try { catch, retry } => {
                 if go(&Port::body()).is_none() {
                     empty(id, "its body is empty", report);
                 }
-                if catch.is_empty() && go(&Port::finally()).is_none() {
+                check_retries(id, retry, report);
+                if catch.is_empty() && retry.is_empty() && go(&Port::finally()).is_none() {
                     report.add(
                         Code::UselessTry,
                         Some(id),
@@ -448,6 +488,7 @@ impl<'d> Compiler<'d> {
                 };
                 Op::Try {
                     body: go(&Port::body()),
+                    retry: retry.clone(),
                     handlers: catch.iter().map(handler).collect(),
                     finally: go(&Port::finally()),
                 }

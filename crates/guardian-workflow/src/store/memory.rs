@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Checkpoint, Claimed, Continue, Kept, Performed, RunFilter, RunRecord, Save, Saved, WorkflowStore,
+    Checkpoint, Claimed, Continue, Kept, Listening, MESSAGES, Occasion, Performed, RunFilter, RunRecord,
+    Save, Saved, WorkflowStore,
 };
 use crate::action::{Call, Failure};
 use crate::machine::{Entry, Message};
@@ -37,6 +38,9 @@ pub struct MemoryStore {
 struct Inner {
     workflows: BTreeMap<(TenantId2, String), Workflow>,
     versions: BTreeMap<(TenantId2, String, u64), Version>,
+    /// What each workflow listens to, and who listens to what.
+    listens: BTreeMap<(TenantId2, String), BTreeSet<Listening>>,
+    listeners: BTreeSet<(TenantId2, Listening, String)>,
     runs: HashMap<RunKey, Row>,
     /// The ids of each tenant's runs, in order.
     ids: BTreeMap<TenantId2, BTreeSet<Uuid>>,
@@ -50,7 +54,9 @@ type TenantId2 = Arc<str>;
 struct Row {
     record: RunRecord,
     entries: Vec<Entry>,
-    messages: Vec<Message>,
+    /// Messages that the state may not have taken in, the first of which has the number behind `removed`.
+    messages: VecDeque<Message>,
+    removed: i64,
     due: Option<Timestamp>,
     held: Option<Timestamp>,
     fence: i64,
@@ -64,8 +70,16 @@ impl Row {
 
     /// The messages that the state has not taken in.
     fn unseen(&self) -> Vec<(i64, Message)> {
-        let seen = usize::try_from(self.record.state.seen).unwrap_or(0);
-        (1..).zip(&self.messages).skip(seen).map(|(number, message)| (number, message.clone())).collect()
+        let seen = self.record.state.seen;
+        let numbered = (self.removed + 1..).zip(&self.messages).filter(|(number, _)| *number > seen);
+        numbered.take(MESSAGES).map(|(number, message)| (number, message.clone())).collect()
+    }
+
+    /// Removes the messages that the state has taken in.
+    fn remove_seen(&mut self) {
+        while self.removed < self.record.state.seen && self.messages.pop_front().is_some() {
+            self.removed += 1;
+        }
     }
 }
 
@@ -129,8 +143,11 @@ impl Inner {
             row.record.version = checkpoint.state.version();
             row.record.state = checkpoint.state;
             row.entries.extend(checkpoint.entries);
-            row.held = checkpoint.held;
-            row.due = if checkpoint.held.is_some() { Some(checkpoint.now) } else { checkpoint.due };
+            row.remove_seen();
+            if !checkpoint.state_only {
+                row.held = checkpoint.held;
+                row.due = if checkpoint.held.is_some() { Some(checkpoint.now) } else { checkpoint.due };
+            }
             let unseen = row.unseen();
             if checkpoint.held.is_some() {
                 return Kept::Yes(unseen);
@@ -141,6 +158,30 @@ impl Inner {
             Kept::Yes(Vec::new())
         })
         .unwrap_or(Kept::Lost)
+    }
+
+    /// Whether another workflow listens to this.
+    fn is_taken(&self, tenant: &TenantId2, what: &Listening, name: &str) -> bool {
+        self.listening(tenant, what).any(|other| other != name)
+    }
+
+    /// Who listens to exactly this.
+    fn listening<'s>(&'s self, tenant: &TenantId2, what: &'s Listening) -> impl Iterator<Item = &'s String> {
+        let from = (Arc::clone(tenant), what.clone(), String::new());
+        let tenant = Arc::clone(tenant);
+        self.listeners
+            .range(from..)
+            .take_while(move |(owner, each, _)| *owner == tenant && each == what)
+            .map(|(_, _, name)| name)
+    }
+
+    fn listen(&mut self, (tenant, name): &(TenantId2, String), listens: &BTreeSet<Listening>) {
+        let entry = |each: &Listening| (Arc::clone(tenant), each.clone(), name.clone());
+        let key = (Arc::clone(tenant), name.clone());
+        for each in self.listens.insert(key, listens.clone()).iter().flatten() {
+            self.listeners.remove(&entry(each));
+        }
+        self.listeners.extend(listens.iter().map(entry));
     }
 
     fn used(&self, tenant: &TenantId, name: &str, number: u64) -> bool {
@@ -183,6 +224,12 @@ impl WorkflowStore for MemoryStore {
         if stored + 1 != save.workflow.revision {
             return Ok(Saved::Conflict);
         }
+        if let Some(path) = save.listens.iter().flatten().find_map(|each| match each {
+            Listening::Webhook(path) => Some(path).filter(|_| inner.is_taken(&tenant, each, name)),
+            _ => None,
+        }) {
+            return Ok(Saved::Taken(path.clone()));
+        }
         if let Some(version) = &save.version {
             let at = (Arc::clone(&tenant), name.clone(), version.number);
             if inner.versions.contains_key(&at) {
@@ -194,6 +241,9 @@ impl WorkflowStore for MemoryStore {
             && !inner.used(scope.tenant(), name, squashed)
         {
             inner.versions.remove(&(tenant, name.clone(), squashed));
+        }
+        if let Some(listens) = &save.listens {
+            inner.listen(&key, listens);
         }
         inner.workflows.insert(key, save.workflow.clone());
         Ok(Saved::Done)
@@ -217,6 +267,41 @@ impl WorkflowStore for MemoryStore {
             .take_while(|((owner, _), _)| *owner == tenant)
             .take(one_more(page))
             .map(|(_, workflow)| workflow.clone())
+            .collect();
+        Ok(full_page(found, page, |workflow| Cursor::from_bytes(workflow.name.as_bytes())))
+    }
+
+    async fn listeners(
+        &self,
+        scope: &Scope,
+        occasion: Occasion<'_>,
+        page: &PageRequest,
+    ) -> Result<Page<Workflow>, StoreError> {
+        let after = page.cursor().map(|cursor| String::from_utf8_lossy(cursor.as_bytes()).into_owned());
+        let tenant = text(scope.tenant());
+        let inner = self.inner.lock();
+        let exact = match occasion {
+            Occasion::Event(name) => Listening::Event(name.to_owned()),
+            Occasion::Schedule => Listening::Schedule,
+            Occasion::Webhook(path) => Listening::Webhook(path.to_owned()),
+        };
+        let mut names: BTreeSet<&String> = inner.listening(&tenant, &exact).collect();
+        if let Occasion::Event(event) = occasion {
+            let from = (Arc::clone(&tenant), Listening::Events(String::new()), String::new());
+            let all = inner.listeners.range(from..).take_while(|(owner, _, _)| *owner == tenant);
+            for (_, each, name) in all {
+                let Listening::Events(beginning) = each else { break };
+                if event.starts_with(beginning) {
+                    names.insert(name);
+                }
+            }
+        }
+        let found: Vec<Workflow> = names
+            .into_iter()
+            .filter(|name| after.as_ref().is_none_or(|after| *name > after))
+            .filter_map(|name| inner.workflows.get(&(Arc::clone(&tenant), name.clone())))
+            .take(one_more(page))
+            .cloned()
             .collect();
         Ok(full_page(found, page, |workflow| Cursor::from_bytes(workflow.name.as_bytes())))
     }
@@ -282,7 +367,8 @@ impl WorkflowStore for MemoryStore {
             return Ok(false);
         }
         let fence = i64::from(held.is_some());
-        let row = Row { record: run, entries, messages: Vec::new(), due, held, fence };
+        let messages = VecDeque::new();
+        let row = Row { record: run, entries, messages, removed: 0, due, held, fence };
         if let Some(ready) = row.ready() {
             inner.ready.insert((ready, Arc::clone(&tenant), key.1));
         }
@@ -343,9 +429,9 @@ impl WorkflowStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
         Ok(self.inner.lock().change(&(scope.tenant().clone(), id), |row| {
-            row.messages.push(message.clone());
+            row.messages.push_back(message.clone());
             row.due = Some(row.due.map_or(now, |due| due.min(now)));
-            i64::try_from(row.messages.len()).unwrap_or(i64::MAX)
+            row.removed + i64::try_from(row.messages.len()).unwrap_or(i64::MAX)
         }))
     }
 

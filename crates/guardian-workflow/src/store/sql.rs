@@ -1,11 +1,12 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use guardian_core::{Cursor, Page, PageRequest, Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use guardian_sql::{
-    Database, Dialect, Error, Insert, Migration, Migrations, Retry, Savepoint, Tx, Unscoped, params, retry,
+    Database, Dialect, Error, Insert, Migration, Migrations, Param, Retry, Savepoint, ToParam, Tx, Unscoped,
+    params, retry,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,13 +14,18 @@ use uuid::Uuid;
 
 use super::memory::{foreign, one_more, unknown_action};
 use super::{
-    Checkpoint, Claimed, Continue, Kept, Performed, RunFilter, RunRecord, Save, Saved, WorkflowStore,
+    Checkpoint, Claimed, Continue, Kept, Listening, Occasion, Performed, RunFilter, RunRecord, Save, Saved,
+    WorkflowStore,
 };
 use crate::action::{Call, Failure};
 use crate::machine::{Entry, Message};
 use crate::version::{Version, Workflow};
+use runs::NewRun;
+use starts::Turn;
 
 mod runs;
+mod sizes;
+mod starts;
 
 /// The tables of workflows, versions, runs, their history and messages.
 pub const MIGRATIONS: Migrations = Migrations::new(
@@ -87,6 +93,7 @@ pub struct SqlStore {
     db: Database,
     unscoped: Unscoped,
     actions: Arc<HashMap<String, Arc<dyn SqlAction>>>,
+    starts: Arc<starts::Starts>,
 }
 
 impl fmt::Debug for SqlStore {
@@ -112,7 +119,7 @@ impl SqlStore {
     /// None with the reason that it gives; the type is the reason's.
     pub fn new(db: Database, operator: &Scope) -> Result<Self, Error> {
         let unscoped = Unscoped::new(operator.clone(), "workers drive the workflow runs of all tenants")?;
-        Ok(Self { db, unscoped, actions: Arc::default() })
+        Ok(Self { db, unscoped, actions: Arc::default(), starts: Arc::default() })
     }
 
     /// With a transactional action, under the name that definitions call it by.
@@ -168,6 +175,45 @@ impl SqlStore {
             }
         };
         Ok(tx.fetch_optional(within, params![tenant, scope]).await?.is_some())
+    }
+
+    /// Writes down what a workflow listens to; the path that is another one's, if one is.
+    async fn listen<B>(
+        &self,
+        tx: &mut Tx<B>,
+        tenant: &TenantId,
+        name: &str,
+        listens: &BTreeSet<Listening>,
+    ) -> Result<Option<String>, StoreError> {
+        tx.execute(
+            "DELETE FROM guardian_workflow_triggers WHERE tenant_id = $1 AND workflow = $2",
+            params![tenant, name],
+        )
+        .await?;
+        let rows: Vec<[Param<'_>; 4]> = listens
+            .iter()
+            .map(|each| {
+                let (kind, topic) = match each {
+                    Listening::Event(event) => ("event", event.as_str()),
+                    Listening::Events(beginning) => ("events", beginning.as_str()),
+                    Listening::Schedule => ("schedule", ""),
+                    Listening::Webhook(path) => ("webhook", path.as_str()),
+                };
+                [tenant.to_param(), kind.to_param(), topic.to_param(), name.to_param()]
+            })
+            .collect();
+        if rows.is_empty() || tx.insert_many(&TRIGGERS, rows).await? == listens.len() as u64 {
+            return Ok(None);
+        }
+        for each in listens {
+            let Listening::Webhook(path) = each else { continue };
+            let sql = "SELECT 1 AS found FROM guardian_workflow_triggers \
+                       WHERE tenant_id = $1 AND kind = 'webhook' AND topic = $2 AND workflow <> $3";
+            if tx.fetch_optional(sql, params![tenant, path, name]).await?.is_some() {
+                return Ok(Some(path.clone()));
+            }
+        }
+        Err(self.corrupt("the triggers of a workflow are there twice"))
     }
 
     fn page<T>(&self, mut items: Vec<T>, page: &PageRequest, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
@@ -226,6 +272,12 @@ impl WorkflowStore for SqlStore {
                 return Ok(Saved::Conflict);
             }
         }
+        if let Some(listens) = &save.listens
+            && let Some(path) = self.listen(&mut tx, tenant, name, listens).await?
+        {
+            tx.rollback().await?;
+            return Ok(Saved::Taken(path));
+        }
         if let Some(squashed) = save.squashed
             && !self.is_used(&mut tx, tenant, name, squashed).await?
         {
@@ -257,6 +309,51 @@ impl WorkflowStore for SqlStore {
         let mut tx = self.db.begin_read(scope).await?;
         let sql = "SELECT document FROM guardian_workflows WHERE tenant_id = $1 AND name > $2 ORDER BY name LIMIT $3";
         let rows = tx.fetch_all(sql, params![scope.tenant(), after, limit(page)]).await?;
+        tx.commit().await?;
+        let found: Vec<Workflow> =
+            rows.iter().map(|row| self.read(row.get::<&str>("document")?)).collect::<Result<_, _>>()?;
+        Ok(self.page(found, page, |workflow| Cursor::from_bytes(workflow.name.as_bytes())))
+    }
+
+    async fn listeners(
+        &self,
+        scope: &Scope,
+        occasion: Occasion<'_>,
+        page: &PageRequest,
+    ) -> Result<Page<Workflow>, StoreError> {
+        let after = match page.cursor() {
+            Some(cursor) => {
+                std::str::from_utf8(cursor.as_bytes()).map_err(|_| foreign(self.backend()))?.to_owned()
+            }
+            None => String::new(),
+        };
+        let (sql, topic) = match occasion {
+            Occasion::Event(event) => (
+                "SELECT document FROM guardian_workflows WHERE tenant_id = $1 AND name > $2 AND name IN (\
+                 SELECT workflow FROM guardian_workflow_triggers WHERE tenant_id = $1 AND kind = 'event' AND topic = $4 \
+                 UNION ALL SELECT workflow FROM guardian_workflow_triggers WHERE tenant_id = $1 AND kind = 'events' \
+                 AND substr($4, 1, length(topic)) = topic) ORDER BY name LIMIT $3",
+                event,
+            ),
+            Occasion::Schedule => (
+                "SELECT document FROM guardian_workflows WHERE tenant_id = $1 AND name > $2 AND name IN (\
+                 SELECT workflow FROM guardian_workflow_triggers WHERE tenant_id = $1 AND kind = 'schedule' AND topic = $4) \
+                 ORDER BY name LIMIT $3",
+                "",
+            ),
+            Occasion::Webhook(path) => (
+                "SELECT document FROM guardian_workflows WHERE tenant_id = $1 AND name > $2 AND name IN (\
+                 SELECT workflow FROM guardian_workflow_triggers WHERE tenant_id = $1 AND kind = 'webhook' AND topic = $4) \
+                 ORDER BY name LIMIT $3",
+                path,
+            ),
+        };
+        // What PostgreSQL cannot keep nobody listens to.
+        if topic.contains('\0') {
+            return Ok(Page::new(Vec::new(), None));
+        }
+        let mut tx = self.db.begin_read(scope).await?;
+        let rows = tx.fetch_all(sql, params![scope.tenant(), after, limit(page), topic]).await?;
         tx.commit().await?;
         let found: Vec<Workflow> =
             rows.iter().map(|row| self.read(row.get::<&str>("document")?)).collect::<Result<_, _>>()?;
@@ -325,7 +422,29 @@ impl WorkflowStore for SqlStore {
         due: Option<Timestamp>,
         held: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        retry(&Retry::default(), || self.insert_run(scope, &run, &entries, due, held)).await
+        let run = self.new_run(scope, &run, &entries, due, held)?;
+        let (ticket, turn) = self.starts.turn(run).await;
+        match turn {
+            Turn::Done(new) => return Ok(new),
+            Turn::Lead(batch) => {
+                let runs: Vec<&NewRun> = batch.tickets.iter().map(|ticket| &ticket.run).collect();
+                let (stored, alone) =
+                    (retry(&Retry::default(), || self.insert_runs(scope, &runs)).await, runs.len() == 1);
+                match stored {
+                    Ok(new) => {
+                        batch.done(&new);
+                        return Ok(new.first().copied().unwrap_or(false));
+                    }
+                    Err(error) if alone => return Err(error),
+                    // One of them may be at fault, and the others must not pay for it.
+                    Err(_) => {}
+                }
+            }
+            Turn::Alone => {}
+        }
+        let runs = [&ticket.run];
+        let new = retry(&Retry::default(), || self.insert_runs(scope, &runs)).await?;
+        Ok(new.first().copied().unwrap_or(false))
     }
 
     async fn run(&self, scope: &Scope, id: Uuid) -> Result<Option<RunRecord>, StoreError> {
@@ -429,6 +548,7 @@ impl WorkflowStore for SqlStore {
         }
         let rows: Vec<runs::Written> =
             batch.iter().map(|each| self.written(each)).collect::<Result<_, _>>()?;
+        drop(batch);
         retry(&Retry::default(), || async {
             let mut tx = self.db.begin_unscoped(&self.unscoped).await?;
             let kept = self.keep(&mut tx, &rows).await?;
@@ -464,6 +584,6 @@ impl WorkflowStore for SqlStore {
     }
 }
 
-/// The rows of a history.
-const HISTORY: Insert<5> =
-    Insert::into("guardian_workflow_history", ["tenant_id", "run_id", "first", "last", "entries"]);
+const TRIGGERS: Insert<4> =
+    Insert::into("guardian_workflow_triggers", ["tenant_id", "kind", "topic", "workflow"])
+        .on_conflict("DO NOTHING");

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use guardian_core::Timestamp;
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
     ensure, first, json,
 };
 use crate::machine::Entry;
+use crate::store::{Listening, Occasion};
 
 fn entry(number: u64, now: Timestamp) -> Entry {
     Entry {
@@ -394,4 +397,193 @@ pub fn of_concurrent_claims_each_run_is_in_one(fixture: &impl Fixture) -> Result
     let different: BTreeSet<&Uuid> = all.iter().collect();
     ensure!(all.len() == RUNS && different.len() == RUNS, "{} claims of {} runs", all.len(), different.len());
     Ok(())
+}
+
+/// Starts that come at the same time, some of them twice and some of them abandoned, are stored once each, with their history.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn of_concurrent_starts_each_is_stored_once(fixture: &impl Fixture) -> Result<(), Violation> {
+    let (store, maker, other) = (fixture.store(), Maker::new("acme")?, Maker::new("globex")?);
+    fixture.block_on(async {
+        let now = maker.clock.now();
+        let mut runs = Vec::new();
+        for at in 0..50 {
+            let owner = if at % 5 == 0 { &other } else { &maker };
+            let run = owner.run("w", 1)?;
+            runs.push((owner, run.clone()));
+            if at % 3 == 0 {
+                runs.push((owner, run));
+            }
+        }
+        let starts = runs
+            .iter()
+            .map(|(owner, run)| store.start(&owner.scope, run.clone(), vec![entry(1, now)], Some(now), None));
+        // Who goes away in the middle holds nobody up.
+        let mut abandoned = Vec::new();
+        for _ in 0..5 {
+            abandoned.push(maker.run("w", 1)?);
+        }
+        for run in &abandoned {
+            let start = store.start(&maker.scope, run.clone(), Vec::new(), Some(now), None);
+            let _ = start.now_or_never();
+        }
+        let mut new = 0;
+        for stored in join_all(starts).await {
+            new += usize::from(stored?);
+        }
+        ensure!(new == 50, "{new} of 50 were new");
+        for (owner, run) in &runs {
+            let found = store.run(&owner.scope, run.id).await?;
+            ensure!(found.as_ref() == Some(run), "it came back as {found:?}");
+            let history = store.history(&owner.scope, run.id, 0, 10).await?;
+            ensure!(history.len() == 1, "its history has {} entries", history.len());
+        }
+        Ok(())
+    })
+}
+
+/// A checkpoint may keep the state alone: the lease stays as it was, and who lost the run cannot do that either.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn the_state_alone_can_be_kept(fixture: &impl Fixture) -> Result<(), Violation> {
+    let (store, maker) = (fixture.store(), Maker::new("acme")?);
+    fixture.block_on(async {
+        let now = maker.clock.now();
+        let mut runs = Vec::new();
+        for _ in 0..5 {
+            let run = maker.run("w", 1)?;
+            store.start(&maker.scope, run.clone(), Vec::new(), Some(now), Some(now + 2 * LEASE)).await?;
+            runs.push(run);
+        }
+        let mut batch = Vec::new();
+        for run in &runs {
+            let mut checkpoint = maker.checkpoint(run, 1);
+            (checkpoint.held, checkpoint.state_only, checkpoint.took) = (Some(now), true, false);
+            checkpoint.state.entries = 7;
+            checkpoint.entries = vec![entry(1, now)];
+            batch.push(checkpoint);
+        }
+        let lost = batch.first().cloned();
+        let kept = store.checkpoint(batch).await?;
+        ensure!(kept.iter().all(|kept| *kept == Kept::Yes(Vec::new())), "they were kept as {kept:?}");
+        for run in &runs {
+            let stored = store.run(&maker.scope, run.id).await?;
+            ensure!(stored.is_some_and(|run| run.state.entries == 7), "the state was not kept");
+            ensure!(store.history(&maker.scope, run.id, 0, 10).await?.len() == 1, "no history was kept");
+        }
+        ensure!(store.claim(now + LEASE, now + 9 * LEASE, 10).await?.is_empty(), "the lease was shortened");
+        let claimed = store.claim(now + 2 * LEASE, now + 9 * LEASE, 10).await?;
+        ensure!(claimed.len() == 5, "{} of 5 were due after the lease", claimed.len());
+        if let Some(checkpoint) = lost {
+            let kept = store.checkpoint(vec![checkpoint]).await?;
+            ensure!(kept == [Kept::Lost], "who lost the run kept {kept:?}");
+        }
+        Ok(())
+    })
+}
+
+/// Messages that a state has taken in are removed, and what comes later has later numbers.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn what_was_taken_in_is_removed(fixture: &impl Fixture) -> Result<(), Violation> {
+    let (store, maker) = (fixture.store(), Maker::new("acme")?);
+    fixture.block_on(async {
+        let run = maker.run("w", 1)?;
+        let now = maker.clock.now();
+        store.start(&maker.scope, run.clone(), Vec::new(), None, None).await?;
+        for _ in 0..3 {
+            store.send(&maker.scope, run.id, &Message::Pause, now).await?;
+        }
+        let fence = store.claim(now, now + LEASE, 10).await?.first().map_or(0, |each| each.fence);
+        let mut checkpoint = maker.checkpoint(&run, fence);
+        checkpoint.state.seen = 2;
+        store.checkpoint(vec![checkpoint]).await?;
+        // Somebody who forgot that they were taken in does not get them again.
+        let fence = store.claim(now, now + LEASE, 10).await?.first().map_or(0, |each| each.fence);
+        let mut checkpoint = maker.checkpoint(&run, fence);
+        (checkpoint.state.seen, checkpoint.took) = (0, false);
+        store.checkpoint(vec![checkpoint]).await?;
+        let claimed = store.claim(now, now + LEASE, 10).await?;
+        let messages = claimed.first().map(|each| each.messages.clone()).unwrap_or_default();
+        ensure!(messages == [(3, Message::Pause)], "what is left is {messages:?}");
+        let number = store.send(&maker.scope, run.id, &Message::Resume, now).await?;
+        ensure!(number == Some(4), "the next one has the number {number:?}");
+        Ok(())
+    })
+}
+
+/// Workflows are found by what they listen to: by the name of an event, its beginning, a schedule, the path of a webhook, which
+/// is one workflow's.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn who_listens_is_found(fixture: &impl Fixture) -> Result<(), Violation> {
+    let (store, maker, other) = (fixture.store(), Maker::new("acme")?, Maker::new("globex")?);
+    fixture.block_on(async {
+        let event = |name: &str| Listening::Event(name.to_owned());
+        let events = |beginning: &str| Listening::Events(beginning.to_owned());
+        let hook = |path: &str| Listening::Webhook(path.to_owned());
+        let all = [
+            ("a", vec![event("deal.won"), hook("/a")]),
+            ("b", vec![events("deal."), Listening::Schedule]),
+            ("c", vec![events(""), event("deal.won"), events("deal")]),
+            ("d", vec![event("deal.lost"), events("deal.won."), events("Deal.")]),
+            ("e", vec![events("ü."), event("x%")]),
+        ];
+        for (name, listens) in &all {
+            let mut save = maker.save(name, 1)?;
+            save.listens = Some(listens.iter().cloned().collect());
+            ensure!(store.save(&maker.scope, &save).await? == Saved::Done, "`{name}` was refused");
+        }
+        let mut foreign = other.save("z", 1)?;
+        foreign.listens = Some([events(""), hook("/a"), Listening::Schedule].into());
+        ensure!(
+            store.save(&other.scope, &foreign).await? == Saved::Done,
+            "a path of another tenant is taken"
+        );
+        let cases = [
+            (Occasion::Event("deal.won"), vec!["a", "b", "c"]),
+            (Occasion::Event("deal.lost"), vec!["b", "c", "d"]),
+            (Occasion::Event("ü.1"), vec!["c", "e"]),
+            (Occasion::Event("xy"), vec!["c"]),
+            (Occasion::Schedule, vec!["b"]),
+            (Occasion::Webhook("/a"), vec!["a"]),
+            (Occasion::Webhook("/b"), vec![]),
+        ];
+        for (occasion, expected) in cases {
+            // In pages of two.
+            let (mut found, mut page) = (Vec::new(), Some(first(2)?));
+            while let Some(request) = page.take() {
+                let part = store.listeners(&maker.scope, occasion, &request).await?;
+                found.extend(part.items.into_iter().map(|workflow| workflow.name));
+                if let Some(next) = part.next {
+                    page = Some(first(2)?.after(next));
+                }
+            }
+            ensure!(found == expected, "{occasion:?} finds {found:?}");
+        }
+        // A path is taken, and nothing of a refused change is there.
+        let mut thief = maker.save("t", 1)?;
+        thief.listens = Some([hook("/a"), event("deal.won")].into());
+        let saved = store.save(&maker.scope, &thief).await?;
+        ensure!(saved == Saved::Taken("/a".to_owned()), "a path that was taken gave {saved:?}");
+        ensure!(store.workflow(&maker.scope, "t").await?.is_none(), "a refused workflow is there");
+        // What changes its mind is found otherwise; where nothing is said it stays.
+        let mut second = maker.save("a", 2)?;
+        second.listens = None;
+        store.save(&maker.scope, &second).await?;
+        let page = first(10)?;
+        let found = store.listeners(&maker.scope, Occasion::Webhook("/a"), &page).await?;
+        ensure!(found.items.first().is_some_and(|found| found.revision == 2), "it is found as {found:?}");
+        let mut third = maker.save("a", 3)?;
+        third.listens = Some([hook("/c")].into());
+        store.save(&maker.scope, &third).await?;
+        let found = store.listeners(&maker.scope, Occasion::Event("deal.won"), &page).await?;
+        ensure!(found.items.len() == 2, "it still listens");
+        ensure!(store.save(&maker.scope, &thief).await? == Saved::Done, "a path that is free was refused");
+        Ok(())
+    })
 }

@@ -26,7 +26,7 @@ use crate::library::{Library, Note};
 use crate::machine::state::Status;
 use crate::machine::{Entry, Message};
 use crate::store::{
-    Checkpoint, Claimed, Continue, Kept, MemoryStore, Performed, RunFilter, RunRecord, Save, Saved,
+    Checkpoint, Claimed, Continue, Kept, MemoryStore, Occasion, Performed, RunFilter, RunRecord, Save, Saved,
     WorkflowStore,
 };
 use crate::version::{Version, Workflow};
@@ -164,6 +164,14 @@ impl WorkflowStore for Deadly {
     async fn workflows(&self, scope: &Scope, page: &PageRequest) -> Result<Page<Workflow>, StoreError> {
         self.inner.workflows(scope, page).await
     }
+    async fn listeners(
+        &self,
+        scope: &Scope,
+        occasion: Occasion<'_>,
+        page: &PageRequest,
+    ) -> Result<Page<Workflow>, StoreError> {
+        self.inner.listeners(scope, occasion, page).await
+    }
     async fn version(&self, scope: &Scope, name: &str, number: u64) -> Result<Option<Version>, StoreError> {
         self.inner.version(scope, name, number).await
     }
@@ -273,7 +281,7 @@ impl Action for Noting {
 
 /// A bit of everything: loops, branches, retries, a handler, timers, a signal, a sub-workflow, effects of both kinds.
 fn definition() -> Value {
-    json!({"schema": 1, "name": "all", "start": "list", "variables": {"n": {"value": 0}, "failure": {"value": null}},
+    json!({"schema": 1, "name": "all", "start": "list", "variables": {"n": {"value": 0}, "failure": {"value": null}, "m": {"value": 0}},
     "nodes": {
         "list": {"type": "for_each", "items": "[1, 2, 3]", "as": "x", "collect": {"value": "x * 2", "output": "doubled"}},
         "pay": {"type": "action", "action": "book", "params": "=x"},
@@ -290,11 +298,20 @@ fn definition() -> Value {
         "bad": {"type": "action", "action": "note", "params": {"until": 9}},
         "mend": {"type": "action", "action": "book", "params": "=failure.code"},
         "last": {"type": "set", "values": {"n": "=n + 100"}},
+        "race": {"type": "race", "branches": ["x", "y"]},
+        "x1": {"type": "wait", "for": {"duration": "7s"}},
+        "guard": {"type": "try"},
+        "long": {"type": "wait", "for": {"duration": "1d"}},
+        "release": {"type": "action", "action": "book", "params": "released"},
+        "wide": {"type": "for_each", "items": "[1, 2, 3]", "as": "y", "concurrency": 2, "own": ["m"],
+                 "collect": {"value": "m", "output": "tens"}},
+        "ten": {"type": "set", "values": {"m": "=y * 10"}},
+        "each": {"type": "action", "action": "book", "params": "=m"},
         "again": {"type": "while", "when": "n < 103", "max": 10},
         "one": {"type": "set", "values": {"n": "=n + 1"}},
         "act": {"type": "action", "action": "note", "params": {}},
         "sub": {"type": "sub_workflow", "workflow": "inner", "input": {"n": "=n"}, "output": "inner"},
-        "end": {"type": "end", "result": {"doubled": "=doubled", "n": "=n", "inner": "=inner", "code": "=failure.code"}}
+        "end": {"type": "end", "result": {"doubled": "=doubled", "tens": "=tens", "n": "=n", "inner": "=inner", "code": "=failure.code"}}
     },
     "edges": [
         {"from": "list", "port": "body", "to": "pay"}, {"from": "pay", "to": "tell"}, {"from": "list", "to": "fork"},
@@ -302,7 +319,11 @@ fn definition() -> Value {
         {"from": "fork", "port": "b", "to": "b1"}, {"from": "b1", "to": "b2"},
         {"from": "fork", "port": "c", "to": "c1"}, {"from": "c1", "to": "c2"}, {"from": "fork", "to": "try"},
         {"from": "try", "port": "body", "to": "bad"}, {"from": "try", "port": "handle", "to": "mend"},
-        {"from": "try", "port": "finally", "to": "last"}, {"from": "try", "to": "again"},
+        {"from": "try", "port": "finally", "to": "last"}, {"from": "try", "to": "race"},
+        {"from": "race", "port": "x", "to": "x1"}, {"from": "race", "port": "y", "to": "guard"},
+        {"from": "guard", "port": "body", "to": "long"}, {"from": "guard", "port": "finally", "to": "release"},
+        {"from": "race", "to": "wide"}, {"from": "wide", "port": "body", "to": "ten"}, {"from": "ten", "to": "each"},
+        {"from": "wide", "to": "again"},
         {"from": "again", "port": "body", "to": "one"}, {"from": "one", "to": "act"}, {"from": "again", "to": "sub"},
         {"from": "sub", "to": "end"}
     ]})
@@ -316,7 +337,8 @@ fn inner() -> Value {
 }
 
 /// How often each transactional effect happens: by its node.
-const EFFECTS: [(&str, u32); 6] = [("pay", 4), ("a1", 1), ("a3", 1), ("c2", 1), ("mend", 1), ("inner", 0)];
+const EFFECTS: [(&str, u32); 8] =
+    [("pay", 4), ("release", 1), ("each", 3), ("a1", 1), ("a3", 1), ("c2", 1), ("mend", 1), ("inner", 0)];
 /// How often each other action is attempted, by its node, apart from repetitions with the same key.
 const NOTES: [(&str, usize); 5] = [("tell", 6), ("b1", 1), ("b2", 1), ("bad", 1), ("act", 3)];
 
@@ -457,7 +479,8 @@ fn check(
 ) -> Result<(), Violation> {
     let record = finish(async { Ok(store.run(scope, run).await?) })?;
     let record = record.ok_or_else(|| Violation("the run is gone".to_owned()))?;
-    let expected = json!({"doubled": [2, 4, 6], "n": 103, "inner": 103, "code": "flaky"});
+    let expected =
+        json!({"doubled": [2, 4, 6], "tens": [10, 20, 30], "n": 103, "inner": 103, "code": "flaky"});
     ensure!(record.state.status == Status::Completed, "the run is {:?}", record.state);
     let outcome = serde_json::to_value(&record.state.outcome).unwrap_or_default();
     ensure!(outcome == json!({ "result": expected }), "the result is {outcome}");
@@ -479,7 +502,9 @@ fn check(
     ensure!(numbers == (1..=entries.len() as u64).collect::<Vec<_>>(), "the history has holes: {numbers:?}");
     let nodes: BTreeSet<&str> = entries.iter().map(|entry| &*entry.node).collect();
     let value = definition();
-    for node in value.get("nodes").and_then(Value::as_object).into_iter().flatten().map(|(node, _)| node) {
+    let all = value.get("nodes").and_then(Value::as_object).into_iter().flatten().map(|(node, _)| node);
+    // The branch that loses the race is taken out at this one.
+    for node in all.filter(|node| *node != "long") {
         ensure!(NodeId::new(node).is_ok() && nodes.contains(node.as_str()), "the history lacks `{node}`");
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! Which variables are certainly set where, and which are set side by side.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::graph::Graph;
 use super::{Code, Report};
@@ -27,6 +30,12 @@ impl Names {
     fn add(&mut self, at: usize) {
         if let Some(word) = self.0.get_mut(at / 64) {
             *word |= 1 << (at % 64);
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word &= !(1 << (at % 64));
         }
     }
 
@@ -82,7 +91,8 @@ impl<'d> Flow<'_, 'd> {
     fn part(&mut self, part: usize, set: Names) -> Option<Names> {
         let graph = self.graph;
         let part = graph.parts.get(part)?;
-        let mut at_entry: HashMap<u32, Names> = HashMap::from([(part.start, set)]);
+        let mut at_entry: HashMap<u32, Names> = HashMap::new();
+        at_entry.insert(part.start, set);
         let mut at_end: Option<Names> = None;
         for at in &part.order {
             let Some(entry) = at_entry.remove(at) else { continue };
@@ -119,18 +129,27 @@ impl<'d> Flow<'_, 'd> {
 
     /// What is set behind a node; `None` if nothing comes behind it.
     fn node(&mut self, at: u32, kind: &'d NodeKind, entry: &Names) -> Option<Names> {
-        let inner: Vec<(String, usize)> = self
-            .graph
+        let graph = self.graph;
+        let inner: Vec<(&str, usize)> = graph
             .inner
             .get(at as usize)
             .into_iter()
             .flatten()
-            .map(|(port, part)| (port.as_str().to_owned(), *part as usize))
+            .map(|(port, part)| (port.as_str(), *part as usize))
             .collect();
         let mut done = entry.clone();
         match kind {
             NodeKind::ForEach { .. } | NodeKind::While { .. } => {
                 let mut within = entry.clone();
+                for name in own(kind) {
+                    let first =
+                        self.definition.variables.get(name).is_some_and(|known| known.value.is_some());
+                    match self.names.get(name.as_str()) {
+                        Some(at) if first => within.add(*at),
+                        Some(at) => within.remove(*at),
+                        None => {}
+                    }
+                }
                 self.add(&mut within, &locals(kind));
                 for (_, part) in inner {
                     match self.part(part, within.clone()) {
@@ -159,9 +178,9 @@ impl<'d> Flow<'_, 'd> {
                 }
                 done.join(&common?);
             }
-            NodeKind::Try { catch } => {
+            NodeKind::Try { catch, .. } => {
                 let mut ways: Vec<Names> = Vec::new();
-                let has = |name: &str| inner.iter().find(|(port, _)| port == name).map(|(_, part)| *part);
+                let has = |name: &str| inner.iter().find(|(port, _)| *port == name).map(|(_, part)| *part);
                 match has("body") {
                     Some(part) => ways.extend(self.part(part, entry.clone())),
                     None => ways.push(entry.clone()),
@@ -209,7 +228,7 @@ impl<'d> Flow<'_, 'd> {
     fn read(&mut self, at: u32, moment: Moment, set: &Names) {
         for reads in self.reads.get(at as usize).into_iter().flatten().filter(|reads| reads.moment == moment)
         {
-            for name in &reads.variables {
+            for name in reads.variables.iter() {
                 let Some(bit) = self.names.get(name.as_str()) else { continue };
                 if !set.has(*bit) {
                     self.report.add_at(
@@ -235,7 +254,7 @@ impl<'d> Flow<'_, 'd> {
             let parts = self.graph.inner.get(at as usize).cloned().unwrap_or_default();
             let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
             for (_, part) in parts {
-                for name in self.written_in(part) {
+                for name in self.written_in(part, own(&node.kind).map(VariableName::as_str).collect()) {
                     if !seen.insert(name) || alone {
                         twice.insert(name);
                     }
@@ -252,19 +271,34 @@ impl<'d> Flow<'_, 'd> {
         }
     }
 
-    /// The variables that nodes of a part set, those within its parts included.
-    fn written_in(&self, part: u32) -> BTreeSet<&'d str> {
-        let (mut found, mut open) = (BTreeSet::new(), vec![part]);
-        while let Some(part) = open.pop() {
+    /// The variables that nodes of a part set, those within its parts included, except those that are somebody's own.
+    fn written_in(&self, part: u32, hidden: BTreeSet<&'d str>) -> BTreeSet<&'d str> {
+        let (mut found, mut open) = (BTreeSet::new(), vec![(part, Rc::new(hidden))]);
+        while let Some((part, hidden)) = open.pop() {
             for at in self.graph.parts.get(part as usize).map(|part| &part.order).into_iter().flatten() {
                 let node = self.graph.id(*at).and_then(|id| self.definition.nodes.get(id));
-                found.extend(node.map(|node| writes(&node.kind)).into_iter().flatten());
+                let Some(kind) = node.map(|node| &node.kind) else { continue };
+                found.extend(writes(kind).into_iter().filter(|name| !hidden.contains(*name)));
+                let hidden = if own(kind).next().is_none() {
+                    Rc::clone(&hidden)
+                } else {
+                    Rc::new(own(kind).map(VariableName::as_str).chain(hidden.iter().copied()).collect())
+                };
                 let inner = self.graph.inner.get(*at as usize).into_iter().flatten();
-                open.extend(inner.map(|(_, part)| *part));
+                open.extend(inner.map(|(_, part)| (*part, Rc::clone(&hidden))));
             }
         }
         found
     }
+}
+
+/// The variables that each element of a loop has for itself.
+fn own(kind: &NodeKind) -> impl Iterator<Item = &VariableName> {
+    let own = match kind {
+        NodeKind::ForEach { own, .. } => Some(own),
+        _ => None,
+    };
+    own.into_iter().flatten()
 }
 
 /// The variables that a node sets for all that comes behind it.
@@ -278,7 +312,7 @@ pub(crate) fn writes(kind: &NodeKind) -> Vec<&str> {
         }
         NodeKind::Set { values } => values.keys().map(VariableName::as_str).collect(),
         NodeKind::ForEach { collect, .. } => collect.iter().map(|each| each.output.as_str()).collect(),
-        NodeKind::Try { catch } => {
+        NodeKind::Try { catch, .. } => {
             catch.iter().filter_map(|each| each.output.as_ref()).map(VariableName::as_str).collect()
         }
         _ => Vec::new(),

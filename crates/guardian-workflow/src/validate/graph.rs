@@ -1,6 +1,8 @@
 //! The graph of a definition: its parts, their order, and what is wrong with the edges.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Code, Report};
 use crate::definition::{Definition, NodeId, NodeKind, Port};
@@ -24,6 +26,8 @@ pub(crate) struct Graph<'d> {
     pub(crate) outer: Vec<Vec<(Port, Option<u32>)>>,
     /// The parts of each node, by port.
     pub(crate) inner: Vec<Vec<(Port, u32)>>,
+    /// The nodes at which the parts of each node begin, by port.
+    starts: Vec<Vec<(Port, u32)>>,
     /// The part in which each node stands.
     pub(crate) home: Vec<Option<u32>>,
     pub(crate) parts: Vec<Part>,
@@ -63,13 +67,14 @@ impl<'d> Graph<'d> {
         let mut graph = Self {
             home: vec![None; ids.len()],
             inner: vec![Vec::new(); ids.len()],
+            starts: inner_starts,
             ids,
             index,
             outer,
             parts: Vec::new(),
             ordered: true,
         };
-        graph.find_parts(start, &inner_starts, report);
+        graph.find_parts(start, report);
         graph.unreachable(report);
         for at in 0..graph.parts.len() {
             graph.order(at, definition, report);
@@ -85,12 +90,21 @@ impl<'d> Graph<'d> {
         self.ids.get(at as usize).copied()
     }
 
+    /// Where a port of a node leads.
+    pub(crate) fn target(&self, at: u32, port: &Port) -> Option<u32> {
+        let outer = self.outer.get(at as usize)?.iter().find(|(known, _)| known == port);
+        match outer {
+            Some((_, to)) => *to,
+            None => self.starts.get(at as usize)?.iter().find(|(known, _)| known == port).map(|(_, to)| *to),
+        }
+    }
+
     pub(crate) fn successors(&self, at: u32) -> impl Iterator<Item = u32> {
         self.outer.get(at as usize).into_iter().flatten().filter_map(|(_, to)| *to)
     }
 
     /// Goes from part to part and says which nodes stand in each.
-    fn find_parts(&mut self, start: u32, inner_starts: &[Vec<(Port, u32)>], report: &mut Report) {
+    fn find_parts(&mut self, start: u32, report: &mut Report) {
         let mut open = vec![(start, 0_u32, None::<(u32, Port)>)];
         while let Some((start, depth, owner)) = open.pop() {
             let part = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
@@ -119,7 +133,7 @@ impl<'d> Graph<'d> {
                     None => *home = Some(part),
                 }
                 reached.extend(self.successors(at));
-                for (port, to) in inner_starts.get(at as usize).into_iter().flatten() {
+                for (port, to) in self.starts.get(at as usize).into_iter().flatten() {
                     if depth >= MAX_NESTING {
                         self.ordered = false;
                         let message = format!("parts are nested deeper than {MAX_NESTING}");
@@ -242,6 +256,9 @@ impl<'d> Graph<'d> {
 
     /// A `repeat` leads to a node from which it is reached.
     fn repeats(&self, definition: &Definition, report: &mut Report) {
+        // Which walk came to a node last, so that many walks need no new marks.
+        let mut seen = vec![0_u32; self.ids.len()];
+        let mut walk = 0;
         for (id, node) in &definition.nodes {
             if !matches!(node.kind, NodeKind::Repeat { .. }) {
                 continue;
@@ -256,11 +273,19 @@ impl<'d> Graph<'d> {
                 );
                 continue;
             };
-            let (mut seen, mut open) = (BTreeSet::from([to]), vec![to]);
-            while let Some(next) = open.pop() {
-                open.extend(self.successors(next).filter(|each| seen.insert(*each)));
+            walk += 1;
+            let mut comes = |at: u32| match seen.get_mut(at as usize) {
+                Some(last) => std::mem::replace(last, walk) != walk,
+                None => false,
+            };
+            comes(to);
+            let mut open = vec![to];
+            let mut found = to == at;
+            while let Some(next) = open.pop().filter(|_| !found) {
+                found = next == at;
+                open.extend(self.successors(next).filter(|each| comes(*each)));
             }
-            if !seen.contains(&at) {
+            if !found {
                 report.add(
                     Code::RepeatForward,
                     Some(id),
@@ -332,9 +357,9 @@ fn edges<'d>(
             report.add(Code::DanglingEdge, Some(from), message, "lead the edge to a node, or remove it");
             continue;
         };
-        let ports = || node.kind.inner_ports().into_iter().chain(node.kind.outer_ports());
-        if !ports().any(|port| port == edge.port) {
-            let known: Vec<String> = ports().map(|port| format!("`{port}`")).collect();
+        if !node.kind.has_port(&edge.port) {
+            let ports = node.kind.inner_ports().into_iter().chain(node.kind.outer_ports());
+            let known: Vec<String> = ports.map(|port| format!("`{port}`")).collect();
             report.add(
                 Code::UnknownPort,
                 Some(from),
@@ -352,12 +377,14 @@ fn edges<'d>(
             report.add(Code::PortTaken, Some(from), message, "use `parallel` to go two ways, or remove one");
         }
     }
-    for (id, node) in &definition.nodes {
+    let named = definition.nodes.iter().filter(|(_, node)| {
+        // Only these have ports whose names somebody chose.
+        matches!(node.kind, NodeKind::Parallel { .. } | NodeKind::Race { .. } | NodeKind::Try { .. })
+    });
+    for (id, node) in named {
         let mut seen = BTreeSet::new();
         for port in node.kind.inner_ports().into_iter().chain(node.kind.outer_ports()) {
-            if !seen.insert(port.clone())
-                && !matches!(node.kind, NodeKind::Condition { .. } | NodeKind::Switch { .. })
-            {
+            if !seen.insert(port.clone()) {
                 report.add(
                     Code::DuplicatePort,
                     Some(id),
@@ -372,10 +399,14 @@ fn edges<'d>(
 
 /// Where a node goes on. A failure that no edge is for is no way to go on.
 fn outer_targets(kind: &NodeKind, target: &dyn Fn(&Port) -> Option<u32>) -> Vec<(Port, Option<u32>)> {
-    let mut seen = BTreeSet::new();
-    kind.outer_ports()
+    let mut ports = kind.outer_ports();
+    // Only branches and cases may share a port.
+    if matches!(kind, NodeKind::Condition { .. } | NodeKind::Switch { .. }) {
+        let mut seen = BTreeSet::new();
+        ports.retain(|port| seen.insert(port.clone()));
+    }
+    ports
         .into_iter()
-        .filter(|port| seen.insert(port.clone()))
         .map(|port| {
             let to = target(&port);
             (port, to)

@@ -59,6 +59,9 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('=')
 }
 
+/// The longest first part of a token that is looked for.
+const MAX_HEAD: usize = 4096;
+
 /// Whether a text is a secret by its form.
 fn is_secret(text: &str) -> bool {
     let alphanumeric =
@@ -90,9 +93,12 @@ fn is_secret(text: &str) -> bool {
         return true;
     }
     // A JSON Web Token: two objects in base64 and a signature.
-    if text.match_indices("eyJ").any(|(at, _)| {
-        text.get(at..)
-            .is_some_and(|token| token.split('.').take(2).filter(|part| part.starts_with("eyJ")).count() == 2)
+    if text.match_indices(".eyJ").any(|(at, _)| {
+        // From the dot backwards over what base64 is made of, and not for ever: a text may be one long word.
+        let head = text.get(..at).unwrap_or_default().bytes().rev().take(MAX_HEAD);
+        let head =
+            head.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')).count();
+        text.get(at - head..at).is_some_and(|head| head.contains("eyJ"))
     }) {
         return true;
     }

@@ -5,16 +5,24 @@ mod definitions;
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod imports;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod kill;
+#[cfg(test)]
+mod leaving;
+#[cfg(test)]
+mod loops;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod triggers;
 #[cfg(test)]
 mod trying;
 #[cfg(test)]

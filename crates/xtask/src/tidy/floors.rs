@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 5] = [
     // The vocabulary.
     &["guardian-core"],
     // Ground services.
-    &["guardian-expr", "guardian-sql"],
+    &["guardian-expr", "guardian-sql", "guardian-yaml"],
     // Domains.
     &[
         "guardian-ratelimit",

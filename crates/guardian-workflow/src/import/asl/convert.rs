@@ -13,6 +13,10 @@ mod deciding;
 
 /// How often a way back is taken at most.
 const MAX_REPEATS: u32 = 1000;
+/// Elements of a map that go side by side where the machine leaves it open.
+const INLINE_CONCURRENCY: u64 = 40;
+/// Elements that go side by side at most.
+const MOST_CONCURRENCY: u64 = 1000;
 
 pub(super) struct Builder {
     nodes: Map<String, Value>,
@@ -22,6 +26,8 @@ pub(super) struct Builder {
     pub(super) losses: Vec<Loss>,
     /// The number of the next machine within.
     next: u32,
+    /// The variables in the order in which machines set them.
+    set: Vec<String>,
 }
 
 /// A machine, with the names of the variables that are its own.
@@ -43,6 +49,7 @@ pub(super) fn convert(document: &Value) -> Result<Imported, String> {
         actions: BTreeSet::new(),
         losses: Vec::new(),
         next: 0,
+        set: Vec::new(),
     };
     let jsonata = document.get("QueryLanguage").and_then(Value::as_str) == Some("JSONata");
     let scope = builder.scope(None);
@@ -55,7 +62,7 @@ pub(super) fn convert(document: &Value) -> Result<Imported, String> {
     let mut value = json!({
         "schema": Definition::SCHEMA, "name": "state machine", "description": comment, "start": "start#",
         "nodes": builder.nodes, "edges": builder.edges, "variables": builder.variables,
-        "settings": {"limits": {"iterations": 100_000, "steps": 25_000}},
+        "settings": {"limits": {"iterations": 100_000, "steps": 25_000, "width": 10_000}},
     });
     if let Some(seconds) = document.get("TimeoutSeconds").and_then(Value::as_u64)
         && let Some(settings) = value.pointer_mut("/settings/limits")
@@ -89,10 +96,18 @@ impl Builder {
             index: outer.and_then(|outer| outer.index.clone()),
         };
         for variable in [&scope.data, &scope.result, &scope.failure] {
-            self.variables.insert(variable.clone(), json!({"value": null}));
+            self.sets(variable, &json!(null));
         }
-        self.variables.insert(scope.caught.clone(), json!({"value": -1}));
+        self.sets(&scope.caught, &json!(-1));
         scope
+    }
+
+    /// A variable is set here; its first value where it has none yet.
+    fn sets(&mut self, variable: &str, first: &Value) {
+        self.set.push(variable.to_owned());
+        if !self.variables.contains_key(variable) {
+            self.variables.insert(variable.to_owned(), json!({ "value": first }));
+        }
     }
 
     fn lose(&mut self, path: &str, message: impl Into<String>) {
@@ -231,7 +246,12 @@ impl Builder {
         let values = self.output(state, path, level, result, true);
         let behind = format!("{name}#output");
         self.node(&behind, json!({"type": "set", "values": values}));
-        if catchers.is_empty() {
+        // A task is tried again by itself; what has machines within, as a whole.
+        let retry = match text(state, "Type") {
+            Some("Parallel" | "Map") => self.retries(state),
+            _ => Vec::new(),
+        };
+        if catchers.is_empty() && retry.is_empty() {
             self.node(name, node);
             inner.iter().for_each(|(port, to)| self.edge(name, port, to));
             self.edge(name, "next", &behind);
@@ -283,7 +303,10 @@ impl Builder {
             branches.push(json!({"port": port, "when": format!("{} == {at}", scope.caught)}));
             self.lead((name, &after), &port, text(catcher, "Next"), level, back);
         }
-        self.node(&attempt, json!({"type": "try", "catch": catch}));
+        self.node(&attempt, json!({"type": "try", "catch": catch, "retry": retry}));
+        if branches.is_empty() {
+            return self.lead((name, &attempt), "next", next, level, back);
+        }
         self.edge(&attempt, "next", &after);
         self.node(&after, json!({"type": "condition", "branches": branches}));
         self.lead((name, &after), "else", next, level, back);
@@ -335,9 +358,6 @@ impl Builder {
             inner.push((port.clone(), first));
             ports.push(port);
         }
-        if state.get("Retry").is_some() {
-            self.lose(&format!("{path}/Retry"), "a parallel node is not tried again as a whole");
-        }
         let node = json!({"type": "parallel", "branches": ports});
         self.gathered((name, state), path, level, back, node, &inner, &format!("=[{}]", results.join(", ")));
     }
@@ -376,6 +396,7 @@ impl Builder {
         back: &BTreeSet<(String, String)>,
     ) {
         let scope = &level.scope;
+        let before = self.set.len();
         let mut own = self.scope(Some(scope));
         let number = self.next;
         (own.item, own.index) = (Some(format!("item_{number}")), Some(format!("index_{number}")));
@@ -406,12 +427,15 @@ impl Builder {
         };
         self.node(&first, json!({"type": "set", "values": { own.data.clone(): selected }}));
         self.edge(&first, "next", &start);
-        if state.get("MaxConcurrency").and_then(Value::as_u64) != Some(1) {
-            self.lose(&format!("{path}/MaxConcurrency"), "the elements go one after another");
-        }
-        if state.get("Retry").is_some() {
-            self.lose(&format!("{path}/Retry"), "a loop is not tried again as a whole");
-        }
+        let concurrency = match state.get("MaxConcurrency").and_then(Value::as_u64) {
+            None | Some(0) => INLINE_CONCURRENCY,
+            Some(most) => most.min(MOST_CONCURRENCY),
+        };
+        // Whatever a machine within sets is each element's own.
+        let own_variables: BTreeSet<&String> = self.set.iter().skip(before).collect();
+        let node = json!({"type": "for_each", "items": items, "as": item, "index": index,
+            "concurrency": concurrency, "own": own_variables,
+            "collect": {"value": own.data, "output": scope.result}});
         self.unrepresented(
             state,
             path,
@@ -427,8 +451,6 @@ impl Builder {
                 "Label",
             ],
         );
-        let node = json!({"type": "for_each", "items": items, "as": item, "index": index,
-            "collect": {"value": own.data, "output": scope.result}});
         self.guarded((name, state), path, level, back, node, &[("body".to_owned(), first)]);
     }
 
@@ -553,7 +575,7 @@ impl Builder {
         );
         for (name, value) in made.as_object().cloned().unwrap_or_default() {
             let variable = translate::variable(&name);
-            self.variables.entry(variable.clone()).or_insert_with(|| json!({"value": null}));
+            self.sets(&variable, &json!(null));
             values.insert(variable, value);
         }
     }

@@ -82,9 +82,16 @@ enum Step {
     At(u64),
 }
 
+/// The longest path that is translated, in bytes, and the most steps of one: what is made of a path may have it once for each step.
+const MAX_PATH: usize = 2048;
+const MAX_STEPS: usize = 64;
+
 fn steps(text: &str) -> Option<Vec<Step>> {
     let (mut found, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
+        if text.len() > MAX_PATH || found.len() == MAX_STEPS {
+            return None;
+        }
         if let Some(after) = rest.strip_prefix('.') {
             let end = after.find(['.', '[']).unwrap_or(after.len());
             let (key, next) = after.split_at_checked(end)?;

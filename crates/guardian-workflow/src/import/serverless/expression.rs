@@ -6,6 +6,9 @@ use guardian_expr::Env;
 
 use crate::definition::VariableName;
 
+/// The longest expression that is translated, in bytes.
+const MAX_SOURCE: usize = 8192;
+
 /// What is in `${ … }`.
 pub(super) fn inner(text: &str) -> Option<&str> {
     text.trim().strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).map(str::trim)
@@ -20,6 +23,10 @@ pub(super) fn quoted(text: &str) -> String {
 /// An expression of jq as one of ours; `None` where there is none. Paths, literals, objects, lists, arithmetic, comparisons,
 /// `and`, `or`, `not` behind a pipe, `length` and `//` are understood.
 pub(super) fn translate(source: &str, root: &str, names: &BTreeMap<String, String>) -> Option<String> {
+    // Pipes are followed one within another, and each looks through the text.
+    if source.len() > MAX_SOURCE {
+        return None;
+    }
     let mut made = String::new();
     let mut rest = source.trim();
     if let Some((left, right)) = split_pipe(rest) {

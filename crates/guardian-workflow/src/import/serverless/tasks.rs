@@ -347,26 +347,23 @@ impl Builder<'_> {
         let mut handler = inner.clone();
         let name = catch.get("as").and_then(Value::as_str).unwrap_or("error").to_owned();
         handler.scope.names.insert(name, variable.clone());
-        let mut port = "caught".to_owned();
+        let mut node =
+            json!({"type": "try", "catch": [{"on": [on.clone()], "port": "caught", "output": variable}]});
         if let Some(retry) = catch.get("retry") {
-            port = self.retry((id, &start, &variable), retry, &format!("{at_path}/retry"))?;
+            let rule = self.retry(&on, retry, &format!("{at_path}/retry"))?;
+            set(&mut node, "retry", json!([rule]));
         }
-        self.node(id, json!({"type": "try", "catch": [{"on": [on], "port": port, "output": variable}]}));
+        self.node(id, node);
         self.edge(id, "body", &start);
         if let Some(tasks) = catch.get("do").and_then(Value::as_array).filter(|tasks| !tasks.is_empty()) {
             let start = self.tasks(tasks, &format!("{at_path}/do"), &handler)?;
-            self.edge(id, &port, &start);
+            self.edge(id, "caught", &start);
         }
         Ok(id.to_owned())
     }
 
-    /// A retry rule becomes one of each action within; tries of several tasks together are none.
-    pub(super) fn retry(
-        &mut self,
-        (id, start, _): (&str, &str, &str),
-        retry: &Value,
-        path: &str,
-    ) -> Result<String, String> {
+    /// The rule by which a whole `try` is tried again.
+    fn retry(&mut self, on: &str, retry: &Value, path: &str) -> Result<Value, String> {
         let retry = match retry.as_str() {
             Some(name) => {
                 self.document.pointer(&format!("/use/retries/{}", escape(name))).cloned().ok_or_else(
@@ -376,6 +373,7 @@ impl Builder<'_> {
             None => retry.clone(),
         };
         let mut rule = json!({
+            "on": [on],
             "attempts": retry.pointer("/limit/attempt/count").and_then(Value::as_u64).unwrap_or(3).clamp(1, 999) + 1,
             "interval": retry.get("delay").and_then(span).unwrap_or(Span::from_secs(1)).to_string(),
             "backoff": if retry.pointer("/backoff/exponential").is_some() { 2.0 } else { 1.0 },
@@ -392,16 +390,7 @@ impl Builder<'_> {
                 "whether it is tried again is decided by the error's type alone",
             );
         }
-        let single = self.nodes.get(start).is_some_and(|node| node["type"] == json!("action"));
-        if single && let Some(node) = self.nodes.get_mut(start) {
-            set(node, "retry", json!([rule]));
-        }
-        let follows = self.edges.iter().any(|edge| edge["from"] == json!(start));
-        if !single || follows {
-            self.lose(path, "only the first call within is tried again, not all tasks together");
-        }
-        let _ = id;
-        Ok("caught".to_owned())
+        Ok(rule)
     }
 
     pub(super) fn schedule(&mut self, value: &mut Value) {

@@ -1,15 +1,17 @@
 //! The statements of workers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
-use guardian_sql::{Dialect, Param, Row, Sql, ToParam, Tx, params};
+use guardian_sql::{Dialect, Row, Sql, ToParam, Tx, params};
 use uuid::Uuid;
 
-use super::{HISTORY, SqlAction, SqlStore, Trouble, signed};
+use super::sizes::Sizes;
+use super::{SqlAction, SqlStore, Trouble, signed};
 use crate::action::Call;
 use crate::machine::{Entry, Message};
-use crate::store::{Checkpoint, Claimed, Continue, Kept, Performed, RunRecord};
+use crate::store::{Checkpoint, Claimed, Continue, Kept, MESSAGES, Performed, RunRecord};
 
 /// A checkpoint as it is written.
 pub(super) struct Written {
@@ -21,13 +23,87 @@ pub(super) struct Written {
     seen: i64,
     due: Option<Timestamp>,
     held: Option<Timestamp>,
+    state_only: bool,
+    took: bool,
     now: Timestamp,
     state: String,
-    history: Option<(i64, i64, String)>,
+    history: Option<History>,
 }
 
-/// Checkpoints a statement; more are several statements of the same transaction.
-const ROWS: usize = 64;
+/// Entries of a history as they are written: the numbers of the first and the last, and all of them.
+pub(super) type History = (i64, i64, String);
+
+/// A run that begins, as it is written.
+pub(super) struct NewRun {
+    pub(super) tenant: TenantId,
+    id: Uuid,
+    workflow: Arc<str>,
+    version: i64,
+    status: &'static str,
+    trigger: Arc<str>,
+    created: Timestamp,
+    due: Option<Timestamp>,
+    held: Option<Timestamp>,
+    state: String,
+    history: Option<History>,
+}
+
+static START: Sizes = Sizes::new(|rows| {
+    let mut sql = Sql::builder(
+        "INSERT INTO guardian_workflow_runs (tenant_id, id, workflow, version, status, started_by, created, due, held, fence, \
+         state, messages, seen) VALUES ",
+    );
+    for row in 0..rows {
+        sql.push(if row > 0 { ", (" } else { "(" }).placeholders(11).push(", 0, 0)");
+    }
+    sql.push(" ON CONFLICT (tenant_id, id) DO NOTHING RETURNING id");
+    sql.finish()
+});
+
+static HISTORY: Sizes = Sizes::new(|rows| {
+    let mut sql = Sql::builder(
+        "INSERT INTO guardian_workflow_history (tenant_id, run_id, first, last, entries) VALUES ",
+    );
+    for row in 0..rows {
+        sql.push(if row > 0 { ", (" } else { "(" }).placeholders(5).push(")");
+    }
+    sql.finish()
+});
+
+/// Keeps states and nothing that an index is on.
+static STATES: Sizes = Sizes::new(|rows| {
+    if rows == 1 {
+        return "UPDATE guardian_workflow_runs SET status = $4, seen = $5, state = $6 \
+                WHERE tenant_id = $1 AND id = $2 AND fence = $3 RETURNING tenant_id, id, messages"
+            .into();
+    }
+    let mut sql =
+        Sql::builder("WITH kept (of_tenant, of_id, of_fence, to_status, to_seen, to_state) AS (VALUES ");
+    for row in 0..rows {
+        sql.push(if row > 0 { ", (" } else { "(" }).placeholders(6).push(")");
+    }
+    sql.push(
+        ") UPDATE guardian_workflow_runs SET status = to_status, seen = to_seen, state = to_state \
+         FROM kept WHERE tenant_id = of_tenant AND id = of_id AND fence = of_fence RETURNING tenant_id, id, messages",
+    );
+    sql.finish()
+});
+
+/// Keeps everything.
+static WHOLE: Sizes = Sizes::new(|rows| {
+    let mut sql = Sql::builder(
+        "WITH kept (of_tenant, of_id, of_fence, to_version, to_status, to_seen, to_due, to_held, at, to_state) AS (VALUES ",
+    );
+    for row in 0..rows {
+        sql.push(if row > 0 { ", (" } else { "(" }).placeholders(10).push(")");
+    }
+    sql.push(
+        ") UPDATE guardian_workflow_runs SET version = to_version, status = to_status, seen = to_seen, held = to_held, \
+         due = CASE WHEN to_held IS NULL AND messages > to_seen THEN at ELSE to_due END, state = to_state \
+         FROM kept WHERE tenant_id = of_tenant AND id = of_id AND fence = of_fence RETURNING tenant_id, id, messages",
+    );
+    sql.finish()
+});
 
 impl SqlStore {
     pub(super) fn written(&self, checkpoint: &Checkpoint) -> Result<Written, StoreError> {
@@ -40,13 +116,15 @@ impl SqlStore {
             seen: checkpoint.state.seen,
             due: checkpoint.held.or(checkpoint.due),
             held: checkpoint.held,
+            state_only: checkpoint.state_only && checkpoint.held.is_some(),
+            took: checkpoint.took,
             now: checkpoint.now,
             state: self.write(&checkpoint.state)?,
             history: self.history_row(&checkpoint.entries)?,
         })
     }
 
-    fn history_row(&self, entries: &[Entry]) -> Result<Option<(i64, i64, String)>, StoreError> {
+    fn history_row(&self, entries: &[Entry]) -> Result<Option<History>, StoreError> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
         Ok(Some((signed(first.number), signed(last.number), self.write(&entries)?)))
     }
@@ -63,52 +141,95 @@ impl SqlStore {
         })
     }
 
-    pub(super) async fn insert_run(
+    pub(super) fn new_run(
         &self,
         scope: &Scope,
         run: &RunRecord,
         entries: &[Entry],
         due: Option<Timestamp>,
         held: Option<Timestamp>,
-    ) -> Result<bool, StoreError> {
-        let (state, history) = (self.write(&run.state)?, self.history_row(entries)?);
+    ) -> Result<NewRun, StoreError> {
+        Ok(NewRun {
+            tenant: scope.tenant().clone(),
+            id: run.id,
+            workflow: Arc::clone(&run.workflow),
+            version: signed(run.version),
+            status: run.state.status.as_str(),
+            trigger: Arc::clone(&run.trigger),
+            created: run.created,
+            due: held.or(due),
+            held,
+            state: self.write(&run.state)?,
+            history: self.history_row(entries)?,
+        })
+    }
+
+    /// Stores runs of one tenant that begin; whether each is new.
+    pub(super) async fn insert_runs(&self, scope: &Scope, runs: &[&NewRun]) -> Result<Vec<bool>, StoreError> {
+        // Of several with one id the first counts.
+        let mut ids = HashSet::with_capacity(runs.len());
+        let first: Vec<bool> = runs.iter().map(|run| ids.insert(run.id)).collect();
+        let mut rows: Vec<&NewRun> =
+            runs.iter().zip(&first).filter(|(_, first)| **first).map(|(run, _)| *run).collect();
+        // In one order, so that two processes that start the same runs do not wait for each other in a circle.
+        rows.sort_by_key(|run| run.id);
+        let mut new = HashSet::with_capacity(rows.len());
         let mut tx = self.db.begin(scope).await?;
-        let inserted = tx
-            .execute(
-                "INSERT INTO guardian_workflow_runs (tenant_id, id, workflow, version, status, started_by, created, due, \
-                 held, fence, messages, seen, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11) \
-                 ON CONFLICT (tenant_id, id) DO NOTHING",
-                params![
-                    scope.tenant(),
-                    run.id,
-                    run.workflow,
-                    signed(run.version),
-                    run.state.status.as_str(),
-                    run.trigger,
-                    run.created,
-                    held.or(due),
-                    held,
-                    i64::from(held.is_some()),
-                    state
-                ],
-            )
-            .await?;
-        if inserted == 0 {
+        let mut left = rows.as_slice();
+        while let Some((sql, these, rest)) = START.take(left) {
+            let mut values = Vec::with_capacity(these.len() * 11);
+            let fences: Vec<i64> = these.iter().map(|run| i64::from(run.held.is_some())).collect();
+            for (run, fence) in these.iter().zip(&fences) {
+                values.extend([
+                    run.tenant.to_param(),
+                    run.id.to_param(),
+                    run.workflow.to_param(),
+                    run.version.to_param(),
+                    run.status.to_param(),
+                    run.trigger.to_param(),
+                    run.created.to_param(),
+                    run.due.to_param(),
+                    run.held.to_param(),
+                    fence.to_param(),
+                    run.state.to_param(),
+                ]);
+            }
+            for row in tx.fetch_all(sql, &values).await? {
+                new.insert(row.get::<Uuid>("id")?);
+            }
+            left = rest;
+        }
+        if new.is_empty() {
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(vec![false; runs.len()]);
         }
-        if let Some((first, last, entries)) = &history {
-            let row = [
-                scope.tenant().to_param(),
-                run.id.to_param(),
-                first.to_param(),
-                last.to_param(),
-                entries.to_param(),
-            ];
-            tx.insert_many(&HISTORY, [row]).await?;
-        }
+        let histories: Vec<_> = rows
+            .iter()
+            .filter(|run| new.contains(&run.id))
+            .filter_map(|run| Some((&run.tenant, run.id, run.history.as_ref()?)))
+            .collect();
+        Self::add_history(&mut tx, &histories).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(runs.iter().zip(first).map(|(run, first)| first && new.contains(&run.id)).collect())
+    }
+
+    async fn add_history<B>(tx: &mut Tx<B>, rows: &[(&TenantId, Uuid, &History)]) -> Result<(), StoreError> {
+        let mut left = rows;
+        while let Some((sql, these, rest)) = HISTORY.take(left) {
+            let mut values = Vec::with_capacity(these.len() * 5);
+            for (tenant, run, (first, last, entries)) in these {
+                values.extend([
+                    tenant.to_param(),
+                    run.to_param(),
+                    first.to_param(),
+                    last.to_param(),
+                    entries.to_param(),
+                ]);
+            }
+            tx.execute(sql, &values).await?;
+            left = rest;
+        }
+        Ok(())
     }
 
     pub(super) async fn claim_once(
@@ -141,7 +262,8 @@ impl SqlStore {
         }
         let mut claimed = Vec::with_capacity(rows.len());
         for row in &rows {
-            let run = self.record(row)?;
+            // What cannot be read stays held, so that the runs behind it have their turn.
+            let Ok(run) = self.record(row) else { continue };
             let (messages, seen): (i64, i64) = (row.get("messages")?, row.get("seen")?);
             let messages = if messages > seen {
                 self.messages(&mut tx, &run.tenant, run.id, seen).await?
@@ -162,17 +284,36 @@ impl SqlStore {
         seen: i64,
     ) -> Result<Vec<(i64, Message)>, StoreError> {
         let sql = "SELECT number, message FROM guardian_workflow_messages WHERE tenant_id = $1 AND run_id = $2 \
-                   AND number > $3 ORDER BY number";
-        let rows = tx.fetch_all(sql, params![tenant, run, seen]).await?;
+                   AND number > $3 ORDER BY number LIMIT $4";
+        let most = i64::try_from(MESSAGES).unwrap_or(i64::MAX);
+        let rows = tx.fetch_all(sql, params![tenant, run, seen, most]).await?;
         rows.iter().map(|row| Ok((row.get("number")?, self.read(row.get::<&str>("message")?)?))).collect()
     }
 
     /// Keeps checkpoints; what became of each.
     pub(super) async fn keep<B>(&self, tx: &mut Tx<B>, rows: &[Written]) -> Result<Vec<Kept>, StoreError> {
-        let mut stored: HashMap<Uuid, (TenantId, i64)> = HashMap::with_capacity(rows.len());
-        for some in rows.chunks(ROWS) {
-            let mut values = Vec::with_capacity(some.len() * 10);
-            for row in some {
+        let mut stored: HashMap<(TenantId, Uuid), i64> = HashMap::with_capacity(rows.len());
+        let (states, whole): (Vec<&Written>, Vec<&Written>) = rows.iter().partition(|row| row.state_only);
+        let mut left = states.as_slice();
+        while let Some((sql, these, rest)) = STATES.take(left) {
+            let mut values = Vec::with_capacity(these.len() * 6);
+            for row in these {
+                values.extend([
+                    row.tenant.to_param(),
+                    row.run.to_param(),
+                    row.fence.to_param(),
+                    row.status.to_param(),
+                    row.seen.to_param(),
+                    row.state.to_param(),
+                ]);
+            }
+            found(&mut stored, &tx.fetch_all(sql, &values).await?)?;
+            left = rest;
+        }
+        let mut left = whole.as_slice();
+        while let Some((sql, these, rest)) = WHOLE.take(left) {
+            let mut values = Vec::with_capacity(these.len() * 10);
+            for row in these {
                 values.extend([
                     row.tenant.to_param(),
                     row.run.to_param(),
@@ -186,39 +327,35 @@ impl SqlStore {
                     row.state.to_param(),
                 ]);
             }
-            for found in tx.fetch_all(update(some.len()), &values).await? {
-                stored.insert(found.get("id")?, (found.get("tenant_id")?, found.get("messages")?));
-            }
+            found(&mut stored, &tx.fetch_all(sql, &values).await?)?;
+            left = rest;
         }
-        let is_kept = |row: &&Written| stored.get(&row.run).is_some_and(|(tenant, _)| *tenant == row.tenant);
-        let history: Vec<[Param<'_>; 5]> = rows
-            .iter()
-            .filter(is_kept)
-            .filter_map(|row| {
-                let (first, last, entries) = row.history.as_ref()?;
-                Some([
-                    row.tenant.to_param(),
-                    row.run.to_param(),
-                    first.to_param(),
-                    last.to_param(),
-                    entries.to_param(),
-                ])
-            })
-            .collect();
-        if !history.is_empty() {
-            tx.insert_many(&HISTORY, history).await?;
-        }
-        let mut kept = Vec::with_capacity(rows.len());
+        let mut kept: Vec<Option<i64>> = Vec::with_capacity(rows.len());
         for row in rows {
-            kept.push(match stored.get(&row.run).filter(|(tenant, _)| *tenant == row.tenant) {
+            kept.push(stored.get(&(row.tenant.clone(), row.run)).copied());
+        }
+        let histories: Vec<_> = rows
+            .iter()
+            .zip(&kept)
+            .filter(|(_, kept)| kept.is_some())
+            .filter_map(|(row, _)| Some((&row.tenant, row.run, row.history.as_ref()?)))
+            .collect();
+        Self::add_history(tx, &histories).await?;
+        let mut answers = Vec::with_capacity(rows.len());
+        for (row, kept) in rows.iter().zip(kept) {
+            if kept.is_some() && row.took {
+                let sql = "DELETE FROM guardian_workflow_messages WHERE tenant_id = $1 AND run_id = $2 AND number <= $3";
+                tx.execute(sql, params![row.tenant, row.run, row.seen]).await?;
+            }
+            answers.push(match kept {
                 None => Kept::Lost,
-                Some((_, messages)) if row.held.is_some() && *messages > row.seen => {
+                Some(messages) if row.held.is_some() && messages > row.seen => {
                     Kept::Yes(self.messages(tx, &row.tenant, row.run, row.seen).await?)
                 }
                 Some(_) => Kept::Yes(Vec::new()),
             });
         }
-        Ok(kept)
+        Ok(answers)
     }
 
     pub(super) async fn perform_once(
@@ -270,18 +407,10 @@ impl SqlStore {
     }
 }
 
-/// The statement that keeps so many checkpoints.
-fn update(rows: usize) -> Sql {
-    let mut sql = Sql::builder(
-        "WITH kept (of_tenant, of_id, of_fence, to_version, to_status, to_seen, to_due, to_held, at, to_state) AS (VALUES ",
-    );
-    for row in 0..rows {
-        sql.push(if row > 0 { ", (" } else { "(" }).placeholders(10).push(")");
+/// Notes which rows were changed, and how many messages there are for each.
+fn found(stored: &mut HashMap<(TenantId, Uuid), i64>, rows: &[Row]) -> Result<(), StoreError> {
+    for row in rows {
+        stored.insert((row.get("tenant_id")?, row.get("id")?), row.get("messages")?);
     }
-    sql.push(
-        ") UPDATE guardian_workflow_runs SET version = to_version, status = to_status, seen = to_seen, held = to_held, \
-         due = CASE WHEN to_held IS NULL AND messages > to_seen THEN at ELSE to_due END, state = to_state \
-         FROM kept WHERE tenant_id = of_tenant AND id = of_id AND fence = of_fence RETURNING tenant_id, id, messages",
-    );
-    sql.finish()
+    Ok(())
 }
