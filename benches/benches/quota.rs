@@ -173,7 +173,7 @@ impl Turns {
         let mut run_ours = || ours.take().map_or((), |work| work());
         let mut run_peers = || peers.take().map_or((), |work| work());
         // Either goes first in turn.
-        if self.ours.len() % 2 == 0 {
+        if self.ours.len().is_multiple_of(2) {
             self.ours.push(timed(&mut run_ours));
             self.peers.push(timed(&mut run_peers));
         } else {
@@ -189,7 +189,7 @@ impl Turns {
         peers: impl Future<Output = ()>,
     ) {
         let clock = SystemClock::new();
-        if self.ours.len() % 2 == 0 {
+        if self.ours.len().is_multiple_of(2) {
             self.ours.push(timed(&clock, ours).await);
             self.peers.push(timed(&clock, peers).await);
         } else {
