@@ -216,7 +216,7 @@ impl RedisStore {
     ) -> Result<T, StoreError> {
         let mut connection = self.connection.clone();
         let mut query = redis::cmd(command);
-        query.arg(format!("{}:{}", self.prefix, parts.join(":")));
+        query.arg(format!("{}|{}", self.prefix, parts.join("|")));
         for each in more {
             query.arg(each);
         }

@@ -12,6 +12,9 @@ use crate::store::{Allowance, Next, WINDOW, gate_of, in_turn};
 
 type Key = (TenantId, Uuid);
 
+/// A delivery and the number of its holding.
+type Holding = (TenantId, Uuid, i64);
+
 /// Queues or deliveries that one statement names.
 const CHUNK: usize = 128;
 
@@ -394,7 +397,7 @@ impl SqlStore {
         let lanes = self.record(&mut tx, batch, now).await?;
         let attempts = batch
             .iter()
-            .filter(|each| lanes.contains_key(&(each.tenant.clone(), each.delivery.number())))
+            .filter(|each| lanes.contains_key(&holding(each)))
             .filter_map(|each| Some((each, each.attempt.as_ref()?)))
             .map(|(each, attempt)| Ok((each, attempt.number, self.write(attempt)?)))
             .collect::<Result<Vec<_>, StoreError>>()?;
@@ -414,7 +417,7 @@ impl SqlStore {
         let mut free = BTreeSet::new();
         for each in batch {
             let key = (each.tenant.clone(), each.endpoint.number());
-            let Some(lane) = lanes.get(&(each.tenant.clone(), each.delivery.number())) else {
+            let Some(lane) = lanes.get(&holding(each)) else {
                 settled.push(Settled { kept: false, change: None });
                 continue;
             };
@@ -446,13 +449,14 @@ impl SqlStore {
         Ok(settled)
     }
 
-    /// Writes the states of deliveries that are still held; the lanes of those that were.
+    /// Writes the states of deliveries that are still held; the lanes of those that were, by their holdings: a batch may have one
+    /// that was lost and the one that followed it.
     async fn record<B>(
         &self,
         tx: &mut Tx<B>,
         batch: &[Settlement],
         now: Timestamp,
-    ) -> Result<HashMap<Key, Option<String>>, StoreError> {
+    ) -> Result<HashMap<Holding, Option<String>>, StoreError> {
         let mut kept = HashMap::with_capacity(batch.len());
         for some in batch.chunks(CHUNK / 2) {
             let mut sql = Sql::builder("WITH done (t, i, f, s, n, r, fin, a, code) AS (VALUES ");
@@ -479,10 +483,11 @@ impl SqlStore {
             sql.push(
                 ") UPDATE guardian_webhook_deliveries SET state = s, next_at = n, reason = r, finished = fin, \
                  last_status = CASE WHEN a IS NULL THEN last_status ELSE code END, attempts = COALESCE(a, attempts) \
-                 FROM done WHERE tenant_id = t AND id = i AND fence = f AND state = 1 RETURNING tenant_id, id, lane",
+                 FROM done WHERE tenant_id = t AND id = i AND fence = f AND state = 1 \
+                 RETURNING tenant_id, id, fence, lane",
             );
             for row in tx.fetch_all(sql.finish(), &values).await? {
-                kept.insert((row.get("tenant_id")?, row.get("id")?), row.get("lane")?);
+                kept.insert((row.get("tenant_id")?, row.get("id")?, row.get("fence")?), row.get("lane")?);
             }
         }
         Ok(kept)
@@ -503,6 +508,10 @@ struct Taken {
     attempts: u32,
     round_start: u32,
     seq: i64,
+}
+
+fn holding(settlement: &Settlement) -> Holding {
+    (settlement.tenant.clone(), settlement.delivery.number(), settlement.fence)
 }
 
 /// The keys as rows of a `VALUES` list, and their parameters.
