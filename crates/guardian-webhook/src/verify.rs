@@ -78,8 +78,8 @@ pub struct Verified {
     pub timestamp: Option<Timestamp>,
     /// Which of the given keys it was, from 0; secrets come before public keys.
     pub key: usize,
-    /// What tells this very attempt from all others.
-    pub(crate) once: String,
+    /// What tells this very attempt from all others, where a time is signed.
+    pub(crate) once: Option<String>,
 }
 
 /// Why a webhook is not believed.
@@ -267,11 +267,11 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
         let verified = self.verify(headers, body, now)?;
-        if let (Some(cache), Some(_)) = (&self.replay, verified.timestamp) {
+        if let (Some(cache), Some(once)) = (&self.replay, &verified.once) {
             // The time may be in the future by the tolerance, is believed for as long behind it, and is compared in whole seconds.
             let span = self.tolerance.saturating_mul(2).saturating_add(Duration::from_secs(1));
             let until = crate::time::after(now, span);
-            let key = format!("{}:{}", self.name(), verified.once);
+            let key = format!("{}:{once}", self.name());
             if !cache.is_first(&key, now, until).await? {
                 return Err(VerifyError::Replayed);
             }
