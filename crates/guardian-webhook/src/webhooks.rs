@@ -720,7 +720,11 @@ impl Webhooks<crate::store::SqlStore> {
     /// let mut tx = db.begin(&acme).await?;
     /// // … the change itself …
     /// webhooks.publish_in(&mut tx, Publish::bytes("deal.won", "text/plain", *b"7")?).await?;
+    /// tx.rollback().await?;
     /// assert_eq!(webhooks.queue(&acme, endpoint.id).await?.open, 0);
+    ///
+    /// let mut tx = db.begin(&acme).await?;
+    /// webhooks.publish_in(&mut tx, Publish::bytes("deal.won", "text/plain", *b"7")?).await?;
     /// tx.commit().await?;
     /// assert_eq!(webhooks.queue(&acme, endpoint.id).await?.open, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
