@@ -75,6 +75,7 @@ CREATE TABLE guardian_webhook_deliveries (
 CREATE INDEX guardian_webhook_deliveries_due ON guardian_webhook_deliveries (tenant_id, endpoint_id, next_at, seq) WHERE next_at IS NOT NULL;
 CREATE INDEX guardian_webhook_deliveries_sending ON guardian_webhook_deliveries (tenant_id, endpoint_id) WHERE state = 1;
 CREATE INDEX guardian_webhook_deliveries_lane ON guardian_webhook_deliveries (tenant_id, endpoint_id, lane, seq) WHERE lane IS NOT NULL AND state < 3;
+CREATE INDEX guardian_webhook_deliveries_active ON guardian_webhook_deliveries (tenant_id, endpoint_id, lane) WHERE lane IS NOT NULL AND state < 2;
 CREATE INDEX guardian_webhook_deliveries_message ON guardian_webhook_deliveries (tenant_id, message_id);
 CREATE INDEX guardian_webhook_deliveries_endpoint ON guardian_webhook_deliveries (tenant_id, endpoint_id, id);
 CREATE INDEX guardian_webhook_deliveries_type ON guardian_webhook_deliveries (tenant_id, event_type, id);

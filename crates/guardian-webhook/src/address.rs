@@ -22,7 +22,8 @@ pub enum AddressClass {
     Private,
     /// `100.64.0.0/10`
     CarrierNat,
-    /// `169.254.0.0/16`, `fe80::/10`: also where clouds keep the keys of their machines.
+    /// `169.254.0.0/16`, `fe80::/10`: also where clouds keep the keys of their machines. So does Azure at `168.63.129.16`, the channel
+    /// from its machines to their host, which is no address of the Internet.
     LinkLocal,
     /// `192.0.2.0/24`, `198.51.100.0/24`, `203.0.113.0/24`, `2001:db8::/32`, `3fff::/20`
     Documentation,
@@ -85,13 +86,14 @@ impl fmt::Display for AddressClass {
 }
 
 fn of_v4(address: Ipv4Addr) -> AddressClass {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     match (a, b, c) {
         (0, ..) => AddressClass::Unspecified,
         (127, ..) => AddressClass::Loopback,
         (10, ..) | (172, 16..=31, _) | (192, 168, _) => AddressClass::Private,
         (100, 64..=127, _) => AddressClass::CarrierNat,
         (169, 254, _) => AddressClass::LinkLocal,
+        (168, 63, 129) if d == 16 => AddressClass::LinkLocal,
         (192, 0, 2) | (198, 51, 100) | (203, 0, 113) => AddressClass::Documentation,
         (192, 0, 0) => AddressClass::Protocol,
         // The relays of 6to4, which RFC 7526 put out of use.
@@ -194,6 +196,15 @@ mod tests {
         ] {
             assert_eq!(class(text), AddressClass::Translated, "{text}");
         }
+    }
+
+    #[test]
+    fn the_channel_to_the_host_of_a_cloud_is_closed() {
+        for text in ["168.63.129.16", "::ffff:168.63.129.16"] {
+            assert_eq!(class(text), AddressClass::LinkLocal, "{text}");
+        }
+        assert_eq!(class("168.63.129.15"), AddressClass::Public);
+        assert_eq!(class("168.63.129.17"), AddressClass::Public);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl fmt::Debug for Receiver {
 }
 
 /// A verified webhook: the signature was over exactly these bytes, the time is near, and with a replay cache it is the first of
-/// its kind. The payload is read from JSON, or from a form as an object of texts.
+/// its kind, where the sender signs a time. The payload is read from JSON, or from a form as an object of texts.
 ///
 /// ```
 /// use axum::{Router, routing::post};

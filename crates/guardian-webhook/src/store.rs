@@ -300,7 +300,7 @@ pub trait DeliveryStore: Send + Sync + fmt::Debug + 'static {
     ) -> Result<u64, StoreError>;
 
     /// Forgets messages published before this time whose deliveries have all ended, with their deliveries and attempts, at most
-    /// so many messages of any tenant; how many it were.
+    /// so many messages of any tenant; how many it were. Fewer than that may be because some are sent again meanwhile; none is the end.
     ///
     /// # Errors
     /// When the store fails.

@@ -28,7 +28,8 @@ pub use laws::{
     a_removed_endpoint_takes_its_queue_along, a_tenant_sees_its_own_alone, an_endpoint_has_its_concurrency,
     an_endpoint_has_its_rate, an_endpoint_that_is_disabled_waits, an_old_revision_is_refused,
     bodies_come_back_as_they_were, concurrent_claims_share_nothing, dead_letters_come_back,
-    old_messages_are_forgotten, tenants_take_turns, the_log_shows_what_the_filter_says,
+    names_that_run_together_share_nothing, old_messages_are_forgotten, tenants_take_turns,
+    the_log_shows_what_the_filter_says, two_holdings_of_one_delivery_end_in_one_call,
     what_is_queued_is_held_by_one,
 };
 pub use life::a_random_life_keeps_every_promise;
@@ -105,9 +106,11 @@ macro_rules! delivery_store_tests {
             bodies_come_back_as_they_were
             concurrent_claims_share_nothing
             dead_letters_come_back
+            names_that_run_together_share_nothing
             old_messages_are_forgotten
             tenants_take_turns
             the_log_shows_what_the_filter_says
+            two_holdings_of_one_delivery_end_in_one_call
             what_is_queued_is_held_by_one
         );
     };

@@ -78,8 +78,8 @@ pub struct Verified {
     pub timestamp: Option<Timestamp>,
     /// Which of the given keys it was, from 0; secrets come before public keys.
     pub key: usize,
-    /// What tells this very attempt from all others.
-    pub(crate) once: String,
+    /// What tells this very attempt from all others, where a time is signed.
+    pub(crate) once: Option<String>,
 }
 
 /// Why a webhook is not believed.
@@ -213,7 +213,8 @@ impl Verifier {
         self
     }
 
-    /// With a cache that knows which attempts came before; [`verify_once`](Self::verify_once) asks it.
+    /// With a cache that knows which attempts came before; [`verify_once`](Self::verify_once) asks it, of senders that sign their
+    /// time.
     #[must_use]
     pub fn with_replay_cache(mut self, cache: Arc<dyn crate::replay::ReplayCache>) -> Self {
         self.replay = Some(cache);
@@ -254,6 +255,9 @@ impl Verifier {
     /// The same, and refuses an attempt that came before, if there is a replay cache. A new attempt of the same message has a
     /// new time and is let through.
     ///
+    /// GitHub, Shopify and Twilio sign no time, so a retry behind a failure of the handler is the same bytes as a replay. The cache is
+    /// not asked for them: handle what they deliver so that twice is as good as once, by an id in the signed body.
+    ///
     /// # Errors
     /// Why the webhook is not believed.
     pub async fn verify_once(
@@ -263,12 +267,11 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
         let verified = self.verify(headers, body, now)?;
-        if let Some(cache) = &self.replay {
-            // Without a signed time an attempt can come back at any time; a day is what is remembered.
-            let span =
-                if verified.timestamp.is_some() { self.tolerance * 2 } else { Duration::from_secs(86_400) };
+        if let (Some(cache), Some(once)) = (&self.replay, &verified.once) {
+            // The time may be in the future by the tolerance, is believed for as long behind it, and is compared in whole seconds.
+            let span = self.tolerance.saturating_mul(2).saturating_add(Duration::from_secs(1));
             let until = crate::time::after(now, span);
-            let key = format!("{}:{}", self.name(), verified.once);
+            let key = format!("{}:{once}", self.name());
             if !cache.is_first(&key, now, until).await? {
                 return Err(VerifyError::Replayed);
             }

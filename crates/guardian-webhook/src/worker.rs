@@ -130,7 +130,8 @@ pub struct Progress {
     pub lost: u64,
     /// Transactions that recorded attempts.
     pub commits: u64,
-    /// Events that the sink did not take.
+    /// Events that the sink did not take, and endpoints that could not be disabled because it or the store failed; the next attempt
+    /// asks for that again.
     pub events_lost: u64,
 }
 
@@ -186,6 +187,9 @@ impl<S: fmt::Debug, H: fmt::Debug> fmt::Debug for Worker<S, H> {
     }
 }
 
+/// When a delivery comes back whose endpoint the store did not tell.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Endpoints whose opened keys are remembered.
 const MAX_PREPARED: usize = 10_000;
 
@@ -227,7 +231,8 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
     /// Delivers until nothing is due and nothing is under way.
     ///
     /// # Errors
-    /// When the store fails. What was not recorded is done again when the lease ends.
+    /// When the store fails, after what was under way has ended and was recorded if the store could do it by then. What was not
+    /// recorded is done again when the lease ends.
     pub async fn run_once(&self) -> Result<Progress, Error> {
         let mut progress = Progress::default();
         self.work(None, &mut std::future::pending(), &mut progress).await?;
@@ -237,7 +242,8 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
     /// Delivers until `stop` is done, then waits for what is under way and records it.
     ///
     /// # Errors
-    /// When the store fails; the host waits a little and calls again.
+    /// When the store fails, after what was under way has ended as in [`run_once`](Self::run_once); the host waits a little and
+    /// calls again.
     pub async fn run(
         &self,
         timer: &dyn Timer,
@@ -256,19 +262,39 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let (mut doing, mut arrived) = (Doing::new(), VecDeque::new());
+        let Err(error) = self.turns(timer, stop, &mut doing, &mut arrived, progress).await else {
+            return Ok(());
+        };
+        // What is under way was sent already: it would be sent again if nobody recorded it. If the store fails again, it is.
+        arrived.extend(doing.by_ref().collect::<Vec<_>>().await);
+        if !arrived.is_empty() {
+            let _the_first_error_is_told = self.settle(&mut doing, &mut arrived, progress).await;
+        }
+        Err(error)
+    }
+
+    /// Claims and settles by turns until there is nothing left to do.
+    async fn turns<F: Future<Output = ()> + Unpin>(
+        &self,
+        timer: Option<&dyn Timer>,
+        stop: &mut F,
+        doing: &mut Doing,
+        arrived: &mut VecDeque<Done>,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
         let (mut idle, mut stopping) = (false, false);
         loop {
             stopping = stopping || (&mut *stop).now_or_never().is_some();
             let busy = u32::try_from(doing.len()).unwrap_or(u32::MAX);
             let free = self.config.concurrency.saturating_sub(busy).min(self.config.batch);
             if !stopping && !idle && free > 0 {
-                idle = self.claim(free, &mut doing, &mut arrived, progress).await? == 0;
+                idle = self.claim(free, doing, arrived, progress).await? == 0;
             }
             while let Some(Some(done)) = doing.next().now_or_never() {
                 arrived.push_back(done);
             }
             if !arrived.is_empty() {
-                self.settle(&mut doing, &mut arrived, progress).await?;
+                self.settle(doing, arrived, progress).await?;
                 // A place became free, or the next of a lane may come.
                 idle = false;
                 continue;
@@ -309,8 +335,16 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
         progress.claimed += u64::try_from(claimed.len()).unwrap_or(0);
         let unknown = self.unknown(&claimed);
         if !unknown.is_empty() {
-            let found = beside(doing, arrived, store.endpoints_of(&unknown)).await?;
-            beside(doing, arrived, self.prepare(found)).await;
+            match beside(doing, arrived, store.endpoints_of(&unknown)).await {
+                Ok(found) => beside(doing, arrived, self.prepare(found)).await,
+                // What was claimed is held: each looks for itself, or comes back soon.
+                Err(_) => {
+                    let mut prepared = self.prepared.lock();
+                    for key in &unknown {
+                        prepared.remove(key);
+                    }
+                }
+            }
         }
         let count = claimed.len();
         let prepared = self.prepared.lock();
@@ -360,7 +394,7 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
         }
     }
 
-    /// Records all that has arrived.
+    /// Records all that has arrived; if that fails, it has not arrived yet.
     async fn settle(
         &self,
         doing: &mut Doing,
@@ -372,7 +406,15 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
             done.into_iter().map(|done| (done.settlement, done.disable)).unzip();
         let store = &self.webhooks.inner.store;
         let now = self.webhooks.now();
-        let settled = beside(doing, arrived, store.settle(&settlements, &self.config.rules, now)).await?;
+        let settled = match beside(doing, arrived, store.settle(&settlements, &self.config.rules, now)).await
+        {
+            Ok(settled) => settled,
+            Err(error) => {
+                let done = settlements.into_iter().zip(disable);
+                arrived.extend(done.map(|(settlement, disable)| Done { settlement, disable }));
+                return Err(error.into());
+            }
+        };
         progress.commits += 1;
         for ((settlement, disable), settled) in settlements.iter().zip(disable).zip(settled) {
             if !settled.kept {
@@ -409,9 +451,10 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
             let given_up = (settled.change == Some(HealthChange::GiveUp)).then_some(DisableReason::Failing);
             if let Some(reason) = disable.or(given_up) {
                 match beside(doing, arrived, self.webhooks.disable_endpoint(&scope, endpoint, reason)).await {
-                    // It is gone, or somebody else changes it: the next attempt says the same again.
+                    // It is gone, or somebody else changes it.
                     Ok(_) | Err(Error::NoEndpoint { .. } | Error::Conflict { .. }) => {}
-                    Err(error) => return Err(error),
+                    // The next attempt says the same again. The others of the batch are recorded and have their events to tell.
+                    Err(_) => progress.events_lost += 1,
                 }
             }
         }
@@ -509,7 +552,8 @@ impl<S: DeliveryStore, H: HttpSender> Attempting<S, H> {
                 let next = Next::Ended(DeliveryState::Cancelled, Some("the endpoint was removed".to_owned()));
                 Err(Box::new(self.done(None, next, None)))
             }
-            Err(_) => Err(Box::new(self.done(None, self.later(None), None))),
+            // Nothing was tried, so no wait of the schedule is spent.
+            Err(_) => Err(Box::new(self.done(None, Next::At(after(self.webhooks.now(), LOOK_AGAIN)), None))),
         }
     }
 

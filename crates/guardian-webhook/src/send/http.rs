@@ -16,7 +16,7 @@ use crate::egress::{EgressPolicy, Refused, Resolver, check_all};
 use crate::error::{Error, shorten};
 
 /// How the sender sends.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct HttpConfig {
     /// Where it may connect to.
@@ -36,6 +36,23 @@ pub struct HttpConfig {
     pub proxy: Option<String>,
     identity: Option<Identity>,
     roots: Vec<u8>,
+}
+
+impl fmt::Debug for HttpConfig {
+    /// Without the proxy's URL, which may have a password in it, and without keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpConfig")
+            .field("policy", &self.policy)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("body_timeout", &self.body_timeout)
+            .field("max_body", &self.max_body)
+            .field("idle_connections", &self.idle_connections)
+            .field("proxy", &self.proxy.as_ref().map(|_| "…"))
+            .field("identity", &self.identity)
+            .field("roots", &self.roots.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for HttpConfig {
@@ -315,5 +332,17 @@ impl Resolver for SystemResolver {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_elapsed) => Err("no answer within 3 s".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxys_password_is_not_shown() {
+        let config = HttpConfig::default().with_proxy("http://ann:hush-hush@proxy.example.com:3128");
+        let shown = format!("{config:?}");
+        assert!(shown.contains("proxy") && !shown.contains("hush-hush") && !shown.contains("ann"), "{shown}");
     }
 }

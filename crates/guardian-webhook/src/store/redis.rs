@@ -216,7 +216,7 @@ impl RedisStore {
     ) -> Result<T, StoreError> {
         let mut connection = self.connection.clone();
         let mut query = redis::cmd(command);
-        query.arg(format!("{}:{}", self.prefix, parts.join(":")));
+        query.arg(format!("{}|{}", self.prefix, parts.join("|")));
         for each in more {
             query.arg(each);
         }
@@ -281,12 +281,13 @@ impl RedisStore {
         }
     }
 
-    async fn settle_once(
+    /// What becomes of settlements as things are now, and what the script is told that records those which are kept, if any are.
+    async fn weigh(
         &self,
         batch: &[Settlement],
         rules: &HealthRules,
         now: Timestamp,
-    ) -> Result<Option<Vec<Settled>>, StoreError> {
+    ) -> Result<(Vec<Settled>, Option<Value>), StoreError> {
         let items: Vec<[String; 4]> = batch
             .iter()
             .map(|each| {
@@ -325,7 +326,7 @@ impl RedisStore {
             }));
         }
         if kept.is_empty() {
-            return Ok(Some(settled));
+            return Ok((settled, None));
         }
         let queues = queues
             .iter()
@@ -334,9 +335,12 @@ impl RedisStore {
                 Ok(json!({"t": tenant.as_str(), "e": hex(endpoint.number()), "health": write(health)?, "version": version, "gate": gate}))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        let argument = json!({"items": kept, "queues": queues, "now": micros(now)});
-        let done: bool = self.run(&self.scripts.settle, &argument).await?;
-        Ok(done.then_some(settled))
+        Ok((settled, Some(json!({"items": kept, "queues": queues, "now": micros(now)}))))
+    }
+
+    /// Records what was weighed; `false` if things are not as they were.
+    async fn record(&self, argument: &Value) -> Result<bool, StoreError> {
+        self.run(&self.scripts.settle, argument).await
     }
 }
 
@@ -492,7 +496,12 @@ impl DeliveryStore for RedisStore {
         }
         // Another worker may have settled for the same endpoint between the two scripts.
         for _ in 0..50 {
-            if let Some(settled) = self.settle_once(batch, rules, now).await? {
+            let (settled, argument) = self.weigh(batch, rules, now).await?;
+            let done = match &argument {
+                Some(argument) => self.record(argument).await?,
+                None => true,
+            };
+            if done {
                 return Ok(settled);
             }
         }
@@ -580,4 +589,115 @@ fn page_of<T>(mut items: Vec<T>, request: &PageRequest, cursor: impl Fn(&T) -> U
     items.truncate(size);
     let next = items.last().filter(|_| more).map(|item| Cursor::from_bytes(cursor(item).as_bytes()));
     Page::new(items, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use guardian_core::{Clock as _, IdSource as _, ManualClock, SystemClock, SystemIds};
+
+    use super::*;
+    use crate::endpoint::{DisableReason, EndpointSettings};
+    use crate::message::Publish;
+    use crate::time::after;
+
+    struct World {
+        store: RedisStore,
+        scope: Scope,
+        clock: ManualClock,
+        ids: SystemIds,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let url = std::env::var_os("GUARDIAN_TEST_REDIS_URL")
+                .expect("GUARDIAN_TEST_REDIS_URL names the Redis of the tests");
+            let prefix = SystemIds::new().next_id(SystemClock::new().now()).to_string();
+            let store = RedisStore::connect(url.to_string_lossy().into_owned(), &prefix).await.unwrap();
+            let scope = Scope::system(TenantId::new("acme").unwrap());
+            Self { store, scope, clock: ManualClock::new(), ids: SystemIds::new() }
+        }
+
+        async fn endpoint(&self, settings: EndpointSettings, status: EndpointStatus) -> Endpoint {
+            let now = self.clock.now();
+            let id = EndpointId::new(self.ids.next_id(now));
+            let endpoint = Endpoint { id, settings, keys: Vec::new(), status, created: now, revision: 1 };
+            self.store.put_endpoint(&self.scope, &endpoint, now).await.unwrap();
+            endpoint
+        }
+
+        async fn queue(&self, to: &Endpoint, count: usize) {
+            let now = self.clock.now();
+            let batch: Vec<Enqueue> = (0..count)
+                .map(|_| {
+                    let publish = Publish::json("deal.won", &json!({"n": 1})).unwrap();
+                    let message = Message::of(MessageId::new(self.ids.next_id(now)), now, publish);
+                    let fanout = vec![(DeliveryId::new(self.ids.next_id(now)), to.id, None)];
+                    Enqueue { message, fanout, idempotency: None }
+                })
+                .collect();
+            self.store.enqueue(&self.scope, &batch).await.unwrap();
+        }
+
+        async fn claim(&self) -> Vec<Claimed> {
+            let now = self.clock.now();
+            let claim = Claim { now, until: after(now, Duration::from_secs(60)), limit: 10 };
+            self.store.claim(&claim).await.unwrap()
+        }
+
+        fn success(&self, claimed: &Claimed) -> Settlement {
+            Settlement {
+                tenant: claimed.tenant.clone(),
+                delivery: claimed.delivery,
+                endpoint: claimed.endpoint,
+                fence: claimed.fence,
+                attempt: None,
+                next: Next::Ended(DeliveryState::Succeeded, None),
+                health: Some(true),
+                pause: None,
+            }
+        }
+    }
+
+    fn settings() -> EndpointSettings {
+        EndpointSettings::new("https://example.com/hooks")
+    }
+
+    #[tokio::test]
+    async fn a_claim_between_the_scripts_of_a_settlement_keeps_its_gate() {
+        let world = World::new().await;
+        let endpoint = world.endpoint(settings().with_rate(Some(1)), EndpointStatus::Enabled).await;
+        world.queue(&endpoint, 3).await;
+        let first = world.claim().await;
+        assert_eq!(first.len(), 1);
+        world.clock.advance(Duration::from_secs(1));
+        let rules = HealthRules::default();
+        let batch = [world.success(&first[0])];
+        let (settled, argument) = world.store.weigh(&batch, &rules, world.clock.now()).await.unwrap();
+        assert!(settled[0].kept);
+        assert_eq!(world.claim().await.len(), 1, "the second is due");
+        assert!(world.store.record(&argument.unwrap()).await.unwrap());
+        assert!(world.claim().await.is_empty(), "two came in a second at a rate of one");
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(world.claim().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_old_and_open_does_not_hide_what_is_forgotten() {
+        let world = World::new().await;
+        let since = world.clock.now();
+        let paused = EndpointStatus::Disabled { since, reason: DisableReason::Gone };
+        let ill = world.endpoint(settings(), paused).await;
+        world.queue(&ill, 1001).await;
+        world.clock.advance(Duration::from_secs(1));
+        let well = world.endpoint(settings(), EndpointStatus::Enabled).await;
+        world.queue(&well, 1).await;
+        let claimed = world.claim().await;
+        let batch = [world.success(&claimed[0])];
+        world.store.settle(&batch, &HealthRules::default(), world.clock.now()).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(world.store.purge(world.clock.now(), 10).await.unwrap(), 1);
+        assert_eq!(world.store.purge(world.clock.now(), 10).await.unwrap(), 0);
+    }
 }

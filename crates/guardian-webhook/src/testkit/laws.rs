@@ -170,6 +170,82 @@ pub fn a_fence_keeps_out_who_was_too_slow(fixture: &impl Fixture) -> Result<(), 
     })
 }
 
+/// A holding that was lost and the one that followed it may end in one call, in either order: the later one counts.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn two_holdings_of_one_delivery_end_in_one_call(fixture: &impl Fixture) -> Result<(), Violation> {
+    fixture.block_on(async {
+        let world = World::new(fixture.store(), "acme")?;
+        let endpoint = world.plain().await?;
+        for slow_first in [true, false] {
+            world.queue(&endpoint, 1, None).await?;
+            let slow = world.claim(1).await?;
+            world.clock.advance(LEASE);
+            let quick = world.claim(1).await?;
+            let (Some(slow), Some(quick)) = (slow.first(), quick.first()) else {
+                return Err(Violation("nothing was claimed".into()));
+            };
+            let ended = |status| {
+                Next::Ended(if status == 200 { DeliveryState::Succeeded } else { DeliveryState::Dead }, None)
+            };
+            let mut batch =
+                vec![world.settlement(slow, 500, ended(500)), world.settlement(quick, 200, ended(200))];
+            if !slow_first {
+                batch.reverse();
+            }
+            let settled = world.store.settle(&batch, &world.rules, world.now()).await?;
+            let kept: Vec<bool> = settled.iter().map(|each| each.kept).collect();
+            ensure!(
+                kept == [!slow_first, slow_first],
+                "the slow one first: {slow_first}; kept were {kept:?}"
+            );
+            let attempts = world.store.attempts(&world.scope, quick.delivery).await?;
+            ensure!(
+                attempts.len() == 1 && attempts.iter().all(|each| each.status == Some(200)),
+                "recorded: {attempts:?}"
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Tenants, keys and lanes whose names read the same when they are put together have nothing in common.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn names_that_run_together_share_nothing(fixture: &impl Fixture) -> Result<(), Violation> {
+    fixture.block_on(async {
+        let ours = World::new(fixture.store(), "acme")?;
+        let one = ours.endpoint(settings().with_ordering(true)).await?;
+        for (seed, mark) in [(8, ':'), (9, '-'), (10, '.'), (11, '_')] {
+            let mut theirs = World::new(fixture.store(), &format!("acme{mark}eu"))?;
+            theirs.ids = super::SeededIds::new(seed);
+            let until = after(ours.now(), Duration::from_secs(100));
+            let mut answers = Vec::new();
+            for (world, key) in [(&ours, format!("eu{mark}deal-7")), (&theirs, "deal-7".to_owned())] {
+                let message = world.message(&[], None, "deal.won")?;
+                let enqueue = Enqueue { idempotency: Some((key, until)), ..message };
+                answers.extend(world.store.enqueue(&world.scope, &[enqueue]).await?);
+            }
+            ensure!(answers == [Enqueued::New, Enqueued::New], "keys with `{mark}`: {answers:?}");
+
+            let tenant = format!("acme{mark}{}", one.id.number().simple());
+            theirs.scope = guardian_core::Scope::system(guardian_core::TenantId::new(tenant)?);
+            let other = theirs.endpoint(settings().with_ordering(true)).await?;
+            let lane = format!("{}{mark}deal-7", other.id.number().simple());
+            ours.queue(&one, 1, Some(&lane)).await?;
+            theirs.queue(&other, 1, Some("deal-7")).await?;
+            let came = ours.claim(10).await?;
+            ensure!(came.len() == 2, "of two lanes with `{mark}` {} came", came.len());
+            for each in &came {
+                ensure!(ours.succeed(each).await?, "a holder was kept out");
+            }
+        }
+        Ok(())
+    })
+}
+
 /// A message with a key that was used before is not stored, until the key's time is over.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{Text, Time, Verified, VerifyError, header, moment, seconds, unreadable};
-use crate::secret::{LENIENT, encode, hmac_sha256};
+use crate::secret::{LENIENT, hmac_sha256};
 
 /// So many signatures of a header are looked at.
 const MAX_SIGNATURES: usize = 16;
@@ -29,7 +29,7 @@ pub(super) fn stripe(
         id: json_id(body),
         timestamp: moment(parsed.timestamp),
         key,
-        once: format!("{}.{}", parsed.timestamp, hash(body)),
+        once: Some(format!("{}.{}", parsed.timestamp, hash(body))),
     })
 }
 
@@ -65,7 +65,7 @@ pub(super) fn github(secrets: &[Text], headers: &HeaderMap, body: &[u8]) -> Resu
         .ok_or_else(|| unreadable(NAME, "it is `sha256=` and 64 hexadecimal digits"))?;
     let key = position(secrets, &[signature], &[body]).ok_or(VerifyError::NoMatch)?;
     let id = header(headers, "x-github-delivery").ok().map(str::to_owned);
-    Ok(Verified { once: hash(body), id, timestamp: None, key })
+    Ok(Verified { once: None, id, timestamp: None, key })
 }
 
 /// `X-Shopify-Hmac-Sha256: BASE64` over the body.
@@ -74,7 +74,7 @@ pub(super) fn shopify(secrets: &[Text], headers: &HeaderMap, body: &[u8]) -> Res
     let signature = LENIENT.decode(header(headers, NAME)?).map_err(|_| unreadable(NAME, "it is base64"))?;
     let key = position(secrets, &[signature], &[body]).ok_or(VerifyError::NoMatch)?;
     let id = header(headers, "x-shopify-webhook-id").ok().map(str::to_owned);
-    Ok(Verified { once: hash(body), id, timestamp: None, key })
+    Ok(Verified { once: None, id, timestamp: None, key })
 }
 
 /// `X-Slack-Signature: v0=HEX` over `v0:SECONDS:body`.
@@ -98,7 +98,7 @@ pub(super) fn slack(
         id: json_id(body),
         timestamp: moment(timestamp),
         key,
-        once: format!("{timestamp}.{}", hash(body)),
+        once: Some(format!("{timestamp}.{}", hash(body))),
     })
 }
 
@@ -152,7 +152,7 @@ pub(super) fn twilio(
         })
         .ok_or(VerifyError::NoMatch)?;
     let id = header(headers, "i-twilio-idempotency-token").ok().map(str::to_owned);
-    Ok(Verified { once: encode(&signature), id, timestamp: None, key })
+    Ok(Verified { once: None, id, timestamp: None, key })
 }
 
 /// Which secret made one of the signatures over the parts.

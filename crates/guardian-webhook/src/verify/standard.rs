@@ -31,7 +31,7 @@ pub(super) fn verify(
         id: Some(id.to_owned()),
         timestamp: moment(timestamp),
         key,
-        once: format!("{id}.{timestamp}"),
+        once: Some(format!("{id}.{timestamp}")),
     })
 }
 

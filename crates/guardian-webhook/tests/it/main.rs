@@ -4,6 +4,8 @@
 #[cfg(feature = "axum")]
 mod extractor;
 #[cfg(test)]
+mod failing;
+#[cfg(test)]
 #[cfg(feature = "http")]
 mod hostile;
 #[cfg(test)]
@@ -11,6 +13,9 @@ mod hostile;
 mod kill;
 #[cfg(test)]
 mod providers;
+#[cfg(test)]
+#[cfg(feature = "postgres")]
+mod races;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

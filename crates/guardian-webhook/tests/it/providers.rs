@@ -162,6 +162,36 @@ async fn an_attempt_is_taken_once_and_a_new_attempt_again() {
     assert!(verifier.verify_once(&attempt("b", 1800), b"{}", at(1601)).await.is_ok());
 }
 
+#[tokio::test]
+async fn an_attempt_is_remembered_for_as_long_as_it_is_believed() {
+    let secret = Secret::from_bytes(&[7; 32]).unwrap();
+    let content = SignedContent::new("a", 1300, b"{}").unwrap();
+    let signature = sign_v1(&secret, &content).unwrap();
+    let attempt =
+        headers(&[("webhook-id", "a"), ("webhook-timestamp", "1300"), ("webhook-signature", &signature)]);
+    let verifier =
+        Verifier::standard([secret], []).unwrap().with_replay_cache(Arc::new(MemoryReplayCache::new(2)));
+    assert!(verifier.verify_once(&attempt, b"{}", at(1000)).await.is_ok());
+    let last = at(1600) + Duration::from_millis(999);
+    assert!(matches!(verifier.verify_once(&attempt, b"{}", last).await, Err(VerifyError::Replayed)));
+    let verifier = verifier.with_tolerance(Duration::MAX);
+    assert!(matches!(verifier.verify_once(&attempt, b"{}", last).await, Err(VerifyError::Replayed)));
+}
+
+#[tokio::test]
+async fn a_retry_without_a_signed_time_is_let_through() {
+    let verifier = Verifier::github(["It's a Secret to Everybody"])
+        .unwrap()
+        .with_replay_cache(Arc::new(MemoryReplayCache::default()));
+    let signed = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let good = headers(&[("x-hub-signature-256", signed), ("x-github-delivery", "d1")]);
+    for at in [at(0), at(60)] {
+        // A handler that failed the first time gets it again.
+        let verified = verifier.verify_once(&good, b"Hello, World!", at).await.unwrap();
+        assert_eq!(verified.id.as_deref(), Some("d1"));
+    }
+}
+
 #[test]
 fn a_verifier_without_a_key_is_refused_and_nothing_shows_one() {
     assert!(Verifier::standard([], []).is_err());

@@ -2,7 +2,8 @@
 local P = KEYS[1]
 local A = cjson.decode(ARGV[1])
 
-local function k(...) return P .. ':' .. table.concat({...}, ':') end
+-- No tenant's id has a `|` in it. What a caller chooses, an idempotency key or a lane, comes last.
+local function k(...) return P .. '|' .. table.concat({...}, '|') end
 
 local function num(value) return string.format('%.0f', value) end
 

@@ -22,8 +22,10 @@ for _, item in ipairs(A.items) do
   end
 end
 for _, queue in ipairs(A.queues) do
-  redis.call('HSET', k('q', queue.t, queue.e), 'he', queue.health, 'ga', queue.gate)
+  -- A claim may have shut the gate meanwhile, for the rate: it is never opened earlier than it says.
+  local shut = math.max(tonumber(queue.gate) or 0, gate(queue.t, queue.e))
+  redis.call('HSET', k('q', queue.t, queue.e), 'he', queue.health, 'ga', shut > A.now and num(shut) or '')
   redis.call('HINCRBY', k('q', queue.t, queue.e), 'hv', 1)
-  refresh(queue.t, queue.e, math.max(A.now, tonumber(queue.gate) or 0))
+  refresh(queue.t, queue.e, math.max(A.now, shut))
 end
 return 'true'

@@ -180,22 +180,43 @@ impl SqlStore {
         let mut tx = self.db.begin_unscoped(&self.unscoped).await?;
         let sql = "DELETE FROM guardian_webhook_keys WHERE until <= $1";
         tx.execute(sql, params![before]).await?;
-        let sql = "SELECT tenant_id, id FROM guardian_webhook_messages m WHERE id < $1 AND NOT EXISTS (SELECT 1 FROM \
-                   guardian_webhook_deliveries d WHERE d.tenant_id = m.tenant_id AND d.message_id = m.id AND d.state < 3) LIMIT $2";
-        let rows = tx.fetch_all(sql, params![first_id(before), i64::from(limit)]).await?;
-        for row in &rows {
-            let (tenant, id): (TenantId, Uuid) = (row.get("tenant_id")?, row.get("id")?);
-            for sql in [
-                "DELETE FROM guardian_webhook_attempts WHERE tenant_id = $1 AND delivery_id IN (SELECT id FROM \
-                 guardian_webhook_deliveries WHERE tenant_id = $1 AND message_id = $2)",
-                "DELETE FROM guardian_webhook_deliveries WHERE tenant_id = $1 AND message_id = $2",
-                "DELETE FROM guardian_webhook_messages WHERE tenant_id = $1 AND id = $2",
-            ] {
-                tx.execute(sql, params![tenant, id]).await?;
+        let mut purged = 0;
+        // Those that were passed by do not show the next time, so a round in which all were is not the last one.
+        while purged == 0 {
+            let sql = "SELECT tenant_id, id FROM guardian_webhook_messages m WHERE id < $1 AND NOT EXISTS (SELECT 1 FROM \
+                       guardian_webhook_deliveries d WHERE d.tenant_id = m.tenant_id AND d.message_id = m.id AND d.state < 3) \
+                       ORDER BY id LIMIT $2";
+            let rows = tx.fetch_all(sql, params![first_id(before), i64::from(limit)]).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                purged += u64::from(self.forget(&mut tx, &row.get("tenant_id")?, row.get("id")?).await?);
             }
         }
         tx.commit().await?;
-        Ok(u64::try_from(rows.len()).unwrap_or(0))
+        Ok(purged)
+    }
+
+    /// Forgets a message, unless a delivery of it is sent again meanwhile.
+    async fn forget<B>(&self, tx: &mut Tx<B>, tenant: &TenantId, id: Uuid) -> Result<bool, StoreError> {
+        if self.is_postgres() {
+            let sql = "SELECT state FROM guardian_webhook_deliveries WHERE tenant_id = $1 AND message_id = $2 ORDER BY id FOR UPDATE";
+            for row in tx.fetch_all(sql, params![tenant, id]).await? {
+                if row.get::<i64>("state")? < 3 {
+                    return Ok(false);
+                }
+            }
+        }
+        for sql in [
+            "DELETE FROM guardian_webhook_attempts WHERE tenant_id = $1 AND delivery_id IN (SELECT id FROM \
+             guardian_webhook_deliveries WHERE tenant_id = $1 AND message_id = $2)",
+            "DELETE FROM guardian_webhook_deliveries WHERE tenant_id = $1 AND message_id = $2",
+            "DELETE FROM guardian_webhook_messages WHERE tenant_id = $1 AND id = $2",
+        ] {
+            tx.execute(sql, params![tenant, id]).await?;
+        }
+        Ok(true)
     }
 }
 

@@ -12,6 +12,9 @@ use crate::store::{Allowance, Next, WINDOW, gate_of, in_turn};
 
 type Key = (TenantId, Uuid);
 
+/// A delivery and the number of its holding.
+type Holding = (TenantId, Uuid, i64);
+
 /// Queues or deliveries that one statement names.
 const CHUNK: usize = 128;
 
@@ -137,7 +140,8 @@ impl SqlStore {
         Ok(found)
     }
 
-    /// Lets the head of each lane come that waits, unless one before it has not ended.
+    /// Lets the head of each lane come that waits, unless another one of the lane is on its way: with overlapping transactions that
+    /// may be one with a greater number, which was committed first.
     async fn promote<B>(
         &self,
         tx: &mut Tx<B>,
@@ -147,7 +151,8 @@ impl SqlStore {
         for (tenant, endpoint, lane) in lanes {
             let sql = "UPDATE guardian_webhook_deliveries SET state = 0, next_at = $4 WHERE tenant_id = $1 AND state = 2 AND id = \
                        (SELECT id FROM guardian_webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND lane = $3 \
-                       AND lane IS NOT NULL AND state < 3 ORDER BY seq LIMIT 1)";
+                       AND lane IS NOT NULL AND state < 3 ORDER BY seq LIMIT 1) AND NOT EXISTS (SELECT 1 FROM guardian_webhook_deliveries a \
+                       WHERE a.tenant_id = $1 AND a.endpoint_id = $2 AND a.lane = $3 AND a.lane IS NOT NULL AND a.state < 2)";
             tx.execute(sql, params![tenant, endpoint, lane, now]).await?;
         }
         Ok(())
@@ -156,14 +161,10 @@ impl SqlStore {
     /// Queues that are still ready and that nobody else holds.
     async fn hold<B>(&self, tx: &mut Tx<B>, keys: &[Key], now: Timestamp) -> Result<Vec<Ready>, StoreError> {
         let mut sql = Sql::builder(
-            "SELECT tenant_id, endpoint_id, revision, concurrency, rate, gate, health, (SELECT COUNT(*) FROM \
-             guardian_webhook_deliveries d WHERE d.tenant_id = q.tenant_id AND d.endpoint_id = q.endpoint_id AND d.state = 1 \
-             AND d.next_at > ",
+            "SELECT tenant_id, endpoint_id, revision, concurrency, rate, gate, health FROM guardian_webhook_queues \
+             WHERE (tenant_id, endpoint_id) IN (VALUES ",
         );
-        sql.placeholder()
-            .push(") AS inflight FROM guardian_webhook_queues q WHERE (tenant_id, endpoint_id) IN (VALUES ");
-        let mut values = vec![Param::Timestamp(now)];
-        values.extend(push_keys(&mut sql, keys));
+        let mut values = push_keys(&mut sql, keys);
         sql.push(") AND NOT paused AND ready <= ").placeholder();
         values.push(Param::Timestamp(now));
         if self.is_postgres() {
@@ -173,17 +174,23 @@ impl SqlStore {
             u32::try_from(row.get::<i64>(column)?).map_err(|error| self.corrupt(error))
         };
         let rows = tx.fetch_all(sql.finish(), &values).await?;
+        let locked = rows
+            .iter()
+            .map(|row| Ok((row.get("tenant_id")?, row.get("endpoint_id")?)))
+            .collect::<Result<Vec<Key>, StoreError>>()?;
+        let inflight = self.inflight(tx, &locked, now).await?;
         let mut found = rows
             .iter()
-            .map(|row| {
+            .zip(locked)
+            .map(|(row, key)| {
                 let rate: Option<i64> = row.get("rate")?;
                 Ok(Ready {
-                    key: (row.get("tenant_id")?, row.get("endpoint_id")?),
+                    inflight: inflight.get(&key).copied().unwrap_or(0),
+                    key,
                     revision: u64::try_from(row.get::<i64>("revision")?)
                         .map_err(|error| self.corrupt(error))?,
                     concurrency: number(row, "concurrency")?,
                     rate: rate.map(u32::try_from).transpose().map_err(|error| self.corrupt(error))?,
-                    inflight: number(row, "inflight")?,
                     gate: row.get("gate")?,
                     health: self.read(row.get("health")?)?,
                 })
@@ -192,6 +199,33 @@ impl SqlStore {
         // Back into turn.
         let place: HashMap<&Key, usize> = keys.iter().enumerate().map(|(at, key)| (key, at)).collect();
         found.sort_by_key(|queue| place.get(&queue.key).copied());
+        Ok(found)
+    }
+
+    /// What is under way in queues that are locked. It is a statement of its own behind the lock: one that locks and counts would
+    /// count as things were before whoever held the lock until then was done.
+    async fn inflight<B>(
+        &self,
+        tx: &mut Tx<B>,
+        keys: &[Key],
+        now: Timestamp,
+    ) -> Result<HashMap<Key, u32>, StoreError> {
+        let mut found = HashMap::with_capacity(keys.len());
+        if keys.is_empty() {
+            return Ok(found);
+        }
+        let mut sql = Sql::builder("WITH held (t, e) AS (VALUES ");
+        let mut values = push_keys(&mut sql, keys);
+        sql.push(
+            ") SELECT t, e, (SELECT COUNT(*) FROM guardian_webhook_deliveries d WHERE d.tenant_id = t AND d.endpoint_id = e \
+             AND d.state = 1 AND d.next_at > ",
+        );
+        sql.placeholder().push(") AS inflight FROM held");
+        values.push(Param::Timestamp(now));
+        for row in tx.fetch_all(sql.finish(), &values).await? {
+            let count = u32::try_from(row.get::<i64>("inflight")?).map_err(|error| self.corrupt(error))?;
+            found.insert((row.get("t")?, row.get("e")?), count);
+        }
         Ok(found)
     }
 
@@ -394,7 +428,7 @@ impl SqlStore {
         let lanes = self.record(&mut tx, batch, now).await?;
         let attempts = batch
             .iter()
-            .filter(|each| lanes.contains_key(&(each.tenant.clone(), each.delivery.number())))
+            .filter(|each| lanes.contains_key(&holding(each)))
             .filter_map(|each| Some((each, each.attempt.as_ref()?)))
             .map(|(each, attempt)| Ok((each, attempt.number, self.write(attempt)?)))
             .collect::<Result<Vec<_>, StoreError>>()?;
@@ -414,7 +448,7 @@ impl SqlStore {
         let mut free = BTreeSet::new();
         for each in batch {
             let key = (each.tenant.clone(), each.endpoint.number());
-            let Some(lane) = lanes.get(&(each.tenant.clone(), each.delivery.number())) else {
+            let Some(lane) = lanes.get(&holding(each)) else {
                 settled.push(Settled { kept: false, change: None });
                 continue;
             };
@@ -446,13 +480,14 @@ impl SqlStore {
         Ok(settled)
     }
 
-    /// Writes the states of deliveries that are still held; the lanes of those that were.
+    /// Writes the states of deliveries that are still held; the lanes of those that were, by their holdings: a batch may have one
+    /// that was lost and the one that followed it.
     async fn record<B>(
         &self,
         tx: &mut Tx<B>,
         batch: &[Settlement],
         now: Timestamp,
-    ) -> Result<HashMap<Key, Option<String>>, StoreError> {
+    ) -> Result<HashMap<Holding, Option<String>>, StoreError> {
         let mut kept = HashMap::with_capacity(batch.len());
         for some in batch.chunks(CHUNK / 2) {
             let mut sql = Sql::builder("WITH done (t, i, f, s, n, r, fin, a, code) AS (VALUES ");
@@ -479,10 +514,11 @@ impl SqlStore {
             sql.push(
                 ") UPDATE guardian_webhook_deliveries SET state = s, next_at = n, reason = r, finished = fin, \
                  last_status = CASE WHEN a IS NULL THEN last_status ELSE code END, attempts = COALESCE(a, attempts) \
-                 FROM done WHERE tenant_id = t AND id = i AND fence = f AND state = 1 RETURNING tenant_id, id, lane",
+                 FROM done WHERE tenant_id = t AND id = i AND fence = f AND state = 1 \
+                 RETURNING tenant_id, id, fence, lane",
             );
             for row in tx.fetch_all(sql.finish(), &values).await? {
-                kept.insert((row.get("tenant_id")?, row.get("id")?), row.get("lane")?);
+                kept.insert((row.get("tenant_id")?, row.get("id")?, row.get("fence")?), row.get("lane")?);
             }
         }
         Ok(kept)
@@ -503,6 +539,10 @@ struct Taken {
     attempts: u32,
     round_start: u32,
     seq: i64,
+}
+
+fn holding(settlement: &Settlement) -> Holding {
+    (settlement.tenant.clone(), settlement.delivery.number(), settlement.fence)
 }
 
 /// The keys as rows of a `VALUES` list, and their parameters.
