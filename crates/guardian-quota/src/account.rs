@@ -34,6 +34,9 @@ pub(crate) struct Account {
     /// The highest threshold of the period that was told, in per cent.
     #[serde(default)]
     pub(crate) told: u16,
+    /// What the grants of the period had that were used up and dropped.
+    #[serde(default, skip_serializing_if = "crate::grant::is_zero")]
+    pub(crate) dropped: i128,
     /// In the order in which they are used up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) grants: Vec<GrantState>,
@@ -54,8 +57,9 @@ pub(crate) struct Account {
     /// The first moment at which a hold ends by itself; worked out with the above.
     #[serde(skip)]
     next_end: i64,
-    /// What the period includes; worked out with the above.
-    #[serde(skip)]
+    /// What the period includes by the terms that the account was last used under; worked out with the above, and kept for
+    /// what the period leaves to the next one.
+    #[serde(default)]
     pub(crate) limit_now: i128,
 }
 
@@ -79,6 +83,7 @@ impl Default for Account {
             over: 0,
             over_since: None,
             told: 0,
+            dropped: 0,
             grants: Vec::new(),
             holds: Vec::new(),
             values: Vec::new(),
@@ -186,12 +191,16 @@ impl Account {
     /// What thresholds are per cent of: the allowance, or where there is none, what was granted.
     pub(crate) fn base(&self, terms: &LevelTerms) -> i128 {
         let allowance = terms.allowance(self.period.start);
-        if allowance > 0 { allowance } else { self.grants.iter().map(|grant| grant.amount).sum() }
+        if allowance > 0 {
+            allowance
+        } else {
+            self.grants.iter().map(|grant| grant.amount).sum::<i128>() + self.dropped
+        }
     }
 
     fn turn(&mut self, next: Period) {
         self.period = next;
-        (self.used, self.taken, self.over, self.over_since, self.told) = (0, 0, 0, None, 0);
+        (self.used, self.taken, self.over, self.over_since, self.told, self.dropped) = (0, 0, 0, None, 0, 0);
         self.values.clear();
         self.buckets.clear();
     }
@@ -233,6 +242,19 @@ impl Account {
         }
     }
 
+    /// Drops grants of which nothing is left, spent or held. Their entries stay in the ledger.
+    pub(crate) fn drop_used_up(&mut self) {
+        let (holds, dropped) = (&self.holds, &mut self.dropped);
+        let is_held = |id: Uuid| {
+            holds.iter().any(|hold| hold.parts.grants.iter().any(|(each, amount)| *each == id && *amount > 0))
+        };
+        self.grants.retain(|grant| {
+            let stays = grant.left > 0 || is_held(grant.id);
+            *dropped += if stays { 0 } else { grant.amount };
+            stays
+        });
+    }
+
     /// What the periods that ended leave to the next ones: the last one what it did not use, and those that nobody used
     /// their allowance.
     fn roll_over(&self, terms: &LevelTerms, seed: u128, next: Period, now: i64) -> Vec<GrantState> {
@@ -252,7 +274,8 @@ impl Account {
         for number in last.max(current - lives)..current {
             let Some(period) = cycle.period(number) else { continue };
             let unused = if number == last {
-                terms.allowance(self.period.start) - self.taken
+                // Not more than it included when it was lived: the terms may be those of another plan.
+                self.limit_now.min(terms.allowance(self.period.start)) - self.taken
             } else {
                 terms.allowance(period.start)
             };
