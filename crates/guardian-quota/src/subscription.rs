@@ -59,7 +59,8 @@ pub(crate) struct Prorated {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Proration {
-    /// The new plan's amounts hold at once, and what was used counts against them.
+    /// The new plan's amounts hold at once, and what was used counts against them. Where the new periods are shorter, the one
+    /// that runs goes on to its end.
     #[default]
     Immediate,
     /// The period includes the old amount for the part that is over and the new one for the rest, in proportion to the time,

@@ -219,3 +219,101 @@ async fn grants_that_are_used_up_make_room() {
     assert!(!spend(&quotas, 1).await);
     top_up().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_rolling_window_of_another_width_keeps_what_is_in_it() {
+    let rolling = |seconds| Limit::hard(100, Cadence::Rolling(seconds));
+    for (from, to, half) in [(3600, 60, 25), (60, 3600, 1500)] {
+        let (quotas, clock) = quotas(vec![plan("one", rolling(from)), plan("two", rolling(to))]).await;
+        assert!(spend(&quotas, 100).await);
+        clock.advance(Duration::from_secs(1));
+        quotas.change_plan(&scope(), &name("two"), Proration::Immediate).await.unwrap();
+        clock.advance(Duration::from_secs(half));
+        assert!(!spend(&quotas, 1).await, "{from} to {to}");
+        clock.advance(Duration::from_secs(u64::from(to) + 120 - half));
+        assert!(spend(&quotas, 100).await, "{from} to {to}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_period_had_leaves_a_rolling_window() {
+    for cadence in [Cadence::Month, Cadence::Lifetime] {
+        let plans = vec![
+            plan("one", Limit::hard(100, cadence.clone())),
+            plan("two", Limit::hard(100, Cadence::Rolling(60))),
+        ];
+        let (quotas, clock) = quotas(plans).await;
+        assert!(spend(&quotas, 80).await);
+        let ttl = Duration::from_secs(600);
+        let hold = quotas.reserve(&scope(), &tokens(20), ttl).await.unwrap().hold.unwrap();
+        quotas.change_plan(&scope(), &name("two"), Proration::Immediate).await.unwrap();
+        assert!(!spend(&quotas, 1).await, "{cadence:?}");
+        clock.advance(Duration::from_secs(62));
+        let balance = balance(&quotas).await;
+        assert_eq!((balance.used, balance.held, balance.remaining), (0, 20, Some(80)), "{cadence:?}");
+        quotas.release(&scope(), &hold).await.unwrap();
+        assert!(!spend(&quotas, 101).await);
+        assert!(spend(&quotas, 100).await);
+    }
+}
+
+#[tokio::test]
+async fn there_and_back_gives_no_second_allowance() {
+    for shorter in [Cadence::Day, Cadence::Week] {
+        let plans = || {
+            let (long, short) = (Limit::hard(100, Cadence::Month), Limit::hard(100, shorter.clone()));
+            vec![plan("long", long), plan("short", short)]
+        };
+        let (one, clock) = quotas(plans()).await;
+        assert!(spend(&one, 70).await);
+        let hold = one.reserve(&scope(), &tokens(30), Duration::from_secs(3600)).await.unwrap().hold.unwrap();
+        for to in ["short", "long", "short"] {
+            one.change_plan(&scope(), &name(to), Proration::Immediate).await.unwrap();
+            assert!(!spend(&one, 1).await, "{shorter:?}");
+        }
+        one.release(&scope(), &hold).await.unwrap();
+        assert_eq!(balance(&one).await.remaining, Some(30));
+        // The next period is the new plan's.
+        clock.advance(Duration::from_secs(15 * 86_400));
+        assert!(spend(&one, 100).await);
+        assert_ne!(balance(&one).await.resets_at, Some(at("2026-06-01T00:00:00Z")));
+        // Whoever asks for a new period gets it.
+        let (two, _) = quotas(plans()).await;
+        assert!(spend(&two, 100).await);
+        two.change_plan(&scope(), &name("short"), Proration::Restart).await.unwrap();
+        assert!(spend(&two, 100).await);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_days_begins_with_its_day_where_there_was_none() {
+    let free = Meter::new("token", Aggregation::Sum);
+    let free =
+        Plan::new(name("free")).with_feature(FeatureName::new("tokens").unwrap(), Feature::Metered(free));
+    let (quotas, _) = quotas(vec![free, plan("daily", Limit::hard(100, Cadence::Day))]).await;
+    assert!(spend(&quotas, 1000).await);
+    let hold = quotas.reserve(&scope(), &tokens(30), Duration::from_secs(3600)).await.unwrap().hold.unwrap();
+    quotas.change_plan(&scope(), &name("daily"), Proration::Immediate).await.unwrap();
+    assert!(spend(&quotas, 100).await);
+    quotas.change_plan(&scope(), &name("free"), Proration::Immediate).await.unwrap();
+    assert!(spend(&quotas, 1).await);
+    quotas.release(&scope(), &hold).await.unwrap();
+    assert_eq!((balance(&quotas).await.used, balance(&quotas).await.held), (101, 0));
+}
+
+#[tokio::test]
+async fn a_rolling_window_tells_a_threshold_again() {
+    let limit = Limit::hard(100, Cadence::Rolling(3600)).with_thresholds([50, 80]);
+    let (quotas, clock) = quotas(vec![plan("p", limit)]).await;
+    for (amount, told) in [(60, 50), (30, 80)] {
+        assert!(spend(&quotas, amount).await);
+        assert_eq!(balance(&quotas).await.told, told);
+        clock.advance(Duration::from_secs(1800));
+    }
+    // The sixty are gone and the thirty are there: both are told anew when they are reached.
+    clock.advance(Duration::from_secs(120));
+    for (amount, told) in [(10, 0), (10, 50), (35, 80)] {
+        assert!(spend(&quotas, amount).await);
+        assert_eq!(balance(&quotas).await.told, told);
+    }
+}
