@@ -34,6 +34,9 @@ pub(crate) struct Account {
     /// The highest threshold of the period that was told, in per cent.
     #[serde(default)]
     pub(crate) told: u16,
+    /// What the grants of the period had that were used up and dropped.
+    #[serde(default, skip_serializing_if = "crate::grant::is_zero")]
+    pub(crate) dropped: i128,
     /// In the order in which they are used up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) grants: Vec<GrantState>,
@@ -45,6 +48,12 @@ pub(crate) struct Account {
     /// When what was reported last happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) latest: Option<i64>,
+    /// When something was spent last.
+    #[serde(default)]
+    pub(crate) last: i64,
+    /// How wide the parts of a rolling window are, in microseconds; 0 for what is none.
+    #[serde(default)]
+    pub(crate) width: i64,
     /// The parts of a rolling window, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) buckets: Vec<Bucket>,
@@ -54,8 +63,9 @@ pub(crate) struct Account {
     /// The first moment at which a hold ends by itself; worked out with the above.
     #[serde(skip)]
     next_end: i64,
-    /// What the period includes; worked out with the above.
-    #[serde(skip)]
+    /// What the period includes by the terms that the account was last used under; worked out with the above, and kept for
+    /// what the period leaves to the next one.
+    #[serde(default)]
     pub(crate) limit_now: i128,
 }
 
@@ -79,10 +89,13 @@ impl Default for Account {
             over: 0,
             over_since: None,
             told: 0,
+            dropped: 0,
             grants: Vec::new(),
             holds: Vec::new(),
             values: Vec::new(),
             latest: None,
+            last: 0,
+            width: 0,
             buckets: Vec::new(),
             next_tell: 0,
             next_end: 0,
@@ -122,7 +135,8 @@ impl Account {
     }
 
     #[inline]
-    pub(crate) fn take_plainly(&mut self, amount: i128) {
+    pub(crate) fn take_plainly(&mut self, amount: i128, now: i64) {
+        self.last = now;
         self.used += amount;
         self.taken += amount;
     }
@@ -135,15 +149,19 @@ impl Account {
         if self.tag != terms.tag || !self.period.has(now) {
             self.end_holds(now.min(self.period.end));
             let next = terms.cycle.at(now);
-            if next.start > self.period.start || self.period.end <= now {
+            if self.period.end <= now || (next.start > self.period.start && self.starts_anew(terms, now)) {
                 turned.rolled = self.roll_over(terms, seed, next, now);
                 self.turn(next);
-            } else if next != self.period {
+            } else if next != self.period && next.start <= self.period.start {
                 // The same usage, within other bounds.
                 turned.from = Some(self.period);
                 for hold in &mut self.holds {
                     if hold.period == self.period {
                         hold.period = next;
+                    } else if hold.period == next {
+                        // Of a time when these were the bounds.
+                        self.taken += hold.parts.allowance;
+                        self.over += hold.parts.over;
                     }
                 }
                 self.period = next;
@@ -152,7 +170,9 @@ impl Account {
         }
         self.end_holds(now);
         if let Some((window, width)) = terms.cycle.rolling() {
+            self.divide(width);
             let first = now.saturating_sub(window).saturating_add(1).div_euclid(width);
+            let parts = self.buckets.len();
             while let Some(bucket) = self.buckets.first().filter(|bucket| bucket.number < first) {
                 self.used -= bucket.used;
                 self.taken -= bucket.taken;
@@ -162,6 +182,14 @@ impl Account {
             if self.over == 0 {
                 self.over_since = None;
             }
+            if self.buckets.len() < parts {
+                // What the window no longer has come to is told again when it does.
+                let (base, used, told) = (self.base(terms), self.used, self.told);
+                let holds = |percent: &&u16| **percent <= told && used >= threshold(base, **percent);
+                self.told = terms.limit.thresholds.iter().filter(holds).max().copied().unwrap_or(0);
+            }
+        } else {
+            self.width = 0;
         }
         self.grants.retain(|grant| grant.expires > now);
         for grant in &turned.rolled {
@@ -169,6 +197,50 @@ impl Account {
         }
         self.look_ahead(terms);
         turned
+    }
+
+    /// Whether terms with shorter periods begin a new one before the one that runs is over: where it was begun anew, has no
+    /// end, or was nobody's limit. Otherwise to change there and back would give the allowance twice.
+    fn starts_anew(&self, terms: &LevelTerms, now: i64) -> bool {
+        let anchor = terms.cycle.anchor().timestamp_micros();
+        (self.period.start < anchor && anchor <= now)
+            || self.period.end == i64::MAX
+            || self.limit_now >= i128::from(crate::MAX_AMOUNT)
+    }
+
+    /// Makes the parts of a rolling window that wide. What was spent before there were any counts as of the last
+    /// moment at which something was, and what was spent in a part of another width as of the end of that.
+    fn divide(&mut self, width: i64) {
+        if self.width == width {
+            return;
+        }
+        let before = std::mem::replace(&mut self.width, width);
+        if before == 0 {
+            let held = self.holds.iter().filter(|hold| hold.period == self.period);
+            let (allowance, over) = held.fold((0, 0), |(allowance, over), hold| {
+                (allowance + hold.parts.allowance, over + hold.parts.over)
+            });
+            let number = self.last.div_euclid(width);
+            let (taken, over) = (self.taken - allowance, self.over - over);
+            if (self.used, taken, over) != (0, 0, 0) {
+                self.buckets = vec![Bucket { number, used: self.used, taken, over }];
+            }
+            return;
+        }
+        let mut buckets: Vec<Bucket> = Vec::with_capacity(self.buckets.len());
+        for bucket in self.buckets.drain(..) {
+            let end = bucket.number.saturating_add(1).saturating_mul(before).saturating_sub(1);
+            let number = end.div_euclid(width);
+            match buckets.last_mut().filter(|last| last.number == number) {
+                Some(last) => {
+                    last.used += bucket.used;
+                    last.taken += bucket.taken;
+                    last.over += bucket.over;
+                }
+                None => buckets.push(Bucket { number, ..bucket }),
+            }
+        }
+        self.buckets = buckets;
     }
 
     /// Works out what the plain calls go by.
@@ -186,14 +258,19 @@ impl Account {
     /// What thresholds are per cent of: the allowance, or where there is none, what was granted.
     pub(crate) fn base(&self, terms: &LevelTerms) -> i128 {
         let allowance = terms.allowance(self.period.start);
-        if allowance > 0 { allowance } else { self.grants.iter().map(|grant| grant.amount).sum() }
+        if allowance > 0 {
+            allowance
+        } else {
+            self.grants.iter().map(|grant| grant.amount).sum::<i128>() + self.dropped
+        }
     }
 
     fn turn(&mut self, next: Period) {
         self.period = next;
-        (self.used, self.taken, self.over, self.over_since, self.told) = (0, 0, 0, None, 0);
+        (self.used, self.taken, self.over, self.over_since, self.told, self.dropped) = (0, 0, 0, None, 0, 0);
         self.values.clear();
         self.buckets.clear();
+        self.width = 0;
     }
 
     /// Ends the holds whose time is over.
@@ -233,6 +310,19 @@ impl Account {
         }
     }
 
+    /// Drops grants of which nothing is left, spent or held. Their entries stay in the ledger.
+    pub(crate) fn drop_used_up(&mut self) {
+        let (holds, dropped) = (&self.holds, &mut self.dropped);
+        let is_held = |id: Uuid| {
+            holds.iter().any(|hold| hold.parts.grants.iter().any(|(each, amount)| *each == id && *amount > 0))
+        };
+        self.grants.retain(|grant| {
+            let stays = grant.left > 0 || is_held(grant.id);
+            *dropped += if stays { 0 } else { grant.amount };
+            stays
+        });
+    }
+
     /// What the periods that ended leave to the next ones: the last one what it did not use, and those that nobody used
     /// their allowance.
     fn roll_over(&self, terms: &LevelTerms, seed: u128, next: Period, now: i64) -> Vec<GrantState> {
@@ -252,7 +342,8 @@ impl Account {
         for number in last.max(current - lives)..current {
             let Some(period) = cycle.period(number) else { continue };
             let unused = if number == last {
-                terms.allowance(self.period.start) - self.taken
+                // Not more than it included when it was lived: the terms may be those of another plan.
+                self.limit_now.min(terms.allowance(self.period.start)) - self.taken
             } else {
                 terms.allowance(period.start)
             };
@@ -398,6 +489,7 @@ impl Account {
     /// Counts as spent what was taken, at a moment.
     pub(crate) fn spend(&mut self, terms: &LevelTerms, amount: i128, parts: &Parts, at: i64) {
         self.used += amount;
+        self.last = self.last.max(at);
         if let Some((_, width)) = terms.cycle.rolling() {
             let number = at.div_euclid(width);
             let place = self.buckets.partition_point(|bucket| bucket.number < number);

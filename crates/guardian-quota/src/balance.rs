@@ -26,7 +26,7 @@ pub struct Balance {
     pub beyond: i128,
     /// How much a call could have now; `None` for any amount.
     pub remaining: Option<i128>,
-    /// The grants, in the order in which they are used up.
+    /// The grants, in the order in which they are used up. Of those that are used up some may be missing.
     pub grants: Vec<GrantBalance>,
     /// The holds: which, how much, and until when.
     pub holds: Vec<(Uuid, i128, Timestamp)>,
@@ -34,6 +34,8 @@ pub struct Balance {
     pub resets_at: Option<Timestamp>,
     /// The highest threshold of the period that was told, in per cent; 0 for none.
     pub told: u16,
+    /// What grants of the period had that are missing.
+    dropped: i128,
 }
 
 impl Balance {
@@ -62,13 +64,15 @@ impl Balance {
             holds: account.holds.iter().map(|hold| (hold.id, hold.amount, moment(hold.expires))).collect(),
             resets_at: account.resets_at(terms),
             told: account.told,
+            dropped: account.dropped,
         }
     }
 
     /// How many per cent of the limit were spent; `None` where nothing limits it. For people, not for decisions.
     #[must_use]
     pub fn percent(&self) -> Option<i128> {
-        let limit = i128::from(self.limit?) + self.grants.iter().map(|grant| grant.amount).sum::<i128>();
+        let granted: i128 = self.grants.iter().map(|grant| grant.amount).sum();
+        let limit = i128::from(self.limit?) + granted + self.dropped;
         (limit > 0).then(|| self.used.saturating_mul(100) / limit)
     }
 }

@@ -34,14 +34,41 @@ pub struct Call {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
-    Consume { amount: u64, value: Option<u128> },
-    Record { amount: u64, value: Option<u128>, at: Timestamp },
-    Reserve { id: Uuid, amount: u64, expires: Timestamp, ttl: u64 },
-    Commit { id: Uuid, amount: u64, expires: Timestamp },
-    Extend { id: Uuid, expires: Timestamp },
-    Release { id: Uuid },
-    Grant(GrantState),
-    Adjust { amount: i128 },
+    Consume {
+        amount: u64,
+        value: Option<u128>,
+    },
+    Record {
+        amount: u64,
+        value: Option<u128>,
+        at: Timestamp,
+    },
+    Reserve {
+        id: Uuid,
+        amount: u64,
+        expires: Timestamp,
+        ttl: u64,
+    },
+    Commit {
+        id: Uuid,
+        amount: u64,
+        expires: Timestamp,
+    },
+    Extend {
+        id: Uuid,
+        expires: Timestamp,
+    },
+    Release {
+        id: Uuid,
+    },
+    /// `starts` is the start that the caller named.
+    Grant {
+        grant: GrantState,
+        starts: Option<i64>,
+    },
+    Adjust {
+        amount: i128,
+    },
     Reset,
 }
 
@@ -86,7 +113,7 @@ impl Call {
         let own = |prefix: &str, id: &Uuid| EventKey::new(format!("{prefix}:{id}")).ok();
         match &self.action {
             Action::Commit { id, .. } | Action::Release { id } => own("close", id),
-            Action::Grant(grant) => own("grant", &grant.id),
+            Action::Grant { grant, .. } => own("grant", &grant.id),
             _ => self.key.clone(),
         }
     }
@@ -117,7 +144,12 @@ impl Call {
             Action::Commit { amount, .. } => put(4, &[(*amount).into()]),
             Action::Release { .. } => put(5, &[]),
             Action::Extend { expires, .. } => put(6, &[expires.timestamp_micros().cast_unsigned().into()]),
-            Action::Grant(grant) => put(7, &[grant.amount.cast_unsigned(), grant.priority.into()]),
+            Action::Grant { grant, starts } => {
+                let at = |moment: i64| u128::from(moment.cast_unsigned());
+                let numbers = [grant.amount.cast_unsigned(), grant.priority.into(), at(grant.expires)];
+                put(7, &numbers);
+                put(u8::from(starts.is_some()), &[at(starts.unwrap_or(0))]);
+            }
             Action::Adjust { amount } => put(8, &[amount.cast_unsigned()]),
             Action::Reset => put(9, &[]),
         }
@@ -128,7 +160,7 @@ impl Call {
     /// The accounts that it touches, the organisation's first.
     pub(crate) fn rungs(&self) -> Rungs<'_> {
         let mut rungs = self.terms.rungs(&self.subject);
-        if let Action::Grant(_) = self.action {
+        if let Action::Grant { .. } = self.action {
             // A grant is the subject's alone; the organisation's account comes along for the entry's number.
             rungs.retain(|rung| rung.level == Level::Org);
             if self.subject.level() != Level::Org {
@@ -196,7 +228,7 @@ impl Call {
             Action::Commit { id, amount, expires } => work.commit(*id, (*amount).into(), *expires),
             Action::Extend { id, expires } => Ok(work.extend(*id, expires.timestamp_micros())),
             Action::Release { id } => Ok(work.release(*id)),
-            Action::Grant(grant) => Ok(work.grant(grant)),
+            Action::Grant { grant, .. } => work.grant(grant),
             Action::Adjust { amount } => work.adjust(*amount),
             Action::Reset => work.reset(),
         }

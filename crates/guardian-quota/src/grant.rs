@@ -197,7 +197,7 @@ pub(crate) struct Parts {
     pub(crate) grants: Vec<(Uuid, i128)>,
 }
 
-fn is_zero(amount: &i128) -> bool {
+pub(crate) fn is_zero(amount: &i128) -> bool {
     *amount == 0
 }
 

@@ -41,6 +41,24 @@ fn check(what: &'static str, text: &str, max: usize, more: &str) -> Result<(), I
     }
 }
 
+impl EventKey {
+    /// What the keys begin with under which a ledger finds its own entries.
+    const OWN: [&str; 2] = ["close:", "grant:"];
+
+    /// Reads one of the caller's, which cannot be one of the ledger's own.
+    pub(crate) fn of_caller(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+        let key = Self::new(text)?;
+        match Self::OWN.into_iter().find(|own| key.0.starts_with(own)) {
+            Some(own) => Err(InvalidName {
+                what: "event key",
+                input: shown(&key.0),
+                why: format!("it begins with `{own}`, as the keys of the ledger's own entries do"),
+            }),
+            None => Ok(key),
+        }
+    }
+}
+
 macro_rules! name {
     ($(#[$meta:meta])* $name:ident, $what:literal, $max:literal, $more:literal) => {
         $(#[$meta])*

@@ -10,7 +10,7 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Scrip
 use serde::{Deserialize, Serialize};
 
 use crate::store::QuotaStore;
-use crate::{Decision, Error, Hold, Quotas, Usage};
+use crate::{Decision, Error, Hold, Quotas, Reason, Usage};
 
 /// How [`Purses`] work.
 ///
@@ -101,6 +101,9 @@ pub struct Purses<S> {
     take: Script,
     fund: Script,
     close: Script,
+    bury: Script,
+    note: Script,
+    forget: Script,
 }
 
 impl<S> fmt::Debug for Purses<S> {
@@ -143,6 +146,9 @@ pub struct Settled {
     pub units: u64,
     /// Purses that the ledger refused or that failed; they are tried again.
     pub left: usize,
+    /// Purses that the ledger will never take: their hold ended before, or was closed in another way. The last thousand of a
+    /// subject and meter are kept in Redis beside its purse, under `…:dead`, for somebody to look at.
+    pub dead: usize,
 }
 
 /// A purse that was closed, as it waits to be settled.
@@ -171,16 +177,19 @@ if ARGV[2] ~= '' then redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[3]) end
 return {1, left}
 ";
 
-/// Puts a purse in the place of one that is empty or over, unless another was faster.
+/// Puts a purse in the place of one that is empty or over, unless another was faster or its own time is over: a script that
+/// waited long would pay out of a hold that has ended.
 const FUND: &str = r"
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local ends = math.min(now + tonumber(ARGV[3]), tonumber(ARGV[5]))
+if ends <= now then return 0 end
 local purse = redis.call('HMGET', KEYS[1], 'left', 'expires', 'taken', 'document')
 if purse[1] then
   if tonumber(purse[2]) > now and tonumber(purse[1]) >= tonumber(ARGV[4]) then return 0 end
   redis.call('RPUSH', KEYS[2], purse[3] .. ' ' .. purse[4])
 end
-redis.call('HSET', KEYS[1], 'left', ARGV[1], 'taken', 0, 'document', ARGV[2], 'expires', string.format('%.0f', now + tonumber(ARGV[3])))
+redis.call('HSET', KEYS[1], 'left', ARGV[1], 'taken', 0, 'document', ARGV[2], 'expires', string.format('%.0f', ends))
 return 1
 ";
 
@@ -192,8 +201,36 @@ if purse[1] and (ARGV[1] == '1' or tonumber(purse[1]) <= now) then
   redis.call('RPUSH', KEYS[2], purse[2] .. ' ' .. purse[3])
   redis.call('DEL', KEYS[1])
 end
-return redis.call('LRANGE', KEYS[2], 0, 99)
+return redis.call('LRANGE', KEYS[2], ARGV[2], ARGV[2] + 99)
 ";
+
+/// Takes a line off those that wait, and keeps it among the dead ones.
+const BURY: &str = r"
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+redis.call('RPUSH', KEYS[2], ARGV[1])
+redis.call('LTRIM', KEYS[2], -1000, -1)
+return 1
+";
+
+/// Notes that a purse is about to be filled.
+const NOTE: &str = r"
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), ARGV[1])
+";
+
+/// Forgets a purse of which nothing is left. One that was noted a short while ago stays: it may be about to be filled. After
+/// that time its hold has ended, and it will not be.
+const FORGET: &str = r"
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local noted = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if noted and tonumber(noted) + tonumber(ARGV[2]) <= now then redis.call('ZREM', KEYS[1], ARGV[1]) end
+";
+
+/// How many closed purses are read at a time.
+const LINES: usize = 100;
+/// How often the ledger is asked for a purse: the levels above a subject may each have less than the one before.
+const ASKED: u32 = 5;
 
 /// How often a call tries to fill a purse that others empty.
 const TRIES: u32 = 8;
@@ -233,6 +270,9 @@ impl<S: QuotaStore> Purses<S> {
             take: Script::new(TAKE),
             fund: Script::new(FUND),
             close: Script::new(CLOSE),
+            bury: Script::new(BURY),
+            note: Script::new(NOTE),
+            forget: Script::new(FORGET),
         })
     }
 
@@ -310,13 +350,17 @@ impl<S: QuotaStore> Purses<S> {
     async fn fill(&self, scope: &Scope, usage: &Usage, purse: &str) -> Result<Option<Decision>, Error> {
         let plain = |amount: u64| Usage { amount, key: None, ..usage.clone() };
         let ttl = self.config.ttl;
-        let wanted = self.config.chunk.max(usage.amount).max(1);
+        let least = usage.amount.max(1);
+        let mut wanted = self.config.chunk.max(least);
         let mut decision = self.quotas.reserve(scope, &plain(wanted), ttl).await?;
-        if decision.is_denied() && wanted > usage.amount.max(1) {
-            // What is left, which may be enough for this call.
+        for turn in 1..=ASKED {
+            if !decision.is_denied() || wanted == least {
+                break;
+            }
+            // What is left at the level that denied, which may be enough for this call; in the end what it needs.
             let left = decision.remaining.and_then(|left| u64::try_from(left).ok()).unwrap_or(0);
-            decision =
-                self.quotas.reserve(scope, &plain(left.clamp(usage.amount.max(1), wanted)), ttl).await?;
+            wanted = if turn == ASKED { least } else { left.clamp(least, wanted - 1) };
+            decision = self.quotas.reserve(scope, &plain(wanted), ttl).await?;
         }
         let Some(hold) = decision.hold.take() else { return Ok(Some(decision)) };
         let closed = Closed { tenant: scope.tenant().clone(), hold };
@@ -325,16 +369,19 @@ impl<S: QuotaStore> Purses<S> {
         let mut connection = self.connection().await?;
         // Known before it is filled, so that it is settled whatever happens in between.
         let known: Result<(), _> =
-            redis::cmd("SADD").arg(self.registry()).arg(purse).query_async(&mut connection).await;
+            self.note.key(self.registry()).arg(purse).invoke_async(&mut connection).await;
         self.answered(known)?;
+        let half = u64::try_from(ttl.as_millis() / 2).unwrap_or(u64::MAX);
+        let ends = closed.hold.expires.timestamp_millis().saturating_sub_unsigned(half);
         let funded: u8 = self.answered(
             self.fund
                 .key(purse)
-                .key(old(purse))
+                .key(beside(purse, "old"))
                 .arg(closed.hold.amount)
                 .arg(document)
-                .arg(u64::try_from(ttl.as_millis() / 2).unwrap_or(u64::MAX))
+                .arg(half)
                 .arg(usage.amount)
+                .arg(ends)
                 .invoke_async(&mut connection)
                 .await,
         )?;
@@ -352,54 +399,94 @@ impl<S: QuotaStore> Purses<S> {
     pub async fn settle(&self, everything: bool) -> Result<Settled, Error> {
         let mut settled = Settled::default();
         let mut connection = self.connection().await?;
-        let purses: Vec<String> =
-            self.answered(redis::cmd("SMEMBERS").arg(self.registry()).query_async(&mut connection).await)?;
+        let purses: Vec<String> = self.answered(
+            redis::cmd("ZRANGE").arg(self.registry()).arg(0).arg(-1).query_async(&mut connection).await,
+        )?;
+        let keep = u64::try_from(self.config.ttl.as_millis()).unwrap_or(u64::MAX).saturating_mul(2);
         for purse in purses {
-            loop {
-                let lines: Vec<String> = self.answered(
-                    self.close
-                        .key(&purse)
-                        .key(old(&purse))
-                        .arg(u8::from(everything))
-                        .invoke_async(&mut connection)
-                        .await,
-                )?;
-                let mut done = 0;
-                for line in &lines {
-                    if !self.book(line, &mut settled).await {
-                        settled.left += 1;
-                        continue;
-                    }
-                    let removed: Result<(), _> = redis::cmd("LREM")
-                        .arg(old(&purse))
-                        .arg(1)
-                        .arg(line)
-                        .query_async(&mut connection)
-                        .await;
-                    self.answered(removed)?;
-                    done += 1;
-                }
-                if done < 100 {
-                    break;
-                }
+            let is_empty = self.settle_purse(&mut connection, &purse, everything, &mut settled).await?;
+            if is_empty {
+                let forgotten: Result<(), _> = self
+                    .forget
+                    .key(self.registry())
+                    .arg(&purse)
+                    .arg(keep)
+                    .invoke_async(&mut connection)
+                    .await;
+                self.answered(forgotten)?;
             }
         }
         Ok(settled)
     }
 
+    /// Settles one purse and those that it replaced, and says whether nothing is left of them.
+    async fn settle_purse(
+        &self,
+        connection: &mut MultiplexedConnection,
+        purse: &str,
+        everything: bool,
+        settled: &mut Settled,
+    ) -> Result<bool, Error> {
+        let old = beside(purse, "old");
+        // How many lines stay and are stepped over.
+        let mut stay = 0;
+        loop {
+            let lines: Vec<String> = self.answered(
+                self.close
+                    .key(purse)
+                    .key(&old)
+                    .arg(u8::from(everything))
+                    .arg(stay)
+                    .invoke_async(connection)
+                    .await,
+            )?;
+            for line in &lines {
+                let removed: Result<(), _> = match self.book(line, settled).await {
+                    Booked::Yes => {
+                        redis::cmd("LREM").arg(&old).arg(1).arg(line).query_async(connection).await
+                    }
+                    Booked::Later => {
+                        settled.left += 1;
+                        stay += 1;
+                        continue;
+                    }
+                    Booked::Never => {
+                        settled.dead += 1;
+                        let dead = beside(purse, "dead");
+                        self.bury.key(&old).key(dead).arg(line).invoke_async(connection).await
+                    }
+                };
+                self.answered(removed)?;
+            }
+            if lines.len() < LINES {
+                break;
+            }
+        }
+        let open: u64 = self.answered(redis::cmd("EXISTS").arg(purse).query_async(connection).await)?;
+        Ok(open == 0 && stay == 0)
+    }
+
     /// Commits what a closed purse paid out, and says whether the ledger has it.
-    async fn book(&self, line: &str, settled: &mut Settled) -> bool {
-        let Some((taken, document)) = line.split_once(' ') else { return true };
+    async fn book(&self, line: &str, settled: &mut Settled) -> Booked {
+        let Some((taken, document)) = line.split_once(' ') else { return Booked::Never };
         let (Ok(taken), Ok(closed)) = (taken.parse::<u64>(), serde_json::from_str::<Closed>(document)) else {
-            return false;
+            return Booked::Never;
         };
         let scope = Scope::system(closed.tenant);
         let booked = if taken == 0 {
-            self.quotas.release(&scope, &closed.hold).await.is_ok()
+            match self.quotas.release(&scope, &closed.hold).await {
+                Ok(()) => Booked::Yes,
+                Err(error) => Booked::after(&error),
+            }
         } else {
-            matches!(self.quotas.commit(&scope, &closed.hold, taken).await, Ok(decision) if decision.allowed)
+            match self.quotas.commit(&scope, &closed.hold, taken).await {
+                Ok(decision) if decision.allowed => Booked::Yes,
+                Ok(decision) if decision.reason == Reason::HoldExpired => Booked::Never,
+                Ok(_) => Booked::Later,
+                Err(error) => Booked::after(&error),
+            }
         };
-        if booked {
+        if matches!(booked, Booked::Yes) {
             settled.purses += 1;
             settled.units += taken;
         }
@@ -407,7 +494,21 @@ impl<S: QuotaStore> Purses<S> {
     }
 }
 
-/// Where the closed purses of a purse wait.
-fn old(purse: &str) -> String {
-    format!("{}:old", purse.strip_suffix(":purse").unwrap_or(purse))
+/// Whether the ledger has what a purse paid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Booked {
+    Yes,
+    Later,
+    Never,
+}
+
+impl Booked {
+    fn after(error: &Error) -> Self {
+        if matches!(error, Error::HoldClosed { .. }) { Self::Never } else { Self::Later }
+    }
+}
+
+/// Another key of the same purse: `old`, where those that it replaced wait, and `dead`, for those that the ledger never takes.
+fn beside(purse: &str, kind: &str) -> String {
+    format!("{}:{kind}", purse.strip_suffix(":purse").unwrap_or(purse))
 }

@@ -43,7 +43,16 @@ struct Inner<S> {
 }
 
 /// Tenants by their digest.
-type Known = RwLock<HashMap<u128, Arc<Resolved>>>;
+type Known = RwLock<HashMap<u128, Kept>>;
+
+/// What a tenant has, as it was looked up.
+#[derive(Clone)]
+struct Kept {
+    resolved: Arc<Resolved>,
+    /// The catalog that its plan is from; under another one it is looked up anew.
+    epoch: u64,
+    at: Timestamp,
+}
 
 impl<S> Clone for Quotas<S> {
     fn clone(&self) -> Self {
@@ -70,6 +79,8 @@ impl Quotas<MemoryStore> {
 const SHARDS: usize = 16;
 /// More tenants than this in a shard are looked up anew.
 const MAX_RESOLVED: usize = 10_000;
+/// For how long answers go by a subscription that no store looks over.
+const MAX_AGE: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 /// How often a call is asked again with a newer subscription.
 const MAX_STALE: u32 = 16;
 /// How far in the future an event may have happened, by clocks that differ.
@@ -156,10 +167,12 @@ impl<S: QuotaStore> Quotas<S> {
     pub fn define(&self, plan: Plan) -> Result<(), Error> {
         plan.check()?;
         self.inner.plans.write().insert(plan.name.clone(), Arc::new(plan));
+        // After the plan: who reads this number finds the plan. What was made before it has another number, whenever it
+        // is kept.
+        self.inner.epoch.store(next_epoch(), Ordering::Release);
         for shard in &self.inner.resolved {
             shard.write().clear();
         }
-        self.inner.epoch.store(next_epoch(), Ordering::Release);
         Ok(())
     }
 
@@ -178,29 +191,48 @@ impl<S: QuotaStore> Quotas<S> {
         self.inner.resolved.get(usize::from(first) % SHARDS)
     }
 
+    /// What is kept of a tenant, of the catalog as it is.
+    fn kept(&self, scope: &Scope) -> Option<Kept> {
+        let kept = self.shard(scope)?.read().get(&scope.tenant().digest()).cloned();
+        kept.filter(|kept| kept.epoch == self.epoch())
+    }
+
+    /// What a tenant has, of any age: for calls that the store refuses when the subscription was changed.
     async fn resolved(&self, scope: &Scope) -> Result<Arc<Resolved>, Error> {
-        let digest = scope.tenant().digest();
-        let known = self.shard(scope).and_then(|shard| shard.read().get(&digest).cloned());
-        match known {
-            Some(known) => Ok(known),
+        match self.kept(scope) {
+            Some(kept) => Ok(kept.resolved),
             None => self.resolve(scope).await,
+        }
+    }
+
+    /// What a tenant has, a few seconds old at most: for answers that no store looks over.
+    async fn fresh(&self, scope: &Scope) -> Result<Arc<Resolved>, Error> {
+        let now = self.now();
+        match self.kept(scope) {
+            Some(kept) if kept.at <= now && now - kept.at < MAX_AGE => Ok(kept.resolved),
+            _ => self.resolve(scope).await,
         }
     }
 
     /// Looks the subscription up, whatever is known.
     async fn resolve(&self, scope: &Scope) -> Result<Arc<Resolved>, Error> {
+        // Both before what they are about: it is younger than they say, never older.
+        let (epoch, at) = (self.epoch(), self.now());
         let found = self.inner.store.subscription(scope).await?;
         let subscription = found.ok_or_else(|| Error::NoSubscription(scope.tenant().to_string()))?;
         let plan = self.plan(&subscription.plan)?;
         let resolved = Arc::new(Resolved::new(&subscription, plan));
-        if let Some(shard) = self.shard(scope) {
-            let mut shard = shard.write();
-            if shard.len() >= MAX_RESOLVED {
-                shard.clear();
-            }
-            shard.insert(scope.tenant().digest(), Arc::clone(&resolved));
-        }
+        self.keep(scope, Kept { resolved: Arc::clone(&resolved), epoch, at });
         Ok(resolved)
+    }
+
+    fn keep(&self, scope: &Scope, kept: Kept) {
+        let Some(shard) = self.shard(scope) else { return };
+        let mut shard = shard.write();
+        if shard.len() >= MAX_RESOLVED {
+            shard.clear();
+        }
+        shard.insert(scope.tenant().digest(), kept);
     }
 
     fn forget(&self, scope: &Scope) {
@@ -221,22 +253,36 @@ impl<S: QuotaStore> Quotas<S> {
         })
     }
 
+    /// The meter of what a call goes by, or of what the tenant has now: its plan may have got the meter since.
+    async fn terms_of(
+        &self,
+        scope: &Scope,
+        resolved: &Resolved,
+        feature: &FeatureName,
+    ) -> Result<Arc<MeterTerms>, Error> {
+        match Self::terms(resolved, feature) {
+            Ok(terms) => Ok(terms),
+            Err(_) => Self::terms(&*self.fresh(scope).await?, feature),
+        }
+    }
+
     /// The meter as the tenant's plan has it.
     pub(crate) async fn meter(&self, scope: &Scope, feature: &FeatureName) -> Result<Arc<MeterTerms>, Error> {
-        Self::terms(&*self.resolved(scope).await?, feature)
+        Self::terms(&*self.fresh(scope).await?, feature)
     }
 
     /// All meters of the tenant's plan.
     pub(crate) async fn meters(&self, scope: &Scope) -> Result<Vec<Arc<MeterTerms>>, Error> {
-        Ok(self.resolved(scope).await?.meters.values().cloned().collect())
+        Ok(self.fresh(scope).await?.meters.values().cloned().collect())
     }
 
-    /// Whether the tenant's plan has a feature: a switch that is on, or a setting or a meter that is there.
+    /// Whether the tenant's plan has a feature: a switch that is on, or a setting or a meter that is there. A change of plan by
+    /// another process shows within five seconds.
     ///
     /// # Errors
     /// When the tenant has no subscription, its plan is unknown, or the store fails.
     pub async fn has(&self, scope: &Scope, feature: &str) -> Result<bool, Error> {
-        let resolved = self.resolved(scope).await?;
+        let resolved = self.fresh(scope).await?;
         Ok(match resolved.plan.features.get(feature) {
             Some(Feature::Boolean(on)) => *on,
             Some(_) => true,
@@ -249,7 +295,7 @@ impl<S: QuotaStore> Quotas<S> {
     /// # Errors
     /// As for [`Self::has`].
     pub async fn setting(&self, scope: &Scope, feature: &str) -> Result<Option<Value>, Error> {
-        let resolved = self.resolved(scope).await?;
+        let resolved = self.fresh(scope).await?;
         Ok(match resolved.plan.features.get(feature) {
             Some(Feature::Static(value)) => Some(value.clone()),
             _ => None,
@@ -320,7 +366,7 @@ impl<S: QuotaStore> Quotas<S> {
             let call = Call {
                 epoch,
                 scope: scope.clone(),
-                terms: Self::terms(&resolved, feature)?,
+                terms: self.terms_of(scope, &resolved, feature).await?,
                 subject: subject.clone(),
                 action: action.clone(),
                 key: None,
@@ -433,7 +479,8 @@ impl<S: QuotaStore> Quotas<S> {
             expires: 0,
             created: 0,
         };
-        let (call, states) = self.look(scope, &feature, subject, &Action::Grant(probe), now).await?;
+        let (call, states) =
+            self.look(scope, &feature, subject, &Action::Grant { grant: probe, starts: None }, now).await?;
         let (rungs, time) = (call.rungs(), call.time(&states));
         let mut account = states.into_iter().last().unwrap_or_default();
         let rung = rungs.last().ok_or_else(|| StoreError::new(StoreErrorKind::Internal, "quota"))?;
@@ -498,7 +545,7 @@ impl<S: QuotaStore> Quotas<S> {
         let epoch = self.epoch();
         let mut resolved = self.resolved(scope).await?;
         for _ in 0..MAX_STALE {
-            let terms = Self::terms(&resolved, &usage.feature)?;
+            let terms = self.terms_of(scope, &resolved, &usage.feature).await?;
             let call = Call {
                 epoch,
                 scope: scope.clone(),
@@ -549,5 +596,32 @@ fn check_value(terms: &MeterTerms, usage: &Usage) -> Result<(), Error> {
         }
         (Aggregation::Unique, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err(Error::kind(&usage.feature, "does not count values")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guardian_core::TenantId;
+
+    use super::*;
+    use crate::Subscription;
+
+    #[tokio::test]
+    async fn what_was_looked_up_before_a_plan_is_not_used_after_it() -> Result<(), Error> {
+        let plan = |on| -> Result<Plan, Error> {
+            let (name, feature) = (PlanName::new("p")?, FeatureName::new("sso")?);
+            Ok(Plan::new(name).with_feature(feature, Feature::Boolean(on)))
+        };
+        let quotas = Quotas::in_memory([plan(false)?])?;
+        let tenant = TenantId::new("acme").unwrap();
+        let scope = Scope::system(tenant);
+        quotas.subscribe(&scope, Subscription::new(PlanName::new("p")?, quotas.now())).await?;
+        assert!(!quotas.has(&scope, "sso").await?);
+        // A call that looked up slowly keeps what it found after the catalog was changed.
+        let slow = quotas.kept(&scope).unwrap();
+        quotas.define(plan(true)?)?;
+        quotas.keep(&scope, slow);
+        assert!(quotas.has(&scope, "sso").await?);
+        Ok(())
     }
 }

@@ -49,6 +49,9 @@ pub(crate) struct Prorated {
     pub(crate) level: Level,
     pub(crate) start: i64,
     pub(crate) amount: u64,
+    /// What a whole period includes of the plan that holds for the rest of this one; `None` for that of the old plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<u64>,
 }
 
 /// What a change of plan means for the period that runs.
@@ -56,7 +59,8 @@ pub(crate) struct Prorated {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Proration {
-    /// The new plan's amounts hold at once, and what was used counts against them.
+    /// The new plan's amounts hold at once, and what was used counts against them. Where the new periods are shorter, the one
+    /// that runs goes on to its end.
     #[default]
     Immediate,
     /// The period includes the old amount for the part that is over and the new one for the rest, in proportion to the time,
@@ -167,10 +171,13 @@ impl Subscription {
                 let own = |each: &&Prorated| {
                     each.feature == *feature && each.level == *level && each.start == period.start
                 };
-                let old_amount = self.prorated.iter().find(own).map_or(before.amount, |each| each.amount);
-                let amount = match how {
-                    Proration::NextPeriod => old_amount,
-                    _ => by_time(old_amount, limit.amount, period.start, at, period.end),
+                let known = self.prorated.iter().find(own);
+                let (total, rate) = known.map_or((before.amount, before.amount), |each| {
+                    (each.amount, each.rate.unwrap_or(before.amount))
+                });
+                let (amount, rate) = match how {
+                    Proration::NextPeriod => (total, rate),
+                    _ => (by_time(total, rate, limit.amount, period, at), limit.amount),
                 };
                 next.prorated.retain(|each| !own(&each));
                 next.prorated.push(Prorated {
@@ -178,6 +185,7 @@ impl Subscription {
                     level: *level,
                     start: period.start,
                     amount,
+                    rate: Some(rate),
                 });
             }
         }
@@ -192,11 +200,12 @@ fn metered<'p>(plan: &'p Plan, feature: &FeatureName) -> Option<&'p crate::Meter
     }
 }
 
-/// The old amount for the time before the change and the new one for the rest, rounded down.
-fn by_time(old: u64, new: u64, start: i64, at: i64, end: i64) -> u64 {
-    let (before, after) = (i128::from(at) - i128::from(start), i128::from(end) - i128::from(at));
-    let sum = i128::from(old) * before + i128::from(new) * after;
-    u64::try_from(sum / (before + after).max(1)).unwrap_or(0)
+/// What a period includes that had so much in all at the old rate, when the rest of it is at the new one; rounded down.
+fn by_time(total: u64, old: u64, new: u64, period: crate::Period, at: i64) -> u64 {
+    let (rest, length) =
+        (i128::from(period.end) - i128::from(at), i128::from(period.end) - i128::from(period.start));
+    let more = ((i128::from(new) - i128::from(old)) * rest).div_euclid(length.max(1));
+    u64::try_from(i128::from(total) + more).unwrap_or(0)
 }
 
 /// A subscription with its plan, as calls go by.

@@ -40,9 +40,9 @@ impl Usage {
     /// The same under an id of the caller's: a repetition changes nothing and gets the same answer.
     ///
     /// # Errors
-    /// When the id is not an [`EventKey`].
+    /// When the id is not an [`EventKey`], or begins with `close:` or `grant:`: such keys are the ledger's own.
     pub fn with_key(mut self, key: impl AsRef<str>) -> Result<Self, Error> {
-        self.key = Some(EventKey::new(key)?);
+        self.key = Some(EventKey::of_caller(key)?);
         Ok(self)
     }
 

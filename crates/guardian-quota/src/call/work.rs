@@ -288,7 +288,7 @@ impl Work<'_> {
         self.done(EntryKind::Release, held, self.now, effects, Some(extra), (Reason::Within, 0))
     }
 
-    pub(super) fn grant(mut self, grant: &GrantState) -> Step {
+    pub(super) fn grant(mut self, grant: &GrantState) -> Result<Step, Error> {
         let last = self.rungs.len().saturating_sub(1);
         let mut effects = Vec::with_capacity(self.rungs.len());
         for index in 0..self.rungs.len() {
@@ -297,13 +297,22 @@ impl Work<'_> {
                 continue;
             };
             if index == last {
+                if account.grants.len() >= MAX_GRANTS {
+                    account.drop_used_up();
+                }
+                if account.grants.len() >= MAX_GRANTS {
+                    return Err(Error::range(
+                        "the number of grants",
+                        "at most 256 a subject that are not used up",
+                    ));
+                }
                 account.add_grant(grant.clone());
             }
             let period = account.period;
             effects.push(effect(rung, account, Parts::default(), turned, period));
         }
         let extra = Extra { grant: Some(grant.clone()), ..Extra::default() };
-        self.done(EntryKind::Grant, grant.amount, self.now, effects, Some(extra), (Reason::Within, 0))
+        Ok(self.done(EntryKind::Grant, grant.amount, self.now, effects, Some(extra), (Reason::Within, 0)))
     }
 
     pub(super) fn adjust(mut self, amount: i128) -> Result<Step, Error> {
@@ -440,6 +449,8 @@ impl Work<'_> {
     }
 }
 
+/// The most grants of one account: it is written as a whole with every call.
+const MAX_GRANTS: usize = 256;
 /// The most holds of one account.
 const MAX_HOLDS: usize = 4096;
 

@@ -113,7 +113,8 @@ impl<S: QuotaStore> Quotas<S> {
     /// Gives a subject units besides what its plan includes. Under an id of the caller's a repetition changes nothing.
     ///
     /// # Errors
-    /// When the meter does not add up or has no limit at that level, the grant ends before it begins, the id was used for another one, or the store fails.
+    /// When the meter does not add up or has no limit at that level, the grant ends before it begins, the id was used for another
+    /// one, the subject has 256 grants that are not used up, or the store fails.
     pub async fn grant(
         &self,
         scope: &Scope,
@@ -124,6 +125,7 @@ impl<S: QuotaStore> Quotas<S> {
         let now = self.now();
         let id = grant.id.unwrap_or_else(|| self.inner.ids.next_id(now));
         let state = grant.opened(id, now)?;
+        let starts = grant.starts.map(|at| at.timestamp_micros());
         let usage = Usage::of(feature, subject, 0)?;
         let action = |terms: &MeterTerms| {
             adds_up(terms)?;
@@ -133,7 +135,7 @@ impl<S: QuotaStore> Quotas<S> {
                     "has no limit at that level, so a grant would not be used",
                 ));
             }
-            Ok(Action::Grant(state.clone()))
+            Ok(Action::Grant { grant: state.clone(), starts })
         };
         let decision = self.run(scope, &usage, now, action).await?;
         let data = json!({ "feature": feature, "subject": subject, "grant": id, "amount": grant.amount });

@@ -257,7 +257,7 @@ impl Ledger {
         let (mut levels, mut least, mut binding) = (0, i128::MAX, None);
         for (rung, place) in rungs.iter().zip(places) {
             let account = self.accounts.get_mut(place)?;
-            account.take_plainly(amount);
+            account.take_plainly(amount, now);
             if levels == 0 {
                 account.seen = now;
             }

@@ -5,6 +5,8 @@ mod analytics;
 #[cfg(test)]
 mod billing;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod histories;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
