@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(super) trait Bits: Copy + Ord + Default + std::fmt::Debug {
     const LEN: u8;
     const MAX: Self;
+    /// Whether a few stretches are more than a cache line.
+    const IS_WIDE: bool;
     /// A boundary between stretches: the words of its first address, then what holds from there on. Words, so that a stretch of an
     /// IPv6 address takes 20 bytes and not 32.
     type Stretch: Copy + std::fmt::Debug;
@@ -32,6 +34,7 @@ pub(super) trait Bits: Copy + Ord + Default + std::fmt::Debug {
 impl Bits for u32 {
     const LEN: u8 = 32;
     const MAX: Self = Self::MAX;
+    const IS_WIDE: bool = false;
     type Stretch = [u32; 2];
 
     #[inline]
@@ -86,6 +89,7 @@ impl Bits for u32 {
 impl Bits for u128 {
     const LEN: u8 = 128;
     const MAX: Self = Self::MAX;
+    const IS_WIDE: bool = true;
     type Stretch = [u32; 5];
 
     #[inline]

@@ -38,6 +38,8 @@ const PER_PART: usize = 4;
 /// So many parts has a short list for each stretch, until there are [`FEW_PARTS`].
 const PARTS_PER: usize = 4;
 const FEW_PARTS: usize = 128;
+/// So many wide stretches are read through.
+const FEW: usize = 8;
 
 impl<B: Bits> Stretches<B> {
     /// From networks in any order. Of equal networks only one may be there. O(n log n).
@@ -78,7 +80,14 @@ impl<B: Bits> Stretches<B> {
         let (first, last) = bounds.map_or((0, 0), |(first, last)| (*first as usize, *last as usize));
         // The stretch that began last is this one or one of so many behind it.
         let (mut place, mut behind) = (first, last.saturating_sub(first));
-        for _ in 0..self.halvings {
+        if B::IS_WIDE && behind <= FEW {
+            // These lie on several cache lines, which are fetched side by side where they are all looked at.
+            let here = self.stretches.get(first + 1..=last).unwrap_or_default();
+            place += here.iter().map(|stretch| address.if_reaches(B::start(stretch), 1)).sum::<usize>();
+            behind = 0;
+        }
+        let halvings = if behind == 0 { 0 } else { self.halvings };
+        for _ in 0..halvings {
             let half = behind - behind / 2;
             let start = self.stretches.get(place + half).map_or(B::MAX, B::start);
             place += address.if_reaches(start, half);
