@@ -9,11 +9,10 @@ const LONGEST_ROOT: usize = 120;
 /// Lines of all of guardian-core: a vocabulary, not a toolbox.
 const LARGEST_CORE: usize = 1100;
 
-/// Attributes that may not start a line under `crates/`, and what to do instead.
-const SILENCERS: [(&str, &str); 3] = [
-    ("#[allow(", "write `#[expect(..., reason = \"...\")]`, which ends with its cause"),
-    ("#![allow(", "write `#![expect(..., reason = \"...\")]`, which ends with its cause"),
-    ("#[ignore", "let the test run, or fail and say what it lacks"),
+/// Attributes that may not be on a line under `crates/`, by their names, and what to do instead. Those of `cfg_attr` count as well.
+const SILENCERS: [(&str, &str); 2] = [
+    ("allow", "write `expect(..., reason = \"...\")`, which ends with its cause"),
+    ("ignore", "let the test run, or fail and say what it lacks"),
 ];
 
 /// Checks the sources; `libraries` are the folders of the library crates.
@@ -49,23 +48,28 @@ pub(super) fn check(files: &[File], libraries: &[String]) -> Vec<Violation> {
     violations
 }
 
-/// The attributes of one file that are not welcome. Only lines that start with an attribute count, so that this very
-/// module may name them.
+/// The attributes of one file that are not welcome.
 fn silencers(file: &File) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for (number, line) in file.text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with('#'))
-    {
+    for (number, line) in file.text.lines().enumerate() {
+        let line = line.trim_start();
+        if !line.starts_with("#[") && !line.starts_with("#![") {
+            continue;
+        }
         for (attribute, remedy) in SILENCERS {
-            if line.contains(attribute) {
-                violations.push(Violation::new(
-                    "attributes",
-                    format!("{}:{}", file.path, number + 1),
-                    remedy,
-                ));
+            if names(line).any(|name| name == attribute) {
+                let place = format!("{}:{}", file.path, number + 1);
+                violations.push(Violation::new("attributes", place, remedy));
             }
         }
     }
     violations
+}
+
+/// The names on a line outside of its texts.
+fn names(line: &str) -> impl Iterator<Item = &str> {
+    let code = line.split('"').step_by(2);
+    code.flat_map(|part| part.split(|c: char| !c.is_alphanumeric() && c != '_'))
 }
 
 #[cfg(test)]
@@ -94,10 +98,21 @@ mod tests {
 
     #[test]
     fn silencing_attributes_are_violations() {
-        let source = "#![allow(dead_code)]\n    #[allow(unused)]\n#[test] #[ignore = \"slow\"]\n#[expect(a)]\n\
-                      // not #[allow(x)]\nlet text = \"#[allow(\";\n";
-        let found = places(&[file("crates/a/src/b.rs", source)]);
-        assert_eq!(found, [1, 2, 3].map(|line| format!("attributes crates/a/src/b.rs:{line}")));
-        assert!(places(&[file("fuzz/a.rs", source)]).is_empty());
+        let attribute = |inner: &str| format!("#[{inner}]\n");
+        let inner = |inner: &str| format!("#![{inner}]\n");
+        let source = [
+            inner("allow(dead_code)"),
+            format!("    {}", attribute("allow(unused)")),
+            format!("#[test] {}", attribute("ignore = \"slow\"")),
+            attribute("cfg_attr(unix, allow(unused))"),
+            attribute("expect(a, reason = \"we allow it\")"),
+            attribute("arg(ignore_case)"),
+            format!("// not {}", attribute("allow(x)")),
+            format!("let text = \"{}", attribute("allow(x)")),
+        ]
+        .concat();
+        let found = places(&[file("crates/a/src/b.rs", &source)]);
+        assert_eq!(found, [1, 2, 3, 4].map(|line| format!("attributes crates/a/src/b.rs:{line}")));
+        assert!(places(&[file("fuzz/a.rs", &source)]).is_empty());
     }
 }
