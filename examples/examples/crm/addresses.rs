@@ -106,7 +106,8 @@ fn refused(error: &Error) -> Problem {
         Error::WouldLockOut { .. } | Error::Conflict { .. } => {
             Problem::new(StatusCode::CONFLICT).with_detail(error.to_string())
         }
-        Error::Store(error) => failed(error),
+        // What was stored holds, and the trail lacks it: our fault in both cases.
+        Error::Store(error) | Error::Unreported { source: error, .. } => failed(error),
         error => bad_request(error),
     }
 }

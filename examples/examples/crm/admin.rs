@@ -61,7 +61,7 @@ async fn limits_of(app: &App, tenant: &TenantId) -> Result<Json<Value>, Problem>
 }
 
 /// A tenant that there is.
-fn tenant_id(text: &str) -> Result<TenantId, Problem> {
+pub(crate) fn tenant_id(text: &str) -> Result<TenantId, Problem> {
     let tenant = TenantId::new(text).map_err(|error| bad_request(&error))?;
     let known = auth::tenants().any(|other| other == tenant);
     let nobody = || Problem::new(StatusCode::NOT_FOUND).with_detail(format!("there is no tenant `{tenant}`"));

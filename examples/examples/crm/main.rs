@@ -41,6 +41,7 @@ use guardian::core::Scope;
 use guardian::rbac::Rbac;
 use guardian::sql::Database;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use addresses::Addresses;
 use auth::{ADMIN_KEY, DEMO_KEYS};
@@ -87,7 +88,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let quotas = quotas::open(db.clone()).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
     let follower = tokio::spawn(follow(rbac.clone(), Arc::clone(&addresses)));
-    let deliveries = tokio::spawn(Arc::clone(&hooks).deliver());
+    let (stop, stopped) = watch::channel(false);
+    let deliveries = tokio::spawn(Arc::clone(&hooks).deliver(stopped));
     let crm = Arc::new(Crm::new(db.clone(), trail, Arc::clone(&hooks)));
     let router = router(App { crm, limits, automation, hooks, rbac, addresses, quotas })?;
     let listener = listen(wanted.port).await?;
@@ -104,7 +106,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         })
         .await?;
     follower.abort();
-    deliveries.abort();
+    stop.send_replace(true);
+    deliveries.await?;
     db.close().await;
     println!("stopped");
     Ok(())

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::admin::tenant_id;
 use crate::auth::{self, DEMO_KEYS};
 use crate::routes::{bad_request, failed};
 
@@ -79,7 +80,8 @@ pub(crate) async fn take_a_seat(State(app): State<App>, request: Request, next: 
     next.run(request).await
 }
 
-/// A record more, if the plan has room for it.
+/// A record more, if the plan has room for it. It is spent for first: a process that dies in between counts a record that is not
+/// there, which an operator corrects (`Quotas::adjust`), and never lets one in that is not counted.
 pub(crate) async fn add_record(app: &App, scope: &Scope) -> Result<(), Problem> {
     spend(app, scope, "records", |usage| usage).await
 }
@@ -163,7 +165,7 @@ async fn change_plan(
     body: Result<Json<NewPlan>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Json(new) = body.map_err(|rejection| bad_request(&rejection.body_text()))?;
-    let scope = Scope::system(TenantId::new(&tenant).map_err(|error| bad_request(&error))?);
+    let scope = Scope::system(tenant_id(&tenant)?);
     let plan = PlanName::new(new.plan).map_err(|error| bad_request(&error))?;
     app.quotas.change_plan(&scope, &plan, Proration::Immediate).await.map_err(|error| refused(&error))?;
     usage_of(&app, &scope).await

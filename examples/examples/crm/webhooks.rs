@@ -19,6 +19,7 @@ use guardian::webhook::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::App;
@@ -62,14 +63,18 @@ impl Hooks {
         self.webhooks.publish_in(tx, publish).await.map(drop).map_err(fault)
     }
 
-    /// Delivers, until the task is ended. A store that is away for a moment is tried again.
+    /// Delivers until `stop` is true, and then what is under way. A store that is away for a moment is tried again.
     #[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
-    pub(crate) async fn deliver(self: Arc<Self>) {
-        loop {
-            if let Err(error) = self.worker.run(&TokioTimer::new(), std::future::pending()).await {
+    pub(crate) async fn deliver(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let asked = Box::pin(async {
+                // Whoever could ask is gone: that is asking as well.
+                let _ = stop.wait_for(|stop| *stop).await;
+            });
+            if let Err(error) = self.worker.run(&TokioTimer::new(), asked).await {
                 eprintln!("crm: webhooks: {error}");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 }

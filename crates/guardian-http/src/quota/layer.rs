@@ -134,6 +134,9 @@ impl<S: QuotaStore> QuotaLayer<S> {
     }
 
     /// A request that repeats the value of this header is spent for once: `idempotency-key`.
+    ///
+    /// Whoever repeats a value goes on for nothing, so this is for services that answer a repetition from what they remember and
+    /// do not work again.
     pub fn once_per(mut self, header: HeaderName) -> Self {
         Arc::make_mut(&mut self.config).key = Some(header);
         self
