@@ -1,28 +1,14 @@
 //! The laws that every audit store must obey, to run against your own.
 //!
-//! Implement [`Fixture`] for your store and let [`store_conformance!`](crate::store_conformance) make one test of each
+//! Make a [`Fixture`] of your store and let [`store_conformance!`](crate::store_conformance) make one test of each
 //! law:
 //!
 //! ```
 //! use std::sync::Arc;
+//! use guardian_testkit::InMemory;
 //! use guardian_audit::store::MemoryStore;
-//! use guardian_audit::testkit::Fixture;
 //!
-//! struct InMemory(Arc<MemoryStore>);
-//!
-//! impl Fixture for InMemory {
-//!     type Store = Arc<MemoryStore>;
-//!
-//!     fn store(&self) -> Self::Store {
-//!         Arc::clone(&self.0)
-//!     }
-//!
-//!     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-//!         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-//!     }
-//! }
-//!
-//! guardian_audit::store_conformance!(InMemory(Arc::new(MemoryStore::new())));
+//! guardian_audit::store_conformance!(InMemory::new(Arc::new(MemoryStore::new())));
 //! # fn main() {}
 //! ```
 //!
@@ -34,11 +20,9 @@ mod keep;
 mod sample;
 
 use std::fmt;
-use std::future::Future;
 
-use guardian_core::{Scope, StoreError, TenantId};
+use guardian_core::{Scope, TenantId};
 
-use crate::error::Malformed;
 use crate::store::AuditStore;
 
 pub use append::{
@@ -49,6 +33,7 @@ pub use find::{
     a_search_finds_what_the_plain_meaning_finds, counts_facets_and_histograms_agree_with_searches,
     pages_show_each_event_once_while_others_write,
 };
+pub use guardian_testkit::Violation;
 pub use keep::{
     a_checkpoint_follows_the_last_one, a_drop_that_does_not_know_the_holds_drops_nothing,
     a_dropped_body_leaves_its_leaf, notes_are_kept_by_name, racing_checkpoints_make_one_chain,
@@ -56,53 +41,10 @@ pub use keep::{
 };
 pub use sample::{QUERIES, Sample};
 
-/// A store to test.
-pub trait Fixture: Sync {
-    /// The store.
-    type Store: AuditStore + Clone;
+/// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
+pub trait Fixture: guardian_testkit::Fixture<Store: AuditStore + Clone> {}
 
-    /// The store, empty at first. Each call returns the same one.
-    fn store(&self) -> Self::Store;
-
-    /// Runs a future to its end. Called from several threads at once.
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
-}
-
-/// How a store broke a law.
-#[derive(Debug)]
-pub struct Violation(String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
-
-impl From<StoreError> for Violation {
-    fn from(error: StoreError) -> Self {
-        Self(format!("the store failed: {error:?}"))
-    }
-}
-
-impl From<Malformed> for Violation {
-    fn from(error: Malformed) -> Self {
-        Self(format!("the store gave bytes that are no event: {error}"))
-    }
-}
-
-impl From<guardian_core::InvalidTenantId> for Violation {
-    fn from(error: guardian_core::InvalidTenantId) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<crate::QueryError> for Violation {
-    fn from(error: crate::QueryError) -> Self {
-        Self(error.to_string())
-    }
-}
+impl<F: guardian_testkit::Fixture<Store: AuditStore + Clone>> Fixture for F {}
 
 /// The end of a law.
 pub type Verdict = Result<(), Violation>;
@@ -112,7 +54,7 @@ fn same<T: PartialEq + fmt::Debug>(what: impl fmt::Display, found: &T, wanted: &
     if found == wanted {
         return Ok(());
     }
-    Err(Violation(format!("{what}: found {found:?}, wanted {wanted:?}")))
+    Err(Violation::new(format!("{what}: found {found:?}, wanted {wanted:?}")))
 }
 
 /// A scope of Guardian's own in the tenant.

@@ -1,34 +1,19 @@
 //! The laws that every quota store must obey, to run against your own.
 //!
-//! Implement [`Fixture`] and let [`quota_store_tests!`](crate::quota_store_tests) make one test of each law:
+//! Make a [`Fixture`] of your store and let [`quota_store_tests!`](crate::quota_store_tests) make one test of each law:
 //!
 //! ```
 //! use std::sync::Arc;
+//! use guardian_testkit::InMemory;
 //! use guardian_quota::MemoryStore;
-//! use guardian_quota::testkit::Fixture;
 //!
-//! struct InMemory(Arc<MemoryStore>);
-//!
-//! impl Fixture for InMemory {
-//!     type Store = Arc<MemoryStore>;
-//!
-//!     fn store(&self) -> Self::Store {
-//!         Arc::clone(&self.0)
-//!     }
-//!
-//!     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-//!         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-//!     }
-//! }
-//!
-//! guardian_quota::quota_store_tests!(InMemory(Arc::new(MemoryStore::new())));
+//! guardian_quota::quota_store_tests!(InMemory::new(Arc::new(MemoryStore::new())));
 //! # fn main() {}
 //! ```
 //!
 //! The kit is outside of semantic versioning: a new law may fail a store that passed before.
 
 use std::fmt;
-use std::future::Future;
 
 use crate::store::QuotaStore;
 
@@ -36,6 +21,7 @@ mod laws;
 mod sample;
 mod spending;
 
+pub use guardian_testkit::Violation;
 pub use laws::{
     a_change_of_plan_holds_at_once_everywhere, a_key_is_decided_once, a_ledger_is_relayed_once_and_in_order,
     a_threshold_is_told_once, late_events_correct_their_period, tenants_do_not_meet,
@@ -47,38 +33,13 @@ pub use spending::{
     levels_are_all_or_nothing, periods_turn_and_roll_over,
 };
 
-/// A store to test.
-pub trait Fixture: Sync {
-    /// The store.
-    type Store: QuotaStore;
+/// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
+pub trait Fixture: guardian_testkit::Fixture<Store: QuotaStore> {}
 
-    /// The store, empty at first; each call is another handle, as of another process, to the same data.
-    fn store(&self) -> Self::Store;
-
-    /// Runs a future to its end.
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
-}
-
-/// How a store broke a law.
-#[derive(Debug)]
-pub struct Violation(String);
-
-impl Violation {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
+impl<F: guardian_testkit::Fixture<Store: QuotaStore>> Fixture for F {}
 
 /// What a law comes to.
-pub type Verdict = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+pub type Verdict = Result<(), Violation>;
 
 /// That something holds, or the law is broken.
 pub(crate) fn holds(is_so: bool, what: impl FnOnce() -> String) -> Result<(), Violation> {

@@ -39,10 +39,10 @@
 //!
 //! The kit is outside of semantic versioning: a new law may fail a store that passed before.
 
-use std::fmt;
 use std::future::Future;
 
 use guardian_core::ManualClock;
+use guardian_testkit::ensure;
 
 use crate::Limiter;
 use crate::store::Store;
@@ -61,6 +61,7 @@ pub use consumption::{
     a_late_refund_gives_nothing_back, a_peek_charges_nothing, a_refund_gives_back_and_never_more,
     a_reset_makes_as_good_as_new, every_window_admits_its_limit_and_no_more,
 };
+pub use guardian_testkit::Violation;
 pub use isolation::{policies_do_not_meet, subjects_do_not_meet, tenants_do_not_meet};
 pub use permits::{
     a_permit_counts_until_it_is_released, a_permit_ends_by_itself, only_the_own_permit_is_released,
@@ -85,50 +86,10 @@ pub trait Fixture: Sync {
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
 }
 
-/// How a store broke a law.
-#[derive(Debug)]
-pub struct Violation(String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
-
-impl From<crate::Error> for Violation {
-    fn from(error: crate::Error) -> Self {
-        Self(format!("the store failed: {error:?}"))
-    }
-}
-
-impl From<guardian_core::StoreError> for Violation {
-    fn from(error: guardian_core::StoreError) -> Self {
-        Self(format!("the store failed: {error:?}"))
-    }
-}
-
-impl From<guardian_core::InvalidTenantId> for Violation {
-    fn from(error: guardian_core::InvalidTenantId) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// A limiter on the fixture's store and clock.
 fn limiter<F: Fixture>(fixture: &F) -> Limiter<F::Store, ManualClock> {
     Limiter::with_clock(fixture.store(), fixture.clock().clone())
 }
-
-/// Fails a law unless the condition holds.
-macro_rules! ensure {
-    ($holds:expr, $($why:tt)+) => {
-        if !$holds {
-            return Err(super::Violation(format!($($why)+)));
-        }
-    };
-}
-use ensure;
 
 /// Makes one `#[test]` of every law, in the module where it is called. The argument makes a new fixture.
 #[macro_export]

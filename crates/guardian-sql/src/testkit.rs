@@ -28,10 +28,14 @@
 use std::fmt;
 
 mod interceptor;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod on_sql;
 #[cfg(all(feature = "postgres", unix))]
 mod postgres_server;
 
 pub use interceptor::Interceptor;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use on_sql::OnSql;
 #[cfg(all(feature = "postgres", unix))]
 pub use postgres_server::PostgresServer;
 

@@ -1,37 +1,21 @@
 //! The laws that every tenant store must obey, to run against your own.
 //!
-//! Implement [`Fixture`] for your store and let [`store_conformance!`](crate::store_conformance) make one test of
+//! Make a [`Fixture`] of your store and let [`store_conformance!`](crate::store_conformance) make one test of
 //! each law:
 //!
 //! ```
 //! use std::sync::Arc;
+//! use guardian_testkit::InMemory;
 //! use guardian_tenant::MemoryStore;
-//! use guardian_tenant::testkit::Fixture;
 //!
-//! struct InMemory(Arc<MemoryStore>);
-//!
-//! impl Fixture for InMemory {
-//!     type Store = Arc<MemoryStore>;
-//!
-//!     fn store(&self) -> Self::Store {
-//!         Arc::clone(&self.0)
-//!     }
-//!
-//!     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-//!         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-//!     }
-//! }
-//!
-//! guardian_tenant::store_conformance!(InMemory(Arc::new(MemoryStore::new())));
+//! guardian_tenant::store_conformance!(InMemory::new(Arc::new(MemoryStore::new())));
 //! # fn main() {}
 //! ```
 //!
 //! The kit is outside of semantic versioning: a new law may fail a store that passed before.
 
-use std::fmt;
-use std::future::Future;
-
-use guardian_core::{Clock, Event, IdSource, ManualClock, Scope, SeededIds, StoreError, TenantId, Timestamp};
+use guardian_core::{Clock, Event, IdSource, ManualClock, Scope, SeededIds, TenantId, Timestamp};
+use guardian_testkit::ensure;
 
 use crate::store::TenantStore;
 use crate::{DisplayName, Plan, Platform, Region, Settings, Status, Tenant, Version};
@@ -39,6 +23,7 @@ use crate::{DisplayName, Plan, Platform, Region, Settings, Status, Tenant, Versi
 mod lists;
 mod writes;
 
+pub use guardian_testkit::Violation;
 pub use lists::{
     a_cursor_of_another_list_is_refused, a_filter_shows_what_matches, pages_show_each_tenant_once_in_order,
     those_due_come_in_order,
@@ -49,57 +34,10 @@ pub use writes::{
     of_concurrent_replacements_one_wins,
 };
 
-/// A store to test.
-pub trait Fixture: Sync {
-    /// The store.
-    type Store: TenantStore + Clone;
+/// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
+pub trait Fixture: guardian_testkit::Fixture<Store: TenantStore + Clone> {}
 
-    /// The store, empty at first. Each call returns the same one.
-    fn store(&self) -> Self::Store;
-
-    /// Runs a future to its end. Called from several threads at once.
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
-}
-
-/// How a store broke a law.
-#[derive(Debug)]
-pub struct Violation(String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
-
-macro_rules! from_error {
-    ($($error:ty),+) => {$(
-        impl From<$error> for Violation {
-            fn from(error: $error) -> Self {
-                Self(format!("the store failed: {error:?}"))
-            }
-        }
-    )+};
-}
-
-from_error!(
-    StoreError,
-    guardian_core::InvalidTenantId,
-    guardian_core::InvalidPageSize,
-    crate::InvalidField,
-    crate::InvalidTransition
-);
-
-/// Fails a law unless the condition holds.
-macro_rules! ensure {
-    ($holds:expr, $($why:tt)+) => {
-        if !$holds {
-            return Err(super::Violation(format!($($why)+)));
-        }
-    };
-}
-use ensure;
+impl<F: guardian_testkit::Fixture<Store: TenantStore + Clone>> Fixture for F {}
 
 /// What laws make tenants and events of.
 struct Maker {

@@ -1,15 +1,14 @@
 //! The laws that every delivery store must obey, to run against your own.
 //!
-//! Implement [`Fixture`] for your store and let [`delivery_store_tests!`](crate::delivery_store_tests) make one test of each law. The
+//! Make a [`Fixture`] of your store and let [`delivery_store_tests!`](crate::delivery_store_tests) make one test of each law. The
 //! kit is outside of semantic versioning: a new law may fail a store that passed before.
 
-use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
 use guardian_core::{
-    Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId, Timestamp,
+    Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, TenantId, Timestamp,
 };
+use guardian_testkit::ensure;
 
 use crate::delivery::Attempt;
 use crate::endpoint::{Endpoint, EndpointSettings, EndpointStatus};
@@ -22,6 +21,7 @@ use crate::time::after;
 mod laws;
 mod life;
 
+pub use guardian_testkit::Violation;
 pub use laws::{
     a_breaker_opens_and_lets_one_probe_through, a_cancelled_head_lets_its_lane_go_on,
     a_fence_keeps_out_who_was_too_slow, a_key_is_taken_once, a_lane_comes_in_order,
@@ -34,57 +34,10 @@ pub use laws::{
 };
 pub use life::a_random_life_keeps_every_promise;
 
-/// A store to test.
-pub trait Fixture: Sync {
-    /// The store.
-    type Store: DeliveryStore + Clone;
+/// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
+pub trait Fixture: guardian_testkit::Fixture<Store: DeliveryStore + Clone> {}
 
-    /// The store, empty at first. Each call returns the same one.
-    fn store(&self) -> Self::Store;
-
-    /// Runs a future to its end. Called from several threads at once.
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
-}
-
-/// How a store broke a law.
-#[derive(Debug)]
-pub struct Violation(String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
-
-macro_rules! from_error {
-    ($($error:ty),+) => {$(
-        impl From<$error> for Violation {
-            fn from(error: $error) -> Self {
-                Self(format!("it failed: {error:?}"))
-            }
-        }
-    )+};
-}
-
-from_error!(
-    StoreError,
-    crate::Error,
-    guardian_core::InvalidTenantId,
-    guardian_core::InvalidActor,
-    guardian_core::InvalidPageSize
-);
-
-/// Fails a law unless the condition holds.
-macro_rules! ensure {
-    ($holds:expr, $($why:tt)+) => {
-        if !$holds {
-            return Err($crate::testkit::Violation(format!($($why)+)));
-        }
-    };
-}
-pub(crate) use ensure;
+impl<F: guardian_testkit::Fixture<Store: DeliveryStore + Clone>> Fixture for F {}
 
 /// Makes one `#[test]` of every law, in the module where it is called. The argument makes a new fixture.
 #[macro_export]

@@ -1,15 +1,12 @@
 //! The laws that every workflow store must obey, to run against your own, and a simulator that crashes workers.
 //!
-//! Implement [`Fixture`] for your store and let [`workflow_store_tests!`](crate::workflow_store_tests) make one test of
+//! Make a [`Fixture`] of your store and let [`workflow_store_tests!`](crate::workflow_store_tests) make one test of
 //! each law. The kit is outside of semantic versioning: a new law may fail a store that passed before.
 
-use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
-use guardian_core::{
-    Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, StoreError, TenantId,
-};
+use guardian_core::{Actor, Clock, IdSource, ManualClock, PageRequest, Scope, SeededIds, TenantId};
+use guardian_testkit::ensure;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -24,6 +21,7 @@ use crate::version::{Origin, Semver, Version, Workflow};
 mod laws;
 mod simulator;
 
+pub use guardian_testkit::Violation;
 pub use laws::{
     a_change_of_an_old_revision_is_refused, a_fence_keeps_out_who_was_too_slow, a_message_makes_a_run_due,
     a_message_that_comes_meanwhile_is_not_lost, a_run_belongs_to_one_worker, a_tenant_sees_its_own_alone,
@@ -34,58 +32,10 @@ pub use laws::{
 };
 pub use simulator::{Simulated, Simulation, simulate_schedule};
 
-/// A store to test.
-pub trait Fixture: Sync {
-    /// The store.
-    type Store: WorkflowStore + Clone;
+/// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
+pub trait Fixture: guardian_testkit::Fixture<Store: WorkflowStore + Clone> {}
 
-    /// The store, empty at first. Each call returns the same one.
-    fn store(&self) -> Self::Store;
-
-    /// Runs a future to its end. Called from several threads at once.
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
-}
-
-/// How a store broke a law.
-#[derive(Debug)]
-pub struct Violation(String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
-
-macro_rules! from_error {
-    ($($error:ty),+) => {$(
-        impl From<$error> for Violation {
-            fn from(error: $error) -> Self {
-                Self(format!("it failed: {error:?}"))
-            }
-        }
-    )+};
-}
-
-from_error!(
-    StoreError,
-    crate::Error,
-    crate::InvalidName,
-    guardian_core::InvalidTenantId,
-    guardian_core::InvalidActor,
-    guardian_core::InvalidPageSize
-);
-
-/// Fails a law unless the condition holds.
-macro_rules! ensure {
-    ($holds:expr, $($why:tt)+) => {
-        if !$holds {
-            return Err($crate::testkit::Violation(format!($($why)+)));
-        }
-    };
-}
-pub(crate) use ensure;
+impl<F: guardian_testkit::Fixture<Store: WorkflowStore + Clone>> Fixture for F {}
 
 /// What laws make workflows and runs of.
 struct Maker {

@@ -49,7 +49,7 @@ pub fn what_is_stored_comes_back(fixture: &impl Fixture) -> Verdict {
     for (record, (sequence, draft)) in records.iter().zip((20..).zip(drafts.iter().skip(20))) {
         same("the place", &record.sequence, &sequence)?;
         same("the body", &record.body.as_ref(), &Some(&draft.body))?;
-        let leaf = record.leaf(scope.tenant()).ok_or_else(|| Violation("a record without a body".into()))?;
+        let leaf = record.leaf(scope.tenant()).ok_or_else(|| Violation::new("a record without a body"))?;
         same("the event", &canonical::decode(&leaf)?.event.id, &Some(draft.id))?;
     }
     same("nothing after the last", &fixture.block_on(store.records(&scope, 60, 10))?.len(), &0)?;
@@ -159,7 +159,7 @@ pub fn racing_writers_leave_no_gap(fixture: &impl Fixture) -> Verdict {
                 })
             })
             .collect();
-        let gone = |_| Err(Violation("a writer panicked".into()));
+        let gone = |_| Err(Violation::new("a writer panicked"));
         writers.into_iter().map(|writer| writer.join().unwrap_or_else(gone)).collect()
     });
     let mut places = Vec::new();

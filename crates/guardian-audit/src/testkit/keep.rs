@@ -20,7 +20,7 @@ pub fn the_head_commits_to_every_leaf(fixture: &impl Fixture) -> Verdict {
         let from = frontier.size();
         for record in fixture.block_on(store.records(&scope, from, 150))? {
             let leaf =
-                record.leaf(scope.tenant()).ok_or_else(|| Violation("a record without a body".into()))?;
+                record.leaf(scope.tenant()).ok_or_else(|| Violation::new("a record without a body"))?;
             frontier.append(leaf_hash(&leaf));
         }
         let head = fixture.block_on(store.head(&scope))?;
@@ -169,7 +169,7 @@ pub fn racing_checkpoints_make_one_chain(fixture: &impl Fixture) -> Verdict {
             };
             let racers: Vec<_> = (0..4).map(race).collect();
             let ended = racers.into_iter().map(|racer| {
-                racer.join().map_err(|_| Violation("a thread panicked".into()))?.map_err(Violation::from)
+                racer.join().map_err(|_| Violation::new("a thread panicked"))?.map_err(Violation::from)
             });
             ended.collect::<Result<Vec<_>, _>>()
         })?;

@@ -8,9 +8,9 @@ use guardian_audit::store::{
     AuditStore, Batch, Count, Drop, Facet, Found, Head, Maintenance, Note, NoteKind, Placed, Record,
     SegmentConfig, SegmentStore,
 };
-use guardian_audit::testkit::Fixture;
 use guardian_audit::{Dimension, Plan};
 use guardian_core::{Scope, StoreError, Timestamp};
+use guardian_testkit::Fixture;
 use parking_lot::RwLock;
 use tempfile::TempDir;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use guardian_core::{Clock, IdSource, SeededIds};
 
 use super::sample::beside;
-use super::{DAY, Fixture, Verdict, equal, holds, quotas};
+use super::{DAY, Fixture, Verdict, Violation, equal, holds, quotas};
 use crate::store::QuotaStore;
 use crate::{Error, Grant, Happened, Hold, PlanName, Proration, Quotas, Replay, Subject, Usage};
 
@@ -99,7 +99,8 @@ pub fn late_events_correct_their_period(fixture: &impl Fixture) -> Verdict {
         }
         equal(&quotas.balance(&scope, "calls", &Subject::org()).await?.used, &0, "the present period")?;
         let replay = quotas.replay(&scope, "calls").await?;
-        let january = replay.periods(&Subject::org()).first().copied().ok_or("no period")?;
+        let january =
+            replay.periods(&Subject::org()).first().copied().ok_or_else(|| Violation::new("no period"))?;
         equal(&replay.used(&Subject::org(), january), &507, "the corrected period")?;
         // Yesterday is over for the user, whose periods are days, and not for the organisation, whose are months.
         let yesterday = Happened { usage: Usage::of("calls", &user, 3)?, at: clock.now() - DAY };
@@ -125,7 +126,11 @@ pub fn tenants_do_not_meet(fixture: &impl Fixture) -> Verdict {
         let (theirs, _, zeta) = quotas(fixture.store(), "zeta").await?;
         let org = Subject::org();
         let usage = Usage::of("calls", &org, 60)?.with_key("k")?;
-        let hold = ours.reserve(&acme, &usage, Duration::from_secs(60)).await?.hold.ok_or("no hold")?;
+        let hold = ours
+            .reserve(&acme, &usage, Duration::from_secs(60))
+            .await?
+            .hold
+            .ok_or_else(|| Violation::new("no hold"))?;
         equal(&theirs.consume(&zeta, &usage).await?.replayed, &false, "a key of another tenant")?;
         equal(&theirs.balance(&zeta, "calls", &org).await?.held, &0, "a hold of another tenant")?;
         holds(theirs.commit(&zeta, &hold, 60).await.is_err(), || {
@@ -211,16 +216,23 @@ pub fn a_ledger_is_relayed_once_and_in_order(fixture: &impl Fixture) -> Verdict 
         let (tenant, calls) = (scope.tenant(), crate::FeatureName::new("calls")?);
         let now = clock.now();
         let until = now + Duration::from_secs(30);
-        let first = store.claim(tenant, &calls, now, until).await?.ok_or("nobody had it")?;
+        let first =
+            store.claim(tenant, &calls, now, until).await?.ok_or_else(|| Violation::new("nobody had it"))?;
         equal(&first.0, &0, "where it begins")?;
         equal(&store.claim(tenant, &calls, now, until).await?, &None, "a second one")?;
         let later = until;
-        let second = store.claim(tenant, &calls, later, later + DAY).await?.ok_or("its time was over")?;
+        let second = store
+            .claim(tenant, &calls, later, later + DAY)
+            .await?
+            .ok_or_else(|| Violation::new("its time was over"))?;
         holds(second.1 > first.1, || "the fencing number does not rise".to_owned())?;
         equal(&store.advance(tenant, &calls, first.1, 5).await?, &false, "one that was taken over")?;
         equal(&store.advance(tenant, &calls, second.1, 3).await?, &true, "the one that has it")?;
         equal(&own().await?, &vec![(5, 3)], "what is left")?;
-        let third = store.claim(tenant, &calls, later, later + DAY).await?.ok_or("it was given back")?;
+        let third = store
+            .claim(tenant, &calls, later, later + DAY)
+            .await?
+            .ok_or_else(|| Violation::new("it was given back"))?;
         equal(&third.0, &3, "where it goes on")?;
         equal(&store.advance(tenant, &calls, third.1, 5).await?, &true, "the rest")?;
         equal(&own().await?, &Vec::new(), "nothing is left")?;

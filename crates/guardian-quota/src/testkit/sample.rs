@@ -63,7 +63,7 @@ pub fn scope(name: &str) -> Result<Scope, guardian_core::InvalidTenantId> {
 pub async fn quotas<S: QuotaStore>(
     store: S,
     tenant: &str,
-) -> Result<(Quotas<S>, ManualClock, Scope), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(Quotas<S>, ManualClock, Scope), super::Violation> {
     let clock = ManualClock::at("2026-01-15T12:00:00Z".parse()?);
     let quotas = beside(store, &clock)?;
     let scope = scope(tenant)?;

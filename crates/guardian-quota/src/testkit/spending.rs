@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{DAY, Fixture, Verdict, equal, holds, quotas};
+use super::{DAY, Fixture, Verdict, Violation, equal, holds, quotas};
 use crate::{Error, Grant, Reason, Subject, Usage};
 
 /// A limit admits its amount and no unit more; soft, grace and overage as far as they say.
@@ -120,7 +120,7 @@ pub fn a_hold_ends_by_itself(fixture: &impl Fixture) -> Verdict {
         let org = Subject::org();
         let hold =
             quotas.reserve(&scope, &Usage::of("calls", &org, 70)?, Duration::from_secs(60)).await?.hold;
-        let hold = hold.ok_or("a reservation without a hold")?;
+        let hold = hold.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         let balance = quotas.balance(&scope, "calls", &org).await?;
         equal(&(balance.used, balance.held, balance.remaining), &(0, 70, Some(30)), "while it is held")?;
         equal(
@@ -145,7 +145,7 @@ pub fn a_hold_ends_by_itself(fixture: &impl Fixture) -> Verdict {
         // Of this meter late commits are taken, whatever the limit; of that one never.
         let hold =
             quotas.reserve(&scope, &Usage::of("tokens", &org, 1000)?, Duration::from_secs(1)).await?.hold;
-        let hold = hold.ok_or("a reservation without a hold")?;
+        let hold = hold.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         clock.advance(Duration::from_secs(2));
         equal(
             &quotas.consume(&scope, &Usage::of("tokens", &org, 1000)?).await?.allowed,
@@ -155,7 +155,7 @@ pub fn a_hold_ends_by_itself(fixture: &impl Fixture) -> Verdict {
         equal(&quotas.commit(&scope, &hold, 900).await?.allowed, &true, "a late commit")?;
         equal(&quotas.balance(&scope, "tokens", &org).await?.used, &1900, "all that was used")?;
         let hold = quotas.reserve(&scope, &Usage::of("emails", &org, 5)?, Duration::from_secs(1)).await?.hold;
-        let hold = hold.ok_or("a reservation without a hold")?;
+        let hold = hold.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         clock.advance(Duration::from_secs(2));
         let late = quotas.commit(&scope, &hold, 5).await?;
         equal(&(late.allowed, late.reason), &(false, Reason::HoldExpired), "a late commit that is refused")?;
@@ -174,7 +174,7 @@ pub fn a_commit_counts_what_was_used(fixture: &impl Fixture) -> Verdict {
         let minute = Duration::from_secs(60);
         let usage = Usage::of("calls", &org, 50)?;
         let take = async || quotas.reserve(&scope, &usage, minute).await.map(|decision| decision.hold);
-        let hold = take().await?.ok_or("a reservation without a hold")?;
+        let hold = take().await?.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         equal(&quotas.commit(&scope, &hold, 20).await?.allowed, &true, "less than was held")?;
         let again = quotas.commit(&scope, &hold, 20).await?;
         equal(&(again.allowed, again.replayed), &(true, true), "the same commit again")?;
@@ -186,29 +186,29 @@ pub fn a_commit_counts_what_was_used(fixture: &impl Fixture) -> Verdict {
         })?;
         let balance = quotas.balance(&scope, "calls", &org).await?;
         equal(&(balance.used, balance.held, balance.remaining), &(20, 0, Some(80)), "after the commit")?;
-        let hold = take().await?.ok_or("a reservation without a hold")?;
+        let hold = take().await?.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         quotas.release(&scope, &hold).await?;
         quotas.release(&scope, &hold).await?;
         equal(&quotas.balance(&scope, "calls", &org).await?.remaining, &Some(80), "after the release")?;
         // More than was held, as far as there is room.
-        let hold = take().await?.ok_or("a reservation without a hold")?;
+        let hold = take().await?.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         equal(&quotas.commit(&scope, &hold, 81).await?.allowed, &false, "more than there is")?;
         equal(&quotas.balance(&scope, "calls", &org).await?.held, &50, "the hold stays")?;
         equal(&quotas.commit(&scope, &hold, 80).await?.allowed, &true, "all that there is")?;
         let hold = quotas.reserve(&scope, &Usage::of("emails", &org, 5)?, minute).await?.hold;
-        let hold = hold.ok_or("a reservation without a hold")?;
+        let hold = hold.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         let more = quotas.commit(&scope, &hold, 6).await?;
         equal(&(more.allowed, more.reason), &(false, Reason::ExceedsHold), "more, where that is refused")?;
         // The spending counts for the period of the hold.
         clock.advance(16 * DAY + Duration::from_secs(11 * 3600 + 3590));
         let hold = quotas.reserve(&scope, &Usage::of("tokens", &org, 400)?, minute).await?.hold;
-        let hold = hold.ok_or("a reservation without a hold")?;
+        let hold = hold.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         clock.advance(minute / 2);
         equal(&quotas.commit(&scope, &hold, 400).await?.allowed, &true, "a commit in the next period")?;
         let balance = quotas.balance(&scope, "tokens", &org).await?;
         equal(&(balance.used, balance.held), &(0, 0), "the next period")?;
         let replay = quotas.replay(&scope, "tokens").await?;
-        let january = replay.periods(&org).first().copied().ok_or("no period")?;
+        let january = replay.periods(&org).first().copied().ok_or_else(|| Violation::new("no period"))?;
         equal(&replay.used(&org, january), &400, "the period of the hold")?;
         Ok(())
     })
@@ -245,7 +245,7 @@ pub fn grants_are_used_up_in_order(fixture: &impl Fixture) -> Verdict {
         equal(&left().await?, &vec![(40, 40), (30, 0), (50, 20), (100, 100)], "by priority, then by expiry")?;
         let hold =
             quotas.reserve(&scope, &Usage::of("tokens", &ann, 70)?, Duration::from_secs(5 * 86_400)).await?;
-        let hold = hold.hold.ok_or("a reservation without a hold")?;
+        let hold = hold.hold.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         equal(&left().await?, &vec![(40, 40), (30, 0), (50, 0), (100, 50)], "held")?;
         clock.advance(DAY);
         equal(&left().await?, &vec![(40, 40), (30, 0), (100, 50)], "what expired is gone")?;

@@ -120,7 +120,9 @@ pub fn retry_after_is_enough<F: Fixture>(fixture: &F) -> Result<(), Violation> {
             if decision.is_denied() {
                 denied += 1;
                 let Some(wait) = decision.retry_after() else {
-                    return Err(Violation(format!("`{rule}` denies for good what is within its capacity")));
+                    return Err(Violation::new(format!(
+                        "`{rule}` denies for good what is within its capacity"
+                    )));
                 };
                 ensure!(!wait.is_zero(), "`{rule}` denies with nothing to wait for");
                 fixture.clock().advance(wait);

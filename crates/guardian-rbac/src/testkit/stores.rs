@@ -1,62 +1,20 @@
 //! The laws of a store of policies.
 
-use std::fmt;
-use std::future::Future;
-
 use chrono::TimeDelta;
-use guardian_core::{
-    Clock, Event, IdSource, InvalidTenantId, ManualClock, Scope, SeededIds, StoreError, TenantId,
-};
+use guardian_core::{Clock, Event, IdSource, ManualClock, Scope, SeededIds, TenantId};
+pub use guardian_testkit::Violation;
+use guardian_testkit::ensure;
 
 use crate::store::{Committed, News, PolicyStore};
 use crate::{
-    Area, Change, Constraint, Duty, Error, Grant, GrantId, InvalidName, Item, Key, Membership, NewGrant,
-    Place, Policy, Principal, Revision, Role, Rule,
+    Area, Change, Constraint, Duty, Grant, GrantId, InvalidName, Item, Key, Membership, NewGrant, Place,
+    Policy, Principal, Revision, Role, Rule,
 };
 
-/// A store to test.
-pub trait Fixture: Sync {
-    /// The store.
-    type Store: PolicyStore + Clone;
+/// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
+pub trait Fixture: guardian_testkit::Fixture<Store: PolicyStore + Clone> {}
 
-    /// The store, empty at first. Each call returns the same one.
-    fn store(&self) -> Self::Store;
-
-    /// Runs a future to its end. Called from several threads at once.
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
-}
-
-/// How a store broke a law.
-#[derive(Debug)]
-pub struct Violation(String);
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Violation {}
-
-macro_rules! from_error {
-    ($($error:ty),+) => {$(
-        impl From<$error> for Violation {
-            fn from(error: $error) -> Self {
-                Self(format!("the store failed: {error:?}"))
-            }
-        }
-    )+};
-}
-
-from_error!(StoreError, InvalidTenantId, InvalidName, Error);
-
-macro_rules! ensure {
-    ($holds:expr, $($why:tt)+) => {
-        if !$holds {
-            return Err(Violation(format!($($why)+)));
-        }
-    };
-}
+impl<F: guardian_testkit::Fixture<Store: PolicyStore + Clone>> Fixture for F {}
 
 /// A law's result.
 type Law = Result<(), Violation>;
@@ -189,7 +147,7 @@ pub fn of_concurrent_commits_one_wins(fixture: &impl Fixture) -> Law {
         let started: Vec<_> = (0..WRITERS).map(|number| threads.spawn(move || attempt(number))).collect();
         started
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Violation("a writer panicked".to_owned()))))
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(Violation::new("a writer panicked"))))
             .collect()
     });
     let mut winners = 0;
@@ -265,7 +223,7 @@ pub fn who_is_too_far_behind_is_told(fixture: &impl Fixture) -> Law {
         let behind = store.since(&scope, Revision::new(2)).await?;
         ensure!(behind == News::Reload, "behind what is kept: {behind:?}");
         let News::Changes(news) = store.since(&scope, Revision::new(3)).await? else {
-            return Err(Violation("what is kept was not returned".to_owned()));
+            return Err(Violation::new("what is kept was not returned"));
         };
         ensure!(news.len() == 2, "{} commits instead of 2", news.len());
         // One that claims to be ahead has seen another life of the store.

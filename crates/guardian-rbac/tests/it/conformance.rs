@@ -3,70 +3,35 @@
 use std::sync::Arc;
 
 use guardian_rbac::MemoryStore;
-use guardian_rbac::testkit::Fixture;
-
-struct InMemory(Arc<MemoryStore>);
-
-impl Fixture for InMemory {
-    type Store = Arc<MemoryStore>;
-
-    fn store(&self) -> Self::Store {
-        Arc::clone(&self.0)
-    }
-
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-    }
-}
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use guardian_testkit::Fixture;
+use guardian_testkit::InMemory;
 
 mod memory {
     use super::*;
-    guardian_rbac::store_conformance!(InMemory(Arc::new(MemoryStore::new())));
+    guardian_rbac::store_conformance!(InMemory::new(Arc::new(MemoryStore::new())));
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-struct OnSql {
-    runtime: tokio::runtime::Runtime,
-    fresh: guardian_sql::testkit::Fresh,
-}
-
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-impl OnSql {
-    fn new(kind: guardian_sql::testkit::Kind) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let fresh = runtime.block_on(kind.open(&[&guardian_rbac::store::MIGRATIONS])).unwrap();
-        Self { runtime, fresh }
-    }
-}
-
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-impl Fixture for OnSql {
-    type Store = guardian_rbac::SqlStore;
-
-    fn store(&self) -> Self::Store {
-        guardian_rbac::SqlStore::new(self.fresh.database().clone())
-    }
-
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.handle().block_on(future)
-    }
+fn on(kind: guardian_sql::testkit::Kind) -> impl Fixture<Store = guardian_rbac::SqlStore> {
+    let store = |db: &guardian_sql::Database| guardian_rbac::SqlStore::new(db.clone());
+    guardian_sql::testkit::OnSql::new(kind, &guardian_rbac::store::MIGRATIONS, store).unwrap()
 }
 
 #[cfg(feature = "sqlite")]
 mod sqlite_memory {
     use super::*;
-    guardian_rbac::store_conformance!(OnSql::new(guardian_sql::testkit::Kind::SqliteMemory));
+    guardian_rbac::store_conformance!(on(guardian_sql::testkit::Kind::SqliteMemory));
 }
 
 #[cfg(feature = "sqlite")]
 mod sqlite_file {
     use super::*;
-    guardian_rbac::store_conformance!(OnSql::new(guardian_sql::testkit::Kind::SqliteFile));
+    guardian_rbac::store_conformance!(on(guardian_sql::testkit::Kind::SqliteFile));
 }
 
 #[cfg(feature = "postgres")]
 mod postgres {
     use super::*;
-    guardian_rbac::store_conformance!(OnSql::new(guardian_sql::testkit::Kind::Postgres));
+    guardian_rbac::store_conformance!(on(guardian_sql::testkit::Kind::Postgres));
 }

@@ -187,7 +187,7 @@ pub fn of_concurrent_replacements_one_wins<F: Fixture>(fixture: &F) -> Result<()
         });
         let mut won = 0;
         for outcome in outcomes {
-            let outcome = outcome.map_err(|_| Violation("a writer panicked".to_owned()))??;
+            let outcome = outcome.map_err(|_| Violation::new("a writer panicked"))??;
             won += usize::from(outcome == Written::Done);
         }
         ensure!(won == 1, "of {WRITERS} replacements of version {round} there won {won}");

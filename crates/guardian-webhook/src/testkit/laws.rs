@@ -37,7 +37,7 @@ pub fn an_old_revision_is_refused(fixture: &impl Fixture) -> Result<(), Violatio
             world.plain().await?;
         }
         let page = store.endpoints(scope, &first(3)?).await?;
-        let next = page.next.clone().ok_or_else(|| Violation("there is no second page".into()))?;
+        let next = page.next.clone().ok_or_else(|| Violation::new("there is no second page"))?;
         let rest = store.endpoints(scope, &first(3)?.after(next)).await?;
         let all: BTreeSet<_> = page.items.iter().chain(&rest.items).map(|each| each.id).collect();
         ensure!(
@@ -141,7 +141,7 @@ pub fn a_fence_keeps_out_who_was_too_slow(fixture: &impl Fixture) -> Result<(), 
         world.clock.advance(LEASE);
         let quick = world.claim(1).await?;
         let (Some(slow), Some(quick)) = (slow.first(), quick.first()) else {
-            return Err(Violation("nothing was claimed".into()));
+            return Err(Violation::new("nothing was claimed"));
         };
         ensure!(!world.succeed(slow).await?, "the slow one was let in before");
         ensure!(world.fail(quick, Duration::from_secs(5)).await?, "the holder was kept out");
@@ -154,11 +154,11 @@ pub fn a_fence_keeps_out_who_was_too_slow(fixture: &impl Fixture) -> Result<(), 
         ensure!(world.claim(1).await?.is_empty(), "it was due before its time");
         world.clock.advance(Duration::from_secs(5));
         let third = world.claim(1).await?;
-        let Some(third) = third.first() else { return Err(Violation("it was not due at its time".into())) };
+        let Some(third) = third.first() else { return Err(Violation::new("it was not due at its time")) };
         ensure!(third.attempts == 1, "one attempt was recorded, not {}", third.attempts);
         ensure!(world.succeed(third).await?, "the third was kept out");
         let found = world.store.deliveries(&world.scope, &DeliveryFilter::new(), &first(10)?).await?.items;
-        let Some(found) = found.first() else { return Err(Violation("it is not in the log".into())) };
+        let Some(found) = found.first() else { return Err(Violation::new("it is not in the log")) };
         ensure!(
             found.state == DeliveryState::Succeeded
                 && found.attempts == 2
@@ -184,7 +184,7 @@ pub fn two_holdings_of_one_delivery_end_in_one_call(fixture: &impl Fixture) -> R
             world.clock.advance(LEASE);
             let quick = world.claim(1).await?;
             let (Some(slow), Some(quick)) = (slow.first(), quick.first()) else {
-                return Err(Violation("nothing was claimed".into()));
+                return Err(Violation::new("nothing was claimed"));
             };
             let ended = |status| {
                 Next::Ended(if status == 200 { DeliveryState::Succeeded } else { DeliveryState::Dead }, None)
@@ -463,7 +463,7 @@ pub fn a_breaker_opens_and_lets_one_probe_through(fixture: &impl Fixture) -> Res
         ensure!(world.claim(10).await?.is_empty(), "the second time is not longer");
         world.clock.advance(Duration::from_secs(1));
         let probe = world.claim(10).await?;
-        let Some(probe) = probe.first() else { return Err(Violation("there is no second probe".into())) };
+        let Some(probe) = probe.first() else { return Err(Violation::new("there is no second probe")) };
         world.succeed(probe).await?;
         let rest = world.claim(100).await?;
         ensure!(rest.len() == 10, "behind a closed breaker {} came", rest.len());
@@ -718,7 +718,7 @@ pub fn concurrent_claims_share_nothing(fixture: &impl Fixture) -> Result<(), Vio
     });
     let mut all = Vec::new();
     for each in came {
-        all.extend(each.map_err(|_| Violation("a worker panicked".into()))??);
+        all.extend(each.map_err(|_| Violation::new("a worker panicked"))??);
     }
     fixture.block_on(async {
         // What two of them wanted at the same time, neither may have got.

@@ -128,7 +128,7 @@ pub fn a_fence_keeps_out_who_was_too_slow(fixture: &impl Fixture) -> Result<(), 
         let claimed = store.claim(now, now + LEASE, 10).await?;
         ensure!(claimed.len() == 2, "{} were claimed", claimed.len());
         let again = store.claim(now + LEASE, now + 2 * LEASE, 1).await?;
-        let taken = again.first().ok_or_else(|| Violation("the lease never ended".to_owned()))?;
+        let taken = again.first().ok_or_else(|| Violation::new("the lease never ended"))?;
         let mut batch = Vec::new();
         for each in &claimed {
             let mut checkpoint = maker.checkpoint(&each.run, each.fence);
@@ -171,13 +171,13 @@ pub fn a_message_makes_a_run_due(fixture: &impl Fixture) -> Result<(), Violation
             "nobody got a message"
         );
         let claimed = store.claim(now, now + LEASE, 10).await?;
-        let each = claimed.first().ok_or_else(|| Violation("a message made nothing due".to_owned()))?;
+        let each = claimed.first().ok_or_else(|| Violation::new("a message made nothing due"))?;
         ensure!(each.messages == [(1, message(1)), (2, message(2))], "it got {:?}", each.messages);
         let mut checkpoint = maker.checkpoint(&run, each.fence);
         checkpoint.state.seen = 1;
         store.checkpoint(vec![checkpoint]).await?;
         let claimed = store.claim(now, now + LEASE, 10).await?;
-        let each = claimed.first().ok_or_else(|| Violation("a message was forgotten".to_owned()))?;
+        let each = claimed.first().ok_or_else(|| Violation::new("a message was forgotten"))?;
         ensure!(each.messages == [(2, message(2))], "then it got {:?}", each.messages);
         let mut checkpoint = maker.checkpoint(&run, each.fence);
         checkpoint.state.seen = 2;
@@ -209,7 +209,7 @@ pub fn a_message_that_comes_meanwhile_is_not_lost(fixture: &impl Fixture) -> Res
         let kept = store.checkpoint(vec![maker.checkpoint(&run, 1)]).await?;
         ensure!(kept == [Kept::Yes(Vec::new())], "who let go got {kept:?}");
         let claimed = store.claim(now, now + LEASE, 10).await?;
-        let each = claimed.first().ok_or_else(|| Violation("a message was lost".to_owned()))?;
+        let each = claimed.first().ok_or_else(|| Violation::new("a message was lost"))?;
         ensure!(each.messages == [(1, Message::Pause)], "it got {:?}", each.messages);
         Ok(())
     })
@@ -382,7 +382,7 @@ pub fn of_concurrent_claims_each_run_is_in_one(fixture: &impl Fixture) -> Result
             .collect();
         workers
             .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|_| Err(Violation("a worker panicked".to_owned()))))
+            .map(|worker| worker.join().unwrap_or_else(|_| Err(Violation::new("a worker panicked"))))
             .collect()
     });
     let mut all = Vec::new();

@@ -441,7 +441,7 @@ pub fn simulate_schedule(simulation: &Simulation) -> Result<Simulated, Violation
             return Ok(Simulated { writes, crashes, lost, trace });
         }
     }
-    Err(Violation(format!("the run of seed {} does not end", simulation.seed)))
+    Err(Violation::new(format!("the run of seed {} does not end", simulation.seed)))
 }
 
 /// Time goes on a little, leaps ahead, or goes back.
@@ -463,7 +463,7 @@ fn finish<T>(future: impl Future<Output = Result<T, crate::Error>>) -> Result<T,
             return Ok(done?);
         }
     }
-    Err(Violation("the memory store waits".to_owned()))
+    Err(Violation::new("the memory store waits"))
 }
 
 fn node_of(key: &str) -> &str {
@@ -478,7 +478,7 @@ fn check(
     notes: &Ledger,
 ) -> Result<(), Violation> {
     let record = finish(async { Ok(store.run(scope, run).await?) })?;
-    let record = record.ok_or_else(|| Violation("the run is gone".to_owned()))?;
+    let record = record.ok_or_else(|| Violation::new("the run is gone"))?;
     let expected =
         json!({"doubled": [2, 4, 6], "tens": [10, 20, 30], "n": 103, "inner": 103, "code": "flaky"});
     ensure!(record.state.status == Status::Completed, "the run is {:?}", record.state);
