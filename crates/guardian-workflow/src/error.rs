@@ -1,4 +1,4 @@
-use guardian_core::StoreError;
+use guardian_core::{StoreError, StoreErrorKind};
 use uuid::Uuid;
 
 use crate::definition::{InvalidName, InvalidSpan, NodeId};
@@ -136,6 +136,12 @@ pub enum Error {
 impl Error {
     pub(crate) fn definition(why: impl Into<String>) -> Self {
         Self::Definition { why: why.into() }
+    }
+
+    /// Whether the store failed, and not one thing in it that cannot be understood: that is the fault of whose it is, and
+    /// nobody else's.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(error) if error.kind() != StoreErrorKind::Corrupt)
     }
 
     pub(crate) fn change(why: impl Into<String>) -> Self {
