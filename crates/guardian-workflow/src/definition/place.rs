@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use guardian_core::shorten;
 use guardian_yaml::{Content, Node as Part};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Edge, Node, NodeId, Place, Settings, Trigger, Variable, VariableName};
-use crate::error::shorten;
 
 /// What is wrong with a document that is no definition, and where. With its text in YAML, of which JSON is a part, the line is known.
 pub(super) fn explain(value: &Value, error: &serde_json::Error, document: Option<&Part>) -> String {

@@ -315,7 +315,7 @@ impl Machine<'_> {
     fn for_each(&mut self, id: u32, step: &Step, each: &EachStep) -> Result<(), Failure> {
         let (value, cost) = self.value(id, &each.items)?;
         let Value::Array(items) = value else {
-            let message = format!("`{}` is no list", crate::error::shorten(each.items.source()));
+            let message = format!("`{}` is no list", guardian_core::shorten(each.items.source()));
             return Err(Failure::new("expression", message));
         };
         if items.len() > each.max as usize {

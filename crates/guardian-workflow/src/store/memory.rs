@@ -510,6 +510,6 @@ impl WorkflowStore for MemoryStore {
 pub(super) fn unknown_action(backend: &'static str, action: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, backend).with_source(format!(
         "the store does not know the transactional action `{}`",
-        crate::error::shorten(action)
+        guardian_core::shorten(action)
     ))
 }

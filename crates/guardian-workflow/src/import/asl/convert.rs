@@ -626,7 +626,7 @@ impl Builder {
         translate::path(place, root, &level.scope).unwrap_or_else(|| {
             self.lose(
                 path,
-                format!("the path `{}` cannot be represented; it is null", crate::error::shorten(place)),
+                format!("the path `{}` cannot be represented; it is null", guardian_core::shorten(place)),
             );
             "null".to_owned()
         })
@@ -636,7 +636,7 @@ impl Builder {
         translate::call(call, root, &level.scope).unwrap_or_else(|| {
             self.lose(
                 path,
-                format!("the call `{}` cannot be represented; it is null", crate::error::shorten(call)),
+                format!("the call `{}` cannot be represented; it is null", guardian_core::shorten(call)),
             );
             "null".to_owned()
         })
@@ -646,7 +646,10 @@ impl Builder {
         translate::jsonata(text, root, &level.scope).unwrap_or_else(|| {
             self.lose(
                 path,
-                format!("the expression `{}` cannot be represented; it is null", crate::error::shorten(text)),
+                format!(
+                    "the expression `{}` cannot be represented; it is null",
+                    guardian_core::shorten(text)
+                ),
             );
             "null".to_owned()
         })

@@ -35,7 +35,7 @@ impl Checker {
             None => return self.faults.add(path, "`Type` is missing"),
         };
         let Some(allowed) = fields::of(kind) else {
-            let message = format!("there are no states of the type `{}`", crate::error::shorten(kind));
+            let message = format!("there are no states of the type `{}`", guardian_core::shorten(kind));
             return self.faults.add(format!("{path}/Type"), message);
         };
         for name in members.keys() {
@@ -529,7 +529,7 @@ impl Checker {
                 Some(name) if name.starts_with("States.") && !is_reserved(name) => {
                     let message = format!(
                         "there is no error `{}`, and names that begin with `States.` are reserved",
-                        crate::error::shorten(name)
+                        guardian_core::shorten(name)
                     );
                     self.faults.add(format!("{path}/ErrorEquals/{at}"), message);
                 }
