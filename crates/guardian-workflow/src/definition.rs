@@ -193,7 +193,7 @@ impl Definition {
             let limits = guardian_yaml::Limits::default().with_bytes(Self::MAX_BYTES).with_depth(128);
             let document = limits.read_one(text).ok();
             let value = serde_json::from_str(text).unwrap_or_default();
-            place::explain(&value, &error, document.as_ref())
+            place::explain(&value, &error, document.as_ref().map(|document| (document, text)))
         });
         Self::checked(read)
     }
@@ -223,7 +223,8 @@ impl Definition {
         let document = yaml_document(text, Self::MAX_BYTES).map_err(refused)?;
         let value = document.to_json().map_err(refused)?;
         Self::checked(
-            Self::deserialize(&value).map_err(|error| place::explain(&value, &error, Some(&document))),
+            Self::deserialize(&value)
+                .map_err(|error| place::explain(&value, &error, Some((&document, text)))),
         )
     }
 

@@ -10,13 +10,14 @@ use serde_json::Value;
 use super::{Edge, Node, NodeId, Place, Settings, Trigger, Variable, VariableName};
 
 /// What is wrong with a document that is no definition, and where. With its text in YAML, of which JSON is a part, the line is known.
-pub(super) fn explain(value: &Value, error: &serde_json::Error, document: Option<&Part>) -> String {
+pub(super) fn explain(value: &Value, error: &serde_json::Error, written: Option<(&Part, &str)>) -> String {
     let found = find(value);
     let why = found.as_ref().map_or_else(|| error.to_string(), |(_, why)| why.clone());
     let place = found.map(|(place, _)| place);
-    let part =
-        document.and_then(|document| place.as_ref().map_or(Some(document), |place| place.of(document)));
-    let line = part.map_or_else(String::new, |part| format!("line {}: ", line(part, &why)));
+    let part = written.and_then(|(document, text)| {
+        Some((place.as_ref().map_or(Some(document), |place| place.of(document))?, text))
+    });
+    let line = part.map_or_else(String::new, |(part, text)| format!("line {}: ", line(part, text, &why)));
     let place = place.map_or_else(String::new, |place| format!("at `{place}`: "));
     let plain = ["boolean", "integer", "floating point"]
         .iter()
@@ -82,20 +83,22 @@ fn misread<T: DeserializeOwned>(part: &Value) -> Option<String> {
     T::deserialize(part).err().map(|error| error.to_string())
 }
 
-/// The line of what an error names first, where it stands on one line, or else of what it is in.
-fn line(part: &Part, why: &str) -> usize {
-    let named = why.split('`').nth(1).and_then(|name| within(part, name));
-    named.unwrap_or(part.line)
+/// The line of what an error names first, where it is found, or else of what it is in.
+fn line(part: &Part, text: &str, why: &str) -> usize {
+    let Some(name) = why.split('`').nth(1) else { return part.line };
+    let Some(last) = within(part, name) else { return part.line };
+    // A list or a map may begin behind the line of its name.
+    let lines = text.lines().zip(1..).take(last).skip(part.line.saturating_sub(1));
+    lines.filter(|(text, _)| text.contains(name)).last().map_or(last, |(_, number)| number)
 }
 
-/// The line of the first scalar of this text, or of this name.
+/// The line of the first scalar of this text, or of what has this name.
 fn within(part: &Part, name: &str) -> Option<usize> {
     match &part.content {
         Content::Scalar { text, .. } => (text == name).then_some(part.line),
         Content::List(items) => items.iter().find_map(|item| within(item, name)),
-        Content::Map(entries) => entries.iter().find_map(|(key, value)| {
-            let scalar = matches!(value.content, Content::Scalar { .. });
-            if scalar && key == name { Some(value.line) } else { within(value, name) }
-        }),
+        Content::Map(entries) => entries
+            .iter()
+            .find_map(|(key, value)| if key == name { Some(value.line) } else { within(value, name) }),
     }
 }
