@@ -148,9 +148,10 @@ fn what_elements_had_for_themselves_counts_no_more_when_a_run_is_tried_again() {
             "l",
             json!({
                 "l": {"type": "for_each", "items": "[1, 2, 3]", "as": "item", "concurrency": concurrency, "own": ["x"]},
+                "s": {"type": "set", "values": {"x": "=x"}},
                 "f": {"type": "action", "action": "fail"}
             }),
-            &["l:body f"],
+            &["l:body s", "s f"],
         );
         definition["variables"] = json!({"x": {"value": "x".repeat(3000)}});
         definition["settings"] = json!({"limits": {"variable_bytes": 10_000}});

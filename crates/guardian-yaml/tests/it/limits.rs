@@ -23,13 +23,13 @@ fn texts_that_aliases_repeat_are_bounded() {
 
 #[test]
 fn a_text_that_doubles_itself_over_and_over_is_refused_before_it_grows() {
-    let mut text = format!("- &a0 \"{}\"\n", "x".repeat(500_000));
-    for level in 1..5 {
+    let mut text = format!("- &a0 \"{}\"\n", "x".repeat(50_000));
+    for level in 1..4 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
         writeln!(text, "- &a{level} [{aliases}]").unwrap();
     }
-    let limits = Limits::default().with_aliases(100);
-    assert_eq!(refused(limits, &text), "line 2: its anchors and aliases repeat more than 4194304 bytes");
+    let refused = Limits::default().with_aliases(100).read(&text).err().map(|error| error.to_string());
+    assert_eq!(refused.as_deref(), Some("line 3: its anchors and aliases repeat more than 4194304 bytes"));
 }
 
 #[test]
