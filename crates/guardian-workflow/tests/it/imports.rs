@@ -105,6 +105,46 @@ fn jsonata_as_far_as_it_goes() {
     assert_eq!(asl::import(&strange.to_string()).unwrap().losses.len(), 1);
 }
 
+#[test]
+fn machines_side_by_side_assign_variables_of_their_own() {
+    let branch = |at: u32, read: &str| {
+        let (first, second) = (format!("A{at}"), format!("B{at}"));
+        json!({"StartAt": first, "States": {
+            first.clone(): {"Type": "Pass", "Assign": {"x.$": format!("States.MathAdd($n, {at})"), "y": at}, "Next": second},
+            second: {"Type": "Pass", "Parameters": {"x.$": read, "n.$": "$n"}, "End": true}}})
+    };
+    let machine = json!({"StartAt": "N", "States": {
+        "N": {"Type": "Pass", "Assign": {"n.$": "$.n", "x_2": "mine"}, "Next": "P"},
+        "P": {"Type": "Parallel", "Branches": [branch(1, "$x"), branch(2, "$x"), branch(3, "$y")], "ResultPath": "$.both", "Next": "M"},
+        "M": {"Type": "Map", "ItemsPath": "$.list", "ResultPath": "$.each", "ItemProcessor": {"StartAt": "I", "States": {
+            "I": {"Type": "Pass", "Assign": {"x.$": "$"}, "Next": "J"},
+            "J": {"Type": "Pass", "Parameters": {"x.$": "$x"}, "End": true}}}, "Next": "E"},
+        "E": {"Type": "Pass", "Parameters": {"both.$": "$.both", "each.$": "$.each", "mine.$": "$x_2"}, "End": true}}});
+    assert!(asl::faults(&machine).is_empty());
+    let expected = json!({
+        "both": [{"x": 11, "n": 10}, {"x": 12, "n": 10}, {"x": 3, "n": 10}],
+        "each": [{"x": 7}, {"x": 8}, {"x": 9}], "mine": "mine"});
+    assert_eq!(result(asl_run(&machine, json!({"n": 10, "list": [7, 8, 9]}), json!({}))), expected);
+}
+
+#[test]
+fn what_a_state_assigns_is_of_its_result_its_input_or_its_error() {
+    let machine = json!({"StartAt": "T", "States": {
+        "T": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:1:function:a", "ResultPath": "$.made", "Assign": {"made.$": "$.a"}, "Next": "W"},
+        "W": {"Type": "Wait", "Seconds": 1, "Assign": {"given.$": "$.n"}, "Next": "F"},
+        "F": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:1:function:b", "ResultPath": null, "Next": "E",
+            "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": null, "Assign": {"code.$": "$.Error"}, "Next": "E"}]},
+        "E": {"Type": "Pass", "Parameters": {"made.$": "$made", "given.$": "$given", "code.$": "$code"}, "End": true}}});
+    let stubs = json!({"actions": {"arn:aws:lambda:us-east-1:1:function:a": {"result": {"a": 5}}, "arn:aws:lambda:us-east-1:1:function:b": {"fail": "Down"}}});
+    let expected = json!({"made": 5, "given": 1, "code": "Down"});
+    assert_eq!(result(asl_run(&machine, json!({"n": 1}), stubs)), expected);
+    let machine = json!({"QueryLanguage": "JSONata", "StartAt": "T", "States": {
+        "T": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:1:function:a", "Assign": {"both": "{% $states.result.a + $states.input.n %}"}, "Next": "E"},
+        "E": {"Type": "Pass", "Output": "{% $both %}", "End": true}}});
+    let stubs = json!({"actions": {"arn:aws:lambda:us-east-1:1:function:a": {"result": {"a": 5}}}});
+    assert_eq!(result(asl_run(&machine, json!({"n": 1}), stubs)), json!(6));
+}
+
 /// One machine around a state.
 #[expect(clippy::needless_pass_by_value, reason = "a literal is written at each call")]
 fn around(state: Value) -> Value {
