@@ -1,6 +1,6 @@
-use guardian_core::StoreError;
+use guardian_core::{StoreError, shorten};
 
-use crate::name::{InvalidName, shown};
+use crate::name::InvalidName;
 use crate::subject::InvalidSubject;
 
 /// Why no decision could be made. A denial is none of these: it is a [`Decision`](crate::Decision).
@@ -115,11 +115,8 @@ impl InvalidPlan {
 
     /// Of a time zone that the zone database lacks.
     pub(crate) fn zone(name: &str) -> Self {
-        let name = shown(name);
-        Self::new(
-            "",
-            format!("there is no time zone `{name}`: write an IANA name such as `Europe/Vienna`"),
-        )
+        let name = shorten(name);
+        Self::new("", format!("there is no time zone `{name}`: write an IANA name such as `Europe/Vienna`"))
     }
 
     fn text(&self) -> String {
@@ -127,7 +124,7 @@ impl InvalidPlan {
     }
 
     pub(crate) fn within(mut self, outer: &str) -> Self {
-        self.place = format!("{} of `{}`", self.place, shown(outer));
+        self.place = format!("{} of `{}`", self.place, shorten(outer));
         self
     }
 }

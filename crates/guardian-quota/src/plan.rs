@@ -178,7 +178,10 @@ impl Plan {
 impl Meter {
     fn check(&self) -> Result<(), InvalidPlan> {
         if self.unit.is_empty() || self.unit.len() > 64 || self.unit.contains(char::is_control) {
-            return Err(InvalidPlan::new("unit", "it has not between 1 and 64 bytes, or a control character"));
+            return Err(InvalidPlan::new(
+                "unit",
+                "it has not between 1 and 64 bytes, or a control character",
+            ));
         }
         let mut currency = None;
         for (level, limit) in &self.limits {

@@ -17,8 +17,8 @@ use crate::store::{AccountState, Executed, QuotaStore};
 use crate::subscription::Resolved;
 use crate::terms::MeterTerms;
 use crate::{
-    Aggregation, Balance, Decision, Entry, Error, Feature, FeatureName, Happened, Hold, InvalidPlan, MemoryStore, Plan,
-    PlanName, Posted, Replay, Subject, Usage,
+    Aggregation, Balance, Decision, Entry, Error, Feature, FeatureName, Happened, Hold, InvalidPlan,
+    MemoryStore, Plan, PlanName, Posted, Replay, Subject, Usage,
 };
 
 mod admin;

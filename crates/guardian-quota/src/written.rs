@@ -8,9 +8,9 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Unexpecte
 use serde_json::{Map, Number, Value};
 
 use crate::limit::AtLimit;
-use crate::name::shown;
 use crate::plan::{Feature, Meter};
 use crate::price::Price;
+use guardian_core::shorten;
 
 /// A map whose keys are each there once.
 pub(crate) fn once<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
@@ -49,7 +49,7 @@ where
 }
 
 fn twice<E: de::Error>(key: &str) -> E {
-    E::custom(format_args!("`{}` is there twice", shown(key)))
+    E::custom(format_args!("`{}` is there twice", shorten(key)))
 }
 
 /// A JSON value whose objects have each key once.
@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for Feature {
                     "metered" => Feature::Metered(map.next_value::<Meter>()?),
                     other => {
                         return Err(de::Error::unknown_variant(
-                            &shown(other),
+                            &shorten(other),
                             &["boolean", "static", "metered"],
                         ));
                     }
@@ -202,7 +202,7 @@ impl<'de> Deserialize<'de> for AtLimit {
                         r#"grace needs an amount or a time: `{"grace": {"extra": …, "seconds": …}}`"#,
                     )),
                     "overage" => Err(E::custom(r#"overage needs a price: `{"overage": {"price": …}}`"#)),
-                    other => Err(E::unknown_variant(&shown(other), WAYS)),
+                    other => Err(E::unknown_variant(&shorten(other), WAYS)),
                 }
             }
 
@@ -220,7 +220,7 @@ impl<'de> Deserialize<'de> for AtLimit {
                     "hard" | "soft" => {
                         return Err(de::Error::invalid_type(Unexpected::Map, &self));
                     }
-                    other => return Err(de::Error::unknown_variant(&shown(other), WAYS)),
+                    other => return Err(de::Error::unknown_variant(&shorten(other), WAYS)),
                 };
                 no_more(&mut map, &self)?;
                 Ok(at_limit)

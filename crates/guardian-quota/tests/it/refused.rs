@@ -25,7 +25,10 @@ fn limit(text: &str) -> String {
 fn a_key_of_a_plan_is_there_once() {
     let meter = r#"{"metered": {"unit": "t", "aggregation": "sum"}}"#;
     for (text, key) in [
-        (r#"{"name": "p", "features": {"sso": {"boolean": true}, "sso": {"boolean": false}}}"#.to_owned(), "sso"),
+        (
+            r#"{"name": "p", "features": {"sso": {"boolean": true}, "sso": {"boolean": false}}}"#.to_owned(),
+            "sso",
+        ),
         (format!(r#"{{"name": "p", "features": {{"t": {meter}, "t": {meter}}}}}"#), "t"),
         (
             r#"{"name": "p", "features": {"t": {"metered": {"unit": "t", "aggregation": "sum", "limits": {
@@ -45,7 +48,8 @@ fn a_key_of_a_plan_is_there_once() {
 #[test]
 fn settings_are_what_was_written() {
     let value = r#"{"a": [1, -2, 2.5, "x", null, true, {}], "b": {"c": 18446744073709551615}}"#;
-    let plan = Plan::parse(&format!(r#"{{"name": "p", "features": {{"s": {{"static": {value}}}}}}}"#)).unwrap();
+    let plan =
+        Plan::parse(&format!(r#"{{"name": "p", "features": {{"s": {{"static": {value}}}}}}}"#)).unwrap();
     let expected: serde_json::Value = serde_json::from_str(value).unwrap();
     assert_eq!(plan.features["s"], Feature::Static(expected));
     let again = serde_json::to_string(&plan).unwrap();
@@ -117,10 +121,7 @@ async fn a_plan_that_the_process_lacks_is_named() {
     let scope = scope("acme").unwrap();
     let subscription = Subscription::new(PlanName::new("taem").unwrap(), anchor);
     let error = quotas.subscribe(&scope, subscription).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "this process has no plan `taem`: pass it to `Quotas::new` or `define` it"
-    );
+    assert_eq!(error.to_string(), "this process has no plan `taem`: pass it to `Quotas::new` or `define` it");
 }
 
 #[tokio::test]

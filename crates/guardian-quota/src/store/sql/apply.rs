@@ -242,7 +242,9 @@ impl Inner {
         given.extend([tenant.to_param(), Param::Text(feature.as_str().into())]);
         let rows = tx.fetch_all(sql.finish(), &given).await?;
         rows.iter()
-            .map(|row| Ok((row.get("subject")?, self.account(row.get("version")?, row.get::<&str>("state")?)?)))
+            .map(|row| {
+                Ok((row.get("subject")?, self.account(row.get("version")?, row.get::<&str>("state")?)?))
+            })
             .collect()
     }
 }
