@@ -182,6 +182,11 @@ impl EventTypes {
         self.0.is_empty()
     }
 
+    /// Whether a pattern is about any of them; without types about anything.
+    pub(crate) fn have(&self, pattern: &TypePattern) -> bool {
+        self.is_empty() || self.0.keys().any(|name| pattern.matches(name))
+    }
+
     /// Whether a payload is one of this type.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use guardian_core::TenantId;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, shorten};
 use crate::id::EndpointId;
 use crate::signature::Signer;
 
@@ -38,8 +38,8 @@ pub trait Vault: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// When there is no such key.
     async fn external(&self, tenant: &TenantId, reference: &str) -> Result<Arc<dyn Signer>, Error> {
-        let _ = (tenant, reference);
-        Err(Error::Sign { why: "no key service is set up".to_owned() })
+        let _ = tenant;
+        Err(Error::External { reference: shorten(reference), why: "the vault has no key service".to_owned() })
     }
 }
 
