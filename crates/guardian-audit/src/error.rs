@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use guardian_core::{InvalidCursor, StoreError};
+use guardian_core::{InvalidCursor, StoreError, shorten};
 
 use crate::checkpoint::NotaryError;
 use crate::lifecycle::Subject;
@@ -92,16 +92,6 @@ impl Malformed {
     pub(crate) fn new(why: impl Into<String>) -> Self {
         Self { why: why.into() }
     }
-}
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// The part of `text` at `range`, for an error.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::error::{InvalidEvent, shorten};
+use guardian_core::shorten;
+
+use crate::error::InvalidEvent;
 use crate::event::AuditEvent;
 
 /// What the events of an action must look like: a JSON Schema for each, held against an event before anything of it is stored.

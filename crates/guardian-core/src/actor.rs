@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tenant::{check_id_text, shorten};
+use crate::shorten;
+use crate::tenant::check_id_text;
 
 /// Who does something: a person, an API key, a service, or the system itself.
 ///

@@ -7,6 +7,7 @@ mod event;
 mod id;
 mod page;
 mod scope;
+mod shorten;
 mod store_error;
 mod tenant;
 
@@ -16,5 +17,6 @@ pub use event::{Event, EventSink, NullSink};
 pub use id::{IdSource, SeededIds, SystemIds};
 pub use page::{Cursor, InvalidCursor, InvalidPageSize, Page, PageRequest};
 pub use scope::Scope;
+pub use shorten::shorten;
 pub use store_error::{StoreError, StoreErrorKind};
 pub use tenant::{InvalidTenantId, TenantId};

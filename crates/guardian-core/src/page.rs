@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tenant::shorten;
+use crate::shorten;
 
 /// One page of a longer list, and where the next begins.
 ///

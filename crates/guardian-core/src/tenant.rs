@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use crate::shorten;
+
 /// The customer that owns a piece of data: an organisation, a workspace, an account.
 ///
 /// A tenant id is 1 to 64 characters of `A-Z a-z 0-9 . _ : -` but not `.` or `..`, compared byte for byte. That set needs no
@@ -140,14 +142,4 @@ pub(crate) fn check_id_text(text: &str, max_len: usize) -> Result<(), String> {
         )),
         None => Ok(()),
     }
-}
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -151,16 +151,20 @@ fn read_rule<'w>(effect: Effect, words: impl Iterator<Item = &'w str>, label: &s
         match word {
             "for" => {
                 let kind = next()?;
-                let name = next()?.to_owned();
-                rule.applies = match kind {
-                    "user" => Applies::User(name),
-                    "role" => Applies::Role(name),
-                    "key" => Applies::ApiKey(name),
-                    "route" => Applies::Route(name),
+                let applies = match kind {
+                    "user" => Applies::User,
+                    "role" => Applies::Role,
+                    "key" => Applies::ApiKey,
+                    "route" => Applies::Route,
                     _ => {
-                        return Err(Wrong::line(format!("`for {kind}` is not user, role, key or route")));
+                        let kind = crate::address::shown(kind);
+                        return Err(Wrong::line(format!(
+                            "`for {kind}` is not user, role, key or route: write `for user {kind}`"
+                        )));
                     }
                 };
+                let nobody = || Wrong::line(format!("`for {kind}` needs a name"));
+                rule.applies = applies(words.next().ok_or_else(nobody)?.to_owned());
             }
             "until" => {
                 let time = next()?;
@@ -168,7 +172,12 @@ fn read_rule<'w>(effect: Effect, words: impl Iterator<Item = &'w str>, label: &s
                 rule.expires = Some(time.parse::<Timestamp>().map_err(|_| wrong())?);
             }
             "during" => {
-                let schedule = [next()?, next()?, next()?].join(" ");
+                let mut part = || {
+                    let whole =
+                        "`during` needs days, hours and a zone, as in `Mon-Fri 08:00-18:00 Europe/Berlin`";
+                    words.next().ok_or_else(|| Wrong::line(whole))
+                };
+                let schedule = [part()?, part()?, part()?].join(" ");
                 rule.schedule =
                     Some(schedule.parse::<Schedule>().map_err(|error| Wrong::line(error.to_string()))?);
             }

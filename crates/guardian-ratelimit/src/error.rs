@@ -1,4 +1,4 @@
-use guardian_core::StoreError;
+use guardian_core::{StoreError, shorten};
 
 use crate::PolicyName;
 
@@ -110,14 +110,4 @@ impl InvalidRule {
     pub(crate) fn why(&self) -> &str {
         &self.why
     }
-}
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -3,8 +3,8 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::error::shorten;
 use crate::{Error, Rule};
+use guardian_core::shorten;
 
 /// A named rule, with what happens in a dry run and when the store is away.
 ///

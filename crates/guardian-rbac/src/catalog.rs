@@ -134,7 +134,7 @@ impl Catalog {
     pub(crate) fn unknown(&self, permission: &str) -> Error {
         let names = self.0.entries.iter().map(|entry| entry.permission.as_str());
         Error::UnknownPermission {
-            permission: crate::name::shorten(permission),
+            permission: guardian_core::shorten(permission),
             similar: nearest(permission, names).map(str::to_owned),
         }
     }

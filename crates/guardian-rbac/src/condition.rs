@@ -45,12 +45,12 @@ impl Condition {
     /// # Errors
     /// [`Error::InvalidCondition`] when it is no expression, has unknown variables, or is certainly no truth value.
     pub fn new(text: &str) -> Result<Self, Error> {
-        let invalid = |source| Error::InvalidCondition { condition: crate::name::shorten(text), source };
+        let invalid = |source| Error::InvalidCondition { condition: guardian_core::shorten(text), source };
         let program = ENV.as_ref().map_err(|error| invalid(error.clone()))?.compile(text).map_err(invalid)?;
         match program.result_type() {
             Type::Bool | Type::Dyn => Ok(Self { program: Arc::new(program) }),
             other => {
-                Err(Error::NoCondition { condition: crate::name::shorten(text), r#type: other.to_string() })
+                Err(Error::NoCondition { condition: guardian_core::shorten(text), r#type: other.to_string() })
             }
         }
     }

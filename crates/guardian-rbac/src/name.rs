@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use guardian_core::shorten;
 use serde::{Deserialize, Serialize};
 
 /// A name, a pattern or a text that does not do; says which one, the text and why.
@@ -29,16 +30,6 @@ impl InvalidName {
     pub fn field(&self) -> &'static str {
         self.field
     }
-}
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// A text of 1 to `max` bytes without control characters and without white space at its ends.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use guardian_core::{Clock, StoreError, StoreErrorKind, Timestamp};
 
 use crate::database::Purpose;
-use crate::error::shorten;
+use guardian_core::shorten;
 use crate::{Database, Dialect, Error, Migration, Migrations, Row, Sql, Tx, fault, params};
 
 const ACQUIRE: &str = "INSERT INTO guardian_sql_leases (name, holder, token, expires) VALUES ($1, $2, 1, $3)

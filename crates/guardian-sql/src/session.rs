@@ -151,7 +151,7 @@ impl Session {
     /// Looks a statement over before it is sent.
     pub(crate) fn inspect<'s>(&self, sql: &'s Sql, params: usize) -> Result<Shape<'s>, StoreError> {
         let refuse = |kind, why: String| {
-            let message = format!("the statement `{}` {why}", crate::error::shorten(sql.as_str()));
+            let message = format!("the statement `{}` {why}", guardian_core::shorten(sql.as_str()));
             fault::own(kind, self.dialect, message)
         };
         let shape = lexer::single_statement(sql.as_str(), self.dialect)

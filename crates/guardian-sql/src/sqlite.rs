@@ -89,7 +89,7 @@ impl SqliteConnector {
     fn basic(address: &SqliteAddress, config: &DatabaseConfig) -> Result<SqliteConnectOptions, Error> {
         let path = address.path.as_deref().unwrap_or(":memory:");
         if address.path.is_some() {
-            let missing = |why| Error::NoFile { path: crate::error::shorten(path), why };
+            let missing = |why| Error::NoFile { path: guardian_core::shorten(path), why };
             let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
             if folder.is_some_and(|folder| !folder.is_dir()) {
                 return Err(missing("its folder does not exist"));

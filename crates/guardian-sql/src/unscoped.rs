@@ -1,7 +1,7 @@
 use guardian_core::Scope;
 
 use crate::Error;
-use crate::error::shorten;
+use guardian_core::shorten;
 
 /// The leave to cross tenants: on whose behalf, and why.
 ///

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use guardian_core::{InvalidCursor, StoreError, TenantId, Timestamp};
+use guardian_core::{InvalidCursor, StoreError, TenantId, Timestamp, shorten};
 
 use crate::Version;
 
@@ -140,14 +140,4 @@ impl InvalidField {
     pub fn field(&self) -> &'static str {
         self.field
     }
-}
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }

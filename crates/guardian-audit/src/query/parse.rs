@@ -8,7 +8,9 @@ use ipnet::IpNet;
 
 use super::{Condition, Query, QueryError, TimeRange, time};
 use crate::dimension::Dimension;
-use crate::error::{excerpt, shorten};
+use guardian_core::shorten;
+
+use crate::error::excerpt;
 use crate::event::{Outcome, Risk};
 
 /// The longest query, in bytes.

@@ -196,12 +196,12 @@ impl<S: QuotaStore> Config<S> {
         }
     }
 
-    async fn admit(&self, parts: &Parts) -> Result<Admitted, Response<Vec<u8>>> {
+    async fn admit(&self, parts: &Parts) -> Result<Admitted, Box<Response<Vec<u8>>>> {
         let Some(scope) = parts.extensions.get::<Scope>() else {
             let problem = Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's");
-            return Err(problem.to_response());
+            return Err(Box::new(problem.to_response()));
         };
-        let usage = self.usage(parts).map_err(|error| undecided(&error))?;
+        let usage = self.usage(parts).map_err(|error| Box::new(undecided(&error)))?;
         if usage.amount() == 0 {
             return Ok(Admitted { decision: None, hold: None });
         }
@@ -210,15 +210,30 @@ impl<S: QuotaStore> Config<S> {
             None => self.quotas.consume(scope, &usage).await,
         };
         match decided {
-            Ok(mut decision) if decision.allowed => {
-                let hold = decision.hold.take();
-                Ok(Admitted { decision: Some(decision), hold })
-            }
-            Ok(decision) => Err(denied(&self.name, &decision, self.quotas.now())),
+            Ok(mut decision) if decision.allowed => match decision.hold.take() {
+                // A repetition whose units were held so long ago that they are free again: it is spent for before it goes on.
+                Some(hold) if decision.replayed && hold.expires <= self.quotas.now() => {
+                    let spent = self.quotas.commit(scope, &hold, hold.amount).await;
+                    self.admitted(spent, None)
+                }
+                hold => self.admitted(Ok(decision), hold),
+            },
+            decided => self.admitted(decided, None),
+        }
+    }
+
+    fn admitted(
+        &self,
+        decided: Result<Decision, Error>,
+        hold: Option<Hold>,
+    ) -> Result<Admitted, Box<Response<Vec<u8>>>> {
+        match decided {
+            Ok(decision) if decision.allowed => Ok(Admitted { decision: Some(decision), hold }),
+            Ok(decision) => Err(Box::new(denied(&self.name, &decision, self.quotas.now()))),
             Err(Error::Store(_)) if self.on_outage == OnOutage::Admit => {
                 Ok(Admitted { decision: None, hold: None })
             }
-            Err(error) => Err(undecided(&error)),
+            Err(error) => Err(Box::new(undecided(&error))),
         }
     }
 
@@ -228,9 +243,10 @@ impl<S: QuotaStore> Config<S> {
         let counts = self.counts.as_ref().is_none_or(|counts| counts(status));
         if counts {
             drop(self.quotas.commit(scope, hold, hold.amount).await);
-        } else {
+        } else if self.key.is_none() {
             drop(self.quotas.release(scope, hold).await);
         }
+        // With a key the request may come again: it gets the same hold, which must not be closed, or it would be spent for never.
     }
 }
 

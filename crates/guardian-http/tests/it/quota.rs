@@ -15,6 +15,10 @@ fn scope() -> Scope {
 }
 
 async fn quotas() -> Quotas<MemoryStore> {
+    quotas_at(ManualClock::at("2026-01-31T23:00:00Z".parse().unwrap())).await
+}
+
+async fn quotas_at(clock: ManualClock) -> Quotas<MemoryStore> {
     let plan = Plan::parse(
         r#"{"name": "free", "features": {
             "api_calls": {"metered": {"unit": "call", "aggregation": "count", "limits": {
@@ -23,7 +27,6 @@ async fn quotas() -> Quotas<MemoryStore> {
         }}"#,
     )
     .unwrap();
-    let clock = ManualClock::at("2026-01-31T23:00:00Z".parse().unwrap());
     let quotas = Quotas::in_memory([plan]).unwrap().with_clock(clock).unwrap();
     let anchor = "2026-01-01T00:00:00Z".parse().unwrap();
     quotas.subscribe(&scope(), Subscription::new(PlanName::new("free").unwrap(), anchor)).await.unwrap();
@@ -103,6 +106,37 @@ async fn what_our_side_fails_is_free_and_a_repetition_is_spent_for_once() {
         "the user's day"
     );
     assert_eq!(ask(&once, "/ok", Some("k 3")).await.0.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_repetition_of_what_failed_is_spent_for() {
+    let clock = ManualClock::at("2026-01-31T12:00:00Z".parse().unwrap());
+    let quotas = quotas_at(clock.clone()).await;
+    let layer = QuotaLayer::new(&quotas, "api_calls", OnOutage::Refuse).unwrap();
+    let layer = layer.counting(|status| !status.is_server_error());
+    let router = router(layer.once_per(HeaderName::from_static("idempotency-key")));
+    let used = async || quotas.balance(&scope(), "api_calls", &Subject::org()).await.unwrap().used;
+
+    // It fails, is repeated while its unit is held, and is spent for once however often it is repeated then.
+    assert_eq!(ask(&router, "/broken", Some("a")).await.0.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(used().await, 0);
+    for _ in 0..3 {
+        assert_eq!(ask(&router, "/ok", Some("a")).await.0.status(), StatusCode::OK);
+    }
+    assert_eq!(used().await, 1);
+
+    // It fails and is repeated when its unit is free again, with room and without.
+    for key in ["b", "c"] {
+        assert_eq!(ask(&router, "/broken", Some(key)).await.0.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    clock.advance(std::time::Duration::from_secs(120));
+    assert_eq!(ask(&router, "/ok", Some("b")).await.0.status(), StatusCode::OK);
+    assert_eq!(used().await, 2);
+    assert_eq!(ask(&router, "/ok", Some("d")).await.0.status(), StatusCode::OK);
+    for _ in 0..2 {
+        assert_eq!(ask(&router, "/ok", Some("c")).await.0.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(used().await, 3);
 }
 
 #[tokio::test]

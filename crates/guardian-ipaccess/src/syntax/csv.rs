@@ -66,14 +66,14 @@ impl AccessPolicy {
 
     fn read_table(&mut self, text: &str) -> Result<(), PolicyError> {
         let mut table = csv::Reader::from_reader(text.as_bytes());
-        let columns = table.headers().map_err(|error| broken(&error)).and_then(columns)?;
+        let header = table.headers().map_err(|error| broken(text, &error))?;
+        let columns = columns(header).map_err(|why| wrong(text, header.position(), why))?;
         let mut row = csv::StringRecord::new();
-        while table.read_record(&mut row).map_err(|error| broken(&error))? {
-            let line = row.position().map_or(0, csv::Position::line);
+        while table.read_record(&mut row).map_err(|error| broken(text, &error))? {
             self.read_row(&columns, &row).map_err(|why| match why {
-                Wrong::Line(why) => PolicyError::Line { line: line_number(line), why },
+                Wrong::Line(why) => wrong(text, row.position(), why),
                 Wrong::Policy(error @ PolicyError::TooManyRules { .. }) => error,
-                Wrong::Policy(error) => PolicyError::Line { line: line_number(line), why: error.to_string() },
+                Wrong::Policy(error) => wrong(text, row.position(), error.to_string()),
             })?;
         }
         Ok(())
@@ -84,8 +84,8 @@ impl AccessPolicy {
         let (cell, trimmed) =
             (|name: &str| columns.cell(row, name), |name: &str| columns.cell(row, name).trim());
         let effect = match trimmed("effect") {
-            "allow" => Effect::Allow,
-            "deny" => Effect::Deny,
+            effect if effect.eq_ignore_ascii_case("allow") => Effect::Allow,
+            effect if effect.eq_ignore_ascii_case("deny") => Effect::Deny,
             other => {
                 let other = crate::address::shown(other);
                 return Err(Wrong::line(format!("`{other}` is neither allow nor deny")));
@@ -123,41 +123,52 @@ impl Columns {
     }
 }
 
-fn columns(header: &csv::StringRecord) -> Result<Columns, PolicyError> {
-    let wrong = |why: String| PolicyError::Line { line: 1, why };
+fn columns(header: &csv::StringRecord) -> Result<Columns, String> {
     let mut columns: Vec<(String, usize)> = Vec::new();
     for (name, place) in header.iter().zip(0..) {
         let name = name.trim().to_lowercase();
         if !COLUMNS.contains(&name.as_str()) {
+            let commas = if name.contains([';', '\t']) { ", and cells are separated by commas" } else { "" };
             let name = crate::address::shown(&name);
-            return Err(wrong(format!("`{name}` is no column; there are {}", COLUMNS.join(", "))));
+            return Err(format!("`{name}` is no column; there are {}{commas}", COLUMNS.join(", ")));
         }
         if columns.iter().any(|(known, _)| *known == name) {
-            return Err(wrong(format!("the column `{name}` is twice there")));
+            return Err(format!("the column `{name}` is twice there"));
         }
         columns.push((name, place));
     }
     for needed in ["effect", "target"] {
         if !columns.iter().any(|(known, _)| known == needed) {
-            return Err(wrong(format!("the column `{needed}` is missing")));
+            return Err(format!("the column `{needed}` is missing"));
         }
     }
     Ok(Columns(columns))
 }
 
-fn broken(error: &csv::Error) -> PolicyError {
-    let line = error.position().map_or(1, csv::Position::line);
+fn broken(text: &str, error: &csv::Error) -> PolicyError {
     let why = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("it has {len} cells where the header has {expected_len}")
         }
         _ => "it is not a line of a table".to_owned(),
     };
-    PolicyError::Line { line: line_number(line), why }
+    wrong(text, error.position(), why)
 }
 
-fn line_number(line: u64) -> usize {
-    usize::try_from(line).unwrap_or(usize::MAX)
+fn wrong(text: &str, at: Option<&csv::Position>, mut why: String) -> PolicyError {
+    // A cell whose quote is not closed swallows what follows, and what is wrong then is wherever it ends.
+    if text.matches('"').count() % 2 == 1 {
+        why.push_str(", and a quote is not closed");
+    }
+    PolicyError::Line { line: at.map_or(1, |at| line_of(text, at)), why }
+}
+
+/// The line that a row begins in, from 1: the reader tells of where it was before line ends that it had still to pass.
+fn line_of(text: &str, at: &csv::Position) -> usize {
+    let at = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let bytes = text.as_bytes();
+    let passed = bytes.iter().skip(at).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    1 + bytes.iter().take(at.saturating_add(passed)).filter(|byte| **byte == b'\n').count()
 }
 
 /// What begins a formula, and what hides one.

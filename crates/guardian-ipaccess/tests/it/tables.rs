@@ -35,12 +35,39 @@ fn errors_name_the_line_and_nothing_is_added() {
         ("effect,target\nallow,192.0.2.1,x", "line 2: it has 3 cells where the header has 2"),
         ("effect,target\nallow,", "line 2: the rule is about nothing"),
         ("effect,target,for\nallow,192.0.2.1,role", "line 2: `for role` needs a name"),
-        ("effect,target,for\nallow,192.0.2.1,moon x", "line 2: `for moon` is not user, role, key or route"),
+        (
+            "effect,target,for\nallow,192.0.2.1,moon x",
+            "line 2: `for moon` is not user, role, key or route: write `for user moon`",
+        ),
         (
             "effect,target,until\nallow,192.0.2.1,soon",
             "line 2: `soon` is no time such as `2026-12-31T00:00:00Z`",
         ),
-        ("effect,target,during\nallow,192.0.2.1,Mon-Fri", "line 2: nothing follows `during`"),
+        (
+            "effect,target,during\nallow,192.0.2.1,Mon-Fri",
+            "line 2: `during` needs days, hours and a zone, as in `Mon-Fri 08:00-18:00 Europe/Berlin`",
+        ),
+        (
+            "effect,target\r\nAllow,192.0.2.1\r\n\r\n\r\nno,192.0.2.1\r\n",
+            "line 5: `no` is neither allow nor deny",
+        ),
+        (
+            "\n\neffect,colour",
+            "line 3: `colour` is no column; there are effect, target, for, until, during, owner, label",
+        ),
+        (
+            "effect,target,label\nallow,192.0.2.1,\"two\nlines\"\n\nno,192.0.2.1,",
+            "line 5: `no` is neither allow nor deny",
+        ),
+        (
+            "effect;target\nallow;192.0.2.1",
+            "line 1: `effect;target` is no column; there are effect, target, for, until, during, owner, label, and cells are \
+             separated by commas",
+        ),
+        (
+            "effect,target,label\nallow,192.0.2.1,\"open\nallow,192.0.2.2,x\n",
+            "line 2: the label `open\nallow,192.0.2.2,x\n` has control characters or is too long, and a quote is not closed",
+        ),
         ("effect,target\nallow,192.0.2.1 extra", "line 2: `extra` is not for, until, during or owner"),
     ];
     for (text, said) in cases {

@@ -198,7 +198,7 @@ impl CasbinModel {
             other => {
                 return Err(fault(
                     number,
-                    format!("`{}` is not `p`, `g` or `g2`", crate::name::shorten(other)),
+                    format!("`{}` is not `p`, `g` or `g2`", guardian_core::shorten(other)),
                 ));
             }
         }
@@ -263,7 +263,7 @@ fn time(number: usize, field: Option<&str>) -> Result<Option<Timestamp>, Error> 
         Some(text) => {
             let plain = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").map(|time| time.and_utc());
             let time = plain.or_else(|_| DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()));
-            let why = format!("`{}` is no time like `2027-01-01 00:00:00`", crate::name::shorten(text));
+            let why = format!("`{}` is no time like `2027-01-01 00:00:00`", guardian_core::shorten(text));
             time.map(Some).map_err(|_| fault(number, why))
         }
     }
@@ -663,7 +663,7 @@ fn matches(number: usize, pattern: &str, text: &str) -> Result<bool, Error> {
     let program =
         Env::new().compile("text.matches(pattern)").map_err(|error| fault(number, error.to_string()))?;
     let bindings = Bindings::new().with("text", text.to_owned()).with("pattern", pattern.to_owned());
-    program
-        .matches(&bindings)
-        .map_err(|error| fault(number, format!("`{}` is no pattern: {error}", crate::name::shorten(pattern))))
+    program.matches(&bindings).map_err(|error| {
+        fault(number, format!("`{}` is no pattern: {error}", guardian_core::shorten(pattern)))
+    })
 }

@@ -152,7 +152,7 @@ fn window(node: &Node) -> Result<Window, Error> {
         let Some(node) = node.get(key) else { return Ok(None) };
         let text = node.text()?;
         let parsed = chrono::DateTime::parse_from_rfc3339(text);
-        let why = format!("`{}` is no time like `2027-01-01T00:00:00Z`", crate::name::shorten(text));
+        let why = format!("`{}` is no time like `2027-01-01T00:00:00Z`", guardian_core::shorten(text));
         Ok(Some(parsed.map_err(|_| fault(node.line, why))?.to_utc()))
     };
     let window = on_line(node.line, Window::new(time("from")?, time("until")?))?;

@@ -64,7 +64,7 @@ pub fn read_kubernetes(text: &str, at: Timestamp) -> Result<Imported, Error> {
             }
             "RoleBinding" | "ClusterRoleBinding" => bindings.push(document),
             other => {
-                let other = crate::name::shorten(other);
+                let other = guardian_core::shorten(other);
                 imported.notes.push(format!("line {}: a `{other}` is left out", document.line));
             }
         }
@@ -186,7 +186,7 @@ fn bind(
         None => role.to_owned(),
     };
     if !roles.contains(&role) {
-        let role = crate::name::shorten(&role);
+        let role = guardian_core::shorten(&role);
         return Err(fault(
             reference.line,
             format!("the binding `{name}` names the role `{role}`, which is not there"),
@@ -205,7 +205,7 @@ fn bind(
                 Subject::Principal(on_line(subject.line, service)?)
             }
             other => {
-                let other = crate::name::shorten(other);
+                let other = guardian_core::shorten(other);
                 return Err(fault(subject.line, format!("a subject is no `{other}`")));
             }
         };

@@ -24,7 +24,7 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, Error> {
 pub(super) fn only(node: &Node, keys: &[&str]) -> Result<(), Error> {
     for (key, value) in node.map()? {
         if !keys.contains(&key.as_str()) {
-            let shown = crate::name::shorten(key);
+            let shown = guardian_core::shorten(key);
             let similar = crate::name::nearest(key, keys.iter().copied());
             let hint = similar.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
             return Err(fault(value.line, format!("unknown key `{shown}`{hint}")));
