@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use url::{Host, ParseError, Url};
 
 use crate::address::AddressClass;
-use crate::error::shorten;
+use guardian_core::shorten;
 
 /// Why a target is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -462,7 +462,9 @@ mod tests {
         }
         assert_eq!(said("ftp://example.com/"), "the scheme `ftp` is not allowed: use `https`");
         // What the hint says helps.
-        assert!(policy.clone().allow_target("localhost", 3000).check_url("http://localhost:3000/hooks").is_ok());
+        assert!(
+            policy.clone().allow_target("localhost", 3000).check_url("http://localhost:3000/hooks").is_ok()
+        );
         assert!(policy.clone().allow_target("127.0.0.1", 3000).check_url("http://127.1:3000/").is_ok());
         assert!(policy.clone().allow_target("::1", 80).check_url("http://[::1]/").is_ok());
 

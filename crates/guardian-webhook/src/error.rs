@@ -163,13 +163,3 @@ impl Error {
         Self::Endpoint { why: why.into() }
     }
 }
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-}

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, shorten};
+use crate::error::Error;
 use crate::tools::schema;
+use guardian_core::shorten;
 
 macro_rules! text {
     ($name:ident, $error:ident, $check:expr) => {

@@ -171,7 +171,10 @@ impl FromStr for PrivateKey {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = decode(text, Self::PREFIX)?;
         let (seed, public) = bytes.split_first_chunk::<32>().ok_or_else(|| {
-            Error::key(format!("a private key has 64 bytes, or 32 without its public part, this has {}", bytes.len()))
+            Error::key(format!(
+                "a private key has 64 bytes, or 32 without its public part, this has {}",
+                bytes.len()
+            ))
         })?;
         let key = Self::from_seed(seed);
         if !public.is_empty() && public != key.0.verifying_key().as_bytes() {
@@ -228,9 +231,10 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = decode(text, Self::PREFIX)?;
-        let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| {
-            Error::key(format!("a public key has 32 bytes, this has {}", bytes.len()))
-        })?;
+        let bytes: &[u8; 32] = bytes
+            .as_slice()
+            .try_into()
+            .map_err(|_| Error::key(format!("a public key has 32 bytes, this has {}", bytes.len())))?;
         Self::from_bytes(bytes)
     }
 }
@@ -243,8 +247,8 @@ impl fmt::Display for PublicKey {
 
 /// HMAC-SHA256 of several parts, one after the other.
 pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>, Error> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key)
-        .map_err(|_| Error::key("no key of HMAC has this length"))?;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).map_err(|_| Error::key("no key of HMAC has this length"))?;
     for part in parts {
         mac.update(part);
     }

@@ -9,9 +9,10 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use guardian_core::TenantId;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, shorten};
+use crate::error::Error;
 use crate::id::EndpointId;
 use crate::signature::Signer;
+use guardian_core::shorten;
 
 /// Seals the secrets of endpoints before a store sees them, and opens them for signing.
 #[async_trait]

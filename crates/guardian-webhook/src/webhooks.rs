@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::config::Config;
 use crate::delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState};
 use crate::endpoint::{DisableReason, Endpoint, EndpointKey, EndpointSettings, EndpointStatus, KeyKind};
-use crate::error::{Error, shorten};
+use crate::error::Error;
 use crate::event_type::TypePattern;
 use crate::id::{DeliveryId, EndpointId, MessageId};
 use crate::message::{Message, Publish};
@@ -22,6 +22,7 @@ use crate::secret::{PrivateKey, PublicKey, Secret, encode};
 use crate::store::{DeliveryStore, Enqueue, Enqueued, QueueState, Saved};
 use crate::time::after;
 use crate::vault::Vault;
+use guardian_core::shorten;
 
 /// A key of an endpoint, as it is shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]

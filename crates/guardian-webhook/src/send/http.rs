@@ -13,7 +13,8 @@ use reqwest::{Client, redirect};
 use super::tls::{self, Identity};
 use super::{Answer, HttpSender, Request, SendError};
 use crate::egress::{EgressPolicy, Refused, Resolver, check_all};
-use crate::error::{Error, shorten};
+use crate::error::Error;
+use guardian_core::shorten;
 
 /// How the sender sends. [`Config::http`](crate::Config::http) makes one with the egress policy of the webhooks.
 #[derive(Clone)]

@@ -424,7 +424,7 @@ impl DeliveryStore for RedisStore {
                     .map(|(id, endpoint, lane)| [hex(id.number()), hex(endpoint.number()), lane.clone().unwrap_or_default()])
                     .collect();
                 let (key, until, digest) = match &each.idempotency {
-                    Some((key, until)) => (key.as_str(), micros(*until), crate::secret::encode(each.message.digest())),
+                    Some((key, until)) => (key.as_str(), micros(*until), encode(each.message.digest())),
                     None => ("", 0, String::new()),
                 };
                 Ok(json!({

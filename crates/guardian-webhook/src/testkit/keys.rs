@@ -106,7 +106,10 @@ pub fn a_key_is_for_one_message(fixture: &impl Fixture) -> Result<(), Violation>
         ensure!(store.message(scope, first.message.id).await?.is_none(), "the first of them was stored");
         let freed = [second, make(deal("not that fresh")?, "fresh")?];
         let answers = store.enqueue(scope, &freed).await?;
-        ensure!(answers == [Enqueued::New, Enqueued::New], "a batch that was refused kept a key: {answers:?}");
+        ensure!(
+            answers == [Enqueued::New, Enqueued::New],
+            "a batch that was refused kept a key: {answers:?}"
+        );
 
         world.clock.advance(HOLDS);
         let later = make(deal("later")?, "k")?;

@@ -7,7 +7,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, shorten};
+use crate::error::Error;
+use guardian_core::shorten;
 
 /// How deep schemas and payloads are followed.
 const MAX_DEPTH: u32 = 64;
@@ -79,7 +80,10 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
         };
     };
     if let Some(key) = map.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(faulty(&format!("{place}/{key}"), format!("the keyword `{}` is not known", shorten(key))));
+        return Err(faulty(
+            &format!("{place}/{key}"),
+            format!("the keyword `{}` is not known", shorten(key)),
+        ));
     }
     let known_type = |name: &Value| {
         matches!(
@@ -96,8 +100,9 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
         return Err(faulty(&format!("{place}/type"), "`type` is a JSON type or a list of them"));
     }
     if let Some(target) = map.get("$ref") {
-        resolve(root, target)
-            .ok_or_else(|| faulty(&format!("{place}/$ref"), "`$ref` has to be `#/$defs/NAME` of this schema"))?;
+        resolve(root, target).ok_or_else(|| {
+            faulty(&format!("{place}/$ref"), "`$ref` has to be `#/$defs/NAME` of this schema")
+        })?;
     }
     let inner = |value: &Value, key: &str| check_at(root, value, &format!("{place}/{key}"), depth + 1);
     for key in ["properties", "$defs"] {
@@ -122,7 +127,9 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
             Some(Value::Array(parts)) if !parts.is_empty() => {
                 parts.iter().enumerate().try_for_each(|(at, part)| inner(part, &format!("{key}/{at}")))?;
             }
-            Some(_) => return Err(faulty(&format!("{place}/{key}"), format!("`{key}` is a list of schemas"))),
+            Some(_) => {
+                return Err(faulty(&format!("{place}/{key}"), format!("`{key}` is a list of schemas")));
+            }
         }
     }
     Ok(())

@@ -258,7 +258,9 @@ fn what_was_looked_at_in_vain_is_said() {
             "{without}"
         );
     }
-    for (signature, body) in [(&*signature, &b"{ }"[..]), ("v1,AAAA", b"{}"), (&signature.replace("v1,", "v1a,"), b"{}")] {
+    for (signature, body) in
+        [(&*signature, &b"{ }"[..]), ("v1,AAAA", b"{}"), (&signature.replace("v1,", "v1a,"), b"{}")]
+    {
         assert_eq!(
             said(signature, body).unwrap_err(),
             "no signature matches: another secret, or the body is not the raw bytes",

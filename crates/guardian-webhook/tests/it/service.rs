@@ -7,9 +7,10 @@ use std::time::Duration;
 use guardian_core::{Clock as _, SeededIds};
 use guardian_webhook::tools::payload_diff;
 use guardian_webhook::{
-    AeadVault, Answer, Breaker, Config, DeliveryFilter, DeliveryState, DisableReason, EndpointSettings, EndpointStatus,
-    EventType, EventTypes, HealthRules, KeyChoice, NewKey, PayloadMode, PrivateKey, PublicKeys, Publish,
-    Published, RetrySchedule, SendError, Verifier, VerifyError, Webhooks, Worker, WorkerConfig,
+    AeadVault, Answer, Breaker, Config, DeliveryFilter, DeliveryState, DisableReason, EndpointSettings,
+    EndpointStatus, EventType, EventTypes, HealthRules, KeyChoice, NewKey, PayloadMode, PrivateKey,
+    PublicKeys, Publish, Published, RetrySchedule, SendError, Verifier, VerifyError, Webhooks, Worker,
+    WorkerConfig,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -392,7 +393,8 @@ async fn dead_letters_are_found_replayed_recovered_and_cancelled() {
 
 #[tokio::test]
 async fn an_endpoint_asks_for_nothing_that_can_never_come() {
-    let types = EventTypes::new([EventType::new("deal.won", "").unwrap(), EventType::new("lead", "").unwrap()]);
+    let types =
+        EventTypes::new([EventType::new("deal.won", "").unwrap(), EventType::new("lead", "").unwrap()]);
     let world = world_with(Config::default().with_types(types));
     let asks = |patterns: &[&'static str]| settings().with_types(patterns.iter().copied()).unwrap();
     for good in [&[][..], &["*"], &["deal.*"], &["deal.won", "lead"]] {

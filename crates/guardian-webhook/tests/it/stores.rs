@@ -31,12 +31,17 @@ mod sqlite_memory {
 #[tokio::test]
 async fn a_message_whose_key_is_taken_leaves_the_callers_transaction_as_it_was() {
     use guardian_core::{Scope, SystemClock, SystemIds, TenantId};
-    use guardian_webhook::{AeadVault, Config, Error, EndpointSettings, KeyChoice, Publish, Webhooks};
+    use guardian_webhook::{AeadVault, Config, EndpointSettings, Error, KeyChoice, Publish, Webhooks};
     let db = guardian_sql::Database::open("sqlite::memory:").await.unwrap();
     let operator = Scope::system(TenantId::new("operator").unwrap());
     let store = guardian_webhook::store::SqlStore::open(db.clone(), &operator).await.unwrap();
-    let webhooks =
-        Webhooks::new(store, AeadVault::new([7; 32]), SystemClock::new(), SystemIds::new(), Config::default());
+    let webhooks = Webhooks::new(
+        store,
+        AeadVault::new([7; 32]),
+        SystemClock::new(),
+        SystemIds::new(),
+        Config::default(),
+    );
     let acme = Scope::system(TenantId::new("acme").unwrap());
     let settings = EndpointSettings::new("https://example.com");
     let (endpoint, _) = webhooks.create_endpoint(&acme, settings, KeyChoice::NewSecret).await.unwrap();
