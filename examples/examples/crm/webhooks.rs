@@ -14,8 +14,8 @@ use guardian::rbac::Rbac;
 use guardian::sql::{Database, TenantTx};
 use guardian::webhook::store::SqlStore;
 use guardian::webhook::{
-    AeadVault, Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, KeyChoice, NewKey,
-    Publish, ReqwestSender, TokioTimer, Webhooks, Worker, WorkerConfig,
+    AeadVault, Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, KeyChoice, NewKey, Publish,
+    ReqwestSender, TokioTimer, Webhooks, Worker, WorkerConfig,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -28,8 +28,8 @@ use guardian::webhook::store::SqlStore;
 use guardian::webhook::tools::{Language, calculate, curl, payload_diff, snippet};
 use guardian::webhook::{
     AeadVault, Config, DeliveryFilter, DeliveryState, EgressPolicy, EndpointSettings, EventType, EventTypes,
-    HealthRules, KeyChoice, NewKey, PublicKeys, Publish, ReqwestSender, RetrySchedule, Verifier,
-    Webhooks, Worker, WorkerConfig,
+    HealthRules, KeyChoice, NewKey, PublicKeys, Publish, ReqwestSender, RetrySchedule, Verifier, Webhooks,
+    Worker, WorkerConfig,
 };
 use serde_json::json;
 
