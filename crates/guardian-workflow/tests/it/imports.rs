@@ -145,6 +145,53 @@ fn what_a_state_assigns_is_of_its_result_its_input_or_its_error() {
     assert_eq!(result(asl_run(&machine, json!({"n": 1}), stubs)), json!(6));
 }
 
+#[test]
+fn jsonata_is_refused_where_it_cannot_be_read_and_nowhere_else() {
+    let machine = |text: &str| {
+        json!({"QueryLanguage": "JSONata", "StartAt": "S", "States": {
+            "S": {"Type": "Pass", "Output": {"x": [format!("{{% {text} %}}")]}, "End": true}}})
+    };
+    for text in [
+        "10 + 5 * 2",
+        "-$x.*.**.%.b[-1][[0..2]]",
+        "$exists($states.input.a) ? $states.input.a : {}",
+        "$match($states.input.mail, /^[a-z/]+@[^\\/]+$/i) and $not(null in $each($a, function($v) { $length($v) > 0 ? $v : null }))",
+        "($e := $a.b; $n := 'it is' & \"x\"; $c[d = 'home']{'e': $e, k: {t: y}};)",
+        "a^(>b, <`c d`)@$v#$i.$add(?, 2) ~> $sum /* all * of / it */",
+        "1.5e-3 - 2 .. $x ?: $y ?? []",
+        "${Substituted} & '${Other}'",
+        "$x ~> |$|{\"a\": 1}|",
+        "function($x)<n:n>{ $x }",
+        "and.or.in in in",
+    ] {
+        let faults = asl::faults(&machine(text));
+        assert!(faults.is_empty(), "{text}: {}", faults[0]);
+    }
+    for text in [
+        "10 + * 2",
+        "420.",
+        "$.store.book[?(@.price < 10)].title",
+        "$sum($x",
+        "$sum $x",
+        "[1, 2)",
+        "1 +",
+        "'a",
+        "/a",
+        "`a",
+        "a == b",
+        "a, ",
+        "(,)",
+        "!a",
+        "a b",
+        "/* a",
+        "\"a\" \"b\"",
+        "?",
+        "+1",
+    ] {
+        assert!(!asl::faults(&machine(text)).is_empty(), "{text}");
+    }
+}
+
 /// One machine around a state.
 #[expect(clippy::needless_pass_by_value, reason = "a literal is written at each call")]
 fn around(state: Value) -> Value {
@@ -208,6 +255,9 @@ fn machines_that_break_the_rules() {
         json!({"Type": "Pass", "Next": "X"}),
         json!({"Type": "Pass", "Next": "T", "Foo": 1}),
         json!({"Type": "Pass", "Next": "T", "ResultPath": "$.a[*]"}),
+        json!({"Type": "Pass", "Next": "T", "ResultPath": "$variable"}),
+        json!({"Type": "Pass", "Next": "T", "ResultPath": "$$.Execution"}),
+        json!({"Type": "Pass", "Next": "T", "Parameters": {"a": {"b": 1, "b.$": "$.b"}}}),
         json!({"Type": "Pass", "Next": "T", "InputPath": "a.b"}),
         json!({"Type": "Pass", "Next": "T", "Parameters": {"a.$": 5}}),
         json!({"Type": "Pass", "Next": "T", "Parameters": {"a.$": "x"}}),
