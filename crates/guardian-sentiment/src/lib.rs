@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod explanation;
+mod feeling;
+mod model;
+mod polarity;
+mod sentiment;
+
+pub use explanation::{Explanation, Part};
+pub use feeling::Feeling;
+pub use model::SentimentModel;
+pub use polarity::Polarity;
+pub use sentiment::{Confidence, Reading, Sentiment};
