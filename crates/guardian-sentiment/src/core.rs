@@ -33,6 +33,8 @@ pub(crate) struct Bounds {
     pub(crate) very: [f32; 2],
     /// The chance of the likeliest class from which on the confidence is low, medium, high.
     pub(crate) bands: [f32; 3],
+    /// Added to the logarithm of each type's chance before the largest is taken, so that rare types are found.
+    pub(crate) tilts: [f32; 5],
 }
 
 /// Which readout.
@@ -150,9 +152,10 @@ impl Bounds {
             Polarity::Positive
         };
         let mut feeling = (Feeling::Neutral, f64::NEG_INFINITY);
-        for (name, chance) in Feeling::ALL.into_iter().zip(feelings) {
-            if chance > feeling.1 {
-                feeling = (name, chance);
+        for ((name, chance), tilt) in Feeling::ALL.into_iter().zip(feelings).zip(self.tilts) {
+            let value = chance * f64::from(tilt).exp();
+            if value > feeling.1 {
+                feeling = (name, value);
             }
         }
         let top = bad.max(neutral).max(good);

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use crate::Feeling;
 use crate::features::{Block, grams};
 use crate::lexical::{Lexical, Values};
@@ -108,12 +106,12 @@ impl Document {
     }
 }
 
-/// How many documents each row is in.
-pub(super) fn frequencies(documents: &[Document]) -> HashMap<u32, u32> {
-    let mut counts = HashMap::new();
-    for document in documents {
-        for row in &document.rows {
-            *counts.entry(*row).or_insert(0) += 1;
+/// How often each row is used.
+pub(super) fn frequencies(documents: &[Document], rows: usize) -> Vec<u32> {
+    let mut counts = vec![0; rows];
+    for row in documents.iter().flat_map(|document| &document.rows) {
+        if let Some(count) = counts.get_mut(*row as usize) {
+            *count += 1;
         }
     }
     counts

@@ -5,7 +5,7 @@ use super::logistic::{self, Example};
 use super::svm::{self, Head, Lesson};
 use crate::core::{Bounds, Core};
 use crate::lexical::LEXICAL;
-use crate::readout::{BENDS, INPUTS, Readout, bends, gate, inputs};
+use crate::readout::{BENDS, INPUTS, Readout, bends, gate, inputs, softmax};
 use crate::weights::{HEADS, Margins, Weights};
 use crate::{Feeling, Linear};
 
@@ -49,6 +49,17 @@ impl Default for Options {
 pub struct Trained {
     /// The model.
     pub model: Linear,
+    /// What the ensemble says of each sample, with heads that were not trained on it: chances of negative, neutral,
+    /// positive, and of the types.
+    pub held_out: Vec<([f64; 3], [f64; 5])>,
+}
+
+impl Trained {
+    /// How far each type is preferred.
+    #[must_use]
+    pub fn tilts(&self) -> [f32; 5] {
+        self.model.core.bounds.tilts
+    }
 }
 
 /// What is done, of how much.
@@ -85,12 +96,77 @@ pub fn train(samples: &[Sample], options: &Options, progress: Progress<'_>) -> T
         done += 1;
         progress(done, all);
     }
-    let weights = quantise(&heads, options.rows);
+    let weights = quantise(&heads, options.rows, &frequencies(&documents, options.rows));
     let linear = readout(samples, &documents, &margins, options, false);
     let ensemble = readout(samples, &documents, &margins, options, true);
-    let bounds = Bounds { very: [-0.8, 0.8], bands: [0.45, 0.6, 0.8] };
+    let held_out: Vec<([f64; 3], [f64; 5])> = documents
+        .iter()
+        .zip(&margins)
+        .map(|(document, margins)| {
+            let inputs = inputs(margins, &document.lexical, gate(margins), 1.0);
+            let bends = bends(margins, &document.lexical);
+            (softmax(ensemble.polarity(&inputs, &bends)), softmax(ensemble.feelings(&inputs, &bends)))
+        })
+        .collect();
+    let tilts = tilts(samples, &held_out);
+    let bounds = Bounds { very: [-0.8, 0.8], bands: [0.45, 0.6, 0.8], tilts };
     let core = Core { weights, linear, ensemble, bounds, manifest: String::new() };
-    Trained { model: Linear { core: Arc::new(core) } }
+    Trained { model: Linear { core: Arc::new(core) }, held_out }
+}
+
+/// How far to prefer each type so that rare ones are found: the factors with the best mean F1, found one at a time.
+fn tilts(samples: &[Sample], held_out: &[([f64; 3], [f64; 5])]) -> [f32; 5] {
+    let cases: Vec<(usize, [f64; 5])> = samples
+        .iter()
+        .zip(held_out)
+        .filter_map(|(sample, (_, chances))| {
+            let class = Feeling::ALL.iter().position(|feeling| Some(*feeling) == sample.feeling)?;
+            Some((class, chances.map(|chance| chance.max(1e-12).ln())))
+        })
+        .collect();
+    let mut tilts = [0.0_f32; 5];
+    let mut best = mean_f1(&cases, &tilts);
+    for step in [0.4_f32, 0.2, 0.1, 0.05] {
+        for _ in 0..4 {
+            for class in 0..5 {
+                for sign in [step, -step] {
+                    let mut tried = tilts;
+                    if let Some(tilt) = tried.get_mut(class) {
+                        *tilt += sign;
+                    }
+                    let found = mean_f1(&cases, &tried);
+                    if found > best {
+                        (best, tilts) = (found, tried);
+                    }
+                }
+            }
+        }
+    }
+    tilts
+}
+
+fn mean_f1(cases: &[(usize, [f64; 5])], tilts: &[f32; 5]) -> f64 {
+    let (mut right, mut said, mut is) = ([0.0; 5], [0.0; 5], [0.0; 5]);
+    for (class, logits) in cases {
+        let mut top = (0, f64::NEG_INFINITY);
+        for (at, (logit, tilt)) in logits.iter().zip(tilts).enumerate() {
+            let value = logit + f64::from(*tilt);
+            if value > top.1 {
+                top = (at, value);
+            }
+        }
+        let mut count = |list: &mut [f64; 5], at: usize| {
+            if let Some(count) = list.get_mut(at) {
+                *count += 1.0;
+            }
+        };
+        count(&mut said, top.0);
+        count(&mut is, *class);
+        if top.0 == *class {
+            count(&mut right, *class);
+        }
+    }
+    right.iter().zip(said).zip(is).map(|((right, said), is)| if said + is > 0.0 { 2.0 * right / (said + is) } else { 0.0 }).sum::<f64>() / 5.0
 }
 
 fn head_of(documents: &[Document], lessons: &[Lesson], head: usize, options: &Options) -> Head {
@@ -177,14 +253,24 @@ fn lessons(samples: &[Sample], head: usize, options: &Options) -> Vec<Lesson> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the values are small and rounded")]
-fn quantise(heads: &[Head], rows: usize) -> Weights {
+fn quantise(heads: &[Head], rows: usize, counts: &[u32]) -> Weights {
     let mut weights = Weights { rows: vec![0; rows], steps: [1.0; HEADS], biases: [0.0; HEADS] };
     for (at, head) in heads.iter().enumerate() {
-        // Few weights are far out; cutting them off leaves finer steps for the others.
-        let mut sizes: Vec<f32> = head.weights.iter().map(|weight| weight.abs()).collect();
-        sizes.sort_by(f32::total_cmp);
-        let top = sizes.get(sizes.len().saturating_sub(1 + sizes.len() / 5000)).copied().unwrap_or(1.0);
-        let step = (top / 127.0).max(1e-9);
+        let top = head.weights.iter().fold(0.0_f32, |top, weight| top.max(weight.abs()));
+        // Few weights are far out. Cutting them off leaves finer steps for the others: what errs least, wins.
+        let mut best = (f64::INFINITY, 1.0_f32);
+        for cut in [1.0_f32, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2] {
+            let step = (top * cut / 127.0).max(1e-9);
+            let errors = head.weights.iter().zip(counts).map(|(weight, count)| {
+                let error = f64::from((weight / step).round().clamp(-127.0, 127.0) * step - weight);
+                error * error * f64::from(*count)
+            });
+            let error = errors.sum();
+            if error < best.0 {
+                best = (error, step);
+            }
+        }
+        let step = best.1;
         if let (Some(slot), Some(bias)) = (weights.steps.get_mut(at), weights.biases.get_mut(at)) {
             (*slot, *bias) = (step, head.bias);
         }
@@ -274,7 +360,6 @@ fn readout(
         copy(row, weights);
         copy(bends, weights.get(INPUTS..).unwrap_or_default());
     }
-    let _ = frequencies;
     readout
 }
 
