@@ -3,12 +3,14 @@
 
 mod explanation;
 mod feeling;
+mod lexicon;
 mod model;
 mod polarity;
 mod sentiment;
 
 pub use explanation::{Explanation, Part};
 pub use feeling::Feeling;
+pub use lexicon::{Effect, Lexicon, Rule, VaderScores, Valences};
 pub use model::SentimentModel;
 pub use polarity::Polarity;
 pub use sentiment::{Confidence, Reading, Sentiment};

@@ -1,1 +1,4 @@
+//! Sentiment: reading texts, histories and trends, on memory, SQLite and a real Postgres.
 
+#[cfg(test)]
+mod lexicon;
