@@ -4,6 +4,7 @@
 mod explanation;
 mod feeling;
 mod lexicon;
+pub mod mail;
 mod model;
 mod polarity;
 mod sentiment;

@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod lexicon;
+#[cfg(test)]
+mod mail;
