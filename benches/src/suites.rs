@@ -4,6 +4,7 @@ mod access_log;
 mod asl;
 mod cel;
 mod json_patch;
+mod mail;
 mod maxmind;
 mod merkle;
 mod rbac;
@@ -48,6 +49,11 @@ pub const SUITES: &[Suite] = &[
         run: cel::run,
     },
     Suite { name: "json-patch", description: "the tests of JSON Patch, RFC 6902", run: json_patch::run },
+    Suite {
+        name: "mail",
+        description: "mails whose reply and signature are known, among quotes and headers of many programs",
+        run: mail::run,
+    },
     Suite {
         name: "maxmind",
         description: "MaxMind DB files, whole and damaged: refused when loaded, or every look-up ends",

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What a writer feels, in the five types that a support team acts on differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "the five types are what tables and models have columns for")]
 pub enum Feeling {
     /// Content, thankful, delighted: ask for a reference.
     Satisfied,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The steps are those that help desks know (Zendesk's five).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "the five steps are those of help desks")]
 pub enum Polarity {
     /// The writer is at their wits' end.
     VeryNegative,

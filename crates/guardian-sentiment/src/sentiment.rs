@@ -23,6 +23,7 @@ pub struct Sentiment {
 /// How far a reading may be trusted; ordered from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "the bands are a closed scale")]
 pub enum Confidence {
     /// The model says that it does not know: treat the text as not read.
     Abstain,

@@ -1,1 +1,6 @@
+//! Sentiment: reading texts, histories and trends, on memory, SQLite and a real Postgres.
 
+#[cfg(test)]
+mod lexicon;
+#[cfg(test)]
+mod mail;
