@@ -24,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) ensemble: Readout,
     pub(crate) bounds: Bounds,
     pub(crate) manifest: String,
+    /// Of the file.
+    pub(crate) checksum: u64,
 }
 
 /// Where the scale is cut.

@@ -1,5 +1,6 @@
 //! What lists of words say about a text: the input of the ensemble beside the n-grams.
 
+mod opinions;
 mod phrases;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use std::sync::LazyLock;
 use crate::tokens::{DENIED, Hash, Kind, SHOUTED, Token, Tokens};
 
 /// How many values the lists give.
-pub(crate) const LEXICAL: usize = 14;
+pub(crate) const LEXICAL: usize = 16;
 
 /// The values of a text.
 pub(crate) type Values = [f64; LEXICAL];
@@ -38,6 +39,8 @@ const SUPPORT_BAD: u8 = 10;
 const EXCLAIM: u8 = 11;
 const QUESTION: u8 = 12;
 const SHOUT: usize = 13;
+const PRAISE: u8 = 14;
+const BLAME: u8 = 15;
 const NONE: u8 = 255;
 
 /// What VADER multiplies a denied word with, and adds for capitals and an intensifier.
@@ -122,6 +125,7 @@ impl Lexical {
 struct Lists {
     words: HashMap<u64, f32, Identity>,
     support: HashMap<u64, f32, Identity>,
+    opinions: HashMap<u64, f32, Identity>,
     boosters: HashMap<u64, f64, Identity>,
     phrases: HashMap<u64, Vec<Phrase>, Identity>,
     but: u64,
@@ -165,6 +169,15 @@ impl Lists {
                 words.remove(&Hash::of(word.as_bytes()));
             }
         }
+        let mut opinions = HashMap::default();
+        for (valence, list) in [(2.0, opinions::PRAISE), (-2.0, opinions::BLAME)] {
+            for word in list.split_whitespace() {
+                let hash = Hash::of(word.as_bytes());
+                if !words.contains_key(&hash) && !support.contains_key(&hash) {
+                    opinions.insert(hash, valence);
+                }
+            }
+        }
         let mut boosters = HashMap::default();
         for (sign, list) in [(INTENSE, phrases::INTENSIFIERS), (-INTENSE, phrases::DAMPENERS)] {
             for word in list.split_whitespace() {
@@ -183,7 +196,7 @@ impl Lists {
         for list in known.values_mut() {
             list.sort_by_key(|phrase| std::cmp::Reverse(phrase.words.len()));
         }
-        Self { words, support, boosters, phrases: known, but: Hash::of(b"but") }
+        Self { words, support, opinions, boosters, phrases: known, but: Hash::of(b"but") }
     }
 
     /// The longest phrase that begins here: its words, what each is worth, where it goes.
@@ -235,6 +248,15 @@ impl Lists {
             return match (token.has(DENIED), valence > 0.0) {
                 (false, true) => (valence, SUPPORT_GOOD),
                 (false, false) => (valence, SUPPORT_BAD),
+                (true, true) => (valence, NOT_GOOD),
+                (true, false) => (valence, NOT_BAD),
+            };
+        }
+        if let Some(valence) = self.opinions.get(&token.hash) {
+            let valence = f64::from(*valence);
+            return match (token.has(DENIED), valence > 0.0) {
+                (false, true) => (valence, PRAISE),
+                (false, false) => (valence, BLAME),
                 (true, true) => (valence, NOT_GOOD),
                 (true, false) => (valence, NOT_BAD),
             };

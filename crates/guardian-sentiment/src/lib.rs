@@ -1,11 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod adaptation;
+mod bytes;
 mod core;
 mod ensemble;
+mod error;
 mod explanation;
 mod features;
+mod external;
 mod feeling;
+mod file;
 mod lexical;
 mod linear;
 mod lexicon;
@@ -19,8 +24,11 @@ mod tokens;
 pub mod train;
 mod weights;
 
+pub use adaptation::{Adaptation, Adapted, Correction, Learned, MAX_CORRECTIONS, MAX_ID, Shadow};
 pub use ensemble::Ensemble;
+pub use error::ModelError;
 pub use explanation::{Explanation, Part};
+pub use external::{Class, Classifier, External};
 pub use feeling::Feeling;
 pub use linear::Linear;
 pub use lexicon::{Effect, Lexicon, Rule, VaderScores, Valences};

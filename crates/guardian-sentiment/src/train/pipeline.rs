@@ -110,7 +110,7 @@ pub fn train(samples: &[Sample], options: &Options, progress: Progress<'_>) -> T
         .collect();
     let tilts = tilts(samples, &held_out);
     let bounds = Bounds { very: [-0.8, 0.8], bands: [0.45, 0.6, 0.8], tilts };
-    let core = Core { weights, linear, ensemble, bounds, manifest: String::new() };
+    let core = Core { weights, linear, ensemble, bounds, manifest: String::new(), checksum: 0 };
     Trained { model: Linear { core: Arc::new(core) }, held_out }
 }
 
