@@ -8,7 +8,7 @@ pub(crate) const MAX_GRAMS: u32 = 4_096;
 /// The two blocks of n-grams, which have weights of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Block {
-    /// Words, pairs and triples of words, denied words, marks.
+    /// Words, pairs of words, denied words, marks.
     Words,
     /// Three to five bytes of a word in spaces.
     Letters,
@@ -16,8 +16,6 @@ pub(crate) enum Block {
 
 const NOT: u64 = 0x6e6f_7421;
 const PAIR: u64 = 0x7061_6972;
-const TRIPLE: u64 = 0x7472_6970;
-const SKIP: u64 = 0x736b_6970;
 const SHOUT: u64 = 0x7368_6f75;
 const STRETCH: u64 = 0x7374_7265;
 const LETTERS: u64 = 0x6c65_7474;
@@ -28,7 +26,7 @@ const LETTERS: u64 = 0x6c65_7474;
 #[inline]
 pub(crate) fn grams(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize, Block, u64)) {
     let mut seen = Seen::default();
-    let (mut before, mut earlier) = (0_u64, 0_u64);
+    let mut before = 0_u64;
     let mut left = [MAX_GRAMS; 2];
     let mut take = |at: usize, block: Block, hash: u64| {
         let left = match block {
@@ -49,7 +47,7 @@ pub(crate) fn grams(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize,
                     take(at, Block::Words, token.hash);
                 }
                 if token.kind == Kind::End {
-                    (before, earlier) = (0, 0);
+                    before = 0;
                 }
             }
             Kind::Word | Kind::Number => {
@@ -69,12 +67,7 @@ pub(crate) fn grams(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize,
                 if before != 0 {
                     take(at, Block::Words, pair(before, token.hash, PAIR));
                 }
-                if earlier != 0 {
-                    let pair = pair(earlier, before, PAIR);
-                    take(at, Block::Words, mix(pair.rotate_left(17) ^ token.hash ^ TRIPLE));
-                }
-                let _ = SKIP;
-                (before, earlier) = (token.hash, before);
+                before = token.hash;
             }
         }
     }

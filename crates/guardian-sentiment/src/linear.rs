@@ -46,6 +46,16 @@ impl Linear {
         file::write(&self.core)
     }
 
+    /// The same model with another manifest.
+    ///
+    /// # Errors
+    /// The manifest is longer than 64 KiB.
+    pub fn with_manifest(&self, manifest: &str) -> Result<Self, ModelError> {
+        let mut core = Core::clone(&self.core);
+        manifest.clone_into(&mut core.manifest);
+        Self::from_bytes(&file::write(&core))
+    }
+
     /// What the model was trained from and how: a JSON object, in the words of whoever trained it.
     #[must_use]
     pub fn manifest(&self) -> &str {

@@ -4,7 +4,7 @@ use crate::lexical::{LEXICAL, Values};
 use crate::weights::{HEADS, Margins};
 
 /// How many values a readout weighs.
-pub(crate) const INPUTS: usize = HEADS + 4 + LEXICAL + 4;
+pub(crate) const INPUTS: usize = HEADS + 3 + 2 * LEXICAL + 2;
 
 /// What a readout weighs.
 pub(crate) type Inputs = [f64; INPUTS];
@@ -12,10 +12,10 @@ pub(crate) type Inputs = [f64; INPUTS];
 /// Bends of other inputs, which only the chance of neutral depends on.
 pub(crate) const BENDS: usize = 3;
 
-pub(crate) const VALENCE: usize = 0;
-pub(crate) const REVIEW: usize = 1;
-pub(crate) const OBJECTIVE: usize = 2;
-pub(crate) const FILM: usize = 3;
+/// The head that tells reviews of films from the rest.
+const FILM: usize = 3;
+
+/// The value of the lists that sums up the others.
 const SUM: usize = 4;
 
 /// Weights from inputs to chances.
@@ -39,10 +39,10 @@ pub(crate) fn gate(margins: &Margins) -> f64 {
 pub(crate) fn inputs(margins: &Margins, lexical: &Values, gate: f64, constant: f64) -> Inputs {
     let mut inputs = [0.0; INPUTS];
     let [valence, review, objective, ..] = margins;
-    let lexical_sum = lexical.get(SUM).copied().unwrap_or_default();
-    let gated = [valence * gate, review * gate, objective * gate, lexical_sum * gate];
-    let constants = [constant, constant * gate, 0.0, 0.0];
-    let values = margins.iter().chain(&gated).chain(lexical).chain(&constants);
+    let gated = [valence * gate, review * gate, objective * gate];
+    let gated_lexical = lexical.map(|value| value * gate);
+    let constants = [constant, constant * gate];
+    let values = margins.iter().chain(&gated).chain(lexical).chain(&gated_lexical).chain(&constants);
     for (input, value) in inputs.iter_mut().zip(values) {
         *input = *value;
     }

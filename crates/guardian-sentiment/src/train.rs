@@ -7,7 +7,9 @@
 mod document;
 mod logistic;
 mod pipeline;
+mod readouts;
 mod svm;
+mod verdict;
 
 pub use document::{Sample, Source};
 pub use pipeline::{Options, Trained, train};

@@ -1,13 +1,11 @@
-use std::sync::Arc;
-
 use super::document::{Document, Sample, Source, frequencies};
-use super::logistic::{self, Example};
+use super::readouts::readout;
 use super::svm::{self, Head, Lesson};
-use crate::core::{Bounds, Core};
-use crate::lexical::LEXICAL;
-use crate::readout::{BENDS, INPUTS, Readout, bends, gate, inputs, softmax};
+use super::verdict::{Verdict, judge};
+use crate::core::Core;
+use crate::readout::{bends, gate, inputs, softmax};
 use crate::weights::{HEADS, Margins, Weights};
-use crate::{Feeling, Linear};
+use crate::{Feeling, Linear, ModelError, file};
 
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,9 +23,10 @@ pub struct Options {
     pub bayes: [f32; 8],
     /// How much each source counts in the readout.
     pub shares: [f64; 5],
-    /// Free numbers for experiments.
-    pub knobs: [f64; 8],
 }
+
+/// How much a text counts for a head that is mainly for texts from elsewhere.
+const ELSEWHERE: f64 = 0.5;
 
 impl Default for Options {
     fn default() -> Self {
@@ -35,10 +34,9 @@ impl Default for Options {
             rows: 240_000,
             epochs: 12,
             folds: 4,
-            costs: [0.5, 0.5, 0.5, 1.0, 0.3, 0.3, 0.3, 0.3],
-            bayes: [0.0; 8],
+            costs: [0.7, 0.5, 0.5, 1.0, 0.3, 0.3, 0.3, 0.3],
+            bayes: [0.6, 0.8, 0.5, 0.0, 0.5, 0.5, 0.5, 0.5],
             shares: [1.0, 1.0, 0.3, 1.0, 0.5],
-            knobs: [1.0; 8],
         }
     }
 }
@@ -49,24 +47,16 @@ impl Default for Options {
 pub struct Trained {
     /// The model.
     pub model: Linear,
-    /// What the ensemble says of each sample, with heads that were not trained on it: chances of negative, neutral,
-    /// positive, and of the types.
-    pub held_out: Vec<([f64; 3], [f64; 5])>,
+    /// How well the ensemble reads the samples, each with heads that were not trained on it.
+    pub held_out: Vec<(String, f64)>,
 }
 
-impl Trained {
-    /// How far each type is preferred.
-    #[must_use]
-    pub fn tilts(&self) -> [f32; 5] {
-        self.model.core.bounds.tilts
-    }
-}
-
-/// What is done, of how much.
-pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
-
-/// Trains a model. The same samples in the same order with the same options give the same bytes.
-pub fn train(samples: &[Sample], options: &Options, progress: Progress<'_>) -> Trained {
+/// Trains a model. The same samples in the same order with the same options give the same bytes. `progress` is told how many
+/// of how many steps are done.
+///
+/// # Errors
+/// What was trained makes no model: the table has no rows or too many, or there are so few samples that a weight has no value.
+pub fn train(samples: &[Sample], options: &Options, progress: &mut dyn FnMut(u64, u64)) -> Result<Trained, ModelError> {
     let documents: Vec<Document> = samples.iter().map(|sample| Document::of(sample, options.rows)).collect();
     let all = (options.folds + 1) * HEADS as u64;
     let mut done = 0;
@@ -99,74 +89,23 @@ pub fn train(samples: &[Sample], options: &Options, progress: Progress<'_>) -> T
     let weights = quantise(&heads, options.rows, &frequencies(&documents, options.rows));
     let linear = readout(samples, &documents, &margins, options, false);
     let ensemble = readout(samples, &documents, &margins, options, true);
-    let held_out: Vec<([f64; 3], [f64; 5])> = documents
+    let verdicts: Vec<Verdict> = documents
         .iter()
         .zip(&margins)
         .map(|(document, margins)| {
             let inputs = inputs(margins, &document.lexical, gate(margins), 1.0);
             let bends = bends(margins, &document.lexical);
-            (softmax(ensemble.polarity(&inputs, &bends)), softmax(ensemble.feelings(&inputs, &bends)))
+            Verdict {
+                chances: softmax(ensemble.polarity(&inputs, &bends)),
+                feelings: softmax(ensemble.feelings(&inputs, &bends)),
+            }
         })
         .collect();
-    let tilts = tilts(samples, &held_out);
-    let bounds = Bounds { very: [-0.8, 0.8], bands: [0.45, 0.6, 0.8], tilts };
+    let (bounds, held_out) = judge(samples, &verdicts);
     let core = Core { weights, linear, ensemble, bounds, manifest: String::new(), checksum: 0 };
-    Trained { model: Linear { core: Arc::new(core) }, held_out }
-}
-
-/// How far to prefer each type so that rare ones are found: the factors with the best mean F1, found one at a time.
-fn tilts(samples: &[Sample], held_out: &[([f64; 3], [f64; 5])]) -> [f32; 5] {
-    let cases: Vec<(usize, [f64; 5])> = samples
-        .iter()
-        .zip(held_out)
-        .filter_map(|(sample, (_, chances))| {
-            let class = Feeling::ALL.iter().position(|feeling| Some(*feeling) == sample.feeling)?;
-            Some((class, chances.map(|chance| chance.max(1e-12).ln())))
-        })
-        .collect();
-    let mut tilts = [0.0_f32; 5];
-    let mut best = mean_f1(&cases, &tilts);
-    for step in [0.4_f32, 0.2, 0.1, 0.05] {
-        for _ in 0..4 {
-            for class in 0..5 {
-                for sign in [step, -step] {
-                    let mut tried = tilts;
-                    if let Some(tilt) = tried.get_mut(class) {
-                        *tilt += sign;
-                    }
-                    let found = mean_f1(&cases, &tried);
-                    if found > best {
-                        (best, tilts) = (found, tried);
-                    }
-                }
-            }
-        }
-    }
-    tilts
-}
-
-fn mean_f1(cases: &[(usize, [f64; 5])], tilts: &[f32; 5]) -> f64 {
-    let (mut right, mut said, mut is) = ([0.0; 5], [0.0; 5], [0.0; 5]);
-    for (class, logits) in cases {
-        let mut top = (0, f64::NEG_INFINITY);
-        for (at, (logit, tilt)) in logits.iter().zip(tilts).enumerate() {
-            let value = logit + f64::from(*tilt);
-            if value > top.1 {
-                top = (at, value);
-            }
-        }
-        let mut count = |list: &mut [f64; 5], at: usize| {
-            if let Some(count) = list.get_mut(at) {
-                *count += 1.0;
-            }
-        };
-        count(&mut said, top.0);
-        count(&mut is, *class);
-        if top.0 == *class {
-            count(&mut right, *class);
-        }
-    }
-    right.iter().zip(said).zip(is).map(|((right, said), is)| if said + is > 0.0 { 2.0 * right / (said + is) } else { 0.0 }).sum::<f64>() / 5.0
+    // Through the file, so that the trained model is in all details the one that is read again.
+    let model = Linear::from_bytes(&file::write(&core))?;
+    Ok(Trained { model, held_out })
 }
 
 fn head_of(documents: &[Document], lessons: &[Lesson], head: usize, options: &Options) -> Head {
@@ -198,7 +137,6 @@ fn gains(documents: &[Document], lessons: &[Lesson], rows: usize, share: f32) ->
 
 fn lessons(samples: &[Sample], head: usize, options: &Options) -> Vec<Lesson> {
     let cost = options.costs.get(head).copied().unwrap_or(1.0);
-    let [film_elsewhere, neutral_news, ambiguous, product_in_review, phrase_share, ..] = options.knobs;
     let mut lessons = Vec::new();
     for (document, sample) in samples.iter().enumerate() {
         let polar = sample.valence.filter(|valence| *valence != 0.0);
@@ -207,8 +145,7 @@ fn lessons(samples: &[Sample], head: usize, options: &Options) -> Vec<Lesson> {
             0 => {
                 let Some(valence) = polar else { continue };
                 let share = match sample.source {
-                    Source::Film => film_elsewhere,
-                    Source::Phrase => phrase_share,
+                    Source::Film => ELSEWHERE,
                     _ => 1.0,
                 };
                 (sign(valence > 0.0), share)
@@ -217,8 +154,7 @@ fn lessons(samples: &[Sample], head: usize, options: &Options) -> Vec<Lesson> {
                 let Some(valence) = polar else { continue };
                 let share = match sample.source {
                     Source::Film => 1.0,
-                    Source::Product => product_in_review,
-                    Source::Phrase => phrase_share * 0.5,
+                    Source::Product | Source::Phrase => ELSEWHERE,
                     _ => continue,
                 };
                 (sign(valence > 0.0), share)
@@ -226,7 +162,6 @@ fn lessons(samples: &[Sample], head: usize, options: &Options) -> Vec<Lesson> {
             2 => {
                 let Some(valence) = sample.valence else { continue };
                 let share = match sample.source {
-                    Source::News => neutral_news,
                     Source::Phrase => 0.2,
                     _ => 1.0,
                 };
@@ -241,8 +176,7 @@ fn lessons(samples: &[Sample], head: usize, options: &Options) -> Vec<Lesson> {
                     6 => Feeling::Disappointed,
                     _ => Feeling::Confused,
                 };
-                let share = if head > 4 && feeling == wanted { ambiguous } else { 1.0 };
-                (sign(feeling == wanted), share)
+                (sign(feeling == wanted), 1.0)
             }
         };
         #[expect(clippy::cast_possible_truncation, reason = "a cost needs no more than 24 bits")]
@@ -280,92 +214,4 @@ fn quantise(heads: &[Head], rows: usize, counts: &[u32]) -> Weights {
         }
     }
     weights
-}
-
-fn class_of(sample: &Sample) -> Option<usize> {
-    sample.valence.map(|valence| if valence < 0.0 { 0 } else if valence > 0.0 { 2 } else { 1 })
-}
-
-fn readout(
-    samples: &[Sample],
-    documents: &[Document],
-    margins: &[Margins],
-    options: &Options,
-    lists: bool,
-) -> Readout {
-    let rows: Vec<Vec<f64>> = documents
-        .iter()
-        .zip(margins)
-        .map(|(document, margins)| {
-            let lexical = if lists { document.lexical } else { [0.0; LEXICAL] };
-            let mut row = inputs(margins, &lexical, gate(margins), 1.0).to_vec();
-            row.extend_from_slice(&bends(margins, &lexical));
-            row
-        })
-        .collect();
-    // Each class of a source counts alike.
-    let mut counts = std::collections::BTreeMap::<(Source, usize), f64>::new();
-    for sample in samples {
-        if let Some(class) = class_of(sample) {
-            *counts.entry((sample.source, class)).or_default() += sample.weight;
-        }
-    }
-    let share = |source: Source| {
-        let [film, product, phrase, social, news] = options.shares;
-        match source {
-            Source::Film => film,
-            Source::Product => product,
-            Source::Phrase => phrase,
-            Source::Social => social,
-            Source::News => news,
-        }
-    };
-    let [.., balance, _, _] = options.knobs;
-    let examples: Vec<Example<'_>> = samples
-        .iter()
-        .zip(&rows)
-        .filter_map(|(sample, inputs)| {
-            let class = class_of(sample)?;
-            let count = counts.get(&(sample.source, class)).copied().unwrap_or(1.0);
-            let total: f64 = (0..3).filter_map(|class| counts.get(&(sample.source, class))).sum();
-            let weight = share(sample.source) * sample.weight * (total / (3.0 * count)).powf(balance);
-            Some(Example { inputs, class, weight })
-        })
-        .collect();
-    let may = |class: usize, input: usize| class == 1 || input < INPUTS;
-    let polarity = logistic::train(&examples, 3, INPUTS + BENDS, 1e-5, 300, may);
-    let feelings: Vec<Example<'_>> = samples
-        .iter()
-        .zip(&rows)
-        .filter_map(|(sample, inputs)| {
-            let feeling = sample.feeling?;
-            let class = Feeling::ALL.iter().position(|other| *other == feeling)?;
-            Some(Example { inputs, class, weight: sample.weight })
-        })
-        .collect();
-    let feelings = logistic::train(&feelings, 5, INPUTS + BENDS, 1e-5, 300, |_, _| true);
-    let mut readout = Readout {
-        polarity: [[0.0; INPUTS]; 3],
-        bends: [0.0; BENDS],
-        feelings: [[0.0; INPUTS]; 5],
-        feeling_bends: [[0.0; BENDS]; 5],
-    };
-    for (row, weights) in readout.polarity.iter_mut().zip(&polarity) {
-        copy(row, weights);
-    }
-    if let Some(weights) = polarity.get(1).and_then(|weights| weights.get(INPUTS..)) {
-        copy(&mut readout.bends, weights);
-    }
-    for ((row, bends), weights) in readout.feelings.iter_mut().zip(&mut readout.feeling_bends).zip(&feelings) {
-        copy(row, weights);
-        copy(bends, weights.get(INPUTS..).unwrap_or_default());
-    }
-    readout
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the file keeps 24 bits of each weight")]
-fn copy(to: &mut [f32], from: &[f64]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = *from as f32;
-    }
 }
