@@ -8,6 +8,7 @@ pub mod mail;
 mod model;
 mod polarity;
 mod sentiment;
+mod trend;
 
 pub use explanation::{Explanation, Part};
 pub use feeling::Feeling;
@@ -15,3 +16,4 @@ pub use lexicon::{Effect, Lexicon, Rule, VaderScores, Valences};
 pub use model::SentimentModel;
 pub use polarity::Polarity;
 pub use sentiment::{Confidence, Reading, Sentiment};
+pub use trend::{Alert, Day, Observation, Rising, Trend, TrendPolicy, Update};
