@@ -129,8 +129,8 @@ pub fn class(label: &str) -> Option<usize> {
 #[must_use]
 pub fn feeling(emotion: &str) -> Option<Feeling> {
     Some(match emotion {
-        "admiration" | "amusement" | "approval" | "caring" | "desire" | "excitement" | "gratitude" | "joy" | "love"
-        | "optimism" | "pride" | "relief" => Feeling::Satisfied,
+        "admiration" | "amusement" | "approval" | "caring" | "desire" | "excitement" | "gratitude"
+        | "joy" | "love" | "optimism" | "pride" | "relief" => Feeling::Satisfied,
         "anger" | "annoyance" | "disapproval" | "disgust" => Feeling::Angry,
         "disappointment" | "embarrassment" | "fear" | "grief" | "nervousness" | "remorse" | "sadness" => {
             Feeling::Disappointed

@@ -76,11 +76,8 @@ fn run(data: &Path, research: bool, out: &Path) -> Result<(), Box<dyn Error>> {
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    let held_out: BTreeMap<String, f64> = trained
-        .held_out
-        .iter()
-        .map(|(name, value)| (name.clone(), (value * 1e4).round() / 1e4))
-        .collect();
+    let held_out: BTreeMap<String, f64> =
+        trained.held_out.iter().map(|(name, value)| (name.clone(), (value * 1e4).round() / 1e4)).collect();
     for (name, value) in &held_out {
         println!("held out: {name} {value}");
     }

@@ -9,7 +9,9 @@ mod measure;
 use std::error::Error;
 use std::path::Path;
 
-use guardian_sentiment::{Adaptation, Ensemble, Feeling, Lexicon, Polarity, Reading, Sentiment, SentimentModel};
+use guardian_sentiment::{
+    Adaptation, Ensemble, Feeling, Lexicon, Polarity, Reading, Sentiment, SentimentModel,
+};
 use indicatif::ProgressBar;
 use measure::{Tally, calibration_error, correlation, mean_f1};
 
@@ -164,7 +166,8 @@ impl Judge<'_> {
             })?;
             let (mut exact, mut near) = (Tally::default(), Tally::default());
             for (step, text) in rows {
-                let found = read(&self.model, &text).map_or(Polarity::Neutral, |sentiment| sentiment.polarity);
+                let found =
+                    read(&self.model, &text).map_or(Polarity::Neutral, |sentiment| sentiment.polarity);
                 exact.count(found == step);
                 near.count((found as u8).abs_diff(step as u8) <= 1);
             }
@@ -245,7 +248,9 @@ impl Judge<'_> {
             let mut counts = [[0_u32; 5]; 5];
             for (feeling, text) in rows {
                 let found = read(&self.model, &text).map_or(Feeling::Neutral, |sentiment| sentiment.feeling);
-                if let Some(count) = counts.get_mut(feeling as usize).and_then(|row| row.get_mut(found as usize)) {
+                if let Some(count) =
+                    counts.get_mut(feeling as usize).and_then(|row| row.get_mut(found as usize))
+                {
                     *count += 1;
                 }
                 self.texts.push(text);
@@ -304,7 +309,12 @@ impl Judge<'_> {
             errors.extend(cases);
         }
         if !errors.is_empty() {
-            self.row("calibration error of three classes, all together", calibration_error(&errors), 0.03, false);
+            self.row(
+                "calibration error of three classes, all together",
+                calibration_error(&errors),
+                0.03,
+                false,
+            );
         }
         self.bar.inc(1);
         Ok(())

@@ -228,8 +228,13 @@ impl Adaptation {
         let (mut messages, mut base_right, mut own_right) = (0, 0, 0);
         let (mut only_base, mut only_own) = (0_u32, 0_u32);
         for part in 0..PARTS {
-            let rest: Vec<&Kept> =
-                self.kept.iter().enumerate().filter(|(at, _)| at % PARTS != part).map(|(_, kept)| kept).collect();
+            let rest: Vec<&Kept> = self
+                .kept
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| at % PARTS != part)
+                .map(|(_, kept)| kept)
+                .collect();
             let delta = fit(&rest);
             for kept in self.kept.iter().skip(part).step_by(PARTS) {
                 let Some(class) = kept.class else { continue };

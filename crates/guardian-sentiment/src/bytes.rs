@@ -62,11 +62,7 @@ const FRAME: usize = 8 + 4 + 8 + 8;
 
 impl<'b> Reader<'b> {
     /// Checks the beginning, the length and the checksum.
-    pub(crate) fn open(
-        bytes: &'b [u8],
-        magic: &'static [u8; 8],
-        version: u32,
-    ) -> Result<Self, ModelError> {
+    pub(crate) fn open(bytes: &'b [u8], magic: &'static [u8; 8], version: u32) -> Result<Self, ModelError> {
         let expected = std::str::from_utf8(magic).unwrap_or_default();
         let Some(rest) = bytes.strip_prefix(magic) else { return Err(ModelError::Foreign { expected }) };
         if bytes.len() < FRAME {
@@ -94,7 +90,10 @@ impl<'b> Reader<'b> {
     pub(crate) fn take(&mut self, length: usize) -> Result<&'b [u8], ModelError> {
         let Some((taken, rest)) = self.rest.split_at_checked(length) else {
             let missing = length.saturating_sub(self.rest.len());
-            return Err(ModelError::Length { found: self.whole, expected: self.whole.saturating_add(missing) });
+            return Err(ModelError::Length {
+                found: self.whole,
+                expected: self.whole.saturating_add(missing),
+            });
         };
         self.rest = rest;
         Ok(taken)

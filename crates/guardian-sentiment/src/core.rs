@@ -112,7 +112,11 @@ impl Core {
         let readout = self.readout(view);
         let [bad, _, good] = &readout.polarity;
         let difference = |inputs: &Inputs| {
-            good.iter().zip(bad).zip(inputs).map(|((good, bad), input)| f64::from(good - bad) * input).sum::<f64>()
+            good.iter()
+                .zip(bad)
+                .zip(inputs)
+                .map(|((good, bad), input)| f64::from(good - bad) * input)
+                .sum::<f64>()
         };
         let (mut bias, mut parts) = (0.0, Vec::with_capacity(list.len()));
         for (range, weight) in pieces(list) {

@@ -88,7 +88,9 @@ impl<C: Classifier> External<C> {
             }
         }
         let chances = match (part(steps), part(types)) {
-            (Some([very_bad, bad, neutral, good, very_good]), _) => [very_bad + bad, neutral, good + very_good],
+            (Some([very_bad, bad, neutral, good, very_good]), _) => {
+                [very_bad + bad, neutral, good + very_good]
+            }
             (None, Some([satisfied, angry, disappointed, confused, calm])) => {
                 [angry + disappointed, confused + calm, satisfied]
             }
@@ -111,9 +113,8 @@ impl<C: Classifier> External<C> {
     }
 
     fn knows_strength(&self) -> bool {
-        let outer = |class: &Class| {
-            matches!(class, Class::Polarity(Polarity::VeryNegative | Polarity::VeryPositive))
-        };
+        let outer =
+            |class: &Class| matches!(class, Class::Polarity(Polarity::VeryNegative | Polarity::VeryPositive));
         self.classes.iter().any(outer)
     }
 }
@@ -142,9 +143,9 @@ impl<C: Classifier> SentimentModel for External<C> {
     fn read(&self, text: &str) -> Reading {
         match self.types.read(text) {
             Reading::Empty => Reading::Empty,
-            Reading::Read(shipped) => {
-                self.sentiment(text, &shipped).map_or_else(|| Reading::Unsupported("und".to_owned()), Reading::Read)
-            }
+            Reading::Read(shipped) => self
+                .sentiment(text, &shipped)
+                .map_or_else(|| Reading::Unsupported("und".to_owned()), Reading::Read),
             // What the shipped model cannot read may be what the host's is there for.
             Reading::Unsupported(language) => {
                 let even = Sentiment {

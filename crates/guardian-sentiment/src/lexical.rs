@@ -52,8 +52,13 @@ impl Lexical {
     /// Looks up the tokens.
     pub(crate) fn of(list: &[Token]) -> Self {
         let lists = Lists::known();
-        let mut found =
-            Self { valences: Vec::with_capacity(list.len()), slots: Vec::with_capacity(list.len()), scale: 0.0, bound: 1.0, turn: usize::MAX };
+        let mut found = Self {
+            valences: Vec::with_capacity(list.len()),
+            slots: Vec::with_capacity(list.len()),
+            scale: 0.0,
+            bound: 1.0,
+            turn: usize::MAX,
+        };
         let (mut words, mut sum) = (0_u32, 0.0);
         let mut boost = [0.0_f64; 3];
         let mut phrase: Option<(usize, f64, u8)> = None;
@@ -71,7 +76,13 @@ impl Lexical {
                 (share, slot)
             } else {
                 let (valence, slot) = lists.word(token, boost);
-                sum += if matches!(slot, NOT_GOOD | NOT_BAD) { valence * DENIAL } else if matches!(slot, EXCLAIM | QUESTION | NONE) { 0.0 } else { valence };
+                sum += if matches!(slot, NOT_GOOD | NOT_BAD) {
+                    valence * DENIAL
+                } else if matches!(slot, EXCLAIM | QUESTION | NONE) {
+                    0.0
+                } else {
+                    valence
+                };
                 (valence, slot)
             };
             let [one, two, _] = boost;
@@ -154,7 +165,8 @@ impl Lists {
         // An emoji is worth what its description is.
         for line in include_str!("../data/vader/emoji.tsv").lines() {
             let Some((emoji, description)) = line.split_once('\t') else { continue };
-            let sum: f32 = description.split(' ').filter_map(|word| words.get(&Hash::of(word.as_bytes()))).sum();
+            let sum: f32 =
+                description.split(' ').filter_map(|word| words.get(&Hash::of(word.as_bytes()))).sum();
             if sum != 0.0 {
                 words.insert(Hash::of(emoji.trim_end_matches('\u{fe0f}').as_bytes()), sum);
             }
@@ -203,10 +215,17 @@ impl Lists {
     fn phrase(&self, list: &[Token]) -> Option<(usize, f64, u8)> {
         let first = list.first()?;
         let phrase = self.phrases.get(&first.hash)?.iter().find(|phrase| {
-            list.len() >= phrase.words.len() && phrase.words.iter().zip(list).all(|(word, token)| *word == token.hash)
+            list.len() >= phrase.words.len()
+                && phrase.words.iter().zip(list).all(|(word, token)| *word == token.hash)
         })?;
         let words = phrase.words.len();
-        let slot = if phrase.valence > 0.0 { IDIOM_GOOD } else if phrase.valence < 0.0 { IDIOM_BAD } else { NONE };
+        let slot = if phrase.valence > 0.0 {
+            IDIOM_GOOD
+        } else if phrase.valence < 0.0 {
+            IDIOM_BAD
+        } else {
+            NONE
+        };
         Some((words, phrase.valence / f64::from(u32::try_from(words).unwrap_or(1)), slot))
     }
 

@@ -115,7 +115,8 @@ fn period(list: &[Token]) -> usize {
     let len = list.len();
     let (Some(first), Some(last)) = (list.first(), list.last()) else { return len };
     for period in 1..=len / 2 {
-        if !len.is_multiple_of(period) || !same(list.get(period), first) || !same(list.get(period - 1), last) {
+        if !len.is_multiple_of(period) || !same(list.get(period), first) || !same(list.get(period - 1), last)
+        {
             continue;
         }
         let repeated = list.iter().zip(list.iter().skip(period)).all(|(one, other)| same(Some(other), one));

@@ -3,8 +3,19 @@
 //! Written by hand for support: what goes wrong with orders, deliveries, accounts and bookings, and how people praise.
 
 /// In the general list, but used in support without any feeling.
-pub(super) const UNWEIGHTED: &[&str] =
-    &["kindly", "please", "help", "support", "united", "like", "interest", "interested", "number", "credit", "trust"];
+pub(super) const UNWEIGHTED: &[&str] = &[
+    "kindly",
+    "please",
+    "help",
+    "support",
+    "united",
+    "like",
+    "interest",
+    "interested",
+    "number",
+    "credit",
+    "trust",
+];
 
 /// Words with what they are worth.
 pub(super) const SUPPORT: &[(f32, &str)] = &[
@@ -32,7 +43,10 @@ pub(super) const SUPPORT: &[(f32, &str)] = &[
          ridiculous ridiculously resolve unresolved fix fixed issue issues problem problems trouble wrong incorrect \
          confusing",
     ),
-    (-0.6, "hours hour weeks hold wait minutes days yesterday why finally only least instead another already"),
+    (
+        -0.6,
+        "hours hour weeks hold wait minutes days yesterday why finally only least instead another already",
+    ),
     (
         2.2,
         "thx thnx ty tysm kudos props yay woohoo woot awesomeness flawless flawlessly seamless seamlessly \
@@ -51,8 +65,7 @@ pub(super) const INTENSIFIERS: &str = "absolutely amazingly awfully completely c
     greatly hella highly hugely incredibly insanely intensely majorly more most particularly purely quite really \
     remarkably so substantially super thoroughly totally tremendously truly unbelievably unusually utterly very way too";
 
-pub(super) const DAMPENERS: &str =
-    "almost barely hardly kinda kindof less little marginally occasionally partly scarcely slightly somewhat sorta";
+pub(super) const DAMPENERS: &str = "almost barely hardly kinda kindof less little marginally occasionally partly scarcely slightly somewhat sorta";
 
 /// Phrases with what they are worth as a whole.
 pub(super) const PHRASES: &[(f64, &str)] = &[

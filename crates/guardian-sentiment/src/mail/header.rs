@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::terms::{DATE, FORWARDED, FROM, ORIGINAL, STARTS, SUBJECT, TO, WROTE};
+use super::terms::{DATE, FORWARDED, FROM, ORIGINAL, STARTS, SUBJECT, TO, VERB_BEFORE_NAME, WROTE};
 
 /// One line of a mail.
 #[derive(Debug)]
@@ -163,6 +163,7 @@ fn wrote(lines: &[Line<'_>], at: usize) -> Found {
         return Found::Nothing;
     }
     let mut joined = String::new();
+    let mut fallback = Found::Nothing;
     for (n, line) in lines.iter().skip(at).take(MOST_LINES).enumerate() {
         if line.text.is_empty() || line.quoted || joined.len() + line.text.len() > LONGEST {
             break;
@@ -175,21 +176,26 @@ fn wrote(lines: &[Line<'_>], at: usize) -> Found {
         let colon = whole.strip_suffix([':', '：']);
         let body = colon.unwrap_or(whole).trim_end_matches([' ', '\u{a0}']);
         let sure = has_time(body) || has_year(body) || body.contains('@') || has_day(body);
-        let said =
-            WROTE.iter().any(|word| ends_with_word(body, word) || (starts && contains_word(body, word)));
+        let said = WROTE.iter().any(|word| ends_with_word(body, word))
+            || VERB_BEFORE_NAME.iter().any(|word| contains_word(body, word));
         let dashed = whole.len() < joined.len() && first.text.starts_with('-');
         if said && sure && (colon.is_some() || dashed) && (starts || dated || body.contains('@')) {
             return Found::Wrote(n + 1);
         }
         // `2014-10-17 11:28 GMT+03:00 Postmaster <postmaster@example.com>:`
-        if dated && body.ends_with('>') && body.contains('@') {
-            return if colon.is_some() { Found::Wrote(n + 1) } else { Found::Dated(n + 1) };
+        if (dated || (starts && has_year(body))) && body.ends_with('>') && body.contains('@') {
+            if colon.is_some() {
+                return Found::Wrote(n + 1);
+            }
+            if dated {
+                fallback = Found::Dated(n + 1);
+            }
         }
         if !starts && !dated {
             break;
         }
     }
-    Found::Nothing
+    fallback
 }
 
 fn ends_with_word(body: &str, word: &str) -> bool {
@@ -241,6 +247,9 @@ fn has_day(text: &str) -> bool {
 /// `2014-10-17`, `2011/4/7`, `17.10.2014`.
 fn starts_with_date(text: &str) -> bool {
     let date = text.split([' ', ',']).next().unwrap_or("");
+    if date.starts_with(|symbol: char| symbol.is_ascii_digit()) && date.contains(['年', '년']) {
+        return true;
+    }
     let mut fields = date.trim_end_matches('.').split(['-', '/', '.']);
     let numbers = fields
         .by_ref()

@@ -65,6 +65,10 @@ pub(super) const WROTE: &[&str] = &[
     "כתבה",
 ];
 
+/// Verbs that stand before the name in some languages, not at the end.
+pub(super) const VERB_BEFORE_NAME: &[&str] =
+    &["schrieb", "schreef", "skrev", "ezt írta", "a écrit", "escribió"];
+
 /// How a header line begins.
 pub(super) const STARTS: &[&str] = &[
     "on",

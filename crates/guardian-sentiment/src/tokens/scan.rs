@@ -7,9 +7,10 @@ const MAX_FORM: usize = 40;
 
 /// Emoticons, the longer ones first where one begins another.
 const EMOTICONS: &[&str] = &[
-    ":'(", ":'-(", ":')", ":-)", ":-(", ":-/", ":-|", ":-D", ":-P", ":-p", ";-)", "=-)", ">:(", ">:-(", ":((",
-    ":))", "=))", "</3", "<3", ":)", ":(", ":D", ":P", ":p", ":/", ":\\", ":|", ":]", ":[", ":o", ":O", ":*", ";)",
-    ";D", ";p", ";P", ";]", "=)", "=(", "=D", "=P", "=/", "=]", "D:", "^_^", "^^", "-_-", ">_<", "o_O", "O_o", "x_x",
+    ":'(", ":'-(", ":')", ":-)", ":-(", ":-/", ":-|", ":-D", ":-P", ":-p", ";-)", "=-)", ">:(", ">:-(",
+    ":((", ":))", "=))", "</3", "<3", ":)", ":(", ":D", ":P", ":p", ":/", ":\\", ":|", ":]", ":[", ":o",
+    ":O", ":*", ";)", ";D", ";p", ";P", ";]", "=)", "=(", "=D", "=P", "=/", "=]", "D:", "^_^", "^^", "-_-",
+    ">_<", "o_O", "O_o", "x_x",
 ];
 
 pub(super) fn scan(text: &str, tokens: &mut Tokens) {
@@ -66,8 +67,7 @@ impl Scanner<'_> {
 
     /// Reads what stands between two spaces.
     fn chunk(&mut self, chunk: &str) {
-        if chunk.len() > 7
-            && (starts(chunk, "http://") || starts(chunk, "https://") || starts(chunk, "www."))
+        if chunk.len() > 7 && (starts(chunk, "http://") || starts(chunk, "https://") || starts(chunk, "www."))
         {
             self.mask(chunk.len(), b"<url>");
             return;
@@ -90,7 +90,8 @@ impl Scanner<'_> {
             }
             fresh = true;
             if next == '@' {
-                let name = rest.bytes().skip(1).take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+                let name =
+                    rest.bytes().skip(1).take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
                 let len = name.count();
                 if len > 0 {
                     self.mask(len + 1, b"<user>");
@@ -206,7 +207,8 @@ impl Scanner<'_> {
     fn word<'t>(&mut self, rest: &'t str) -> &'t str {
         let end = word_end(rest);
         let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        if word.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) && !word.bytes().any(|b| b.is_ascii_alphabetic())
+        if word.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+            && !word.bytes().any(|b| b.is_ascii_alphabetic())
         {
             self.number(word);
             return after;
@@ -323,11 +325,14 @@ fn entity(rest: &str) -> Option<(usize, bool)> {
 }
 
 fn emoticon(rest: &str) -> Option<&'static str> {
-    if !rest.bytes().next().is_some_and(|byte| matches!(byte, b':' | b';' | b'=' | b'<' | b'>' | b'^' | b'-' | b'D' | b'o' | b'O' | b'x')) {
+    if !rest.bytes().next().is_some_and(|byte| {
+        matches!(byte, b':' | b';' | b'=' | b'<' | b'>' | b'^' | b'-' | b'D' | b'o' | b'O' | b'x')
+    }) {
         return None;
     }
     EMOTICONS.iter().copied().find(|emoticon| {
-        rest.strip_prefix(emoticon).is_some_and(|after| !after.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()))
+        rest.strip_prefix(emoticon)
+            .is_some_and(|after| !after.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()))
     })
 }
 
@@ -344,7 +349,9 @@ fn word_end(rest: &str) -> usize {
         let follows = letters.peek().is_some_and(|(_, next)| next.is_alphanumeric());
         let inner = match letter {
             '\'' | '\u{2019}' => follows,
-            '.' | ',' | ':' => follows && at > 0 && rest.bytes().next().is_some_and(|byte| byte.is_ascii_digit()),
+            '.' | ',' | ':' => {
+                follows && at > 0 && rest.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+            }
             _ => letter.is_alphanumeric(),
         };
         if !inner {
@@ -357,8 +364,8 @@ fn word_end(rest: &str) -> usize {
 
 /// Contractions that are written without their apostrophe, with the length of what is before the `nt`.
 const BARE: &[&str] = &[
-    "dont", "cant", "wont", "didnt", "doesnt", "isnt", "wasnt", "couldnt", "wouldnt", "shouldnt", "havent", "hasnt",
-    "arent", "werent", "aint", "hadnt",
+    "dont", "cant", "wont", "didnt", "doesnt", "isnt", "wasnt", "couldnt", "wouldnt", "shouldnt", "havent",
+    "hasnt", "arent", "werent", "aint", "hadnt",
 ];
 
 /// The word and what is contracted with it.

@@ -6,8 +6,8 @@ use super::{DENIED, DENIES, Hash, Kind, Token};
 const REACH: u32 = 4;
 
 const DENIERS: &[&str] = &[
-    "not", "n't", "no", "never", "without", "hardly", "barely", "scarcely", "nothing", "none", "neither", "nor",
-    "nobody", "nowhere", "lacks", "lack", "lacking", "lacked",
+    "not", "n't", "no", "never", "without", "hardly", "barely", "scarcely", "nothing", "none", "neither",
+    "nor", "nobody", "nowhere", "lacks", "lack", "lacking", "lacked",
 ];
 
 const TURNS: &[&str] = &["but", "however", "although", "though", "yet", "except"];

@@ -23,7 +23,8 @@ pub(super) fn train(
             *spread += example.weight * input * input / total.max(1e-9);
         }
     }
-    let scales: Vec<f64> = spread.iter().map(|square: &f64| if *square > 1e-12 { square.sqrt() } else { 0.0 }).collect();
+    let scales: Vec<f64> =
+        spread.iter().map(|square: &f64| if *square > 1e-12 { square.sqrt() } else { 0.0 }).collect();
     let inverse: Vec<f64> = scales.iter().map(|scale| if *scale > 0.0 { 1.0 / scale } else { 0.0 }).collect();
     let rate = 2.0 / f64::from(u32::try_from(inputs).unwrap_or(u32::MAX)).max(1.0);
     let mut weights = vec![vec![0.0; inputs]; classes];
@@ -55,8 +56,12 @@ pub(super) fn train(
         let next = f64::midpoint(1.0, (1.0 + 4.0 * momentum * momentum).sqrt());
         let carry = (momentum - 1.0) / next;
         momentum = next;
-        for (class, ((weights, ahead), gradient)) in weights.iter_mut().zip(&mut ahead).zip(&gradient).enumerate() {
-            for (input, ((weight, ahead), slope)) in weights.iter_mut().zip(ahead.iter_mut()).zip(gradient).enumerate() {
+        for (class, ((weights, ahead), gradient)) in
+            weights.iter_mut().zip(&mut ahead).zip(&gradient).enumerate()
+        {
+            for (input, ((weight, ahead), slope)) in
+                weights.iter_mut().zip(ahead.iter_mut()).zip(gradient).enumerate()
+            {
                 let new = if may(class, input) { *ahead - rate * (slope + ridge * *ahead) } else { 0.0 };
                 *ahead = new + carry * (new - *weight);
                 *weight = new;

@@ -56,7 +56,11 @@ pub struct Trained {
 ///
 /// # Errors
 /// What was trained makes no model: the table has no rows or too many, or there are so few samples that a weight has no value.
-pub fn train(samples: &[Sample], options: &Options, progress: &mut dyn FnMut(u64, u64)) -> Result<Trained, ModelError> {
+pub fn train(
+    samples: &[Sample],
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Trained, ModelError> {
     let documents: Vec<Document> = samples.iter().map(|sample| Document::of(sample, options.rows)).collect();
     let all = (options.folds + 1) * HEADS as u64;
     let mut done = 0;
@@ -66,7 +70,11 @@ pub fn train(samples: &[Sample], options: &Options, progress: &mut dyn FnMut(u64
             let lessons = lessons(samples, head, options);
             let seen: Vec<Lesson> = lessons
                 .into_iter()
-                .filter(|lesson| documents.get(lesson.document).is_some_and(|document| document.fold % options.folds != fold))
+                .filter(|lesson| {
+                    documents
+                        .get(lesson.document)
+                        .is_some_and(|document| document.fold % options.folds != fold)
+                })
                 .collect();
             let trained = head_of(&documents, &seen, head, options);
             for (document, margins) in documents.iter().zip(&mut margins) {
@@ -167,7 +175,9 @@ fn lessons(samples: &[Sample], head: usize, options: &Options) -> Vec<Lesson> {
                 };
                 (sign(valence == 0.0), share)
             }
-            3 => (sign(sample.source == Source::Film), if sample.source == Source::Phrase { 0.3 } else { 1.0 }),
+            3 => {
+                (sign(sample.source == Source::Film), if sample.source == Source::Phrase { 0.3 } else { 1.0 })
+            }
             _ => {
                 let Some(feeling) = sample.feeling else { continue };
                 let wanted = match head {

@@ -8,7 +8,15 @@ use crate::weights::Margins;
 
 /// 0 for negative, 1 for neutral, 2 for positive.
 pub(super) fn class_of(sample: &Sample) -> Option<usize> {
-    sample.valence.map(|valence| if valence < 0.0 { 0 } else if valence > 0.0 { 2 } else { 1 })
+    sample.valence.map(|valence| {
+        if valence < 0.0 {
+            0
+        } else if valence > 0.0 {
+            2
+        } else {
+            1
+        }
+    })
 }
 
 /// Learns how far to trust each head and the lists.
@@ -81,7 +89,8 @@ pub(super) fn readout(
     if let Some(weights) = polarity.get(1).and_then(|weights| weights.get(INPUTS..)) {
         copy(&mut readout.bends, weights);
     }
-    for ((row, bends), weights) in readout.feelings.iter_mut().zip(&mut readout.feeling_bends).zip(&feelings) {
+    for ((row, bends), weights) in readout.feelings.iter_mut().zip(&mut readout.feeling_bends).zip(&feelings)
+    {
         copy(row, weights);
         copy(bends, weights.get(INPUTS..).unwrap_or_default());
     }

@@ -80,7 +80,8 @@ pub(super) fn train(
     for _ in 0..epochs {
         shuffle.shuffle(&mut order);
         for &at in &order {
-            let (Some(lesson), Some(square), Some(alpha)) = (lessons.get(at), squares.get(at), alphas.get_mut(at))
+            let (Some(lesson), Some(square), Some(alpha)) =
+                (lessons.get(at), squares.get(at), alphas.get_mut(at))
             else {
                 continue;
             };

@@ -107,7 +107,8 @@ fn very(samples: &[Sample], verdicts: &[Verdict]) -> [f32; 2] {
                 let valence = sample.valence? * side;
                 let [bad, neutral, good] = verdict.chances;
                 let score = (good - bad) * side;
-                (valence > 0.0 && score > 0.0 && neutral < good.max(bad)).then_some((score, valence >= STRONG))
+                (valence > 0.0 && score > 0.0 && neutral < good.max(bad))
+                    .then_some((score, valence >= STRONG))
             })
             .collect();
         let strong = cases.iter().filter(|(_, strong)| *strong).count();
@@ -185,5 +186,11 @@ fn mean_f1(cases: &[(usize, [f64; 5])], tilts: &[f32; 5]) -> f64 {
             count(&mut right, *class);
         }
     }
-    right.iter().zip(said).zip(is).map(|((right, said), is)| if said + is > 0.0 { 2.0 * right / (said + is) } else { 0.0 }).sum::<f64>() / 5.0
+    right
+        .iter()
+        .zip(said)
+        .zip(is)
+        .map(|((right, said), is)| if said + is > 0.0 { 2.0 * right / (said + is) } else { 0.0 })
+        .sum::<f64>()
+        / 5.0
 }

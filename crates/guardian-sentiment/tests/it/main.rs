@@ -4,3 +4,7 @@
 mod lexicon;
 #[cfg(test)]
 mod mail;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod trend;
