@@ -6,7 +6,7 @@ mod phrases;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::tokens::{DENIED, Hash, Kind, SHOUTED, Token, Tokens};
+use crate::tokens::{DENIED, IDIOM, Hash, Kind, SHOUTED, Token, Tokens};
 
 /// How many values the lists give.
 pub(crate) const LEXICAL: usize = 16;
@@ -48,6 +48,9 @@ const DENIAL: f64 = -0.74;
 const CAPITALS: f64 = 0.733;
 const INTENSE: f64 = 0.293;
 
+/// What each word of a phrase that denies something bad is worth.
+const IDIOM_WORTH: f64 = 0.8;
+
 impl Lexical {
     /// Looks up the tokens.
     pub(crate) fn of(list: &[Token]) -> Self {
@@ -66,6 +69,14 @@ impl Lexical {
             words += u32::from(token.is_word());
             if token.hash == lists.but {
                 found.turn = at;
+            }
+            if token.has(IDIOM) {
+                sum += IDIOM_WORTH;
+                boost = [0.0; 3];
+                phrase = None;
+                found.valences.push(IDIOM_WORTH);
+                found.slots.push(IDIOM_GOOD);
+                continue;
             }
             if phrase.is_none() {
                 phrase = lists.phrase(list.get(at..).unwrap_or_default());

@@ -1,10 +1,20 @@
 //! Sentiment: reading texts, histories and trends, on memory, SQLite and a real Postgres.
 
 #[cfg(test)]
+mod adaptation;
+#[cfg(test)]
+mod external;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod lexicon;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
 mod random;
+#[cfg(test)]
+mod shipped;
+#[cfg(all(test, feature = "train"))]
+mod train;
 #[cfg(test)]
 mod trend;
