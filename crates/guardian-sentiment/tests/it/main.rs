@@ -8,3 +8,5 @@ mod mail;
 mod random;
 #[cfg(test)]
 mod trend;
+#[cfg(test)]
+mod stores;
