@@ -26,7 +26,9 @@ mod weights;
 
 pub mod mail;
 
+mod chart;
 mod failure;
+mod language;
 mod message;
 mod segment;
 mod sentiments;
@@ -36,12 +38,14 @@ pub mod testkit;
 mod trend;
 
 pub use adaptation::{Adaptation, Adapted, Correction, Learned, MAX_CORRECTIONS, MAX_ID, Shadow};
+pub use chart::Chart;
 pub use ensemble::Ensemble;
 pub use error::ModelError;
 pub use explanation::{Explanation, Part};
 pub use external::{Class, Classifier, External};
 pub use failure::Error;
 pub use feeling::Feeling;
+pub use language::{English, Language};
 pub use lexicon::{Effect, Lexicon, Rule, VaderScores, Valences};
 pub use linear::Linear;
 pub use message::{Corrected, Entry, Message, Recorded, Told};

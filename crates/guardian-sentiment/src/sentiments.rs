@@ -13,8 +13,8 @@ use crate::message::check_id;
 use crate::segment::shown;
 use crate::store::{AdaptationState, NewEntry, SentimentStore};
 use crate::{
-    Adaptation, Adapted, Corrected, Correction, Ensemble, Entry, Error, Explanation, Message, Reading,
-    Recorded, Segment, SentimentModel, Shadow, Told, Trend, TrendPolicy,
+    Adaptation, Adapted, Corrected, Correction, English, Ensemble, Entry, Error, Explanation, Message,
+    Reading, Recorded, Segment, SentimentModel, Shadow, Told, Trend, TrendPolicy,
 };
 
 /// Reads messages, keeps how they were read, follows the series that they are in, and learns from corrections.
@@ -84,7 +84,8 @@ const BATCH: u32 = 200;
 const MAX_TOLD: u32 = 100;
 
 impl Sentiments {
-    /// With the model that comes with the crate, which learns from each tenant's corrections.
+    /// With the model that comes with the crate, which reads English and says so of other languages, and learns from each
+    /// tenant's corrections.
     #[must_use]
     pub fn new(store: impl SentimentStore) -> Self {
         Self::with(store, Model::Learning(Ensemble::default()))
@@ -412,8 +413,8 @@ impl Sentiments {
             }
         };
         Ok(match model {
-            Some(model) => Arc::new(model),
-            None => Arc::new(base.clone()),
+            Some(model) => Arc::new(English(model)),
+            None => Arc::new(English(base.clone())),
         })
     }
 }

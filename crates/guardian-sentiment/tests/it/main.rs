@@ -10,3 +10,7 @@ mod random;
 mod trend;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod language;
+#[cfg(test)]
+mod learning;
