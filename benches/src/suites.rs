@@ -8,6 +8,7 @@ mod mail;
 mod maxmind;
 mod merkle;
 mod rbac;
+pub mod sentiment;
 mod ssrf;
 mod webhook_signature;
 
@@ -68,6 +69,11 @@ pub const SUITES: &[Suite] = &[
         name: "rbac",
         description: "decisions of casbin, Cedar and OpenFGA, as far as roles, groups, areas and deny can express them",
         run: rbac::run,
+    },
+    Suite {
+        name: "sentiment",
+        description: "sentiment of labelled texts; a second path may hold `airline.train.tsv.gz`, to learn from",
+        run: sentiment::run,
     },
     Suite {
         name: "ssrf",
