@@ -1,6 +1,6 @@
-use guardian_core::{StoreError, StoreErrorKind};
+use guardian_core::StoreError;
 
-use crate::InvalidSegment;
+use crate::{InvalidSegment, ModelError};
 
 /// Why a message was not recorded, or a history not read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,12 @@ pub enum Error {
     /// A page is asked for with a cursor that is none of this list.
     #[error("the cursor is none of this list: pass on the one that the last page gave, unchanged")]
     InvalidCursor,
+    /// What was learned for the tenant cannot be read: it was learned on top of another model, or is damaged.
+    #[error("what was learned for the tenant cannot be used")]
+    Model(#[from] ModelError),
+    /// Others changed what was learned for the tenant again and again.
+    #[error("what was learned for the tenant was changed by others again and again: try again")]
+    Contended,
     /// The store failed.
     #[error("the store of sentiments failed")]
     Store(#[from] StoreError),
@@ -45,10 +51,10 @@ impl Error {
     /// Whether trying again may help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_transient())
-    }
-
-    pub(crate) fn internal(backend: &'static str, why: &'static str) -> Self {
-        Self::Store(StoreError::new(StoreErrorKind::Internal, backend).with_source(why))
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Contended => true,
+            _ => false,
+        }
     }
 }

@@ -4,7 +4,7 @@ use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::segment::shown;
-use crate::{Alert, Error, Feeling, InvalidSegment, Polarity, Reading, Segment, Update};
+use crate::{Alert, Confidence, Error, Feeling, InvalidSegment, Polarity, Reading, Segment, Update};
 
 /// A message to be read: a mail, a note, a line of a chat.
 ///
@@ -148,7 +148,7 @@ pub struct Entry {
     pub reading: Reading,
     /// What a person said of it, who knows better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correction: Option<Correction>,
+    pub correction: Option<Corrected>,
 }
 
 impl Entry {
@@ -159,32 +159,41 @@ impl Entry {
     /// The score that counts in trends: the corrected one, or the model's unless it abstained; `None` when there is neither.
     #[must_use]
     pub fn score(&self) -> Option<f64> {
-        match (&self.correction, &self.reading) {
-            (Some(correction), _) => Some(correction.score()),
-            (None, Reading::Read(sentiment)) if sentiment.confidence > crate::Confidence::Abstain => {
-                Some(sentiment.score)
-            }
+        let corrected = self.correction.as_ref().and_then(Corrected::score);
+        corrected.or(match &self.reading {
+            Reading::Read(sentiment) if sentiment.confidence > Confidence::Abstain => Some(sentiment.score),
             _ => None,
-        }
+        })
     }
 
     /// The step that counts.
     #[must_use]
     pub fn polarity(&self) -> Option<Polarity> {
-        match (&self.correction, &self.reading) {
-            (Some(correction), _) => Some(correction.polarity),
-            (None, Reading::Read(sentiment)) => Some(sentiment.polarity),
+        let corrected = self.correction.as_ref().and_then(|correction| correction.polarity);
+        corrected.or(match &self.reading {
+            Reading::Read(sentiment) => Some(sentiment.polarity),
             _ => None,
-        }
+        })
+    }
+
+    /// The type that counts.
+    #[must_use]
+    pub fn feeling(&self) -> Option<Feeling> {
+        let corrected = self.correction.as_ref().and_then(|correction| correction.feeling);
+        corrected.or(match &self.reading {
+            Reading::Read(sentiment) => Some(sentiment.feeling),
+            _ => None,
+        })
     }
 }
 
 /// What a person says of a message that a model read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Correction {
-    /// How good or bad it is.
-    pub polarity: Polarity,
+pub struct Corrected {
+    /// How good or bad it is, where the person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polarity: Option<Polarity>,
     /// Its type, where the person says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feeling: Option<Feeling>,
@@ -194,21 +203,21 @@ pub struct Correction {
     pub by: String,
 }
 
-impl Correction {
-    pub(crate) fn new(polarity: Polarity, feeling: Option<Feeling>, at: Timestamp, by: String) -> Self {
-        Self { polarity, feeling, at, by }
+impl Corrected {
+    pub(crate) fn new(correction: crate::Correction, at: Timestamp, by: String) -> Self {
+        Self { polarity: correction.polarity, feeling: correction.feeling, at, by }
     }
 
-    /// The score that the step stands for: -1, -0.5, 0, 0.5 or 1.
+    /// The score that the step stands for: -1, -0.5, 0, 0.5 or 1; `None` where the person said nothing of it.
     #[must_use]
-    pub fn score(&self) -> f64 {
-        match self.polarity {
+    pub fn score(&self) -> Option<f64> {
+        self.polarity.map(|polarity| match polarity {
             Polarity::VeryNegative => -1.0,
             Polarity::Negative => -0.5,
             Polarity::Neutral => 0.0,
             Polarity::Positive => 0.5,
             Polarity::VeryPositive => 1.0,
-        }
+        })
     }
 }
 

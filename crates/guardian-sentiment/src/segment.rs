@@ -155,9 +155,9 @@ impl FromStr for Segment {
             return Ok(Self::all());
         }
         let kinds = [SegmentKind::Account, SegmentKind::Channel, SegmentKind::Customer, SegmentKind::Topic];
-        let found = text
-            .split_once(':')
-            .and_then(|(kind, name)| kinds.into_iter().find(|known| known.as_str() == kind).map(|kind| (kind, name)));
+        let found = text.split_once(':').and_then(|(kind, name)| {
+            kinds.into_iter().find(|known| known.as_str() == kind).map(|kind| (kind, name))
+        });
         match found {
             Some((kind, name)) => Self::named(kind, name),
             None => Err(InvalidSegment {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use guardian_core::{PageRequest, Scope, StoreError, Timestamp};
 use uuid::Uuid;
 
-use crate::message::{Correction, Entry, Recorded, Told};
+use crate::message::{Corrected, Entry, Recorded, Told};
 use crate::{Observation, Polarity, Segment, Trend, TrendPolicy, Update};
 
 pub mod memory;
@@ -97,7 +97,7 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
         &self,
         scope: &Scope,
         id: &str,
-        correction: &Correction,
+        correction: &Corrected,
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError>;
 
@@ -162,7 +162,7 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         &self,
         scope: &Scope,
         id: &str,
-        correction: &Correction,
+        correction: &Corrected,
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError> {
         (**self).correct(scope, id, correction, policy).await

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{AdaptationState, NewEntry, SentimentStore, recount};
-use crate::message::{Correction, Entry, Recorded, Told};
+use crate::message::{Corrected, Entry, Recorded, Told};
 use crate::{Segment, Trend, TrendPolicy};
 
 /// Everything in memory, gone with the process: for tests and demos.
@@ -68,7 +68,7 @@ impl SentimentStore for MemoryStore {
         &self,
         scope: &Scope,
         id: &str,
-        correction: &Correction,
+        correction: &Corrected,
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError> {
         Ok(self.with(scope, |tenant| {

@@ -18,3 +18,9 @@ mod shipped;
 mod train;
 #[cfg(test)]
 mod trend;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod language;
+#[cfg(test)]
+mod learning;
