@@ -115,7 +115,7 @@ struct Seen {
 impl Seen {
     fn first(&mut self, hash: u64) -> bool {
         let bit = 1_u64 << (hash & 63);
-        let Some(word) = self.filter.get_mut(usize::from((hash >> 6) as u8 & 3)) else { return true };
+        let Some(word) = self.filter.get_mut((hash >> 6) as usize & 3) else { return true };
         if *word & bit != 0 && self.list.contains(&hash) {
             return false;
         }

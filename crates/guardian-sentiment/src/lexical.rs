@@ -6,7 +6,7 @@ mod phrases;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::tokens::{DENIED, IDIOM, Hash, Kind, SHOUTED, Token, Tokens};
+use crate::tokens::{DENIED, Hash, IDIOM, Kind, SHOUTED, Token, Tokens};
 
 /// How many values the lists give.
 pub(crate) const LEXICAL: usize = 16;
@@ -118,10 +118,10 @@ impl Lexical {
     /// Adds what one token gives. The values of a text are the sum over its tokens.
     pub(crate) fn add(&self, at: usize, token: &Token, values: &mut Values) {
         let (Some(valence), Some(slot)) = (self.valences.get(at), self.slots.get(at)) else { return };
-        if token.has(SHOUTED) {
-            if let Some(value) = values.get_mut(SHOUT) {
-                *value += self.scale;
-            }
+        if token.has(SHOUTED)
+            && let Some(value) = values.get_mut(SHOUT)
+        {
+            *value += self.scale;
         }
         if *slot == NONE {
             return;
@@ -136,10 +136,11 @@ impl Lexical {
         if let Some(value) = values.get_mut(SUM) {
             *value += signed * self.bound;
         }
-        if self.turn != usize::MAX && at > self.turn {
-            if let Some(value) = values.get_mut(TURNED) {
-                *value += signed * self.bound;
-            }
+        if self.turn != usize::MAX
+            && at > self.turn
+            && let Some(value) = values.get_mut(TURNED)
+        {
+            *value += signed * self.bound;
         }
     }
 }

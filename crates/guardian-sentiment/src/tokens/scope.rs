@@ -153,8 +153,10 @@ impl Words {
     fn known() -> &'static Self {
         static WORDS: std::sync::LazyLock<Words> = std::sync::LazyLock::new(|| {
             let hashes = |words: &[&str]| words.iter().map(|word| Hash::of(word.as_bytes())).collect();
-            let mut idioms: Vec<Vec<u64>> =
-                IDIOMS.lines().map(|idiom| idiom.split(' ').map(|word| Hash::of(word.as_bytes())).collect()).collect();
+            let mut idioms: Vec<Vec<u64>> = IDIOMS
+                .lines()
+                .map(|idiom| idiom.split(' ').map(|word| Hash::of(word.as_bytes())).collect())
+                .collect();
             idioms.sort_by_key(|idiom| std::cmp::Reverse(idiom.len()));
             Words { deniers: hashes(DENIERS), turns: hashes(TURNS), idioms }
         });

@@ -5,7 +5,11 @@ mod adaptation;
 #[cfg(test)]
 mod external;
 #[cfg(test)]
+mod language;
+#[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod learning;
 #[cfg(test)]
 mod lexicon;
 #[cfg(test)]
@@ -14,13 +18,9 @@ mod mail;
 mod random;
 #[cfg(test)]
 mod shipped;
+#[cfg(test)]
+mod stores;
 #[cfg(all(test, feature = "train"))]
 mod train;
 #[cfg(test)]
 mod trend;
-#[cfg(test)]
-mod stores;
-#[cfg(test)]
-mod language;
-#[cfg(test)]
-mod learning;
