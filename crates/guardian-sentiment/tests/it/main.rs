@@ -14,3 +14,6 @@ mod stores;
 mod language;
 #[cfg(test)]
 mod learning;
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod kill;
