@@ -200,8 +200,9 @@ pub fn shipped_samples(folder: &Path) -> Result<Vec<(String, Vec<Sample>)>, Data
         Some(Some(Sample::new(*text, Source::Product).with_valence(polar(is_good(label)?))))
     })?);
     all.push(samples(folder, "uci", |fields| {
-        let [_, label, text] = fields else { return None };
-        let sample = Sample::new(*text, Source::Product).with_valence(polar(is_good(label)?));
+        let [domain, label, text] = fields else { return None };
+        let source = if *domain == "imdb" { Source::Film } else { Source::Product };
+        let sample = Sample::new(*text, source).with_valence(polar(is_good(label)?));
         Some(Some(sample.with_weight(UCI_WEIGHT)))
     })?);
     all.push(samples(folder, "mpqa", |fields| {

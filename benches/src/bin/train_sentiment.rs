@@ -74,7 +74,7 @@ fn run(data: &Path, research: bool, out: &Path) -> Result<(), Box<dyn Error>> {
     let trained = train(&samples, &options, &mut |done, all| {
         bar.set_length(all);
         bar.set_position(done);
-    });
+    })?;
     bar.finish_and_clear();
     let held_out: BTreeMap<String, f64> =
         trained.held_out.iter().map(|(name, value)| (name.clone(), (value * 1e4).round() / 1e4)).collect();

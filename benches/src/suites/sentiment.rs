@@ -47,6 +47,7 @@ pub fn run_with(path: &Path, training: Option<&Path>, bar: &ProgressBar) -> Resu
     if texts.is_empty() {
         return Err(format!("`{}` has none of the files that are known", path.display()).into());
     }
+    judge.parity(&texts);
     judge.speed(&texts);
     judge.laws(&texts);
     if !judge.report.failed.is_empty() {
@@ -276,6 +277,27 @@ impl Judge<'_> {
         }
         self.bar.inc(1);
         Ok(())
+    }
+
+    /// VADER's rules beside another port of them that claims to be exact.
+    fn parity(&mut self, texts: &[String]) {
+        let port = vader_parity::SentimentIntensityAnalyzer::new();
+        let mut differ = 0_u32;
+        for text in texts {
+            let (ours, theirs) = (Lexicon::vader().scores(text), port.polarity_scores(text));
+            let shares = [ours.negative, ours.neutral, ours.positive] == [theirs.neg, theirs.neu, theirs.pos];
+            if shares && ours.compound == theirs.compound {
+                continue;
+            }
+            // Where the words cancel out, it depends on the version of Python whether their sum is nought or a hair beside it,
+            // which takes the side of the exclamation marks.
+            if shares && (ours.compound == 0.0 || theirs.compound == 0.0) {
+                self.report.notes.push(format!("differs from version to version of Python: {text:?}"));
+                continue;
+            }
+            differ += 1;
+        }
+        self.row("texts that VADER's rules and another port read differently", f64::from(differ), 0.0, false);
     }
 
     fn calibration(&mut self, folder: &Path) -> Result<(), Box<dyn Error>> {

@@ -162,10 +162,9 @@ impl Adaptation {
         }
         let case = Case::of(&self.core, &tokens);
         let old = self.kept.iter().position(|kept| kept.id == id);
-        if let Some(kept) = old.and_then(|at| self.kept.get(at)) {
-            if kept.class == class && kept.feeling == feeling && kept.case.same(&case) {
-                return Learned::Known;
-            }
+        let is_known = |kept: &Kept| kept.class == class && kept.feeling == feeling && kept.case.same(&case);
+        if old.and_then(|at| self.kept.get(at)).is_some_and(is_known) {
+            return Learned::Known;
         }
         if let Some(at) = old {
             self.kept.remove(at);

@@ -80,7 +80,8 @@ impl<'b> Reader<'b> {
         let (body, sum) = bytes.split_at_checked(bytes.len() - 8).unwrap_or_default();
         let written = Self { rest: sum, whole: length, sum: 0 }.u64()?;
         reader.sum = checksum(body);
-        if reader.sum != written {
+        // No fuzzer guesses a checksum, so that nothing behind it would be tried.
+        if reader.sum != written && !cfg!(fuzzing) {
             return Err(ModelError::Checksum);
         }
         reader.rest = body.get(FRAME - 8..).unwrap_or_default();

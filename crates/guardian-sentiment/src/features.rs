@@ -1,6 +1,6 @@
 //! What a linear model sees of a text: hashed n-grams of words and of the letters of words.
 
-use crate::tokens::{CLITIC, DENIED, Kind, SHOUTED, STRETCHED, Token, Tokens, mix};
+use crate::tokens::{CLITIC, DENIED, IDIOM, Kind, SHOUTED, STRETCHED, Token, Tokens, mix};
 
 /// A text may have no more than this many n-grams of a block; those beyond do not count.
 pub(crate) const MAX_GRAMS: u32 = 4_096;
@@ -18,6 +18,7 @@ const NOT: u64 = 0x6e6f_7421;
 const PAIR: u64 = 0x7061_6972;
 const SHOUT: u64 = 0x7368_6f75;
 const STRETCH: u64 = 0x7374_7265;
+const PRAISE: u64 = mix(0x6964_696f_6d2b);
 const LETTERS: u64 = 0x6c65_7474;
 
 /// Hands out every n-gram of the tokens: the number of its token, its block and its hash.
@@ -40,6 +41,14 @@ pub(crate) fn grams(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize,
     };
     for (at, token) in list.iter().enumerate() {
         let denied = token.has(DENIED);
+        // A phrase of praise is one word, whatever its parts would say alone.
+        if token.has(IDIOM) {
+            if seen.first(PRAISE) {
+                take(at, Block::Words, PRAISE);
+            }
+            before = PRAISE;
+            continue;
+        }
         match token.kind {
             Kind::Pause => {}
             Kind::End | Kind::Emoji | Kind::Mask => {
@@ -106,7 +115,7 @@ struct Seen {
 impl Seen {
     fn first(&mut self, hash: u64) -> bool {
         let bit = 1_u64 << (hash & 63);
-        let Some(word) = self.filter.get_mut(usize::from((hash >> 6) as u8 & 3)) else { return true };
+        let Some(word) = self.filter.get_mut((hash >> 6) as usize & 3) else { return true };
         if *word & bit != 0 && self.list.contains(&hash) {
             return false;
         }

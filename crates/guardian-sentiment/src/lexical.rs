@@ -6,7 +6,7 @@ mod phrases;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::tokens::{DENIED, Hash, Kind, SHOUTED, Token, Tokens};
+use crate::tokens::{DENIED, Hash, IDIOM, Kind, SHOUTED, Token, Tokens};
 
 /// How many values the lists give.
 pub(crate) const LEXICAL: usize = 16;
@@ -48,6 +48,9 @@ const DENIAL: f64 = -0.74;
 const CAPITALS: f64 = 0.733;
 const INTENSE: f64 = 0.293;
 
+/// What each word of a phrase that denies something bad is worth.
+const IDIOM_WORTH: f64 = 0.8;
+
 impl Lexical {
     /// Looks up the tokens.
     pub(crate) fn of(list: &[Token]) -> Self {
@@ -66,6 +69,14 @@ impl Lexical {
             words += u32::from(token.is_word());
             if token.hash == lists.but {
                 found.turn = at;
+            }
+            if token.has(IDIOM) {
+                sum += IDIOM_WORTH;
+                boost = [0.0; 3];
+                phrase = None;
+                found.valences.push(IDIOM_WORTH);
+                found.slots.push(IDIOM_GOOD);
+                continue;
             }
             if phrase.is_none() {
                 phrase = lists.phrase(list.get(at..).unwrap_or_default());
@@ -107,10 +118,10 @@ impl Lexical {
     /// Adds what one token gives. The values of a text are the sum over its tokens.
     pub(crate) fn add(&self, at: usize, token: &Token, values: &mut Values) {
         let (Some(valence), Some(slot)) = (self.valences.get(at), self.slots.get(at)) else { return };
-        if token.has(SHOUTED) {
-            if let Some(value) = values.get_mut(SHOUT) {
-                *value += self.scale;
-            }
+        if token.has(SHOUTED)
+            && let Some(value) = values.get_mut(SHOUT)
+        {
+            *value += self.scale;
         }
         if *slot == NONE {
             return;
@@ -125,10 +136,11 @@ impl Lexical {
         if let Some(value) = values.get_mut(SUM) {
             *value += signed * self.bound;
         }
-        if self.turn != usize::MAX && at > self.turn {
-            if let Some(value) = values.get_mut(TURNED) {
-                *value += signed * self.bound;
-            }
+        if self.turn != usize::MAX
+            && at > self.turn
+            && let Some(value) = values.get_mut(TURNED)
+        {
+            *value += signed * self.bound;
         }
     }
 }

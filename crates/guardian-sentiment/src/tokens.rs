@@ -37,6 +37,8 @@ pub(crate) const DENIED: u8 = 8;
 pub(crate) const LINE: u8 = 16;
 /// The word was cut from a contraction, `n't` or `'s`.
 pub(crate) const CLITIC: u8 = 32;
+/// Part of a phrase that sounds bad and is praise.
+pub(crate) const IDIOM: u8 = 64;
 
 /// A piece of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

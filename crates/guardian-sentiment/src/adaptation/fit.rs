@@ -16,6 +16,9 @@ const RIDGE_DENSE: f64 = 0.002;
 
 const RATE: f64 = 0.15;
 
+/// How far a slope of the shipped margin may go from what is shipped.
+const SLOPE: f64 = 0.7;
+
 /// A message as the regression sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Case {
@@ -89,7 +92,11 @@ impl<const N: usize> Layer<N> {
     }
 
     /// Adaptive gradient descent (Duchi et al. 2011), always in the same order.
-    fn fit(cases: &[(&Case, [f64; N], usize)], neutrality_of: impl Fn(usize) -> bool) -> Self {
+    fn fit(
+        cases: &[(&Case, [f64; N], usize)],
+        neutrality_of: impl Fn(usize) -> bool,
+        slopes: [(f64, f64); N],
+    ) -> Self {
         let mut layer = Self::default();
         if cases.is_empty() {
             return layer;
@@ -105,6 +112,9 @@ impl<const N: usize> Layer<N> {
                     let error = chance - if at == *class { 1.0 } else { 0.0 };
                     step(&mut layer.bias, &mut squares.bias, at, error, ridge);
                     step(&mut layer.margin, &mut squares.margin, at, error * margin, ridge);
+                    if let (Some(slope), Some((least, most))) = (layer.margin.get_mut(at), slopes.get(at)) {
+                        *slope = slope.clamp(*least, *most);
+                    }
                     if neutrality_of(at) {
                         step(&mut layer.neutrality, &mut squares.neutrality, at, error * neutrality, ridge);
                     }
@@ -138,7 +148,10 @@ pub(super) fn fit(kept: &[&Kept]) -> Delta {
         .filter_map(|kept| Some((&kept.case, kept.case.base.map(f64::from), usize::from(kept.class?))))
         .collect();
     // The margin of good over bad stays a sum over parts: how neutral a text is moves the chance of neutral alone.
-    let polarity = Layer::fit(&classes, |class| class == 1);
+    let polarity = {
+        // Words may mean the opposite in a trade, but the shipped opinion as a whole is never turned around.
+        Layer::fit(&classes, |class| class == 1, [(-SLOPE, SLOPE); 3])
+    };
     let mut delta = Delta { polarity, feelings: Layer::default() };
     let feelings: Vec<(&Case, [f64; 5], usize)> = kept
         .iter()
@@ -147,7 +160,7 @@ pub(super) fn fit(kept: &[&Kept]) -> Delta {
             Some((&kept.case, delta.moved(&kept.case, chances), usize::from(kept.feeling?)))
         })
         .collect();
-    delta.feelings = Layer::fit(&feelings, |_| true);
+    delta.feelings = Layer::fit(&feelings, |_| true, [(-SLOPE, SLOPE); 5]);
     delta
 }
 

@@ -41,10 +41,8 @@ fn chunk_end(rest: &str) -> usize {
             if byte.is_ascii_whitespace() || byte == 0x0b {
                 return at;
             }
-        } else if let Some(tail) = rest.get(at..) {
-            if tail.chars().next().is_some_and(char::is_whitespace) {
-                return at;
-            }
+        } else if rest.get(at..).and_then(|tail| tail.chars().next()).is_some_and(char::is_whitespace) {
+            return at;
         }
     }
     rest.len()
@@ -99,16 +97,14 @@ impl Scanner<'_> {
                     continue;
                 }
             }
-            if next == '&' {
-                if let Some((bytes, heart)) = entity(rest) {
-                    if heart {
-                        self.push(bytes, Hash::of(b"<3"), Kind::Emoji, 0, None);
-                        rest = rest.get(bytes..).unwrap_or_default();
-                    } else {
-                        rest = self.skip(rest, bytes);
-                    }
-                    continue;
+            if let Some((bytes, heart)) = entity(rest) {
+                if heart {
+                    self.push(bytes, Hash::of(b"<3"), Kind::Emoji, 0, None);
+                    rest = rest.get(bytes..).unwrap_or_default();
+                } else {
+                    rest = self.skip(rest, bytes);
                 }
+                continue;
             }
             if let Some(emoticon) = emoticon(rest) {
                 rest = self.emoticon(rest, emoticon);
@@ -315,6 +311,9 @@ fn is_mail(chunk: &str) -> bool {
 
 /// The length of an HTML entity that tweets are full of, and whether it begins a heart.
 fn entity(rest: &str) -> Option<(usize, bool)> {
+    if !rest.starts_with('&') {
+        return None;
+    }
     if rest.starts_with("&lt;3") {
         return Some((5, true));
     }

@@ -15,7 +15,7 @@ pub struct Options {
     pub rows: usize,
     /// How often each text is seen.
     pub epochs: usize,
-    /// How many parts the texts are cut into to learn how far to trust the heads.
+    /// How many parts the texts are cut into to learn how far to trust the heads; at least two.
     pub folds: u64,
     /// What a mistake costs, for each head.
     pub costs: [f32; 8],
@@ -62,10 +62,11 @@ pub fn train(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Trained, ModelError> {
     let documents: Vec<Document> = samples.iter().map(|sample| Document::of(sample, options.rows)).collect();
-    let all = (options.folds + 1) * HEADS as u64;
+    let folds = options.folds.max(2);
+    let all = (folds + 1) * HEADS as u64;
     let mut done = 0;
     let mut margins: Vec<Margins> = vec![[0.0; HEADS]; documents.len()];
-    for fold in 0..options.folds {
+    for fold in 0..folds {
         for head in 0..HEADS {
             let lessons = lessons(samples, head, options);
             let seen: Vec<Lesson> = lessons
@@ -73,15 +74,15 @@ pub fn train(
                 .filter(|lesson| {
                     documents
                         .get(lesson.document)
-                        .is_some_and(|document| document.fold % options.folds != fold)
+                        .is_some_and(|document| document.fold % folds != fold)
                 })
                 .collect();
             let trained = head_of(&documents, &seen, head, options);
             for (document, margins) in documents.iter().zip(&mut margins) {
-                if document.fold % options.folds == fold {
-                    if let Some(margin) = margins.get_mut(head) {
-                        *margin = f64::from(trained.margin(document));
-                    }
+                if document.fold % folds == fold
+                    && let Some(margin) = margins.get_mut(head)
+                {
+                    *margin = f64::from(trained.margin(document));
                 }
             }
             done += 1;

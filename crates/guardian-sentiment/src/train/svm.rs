@@ -31,7 +31,7 @@ impl Head {
     }
 }
 
-/// A generator of the order in which documents are seen (SplitMix64).
+/// A generator of the order in which documents are seen (`SplitMix64`).
 pub(super) struct Shuffle(pub(super) u64);
 
 impl Shuffle {
