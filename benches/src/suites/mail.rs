@@ -74,6 +74,14 @@ fn talon_cases(text: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
     for line in text.lines() {
         let case: Case = serde_json::from_str(line)?;
         match (case.kind.as_str(), &case.expected, &case.reply) {
+            // Here the test lowers talon's own limit of lines to one, which the input does not say.
+            ("text", ..) if case.name == "test_too_many_lines" => {}
+            // talon leaves forwarded messages as they are.
+            ("text", Some(expected), _) if case.name.contains("for_forwarded") => {
+                let found = Mail::split(&case.input).reply_and_forwarded().into_owned();
+                let differs = || format!("{}: found {found:?}, not {expected:?}", case.name);
+                report.judge(found.trim() == expected.trim(), differs);
+            }
             ("text", Some(expected), _) if case.function.as_deref() != Some("preprocess") => {
                 judge(report, &case.name, &case.input, expected);
             }
@@ -95,6 +103,8 @@ fn talon_fixtures(text: &str, report: &mut Report) -> Result<(), Box<dyn Error>>
     for (name, body) in files.iter().filter(|(name, _)| name.ends_with("_body")) {
         let stem = name.strip_suffix("_body").unwrap_or(name);
         if let Some(signature) = files.get(&format!("{stem}_signature")) {
+            // Training data marks the lines of the signature.
+            let body = &body.replace("#sig#", "");
             let expected = body.trim_end().strip_suffix(signature.trim()).unwrap_or(body);
             judge(report, name, body, expected);
         }

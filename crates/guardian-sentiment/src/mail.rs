@@ -92,13 +92,22 @@ impl<'t> Mail<'t> {
     /// What the sender wrote, without empty lines around it.
     #[must_use]
     pub fn reply(&self) -> Cow<'t, str> {
-        let mut replies =
-            self.parts.iter().filter(|part| part.kind == Kind::Reply).map(|part| self.text_of(part));
-        let first = replies.next().unwrap_or("");
-        match replies.next() {
+        self.joined(|kind| kind == Kind::Reply)
+    }
+
+    /// The same with what the sender forwarded, header and all.
+    #[must_use]
+    pub fn reply_and_forwarded(&self) -> Cow<'t, str> {
+        self.joined(|kind| matches!(kind, Kind::Reply | Kind::Forwarded))
+    }
+
+    fn joined(&self, wanted: impl Fn(Kind) -> bool) -> Cow<'t, str> {
+        let mut found = self.parts.iter().filter(|part| wanted(part.kind)).map(|part| self.text_of(part));
+        let first = found.next().unwrap_or("");
+        match found.next() {
             None => Cow::Borrowed(trimmed(first)),
             Some(second) => {
-                let all: String = [first, second].into_iter().chain(replies).collect();
+                let all: String = [first, second].into_iter().chain(found).collect();
                 Cow::Owned(trimmed(&all).to_owned())
             }
         }

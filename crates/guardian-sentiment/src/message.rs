@@ -1,8 +1,10 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::mail::Mail;
 use crate::segment::shown;
 use crate::{Alert, Confidence, Error, Feeling, InvalidSegment, Polarity, Reading, Segment, Update};
 
@@ -23,9 +25,9 @@ use crate::{Alert, Confidence, Error, Feeling, InvalidSegment, Polarity, Reading
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     pub(crate) id: String,
-    pub(crate) text: String,
+    text: String,
     pub(crate) at: Option<Timestamp>,
-    pub(crate) is_mail: bool,
+    is_mail: bool,
     segments: BTreeSet<Segment>,
 }
 
@@ -112,6 +114,12 @@ impl Message {
             return Err(Error::TooManySegments { id: shown(&self.id) });
         }
         Ok(self)
+    }
+
+    /// What its writer wrote themselves: of a mail, without quoted messages and the signature.
+    #[must_use]
+    pub fn own_text(&self) -> Cow<'_, str> {
+        if self.is_mail { Mail::split(&self.text).reply() } else { Cow::Borrowed(&self.text) }
     }
 
     /// Its id.

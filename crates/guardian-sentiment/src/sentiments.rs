@@ -8,7 +8,6 @@ use guardian_core::{
 };
 use parking_lot::Mutex;
 
-use crate::mail::Mail;
 use crate::message::check_id;
 use crate::segment::shown;
 use crate::store::{AdaptationState, NewEntry, SentimentStore};
@@ -166,7 +165,7 @@ impl Sentiments {
     /// When the store fails: then the message may be recorded or not; record it again. An event that cannot be told is no
     /// error; it is told with the next one, or by [`Self::relay`].
     pub async fn record(&self, scope: &Scope, message: &Message) -> Result<Recorded, Error> {
-        let text = own_text(message);
+        let text = message.own_text();
         let reading = self.model_of(scope).await?.read(&text);
         let now = self.clock.now();
         // Nothing is from the future: a wrong clock of a sender would make the present weigh nothing.
@@ -198,7 +197,7 @@ impl Sentiments {
         let corrected = Corrected::new(correction, self.clock.now(), scope.actor().to_string());
         let entry = self.store.correct(scope, message.id(), &corrected, &self.policy).await?;
         let entry = entry.ok_or_else(|| Error::UnknownMessage { id: shown(message.id()) })?;
-        let text = own_text(message);
+        let text = message.own_text();
         self.change(scope, |adaptation| {
             use crate::Learned;
             matches!(adaptation.learn(message.id(), &text, correction), Learned::New | Learned::Replaced)
@@ -416,15 +415,6 @@ impl Sentiments {
             Some(model) => Arc::new(English(model)),
             None => Arc::new(English(base.clone())),
         })
-    }
-}
-
-/// What the writer wrote themselves.
-fn own_text(message: &Message) -> std::borrow::Cow<'_, str> {
-    if message.is_mail {
-        Mail::split(&message.text).reply()
-    } else {
-        std::borrow::Cow::Borrowed(&message.text)
     }
 }
 

@@ -38,7 +38,8 @@ pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
             let span = start..start + line.len();
             start = span.end;
             let text = line.trim();
-            Line { span, text, quoted: text.starts_with('>') }
+            // `>>> a link <<<` is an ornament.
+            Line { span, text, quoted: text.starts_with('>') && !text.ends_with("<<") }
         })
         .collect()
 }

@@ -46,7 +46,8 @@ fn find(lines: &[Line<'_>], is_first: bool) -> Option<usize> {
             || (below <= 2 && is_name(line.text) && !alone)
             || (small && below > 0 && is_closing(line.text) && !alone)
             || (found.is_none() && below > 0 && below <= MOST_LINES && is_mark(line.text))
-            || (below == 0 && is_sent_from(line.text) && !alone);
+            || (below == 0 && is_sent_from(line.text) && !alone)
+            || (below == 0 && found == Some(at + 1) && is_person(line.text) && !alone);
         if is_start {
             found = Some(at);
             // A name may stand above `Sent from my phone`.
@@ -77,6 +78,15 @@ fn is_name(text: &str) -> bool {
             && word.chars().all(|symbol| symbol.is_alphabetic() || matches!(symbol, '.' | '-' | '\''))
     };
     !name.starts_with([' ', '-', '>']) && words.by_ref().take(3).all(named) && words.next().is_none()
+}
+
+/// Two or three words that all begin with a capital, right above `Sent from my phone`.
+fn is_person(text: &str) -> bool {
+    let named = |word: &str| {
+        word.chars().next().is_some_and(char::is_uppercase)
+            && word.chars().all(|symbol| symbol.is_alphabetic() || symbol == '.')
+    };
+    (2..=3).contains(&text.split_whitespace().count()) && text.split_whitespace().all(named)
 }
 
 /// `Sent from my phone`: a known beginning, and at most five words.

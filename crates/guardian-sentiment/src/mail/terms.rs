@@ -366,6 +366,7 @@ pub(super) const SUBJECT: &[&str] = &[
 /// How the lines begin that phones add.
 pub(super) const SENT_FROM: &[&str] = &[
     "sent from my",
+    "via mobile",
     "sent from mail for",
     "sent from outlook",
     "sent from yahoo",

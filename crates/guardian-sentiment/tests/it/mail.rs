@@ -97,6 +97,8 @@ fn nothing_but_quotes_is_an_empty_reply() {
     let mail = Mail::split("---------- Forwarded message ---------\nFrom: Anna <a@example.com>\n\nGreat!");
     assert_eq!((mail.reply().as_ref(), mail.parts()[0].kind), ("", Kind::Forwarded));
     assert_eq!(reply("FYI\n\nBegin forwarded message:\n\nFrom: Anna\n\nGreat!"), "FYI");
+    let forwarded = "FYI\n\n---------- Forwarded message ---------\nFrom: Anna\n\nGreat!";
+    assert_eq!(Mail::split(forwarded).reply_and_forwarded(), forwarded);
     assert_eq!(reply("> all of it\n> is quoted"), "");
     assert_eq!(reply(""), "");
 }
@@ -107,6 +109,7 @@ fn signatures() {
         ("Broken.\n\n-- \nAnna Berg\nACME", "Broken.", "-- \nAnna Berg\nACME"),
         ("Broken.\n\nSent from my iPhone", "Broken.", "Sent from my iPhone"),
         ("Broken.\n\nVon meinem iPhone gesendet", "Broken.", "Von meinem iPhone gesendet"),
+        ("Broken.\n\nAnna Berg\nvia mobile", "Broken.", "Anna Berg\nvia mobile"),
         ("Broken.\n\nGet Outlook for iOS", "Broken.", "Get Outlook for iOS"),
         ("Broken.\n\nBest regards,\nAnna Berg\nACME Inc", "Broken.", "Best regards,\nAnna Berg\nACME Inc"),
         ("Kaputt.\n\nMit freundlichen Grüßen\nAnna Berg", "Kaputt.", "Mit freundlichen Grüßen\nAnna Berg"),

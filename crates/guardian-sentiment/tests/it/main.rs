@@ -4,6 +4,8 @@
 mod adaptation;
 #[cfg(test)]
 mod external;
+#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+mod kill;
 #[cfg(test)]
 mod language;
 #[cfg(test)]
