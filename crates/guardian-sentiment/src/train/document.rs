@@ -73,6 +73,8 @@ pub(super) struct Document {
     pub(super) words: usize,
     /// What each n-gram of a block is worth.
     pub(super) scales: [f32; 2],
+    /// By how much n-grams that share a row make it longer than they are apart, squared: 1 where none do.
+    pub(super) crowding: f32,
     pub(super) lexical: Values,
     /// The same text is in the same fold, wherever it comes from.
     pub(super) fold: u64,
@@ -102,8 +104,22 @@ impl Document {
         let count = words.len();
         words.append(&mut letters);
         let lexical = Lexical::of(&tokens.list).values(&tokens.list);
-        Self { rows: words, words: count, scales, lexical, fold: fold.end() }
+        let crowding = crowding(&words, count, scales);
+        Self { rows: words, words: count, scales, crowding, lexical, fold: fold.end() }
     }
+}
+
+fn crowding(rows: &[u32], words: usize, scales: [f32; 2]) -> f32 {
+    let [word_scale, letter_scale] = scales;
+    let scale = |at: usize| if at < words { word_scale } else { letter_scale };
+    let mut each: Vec<(u32, f32)> = rows.iter().enumerate().map(|(at, row)| (*row, scale(at))).collect();
+    each.sort_unstable_by_key(|(row, _)| *row);
+    let apart: f32 = each.iter().map(|(_, value)| value * value).sum();
+    let together: f32 = each
+        .chunk_by(|(one, _), (other, _)| one == other)
+        .map(|same| same.iter().map(|(_, value)| value).sum::<f32>().powi(2))
+        .sum();
+    if apart > 0.0 { together / apart } else { 1.0 }
 }
 
 /// How often each row is used.

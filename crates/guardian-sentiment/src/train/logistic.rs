@@ -1,5 +1,8 @@
 //! Multinomial logistic regression over few inputs, by accelerated gradient descent on standardised inputs.
 
+/// Inputs whose mean size is below this say nothing.
+const SLIGHT: f64 = 1e-4;
+
 /// One example: its inputs, its class, how much it counts.
 pub(super) struct Example<'a> {
     pub(super) inputs: &'a [f64],
@@ -23,8 +26,10 @@ pub(super) fn train(
             *spread += example.weight * input * input / total.max(1e-9);
         }
     }
-    let scales: Vec<f64> =
-        spread.iter().map(|square: &f64| if *square > 1e-12 { square.sqrt() } else { 0.0 }).collect();
+    let scales: Vec<f64> = spread
+        .iter()
+        .map(|square: &f64| if *square > SLIGHT * SLIGHT { square.sqrt() } else { 0.0 })
+        .collect();
     let inverse: Vec<f64> = scales.iter().map(|scale| if *scale > 0.0 { 1.0 / scale } else { 0.0 }).collect();
     let rate = 2.0 / f64::from(u32::try_from(inputs).unwrap_or(u32::MAX)).max(1.0);
     let mut weights = vec![vec![0.0; inputs]; classes];

@@ -74,7 +74,7 @@ pub(super) fn train(
                 let scale = if at < document.words { word_scale } else { letter_scale };
                 (scale * gain(*row)).powi(2)
             };
-            document.rows.iter().enumerate().map(square).sum::<f32>() + 1.0
+            document.rows.iter().enumerate().map(square).sum::<f32>() * document.crowding + 1.0
         })
         .collect();
     for _ in 0..epochs {

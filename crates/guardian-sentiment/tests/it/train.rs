@@ -81,6 +81,9 @@ fn no_samples_are_no_crash() {
     if let Ok(trained) = train(&[], &options(), &mut |_, _| {}) {
         assert!(matches!(trained.model.read("text"), Reading::Read(_)));
     }
+    let mut crowded = options();
+    crowded.rows = 16;
+    assert!(train(&samples(), &crowded, &mut |_, _| {}).is_ok(), "n-grams share rows");
     let mut options = options();
     options.rows = 0;
     assert!(train(&samples(), &options, &mut |_, _| {}).is_err());
