@@ -1,5 +1,5 @@
 //! Mails whose reply and signature are known: cases in the files of talon (`talon_cases*.jsonl`, `talon_fixtures*.json`) and of
-//! email_reply_parser (`email_reply_parser_fixtures*.json`). Only plain text is judged.
+//! `email_reply_parser` (`email_reply_parser_fixtures*.json`). Only plain text is judged.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -88,7 +88,7 @@ fn talon_cases(text: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
             // Some lines were put together from different cases: they say nothing.
             ("signature", _, Some(reply)) => {
                 let whole = format!("{reply}\n{}", case.signature.as_deref().unwrap_or(""));
-                if whole.trim().split_whitespace().eq(case.input.split_whitespace()) {
+                if whole.split_whitespace().eq(case.input.split_whitespace()) {
                     judge(report, &case.name, &case.input, reply);
                 }
             }

@@ -21,6 +21,9 @@ use crate::sentiment::{Table, class, emotion_class, feeling_of, is_good};
 /// What is judged: never the part that a model was trained from.
 const PARTS: &[&str] = &["test", "dev"];
 
+/// Messages of a kind that the model was not trained from.
+const FOREIGN: &str = "airline";
+
 /// So many labelled messages of the tenant are learned from.
 const LABELS: usize = 500;
 
@@ -182,19 +185,13 @@ impl Judge<'_> {
     /// Messages to the support of airlines, which nothing was trained from; then a tenant's own model.
     fn airline(&mut self, folder: &Path, training: &Path) -> Result<(), Box<dyn Error>> {
         self.bar.set_message("airline");
-        let rows = |table: &Table| {
-            table.map(|fields| {
-                let [label, _, _, _, _, text] = fields else { return None };
-                Some(Some((class(label)?, (*text).to_owned())))
-            })
-        };
         let Some(table) = self.table(folder, "airline", PARTS)? else { return Ok(()) };
-        let messages = rows(&table)?;
+        let messages = airline(&table)?;
         let (two_before, three_before) = airline_shares(&self.model, &messages);
         self.row("airline, accuracy of two classes", two_before, 73.0, true);
         self.note("airline, accuracy of three classes", three_before);
         if let Some(table) = self.table(training, "airline", &["train"])? {
-            let labelled = rows(&table)?;
+            let labelled = airline(&table)?;
             let every = (labelled.len() / LABELS).max(1);
             let mut tenant = Adaptation::new(&self.model);
             for (at, (class, text)) in labelled.iter().step_by(every).take(LABELS).enumerate() {
@@ -262,18 +259,25 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// VADER's rules against the mean of the people who judged its texts. The rules are trained from nothing, so that any
-    /// part will do.
+    /// VADER's rules against the mean of the people who judged its tweets. On the half that models are trained from the
+    /// reference implementation itself reaches 0.851, so that this half is no case.
     fn lexicon(&mut self, folder: &Path) -> Result<(), Box<dyn Error>> {
         self.bar.set_message("lexicon");
-        if let Some(table) = self.table(folder, "vader_gt", &["test", "dev", "train"])? {
-            let rows = table.map(|fields| {
+        const ROW: &str = "VADER's rules, correlation with people on tweets";
+        let correlation_of = |table: &Table| -> Result<f64, Box<dyn Error>> {
+            let pairs = table.map(|fields| {
                 let [domain, _, mean, text] = fields else { return None };
-                Some((*domain == "tweets").then_some((mean.parse::<f64>().ok()?, (*text).to_owned())))
+                let mean: f64 = mean.parse().ok()?;
+                Some((*domain == "tweets").then(|| (mean, Lexicon::vader().scores(text).compound)))
             })?;
-            let pairs: Vec<(f64, f64)> =
-                rows.iter().map(|(mean, text)| (*mean, Lexicon::vader().scores(text).compound)).collect();
-            self.row("VADER's rules, correlation with people on tweets", correlation(&pairs), 0.88, true);
+            Ok(correlation(&pairs))
+        };
+        if let Some(table) = self.table(folder, "vader_gt", PARTS)? {
+            let found = correlation_of(&table)?;
+            self.row(ROW, found, 0.88, true);
+        } else if let Some(table) = self.table(folder, "vader_gt", &["train"])? {
+            let found = correlation_of(&table)?;
+            self.note(&format!("{ROW}, half of the training (the reference: 0.851)"), found);
         }
         self.bar.inc(1);
         Ok(())
@@ -322,13 +326,19 @@ impl Judge<'_> {
         if let Some(table) = self.table(folder, "tweeteval_sentiment", PARTS)? {
             files.push(("TweetEval", labelled(&table)?));
         }
+        if let Some(table) = self.table(folder, "airline", PARTS)? {
+            files.push((FOREIGN, airline(&table)?));
+        }
         for (name, rows) in files {
             let cases: Vec<([f64; 3], usize)> = rows
                 .iter()
                 .filter_map(|(class, text)| Some((read(&self.model, text)?.chances, *class)))
                 .collect();
             self.note(&format!("calibration error of three classes, {name}"), calibration_error(&cases));
-            errors.extend(cases);
+            // How often customers of an airline complain is for the tenant's own model to learn.
+            if name != FOREIGN {
+                errors.extend(cases);
+            }
         }
         if !errors.is_empty() {
             self.row(
@@ -359,6 +369,14 @@ impl Judge<'_> {
         self.row("the most that parts and bias miss the margin", off, 1e-4, false);
         self.bar.inc(1);
     }
+}
+
+fn airline(table: &Table) -> Result<Vec<(usize, String)>, Box<dyn Error>> {
+    let rows = table.map(|fields| {
+        let [label, _, _, _, _, text] = fields else { return None };
+        Some(Some((class(label)?, (*text).to_owned())))
+    })?;
+    Ok(rows)
 }
 
 fn labelled(table: &Table) -> Result<Vec<(usize, String)>, Box<dyn Error>> {

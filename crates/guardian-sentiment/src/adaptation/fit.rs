@@ -52,7 +52,7 @@ impl<const N: usize> Default for Layer<N> {
 impl Case {
     #[expect(clippy::cast_possible_truncation, reason = "24 bits of a logarithm are enough")]
     pub(super) fn new(polarity: [f64; 3], feelings: [f64; 5], grams: Vec<u32>) -> Self {
-        let logs = |chance: f64| chance.max(1e-9).ln() as f32;
+        let logs = |chance: f64| chance.max(1e-30).ln() as f32;
         Self { base: softmax(polarity).map(logs), feelings: softmax(feelings).map(logs), grams }
     }
 

@@ -72,9 +72,7 @@ pub fn train(
             let seen: Vec<Lesson> = lessons
                 .into_iter()
                 .filter(|lesson| {
-                    documents
-                        .get(lesson.document)
-                        .is_some_and(|document| document.fold % folds != fold)
+                    documents.get(lesson.document).is_some_and(|document| document.fold % folds != fold)
                 })
                 .collect();
             let trained = head_of(&documents, &seen, head, options);

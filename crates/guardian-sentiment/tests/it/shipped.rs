@@ -52,9 +52,11 @@ fn what_lists_of_words_get_wrong_is_read_right() {
     for text in bad {
         assert!(read(text).score < -0.2, "{text}: {:?}", read(text));
     }
-    for text in
-        ["Please kindly stop by the office at 9.", "My order number is 12345.", "The meeting is on Monday."]
-    {
+    for text in [
+        "Could you kindly send the invoice to our office?",
+        "My order number is 12345.",
+        "The meeting is on Monday.",
+    ] {
         assert!(read(text).score.abs() < 0.55, "{text}: {:?}", read(text));
     }
 }
