@@ -99,16 +99,18 @@ impl<C: Classifier> External<C> {
         let feelings = part(types).unwrap_or_else(|| shared(chances, shipped.feelings));
         let bounds = Bounds { very: [-0.8, 0.8], bands: [0.45, 0.6, 0.8], tilts: [0.0; 5] };
         let mut sentiment = bounds.sentiment(chances, feelings);
-        // A classifier of five steps says itself how strong it is.
-        if let Some([very_bad, bad, _, good, very_good]) = part(steps).filter(|_| self.knows_strength()) {
-            sentiment.polarity = match sentiment.polarity {
-                Polarity::Negative | Polarity::VeryNegative if very_bad > bad => Polarity::VeryNegative,
-                Polarity::Negative | Polarity::VeryNegative => Polarity::Negative,
-                Polarity::Positive | Polarity::VeryPositive if very_good > good => Polarity::VeryPositive,
-                Polarity::Positive | Polarity::VeryPositive => Polarity::Positive,
-                Polarity::Neutral => Polarity::Neutral,
-            };
-        }
+        // How strong a sentiment is, a classifier of five steps says itself, and no other can say.
+        let outer = part(steps)
+            .filter(|_| self.knows_strength())
+            .map(|[very_bad, bad, _, good, very_good]| (very_bad > bad, very_good > good));
+        let (very_bad, very_good) = outer.unwrap_or_default();
+        sentiment.polarity = match sentiment.polarity {
+            Polarity::Negative | Polarity::VeryNegative if very_bad => Polarity::VeryNegative,
+            Polarity::Negative | Polarity::VeryNegative => Polarity::Negative,
+            Polarity::Positive | Polarity::VeryPositive if very_good => Polarity::VeryPositive,
+            Polarity::Positive | Polarity::VeryPositive => Polarity::Positive,
+            Polarity::Neutral => Polarity::Neutral,
+        };
         Some(sentiment)
     }
 

@@ -5,6 +5,8 @@
 
 mod scan;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 

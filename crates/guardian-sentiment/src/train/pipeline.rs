@@ -51,8 +51,8 @@ pub struct Trained {
     pub held_out: Vec<(String, f64)>,
 }
 
-/// Trains a model. The same samples in the same order with the same options give the same bytes. `progress` is told how many
-/// of how many steps are done.
+/// Trains a model. On one platform the same samples in the same order with the same options give the same bytes. `progress` is
+/// told how many of how many steps are done.
 ///
 /// # Errors
 /// What was trained makes no model: the table has no rows or too many, or there are so few samples that a weight has no value.

@@ -65,7 +65,7 @@ fn types_say_the_polarity_where_nothing_else_does() {
     let classes: Vec<Class> = Feeling::ALL.into_iter().map(Class::Feeling).collect();
     let model = External::new(Fixed(vec![0.0, 5.0, 1.0, 0.0, 0.0]), classes);
     let sentiment = read(&model, "x");
-    assert_eq!((sentiment.feeling, sentiment.polarity), (Feeling::Angry, Polarity::VeryNegative));
+    assert_eq!((sentiment.feeling, sentiment.polarity), (Feeling::Angry, Polarity::Negative));
 }
 
 #[test]
