@@ -24,7 +24,9 @@ fuzz_target!(|text: &str| {
             continue;
         };
         let sum: f64 = explanation.parts.iter().map(|part| part.contribution).sum();
-        assert!((sum + explanation.bias - explanation.margin).abs() < 1e-6 * (1.0 + explanation.margin.abs()));
+        assert!(
+            (sum + explanation.bias - explanation.margin).abs() < 1e-6 * (1.0 + explanation.margin.abs())
+        );
         for part in &explanation.parts {
             assert!(text.get(part.span.clone()).is_some_and(|part| !part.is_empty()));
         }

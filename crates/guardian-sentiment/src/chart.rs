@@ -14,7 +14,7 @@ use crate::Day;
 ///     trend.push(&Observation::new(clock.now(), score), &policy);
 ///     clock.advance(std::time::Duration::from_secs(86_400));
 /// }
-/// assert_eq!(Chart::of(trend.days()).sparkline(10), "█▆▄▂▁");
+/// assert_eq!(Chart::of(trend.days()).sparkline(10), "█▇▅▃▁");
 /// assert!(Chart::of(trend.days()).svg(240, 48).starts_with("<svg "));
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -1,3 +1,7 @@
+use std::sync::OnceLock;
+
+use foldhash::HashMap;
+
 use crate::{Explanation, Reading, SentimentModel};
 
 /// The language of a text, as far as it can be told.
@@ -36,27 +40,33 @@ const OTHERS: [(&str, &str); 12] = [
     (
         "deu",
         "der das und ist nicht ich ein eine mit auf für den dem des zu von auch es sie wir aber wie mich mir sehr noch kann \
-        habe haben wird bei nach oder wenn schon nur bin sind war mein meine kein keine danke bitte",
+        habe haben wird bei nach oder wenn schon nur bin sind war mein meine kein keine danke bitte \
+        im am um aus dann doch mal einfach alle immer heute vom beim wieder hier jetzt ihr euch uns du dir dich was war sich so als \
+        werden wurde dass gut ja mehr über gegen gibt",
     ),
     (
         "fra",
         "le les des est et un une que qui dans pour pas je vous nous ce cette sur avec mais plus au aux ne mon ma mes du la \
-        c'est j'ai très merci tout bien sont été être depuis votre",
+        c'est j'ai très merci tout bien sont été être depuis votre \
+        son ses par se en y tu te nous on ont fait même comme faut moi toi ça d'un d'une qu'il n'est aussi sans encore leur",
     ),
     (
         "spa",
         "el los las de que y en un una es por para con no se lo muy pero mi está del al como más gracias todo este esta son \
-        ha he sin sobre ya cuando tiene me su porque",
+        ha he sin sobre ya cuando tiene me su porque \
+        te si al qué yo tu nos hay fue ser muy eso ese hoy estoy ni le les donde hasta vez",
     ),
     (
         "por",
         "de que não um uma os as para com do da em é por mas meu minha muito está foi são você obrigado obrigada isso esse \
-        esta mais como se ao no na já tem eu ele sem",
+        esta mais como se ao no na já tem eu ele sem \
+        vai pra ser ter hoje aqui só ela meus nos dos das ou quando bem tudo pelo pela até q vc",
     ),
     (
         "ita",
         "il lo gli di che e non un una per con sono è del della ma mi molto questo questa più come ho ha anche grazie \
-        nel alla sul ci dei delle io se perché tutto",
+        nel alla sul ci dei delle io se perché tutto \
+        dal al chi quando sempre solo ora oggi dopo poi fatto essere hanno suo tu ti ci alle dalla nella cosa così mai dai lo",
     ),
     (
         "nld",
@@ -70,7 +80,7 @@ const OTHERS: [(&str, &str); 12] = [
     ),
     (
         "dan",
-        "og det at er ikke jeg som en et på for med har af til den men om så min vi kan tak meget fra eller var når nu I det",
+        "og det at er ikke jeg som en et på for med har af til den men om så min vi kan tak meget fra eller var når nu det",
     ),
     (
         "pol",
@@ -124,20 +134,38 @@ impl Language {
         }
     }
 
-    /// How many words are common in English, and how many in the other language that has most of them.
+    /// How many different words are common in English, and how many in the other language that has most of them.
     fn by_words(text: &str) -> (u32, u32, &'static str) {
-        let mut english = 0;
-        let mut others = [0_u32; OTHERS.len()];
-        let words = text.split(|symbol: char| !(symbol.is_alphabetic() || symbol == '\''));
+        let known = known();
+        let mut seen: Vec<(&str, u16)> = Vec::new();
+        let tokens = text
+            .split_whitespace()
+            .filter(|token| !(token.starts_with(['@', '#']) || token.contains("://") || token.contains('@')));
+        let words = tokens.flat_map(|token| {
+            token.split(|symbol: char| !(symbol.is_alphabetic() || matches!(symbol, '\'' | '\u{2019}')))
+        });
         for word in words.filter(|word| !word.is_empty()).take(200) {
-            let word = word.to_lowercase();
-            english += u32::from(ENGLISH.split_ascii_whitespace().any(|known| known == word));
-            for (count, (_, known)) in others.iter_mut().zip(OTHERS) {
-                *count += u32::from(known.split_ascii_whitespace().any(|known| known == word));
+            let found = if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+                known.get_key_value(word)
+            } else {
+                known.get_key_value(word.to_lowercase().replace('\u{2019}', "'").as_str())
+            };
+            if let Some((word, languages)) = found
+                && !seen.iter().any(|(other, _)| other == word)
+            {
+                seen.push((word, *languages));
             }
         }
-        let best = others.iter().zip(OTHERS).max_by_key(|(count, _)| **count);
-        best.map_or((english, 0, "und"), |(count, (code, _))| (english, *count, code))
+        let of = |language: usize| {
+            let count = seen.iter().filter(|(word, languages)| {
+                // Letters that stand alone are anything.
+                languages >> language & 1 == 1 && (language == 0 || word.len() > 1)
+            });
+            u32::try_from(count.count()).unwrap_or(u32::MAX)
+        };
+        let others = OTHERS.iter().enumerate().map(|(at, (code, _))| (of(at + 1), *code));
+        let (count, code) = others.max_by_key(|(count, _)| *count).unwrap_or((0, "und"));
+        (of(0), count, code)
     }
 
     #[cfg(feature = "lang")]
@@ -150,6 +178,21 @@ impl Language {
     fn by_trigrams(_text: &str) -> Option<&'static str> {
         None
     }
+}
+
+/// The common words, with a bit for each language that they are common in: the lowest for English.
+fn known() -> &'static HashMap<&'static str, u16> {
+    static KNOWN: OnceLock<HashMap<&'static str, u16>> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        let mut known: HashMap<&'static str, u16> = HashMap::default();
+        let lists = std::iter::once(ENGLISH).chain(OTHERS.iter().map(|(_, words)| *words));
+        for (words, language) in lists.zip(0..16_u32) {
+            for word in words.split_ascii_whitespace() {
+                *known.entry(word).or_default() |= 1 << language;
+            }
+        }
+        known
+    })
 }
 
 /// A model of English that says so of other languages instead of guessing. What cannot be told is read.

@@ -4,7 +4,8 @@
 mod adaptation;
 #[cfg(test)]
 mod external;
-#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod kill;
 #[cfg(test)]
 mod language;
