@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use guardian_core::shorten;
 use ipnet::{IpNet, Ipv4Net};
 
 /// Why a text is no address, or no network.
@@ -70,8 +71,8 @@ pub enum AddressError {
 pub fn parse_address(input: &str) -> Result<IpAddr, AddressError> {
     match input.parse::<IpAddr>() {
         Ok(address) => Ok(address.to_canonical()),
-        Err(_) if is_scoped(input) => Err(AddressError::Zone { input: shown(input) }),
-        Err(_) => Err(AddressError::NotAnAddress { input: shown(input) }),
+        Err(_) if is_scoped(input) => Err(AddressError::Zone { input: shorten(input) }),
+        Err(_) => Err(AddressError::NotAnAddress { input: shorten(input) }),
     }
 }
 
@@ -79,17 +80,12 @@ fn is_scoped(input: &str) -> bool {
     input.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// As much of an input as an error repeats.
-pub(crate) fn shown(input: &str) -> String {
-    input.chars().take(64).collect()
-}
-
 /// Reads a network or a single address; what is mapped into IPv6 loses its mapping.
 pub(crate) fn parse_network(input: &str) -> Result<IpNet, AddressError> {
     if input.contains('/') {
         let Ok(net) = input.parse::<IpNet>() else {
             let scoped = input.split('/').next().is_some_and(is_scoped);
-            let input = shown(input);
+            let input = shorten(input);
             return Err(if scoped {
                 AddressError::Zone { input }
             } else {
@@ -98,7 +94,7 @@ pub(crate) fn parse_network(input: &str) -> Result<IpNet, AddressError> {
         };
         let network = net.trunc();
         if network != net {
-            return Err(AddressError::HostBits { input: shown(input), network, host: net.addr() });
+            return Err(AddressError::HostBits { input: shorten(input), network, host: net.addr() });
         }
         return Ok(unmapped(net));
     }

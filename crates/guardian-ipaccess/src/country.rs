@@ -58,7 +58,7 @@ impl FromStr for Country {
         <[u8; 2]>::try_from(input.as_bytes())
             .ok()
             .and_then(Self::new)
-            .ok_or_else(|| InvalidCountry { input: crate::address::shown(input) })
+            .ok_or_else(|| InvalidCountry { input: guardian_core::shorten(input) })
     }
 }
 

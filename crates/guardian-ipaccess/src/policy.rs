@@ -240,7 +240,7 @@ impl AccessPolicy {
     /// When its name is none: letters, digits, `-` and `_`, at most 64.
     pub fn define_region(&mut self, region: Region) -> Result<(), PolicyError> {
         if !crate::rule::is_name(region.name()) {
-            let input = crate::address::shown(region.name());
+            let input = guardian_core::shorten(region.name());
             return Err(PolicyError::Text { what: "region", input, max: 64 });
         }
         self.regions.retain(|other| other.name() != region.name());

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use guardian_core::shorten;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
-use crate::address::{AddressError, parse_address, shown};
+use crate::address::{AddressError, parse_address};
 
 /// All addresses from one to another of the same family, both included.
 ///
@@ -93,9 +94,9 @@ impl std::str::FromStr for AddressRange {
 
     fn from_str(input: &str) -> Result<Self, AddressError> {
         let (first, last) =
-            input.split_once('-').ok_or_else(|| AddressError::NotANetwork { input: shown(input) })?;
+            input.split_once('-').ok_or_else(|| AddressError::NotANetwork { input: shorten(input) })?;
         let (first, last) = (parse_address(first.trim())?, parse_address(last.trim())?);
-        Self::new(first, last).ok_or_else(|| AddressError::Backwards { input: shown(input) })
+        Self::new(first, last).ok_or_else(|| AddressError::Backwards { input: shorten(input) })
     }
 }
 

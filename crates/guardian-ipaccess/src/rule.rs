@@ -205,11 +205,11 @@ impl FromStr for Target {
             "asn" => asn(rest),
             "country" => Ok(Self::Country(rest.parse()?)),
             "region" if is_name(rest) => Ok(Self::Region(rest.to_owned())),
-            "region" => Err(InvalidTarget::Region { input: crate::address::shown(rest) }),
+            "region" => Err(InvalidTarget::Region { input: guardian_core::shorten(rest) }),
             "anonymizer" => {
                 let found = Anonymizer::ALL.iter().find(|(_, name)| *name == rest);
                 let found =
-                    found.ok_or_else(|| InvalidTarget::Anonymizer { input: crate::address::shown(rest) });
+                    found.ok_or_else(|| InvalidTarget::Anonymizer { input: guardian_core::shorten(rest) });
                 found.map(|(anonymizer, _)| Self::Anonymizer(*anonymizer))
             }
             // A range may have blanks around its dash.
@@ -223,7 +223,7 @@ fn asn(input: &str) -> Result<Target, InvalidTarget> {
     number
         .filter(|number| *number > 0)
         .map(Target::Asn)
-        .ok_or_else(|| InvalidTarget::Asn { input: crate::address::shown(input) })
+        .ok_or_else(|| InvalidTarget::Asn { input: guardian_core::shorten(input) })
 }
 
 pub(crate) fn is_name(text: &str) -> bool {

@@ -71,7 +71,7 @@ impl FromStr for Schedule {
     type Err = InvalidSchedule;
 
     fn from_str(input: &str) -> Result<Self, InvalidSchedule> {
-        let wrong = |why| InvalidSchedule { input: crate::address::shown(input), why };
+        let wrong = |why| InvalidSchedule { input: guardian_core::shorten(input), why };
         let mut words = input.split_ascii_whitespace();
         let (Some(days), Some(hours), Some(zone), None) =
             (words.next(), words.next(), words.next(), words.next())

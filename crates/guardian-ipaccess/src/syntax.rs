@@ -127,7 +127,7 @@ impl AccessPolicy {
             ("stale database", Some(Effect::Deny)) => defaults.stale_database = OnStale::Deny,
             ("stale database", None) if value == "believe" => defaults.stale_database = OnStale::Believe,
             _ => {
-                let statement = crate::address::shown(statement);
+                let statement = guardian_core::shorten(statement);
                 return Err(Wrong::line(format!("`{statement}` is neither a rule nor a setting")));
             }
         }
@@ -157,7 +157,7 @@ fn read_rule<'w>(effect: Effect, words: impl Iterator<Item = &'w str>, label: &s
                     "key" => Applies::ApiKey,
                     "route" => Applies::Route,
                     _ => {
-                        let kind = crate::address::shown(kind);
+                        let kind = guardian_core::shorten(kind);
                         return Err(Wrong::line(format!(
                             "`for {kind}` is not user, role, key or route: write `for user {kind}`"
                         )));

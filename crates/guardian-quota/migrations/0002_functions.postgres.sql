@@ -4,26 +4,32 @@
 -- Everything that writes a meter's accounts raises the version of the organisation's, so that its row is the lock of all and
 -- its version says whether anything changed. `p_root` is the organisation's new state, or NULL when nothing is to be written.
 --
--- Answers: `ok`; `stale`, when the subscription is another; `entry`, one for each key that is in the ledger, with its document;
--- `account`, one for each subject that was named, when the version was another.
+-- Answers NULL when it is kept, else JSON: "stale" when the subscription is another; {"entries": …}, the documents of those keys
+-- that are in the ledger; {"accounts": …}, the path, version and state of each subject that was named and has an account, when
+-- the version was another.
+--
+-- What most calls run is written for the least work: an assignment and a RETURN of values need no query, as a PERFORM and a
+-- RETURN QUERY do.
 CREATE FUNCTION guardian_quota_apply(
   p_tenant TEXT, p_feature TEXT, p_revision BIGINT, p_expected BIGINT, p_seq BIGINT, p_root TEXT,
   p_subjects TEXT, p_keys TEXT, p_accounts TEXT, p_first TEXT, p_entries TEXT
-) RETURNS TABLE (answer TEXT, name TEXT, version BIGINT, document TEXT)
+) RETURNS TEXT
 LANGUAGE plpgsql AS $$
-#variable_conflict use_column
 DECLARE
   is_kept BOOLEAN;
+  found_there TEXT;
 BEGIN
   -- For this transaction, which this statement is: row-level security lets through what is the tenant's.
-  PERFORM set_config('guardian.tenant', p_tenant, true), set_config('lock_timeout', '10000', true);
+  found_there := set_config('guardian.tenant', p_tenant, true);
+  found_there := set_config('lock_timeout', '10000', true);
   IF p_keys IS NOT NULL THEN
     -- Who adds a key raises the version, so that what is not seen here is seen there.
-    RETURN QUERY SELECT 'entry'::TEXT, e.event_key, e.seq, e.document FROM guardian_quota_entries e
+    SELECT json_build_object('entries', json_agg(e.document)) INTO found_there FROM guardian_quota_entries e
       WHERE e.tenant_id = p_tenant AND e.feature = p_feature
-        AND e.event_key = ANY (ARRAY(SELECT json_array_elements_text(p_keys::json)));
+        AND e.event_key = ANY (ARRAY(SELECT json_array_elements_text(p_keys::json)))
+      HAVING count(*) > 0;
     IF FOUND THEN
-      RETURN;
+      RETURN found_there;
     END IF;
   END IF;
   IF p_root IS NULL THEN
@@ -45,15 +51,13 @@ BEGIN
   END IF;
   IF NOT is_kept THEN
     IF NOT EXISTS (SELECT 1 FROM guardian_quota_subscriptions s WHERE s.tenant_id = p_tenant AND s.revision = p_revision) THEN
-      RETURN QUERY SELECT 'stale'::TEXT, ''::TEXT, 0::BIGINT, ''::TEXT;
-      RETURN;
+      RETURN '"stale"';
     END IF;
     -- One statement, one snapshot: the accounts are those of one version.
-    RETURN QUERY SELECT 'account'::TEXT, a.subject, a.version, a.state FROM guardian_quota_accounts a
-      WHERE a.tenant_id = p_tenant AND a.feature = p_feature
-        AND a.subject = ANY (ARRAY(SELECT json_array_elements_text(p_subjects::json)));
-    RETURN QUERY SELECT 'conflict'::TEXT, ''::TEXT, 0::BIGINT, ''::TEXT;
-    RETURN;
+    RETURN json_build_object('accounts', COALESCE(
+      (SELECT json_agg(json_build_array(a.subject, a.version, a.state)) FROM guardian_quota_accounts a
+        WHERE a.tenant_id = p_tenant AND a.feature = p_feature
+          AND a.subject = ANY (ARRAY(SELECT json_array_elements_text(p_subjects::json)))), '[]'));
   END IF;
   IF p_accounts IS NOT NULL THEN
     INSERT INTO guardian_quota_accounts (tenant_id, feature, subject, version, state)
@@ -69,6 +73,6 @@ BEGIN
       SELECT p_tenant, p_feature, (n.value->>0)::BIGINT, n.value->>1, n.value->>2
       FROM json_array_elements(p_entries::json) n;
   END IF;
-  RETURN QUERY SELECT 'ok'::TEXT, ''::TEXT, 0::BIGINT, ''::TEXT;
+  RETURN NULL;
 END
 $$;

@@ -117,7 +117,7 @@ pub(crate) mod zone {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
         let name = Cow::<'de, str>::deserialize(deserializer)?;
-        name.parse().map_err(|_| de::Error::custom("the zone database has no such zone"))
+        name.parse().map_err(|_| de::Error::custom(crate::InvalidPlan::zone(&name)))
     }
 }
 

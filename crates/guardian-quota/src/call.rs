@@ -75,8 +75,8 @@ pub(crate) enum Action {
 /// What a call comes to.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Nothing changes.
-    Denied(Decision),
+    /// Nothing changes: it is denied, or there is nothing to do.
+    Unchanged(Decision),
     /// The accounts become these, and the entry is written with them.
     Done { accounts: Vec<Account>, entry: Box<Entry>, decision: Decision },
     /// The hold that it is about is not there: somebody closed it, or nobody opened it.
@@ -176,7 +176,10 @@ impl Call {
     pub(crate) fn replayed(&self, entry: &Entry, accounts: &[Account]) -> Result<Decision, Error> {
         if entry.fingerprint() != self.fingerprint() {
             return Err(match &self.action {
-                Action::Commit { id, .. } | Action::Release { id } => Error::HoldClosed { hold: *id },
+                Action::Commit { id, .. } | Action::Release { id } => Error::HoldClosed {
+                    hold: *id,
+                    committed: (entry.kind == EntryKind::Commit).then_some(entry.amount),
+                },
                 _ => Error::KeyReused { key: self.identity().map(|key| key.to_string()).unwrap_or_default() },
             });
         }

@@ -38,7 +38,7 @@ pub struct Decision {
     pub beyond: i128,
     /// When usage starts anew there; `None` for never.
     pub resets_at: Option<Timestamp>,
-    /// The number of the entry in the ledger; `None` of a denial and of a check.
+    /// The number of the entry in the ledger; `None` of a denial, of a check, and where nothing was spent.
     pub entry: Option<u64>,
     /// Whether the call was a repetition of one that was decided before, and changed nothing.
     pub replayed: bool,
@@ -58,7 +58,7 @@ impl Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Posted {
-    /// The number of the entry.
+    /// The number of the entry; `None` when the amount was 0, and nothing was written.
     pub entry: Option<u64>,
     /// Whether it was there before, and nothing changed.
     pub replayed: bool,

@@ -1,6 +1,6 @@
-use guardian_core::StoreError;
+use guardian_core::{StoreError, shorten};
 
-use crate::name::{InvalidName, shown};
+use crate::name::InvalidName;
 use crate::subject::InvalidSubject;
 
 /// Why no decision could be made. A denial is none of these: it is a [`Decision`](crate::Decision).
@@ -16,8 +16,8 @@ pub enum Error {
     /// A plan, a limit or a cadence is none.
     #[error(transparent)]
     Plan(#[from] InvalidPlan),
-    /// The catalog has no such plan.
-    #[error("there is no plan `{0}`")]
+    /// The catalog of this process has no such plan.
+    #[error("this process has no plan `{0}`: pass it to `Quotas::new` or `define` it")]
     UnknownPlan(String),
     /// The tenant's plan has no such feature.
     #[error("the plan `{plan}` has no feature `{feature}`")]
@@ -36,8 +36,11 @@ pub enum Error {
         why: &'static str,
     },
     /// The tenant has no subscription.
-    #[error("the tenant `{0}` has no subscription")]
+    #[error("the tenant `{0}` has no subscription: give it one with `subscribe`")]
     NoSubscription(String),
+    /// The tenant was given its subscription before.
+    #[error("the tenant `{0}` has a subscription already: use `change_plan`")]
+    AlreadySubscribed(String),
     /// The id of an event was used before, for something else.
     #[error("the key `{key}` was used before, for something else")]
     KeyReused {
@@ -45,10 +48,12 @@ pub enum Error {
         key: String,
     },
     /// The hold was committed or released before, in another way.
-    #[error("the hold `{hold}` was closed before, in another way")]
+    #[error("the hold `{hold}` was {}", closed(*.committed))]
     HoldClosed {
         /// The hold.
         hold: uuid::Uuid,
+        /// The amount that it was committed with; `None` when it was released.
+        committed: Option<i128>,
     },
     /// There is no such hold.
     #[error("there is no hold `{hold}`")]
@@ -63,6 +68,14 @@ pub enum Error {
         what: &'static str,
         /// What the range is.
         why: &'static str,
+    },
+    /// A correction would take back more than was used.
+    #[error("the correction is out of range: at most {used}, which were used in the period by `{subject}`")]
+    MoreThanUsed {
+        /// Whose account has no more: the subject of the call, or one above it.
+        subject: String,
+        /// What it used in the period.
+        used: i128,
     },
     /// The store failed.
     #[error(transparent)]
@@ -79,10 +92,18 @@ impl Error {
     }
 }
 
-/// A plan that is none; says where and why.
+fn closed(committed: Option<i128>) -> String {
+    match committed {
+        Some(amount) => format!("committed with {amount} before"),
+        None => "released before".to_owned(),
+    }
+}
+
+/// A plan that is none, or a part of one; says where and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid {place}: it has {why}")]
+#[error("{}", self.text())]
 pub struct InvalidPlan {
+    /// What is wrong, and of what; empty where the reason says it.
     place: String,
     why: String,
 }
@@ -92,8 +113,18 @@ impl InvalidPlan {
         Self { place: place.into(), why: why.into() }
     }
 
+    /// Of a time zone that the zone database lacks.
+    pub(crate) fn zone(name: &str) -> Self {
+        let name = shorten(name);
+        Self::new("", format!("there is no time zone `{name}`: write an IANA name such as `Europe/Vienna`"))
+    }
+
+    fn text(&self) -> String {
+        if self.place.is_empty() { self.why.clone() } else { format!("invalid {}: {}", self.place, self.why) }
+    }
+
     pub(crate) fn within(mut self, outer: &str) -> Self {
-        self.place = format!("{} of `{}`", self.place, shown(outer));
+        self.place = format!("{} of `{}`", self.place, shorten(outer));
         self
     }
 }

@@ -2,8 +2,8 @@ use guardian_core::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::name::shown;
 use crate::{Happened, Subject, Usage};
+use guardian_core::shorten;
 
 /// A text that is no usage event; says which and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ impl Happened {
     /// # Errors
     /// When the text is too long, no JSON, or lacks something.
     pub fn parse(text: &str) -> Result<Self, InvalidEvent> {
-        let invalid = |why: String| InvalidEvent { input: shown(text), why };
+        let invalid = |why: String| InvalidEvent { input: shorten(text), why };
         if text.len() > Self::MAX_LEN {
             return Err(invalid(format!("it has {} bytes, the most is {}", text.len(), Self::MAX_LEN)));
         }

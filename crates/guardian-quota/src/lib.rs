@@ -31,6 +31,7 @@ pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod usage;
+mod written;
 
 pub use balance::Balance;
 pub use call::Call;

@@ -35,7 +35,7 @@ impl Aggregation {
 }
 
 /// What happens at the limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AtLimit {
@@ -47,10 +47,10 @@ pub enum AtLimit {
     /// from the first unit beyond the limit in a period.
     Grace {
         /// How many units beyond the limit; without it, any number.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         extra: Option<u64>,
         /// For how many seconds; without it, to the period's end.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
     },
     /// Units beyond the limit are sold.
@@ -58,7 +58,7 @@ pub enum AtLimit {
         /// What they cost.
         price: Price,
         /// How many at most; without it, any number.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         cap: Option<u64>,
     },
 }
@@ -78,10 +78,10 @@ pub enum AtLimit {
 pub struct Limit {
     /// How many units each period includes; 0 where grants alone give any.
     pub amount: u64,
-    /// The periods.
+    /// The periods; left out, months.
     #[serde(default = "month")]
     pub period: Cadence,
-    /// What happens at the limit.
+    /// What happens at the limit; left out, [`AtLimit::Hard`].
     #[serde(default = "hard")]
     pub at_limit: AtLimit,
     /// At how many per cent of the amount somebody is told, each once a period; 1 to 1000.
@@ -132,26 +132,26 @@ impl Limit {
     }
 
     pub(crate) fn check(&self, aggregation: Aggregation) -> Result<(), InvalidPlan> {
-        let invalid = |why| Err(InvalidPlan::new("limit", why));
+        let invalid = |why: &str| Err(InvalidPlan::new("limit", why));
         self.period.check()?;
         if self.amount > MAX_AMOUNT {
-            return invalid("an amount above 2^62 - 1");
+            return invalid("the amount is above 2^62 - 1");
         }
         if self.thresholds.len() > Self::MAX_THRESHOLDS {
-            return invalid("more than 16 thresholds");
+            return invalid("it has more than 16 thresholds");
         }
         if self.thresholds.iter().any(|percent| !(1..=1000).contains(percent))
             || !self.thresholds.is_sorted_by(|a, b| a < b)
         {
-            return invalid("thresholds that do not rise within 1 to 1000 per cent");
+            return invalid("the thresholds do not rise within 1 to 1000 per cent");
         }
         let beyond = match &self.at_limit {
             AtLimit::Grace { extra, seconds } => {
                 if extra.is_none() && seconds.is_none() {
-                    return invalid("a grace without an amount and without a time");
+                    return invalid("a grace needs `extra` units, or `seconds`, or both");
                 }
                 if seconds.is_some_and(|seconds| seconds > 10 * 366 * 86_400) {
-                    return invalid("a grace of more than ten years");
+                    return invalid("the grace is longer than ten years");
                 }
                 *extra
             }
@@ -162,28 +162,35 @@ impl Limit {
             AtLimit::Soft | AtLimit::Hard => None,
         };
         if beyond.is_some_and(|beyond| beyond > MAX_AMOUNT) {
-            return invalid("an amount above 2^62 - 1");
+            return invalid("the amount beyond it is above 2^62 - 1");
         }
         let rolls = matches!(self.period, Cadence::Rolling(_));
         if rolls && !aggregation.adds_up() {
-            return invalid("a rolling window over something that does not add up");
+            return invalid("a rolling window needs the aggregation `count` or `sum`");
         }
         if aggregation == Aggregation::Latest && self.period != Cadence::Lifetime {
-            return invalid("a period over what is reported last: write `lifetime`");
+            return invalid("the aggregation `latest` needs the period `lifetime`");
         }
         if aggregation == Aggregation::Unique && self.amount > Aggregation::MAX_UNIQUE {
-            return invalid("more than 10000 different values");
+            return invalid("the aggregation `unique` counts up to 10000 different values");
         }
-        match &self.rollover {
-            Some(_) if rolls || matches!(self.period, Cadence::Lifetime | Cadence::Custom(_)) => {
-                invalid("a rollover between periods that do not follow each other")
-            }
-            Some(_) if !aggregation.adds_up() => invalid("a rollover of something that does not add up"),
-            Some(rollover) if !(1..=12).contains(&rollover.periods) || rollover.most > MAX_AMOUNT => {
-                invalid("a rollover that is not kept for 1 to 12 periods, or above 2^62 - 1")
-            }
-            _ => Ok(()),
+        let Some(rollover) = &self.rollover else { return Ok(()) };
+        let apart = match self.period {
+            Cadence::Lifetime => Some("lifetime"),
+            Cadence::Rolling(_) => Some("rolling"),
+            Cadence::Custom(_) => Some("custom"),
+            _ => None,
+        };
+        if let Some(period) = apart {
+            return invalid(&format!("a rollover needs periods that follow each other, not `{period}`"));
         }
+        if !aggregation.adds_up() {
+            return invalid("a rollover needs the aggregation `count` or `sum`");
+        }
+        if !(1..=12).contains(&rollover.periods) || rollover.most > MAX_AMOUNT {
+            return invalid("a rollover lives for 1 to 12 periods, and is at most 2^62 - 1");
+        }
+        Ok(())
     }
 }
 

@@ -2,17 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use guardian_core::shorten;
 use serde::{Deserialize, Serialize};
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shown(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-}
 
 /// A text that is not the name or the key that it should be; says which text and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +15,7 @@ pub struct InvalidName {
 }
 
 fn check(what: &'static str, text: &str, max: usize, more: &str) -> Result<(), InvalidName> {
-    let invalid = |why: String| Err(InvalidName { what, input: shown(text), why });
+    let invalid = |why: String| Err(InvalidName { what, input: shorten(text), why });
     if text.is_empty() {
         return invalid("it is empty".to_owned());
     }
@@ -51,7 +42,7 @@ impl EventKey {
         match Self::OWN.into_iter().find(|own| key.0.starts_with(own)) {
             Some(own) => Err(InvalidName {
                 what: "event key",
-                input: shown(&key.0),
+                input: shorten(&key.0),
                 why: format!("it begins with `{own}`, as the keys of the ledger's own entries do"),
             }),
             None => Ok(key),

@@ -54,13 +54,13 @@ impl Cadence {
 
     pub(crate) fn check(&self) -> Result<(), InvalidPlan> {
         let why = match self {
-            Self::Days(0) | Self::Months(0) | Self::Rolling(0) => "a length of 0",
-            Self::Rolling(seconds) if *seconds > Self::MAX_ROLLING => "a rolling window above 400 days",
-            Self::Rolling(seconds) if *seconds < 60 => "a rolling window below 60 seconds",
+            Self::Days(0) | Self::Months(0) | Self::Rolling(0) => "its length is 0",
+            Self::Rolling(seconds) if *seconds > Self::MAX_ROLLING => "a rolling window has at most 400 days",
+            Self::Rolling(seconds) if *seconds < 60 => "a rolling window has at least 60 seconds",
             Self::Custom(starts) if starts.is_empty() || starts.len() > Self::MAX_CUSTOM => {
-                "not between 1 and 1000 moments"
+                "it has not between 1 and 1000 moments"
             }
-            Self::Custom(starts) if !starts.is_sorted_by(|a, b| a < b) => "moments that do not rise",
+            Self::Custom(starts) if !starts.is_sorted_by(|a, b| a < b) => "its moments do not rise",
             _ => return Ok(()),
         };
         Err(InvalidPlan::new("period", why))
@@ -174,8 +174,7 @@ impl Cycle {
     /// When the zone is unknown or the cadence is none.
     pub fn new(cadence: Cadence, anchor: Timestamp, zone: &str) -> Result<Self, Error> {
         cadence.check()?;
-        let zone: Tz =
-            zone.parse().map_err(|_| InvalidPlan::new("zone", "a name that the zone database lacks"))?;
+        let zone: Tz = zone.parse().map_err(|_| InvalidPlan::zone(zone))?;
         Ok(Self::of(cadence, anchor, zone))
     }
 

@@ -33,12 +33,12 @@ pub struct Plan {
     /// The name.
     pub name: PlanName,
     /// The features.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::written::once")]
     pub features: BTreeMap<FeatureName, Feature>,
 }
 
 /// One feature of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Feature {
@@ -55,20 +55,20 @@ pub enum Feature {
 #[serde(deny_unknown_fields)]
 #[expect(clippy::exhaustive_structs, reason = "a plan is written by hand, in code too")]
 pub struct Meter {
-    /// What one unit is: `call`, `token`, `byte`, `seat`.
+    /// What one unit is, for people and bills: `call`, `token`, `byte`, `seat`.
     pub unit: String,
     /// How events become usage.
     pub aggregation: Aggregation,
     /// The limits of each level; a level without one is not limited.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::written::once")]
     pub limits: BTreeMap<Level, Limit>,
-    /// Whether spending goes to the billing sink.
+    /// Whether spending goes to the billing sink; left out, no.
     #[serde(default)]
     pub billed: bool,
-    /// What a commit may do beyond what was held.
+    /// What a commit may do beyond what was held; left out, [`Beyond::IfRoom`].
     #[serde(default)]
     pub excess: Beyond,
-    /// What a commit may do after its hold expired.
+    /// What a commit may do after its hold expired; left out, [`Beyond::IfRoom`].
     #[serde(default)]
     pub late: Beyond,
 }
@@ -145,17 +145,16 @@ impl Plan {
     /// Reads a plan and checks it.
     ///
     /// # Errors
-    /// When the text is no plan, too large, or says something that cannot be.
+    /// When the text is no plan, too large, has a key twice, or says something that cannot be.
     pub fn parse(text: &str) -> Result<Self, InvalidPlan> {
         if text.len() > Self::MAX_LEN {
             return Err(InvalidPlan::new(
                 "plan",
-                format!("{} bytes, the most is {}", text.len(), Self::MAX_LEN),
+                format!("it has {} bytes, the most is {}", text.len(), Self::MAX_LEN),
             ));
         }
-        let plan: Self = serde_json::from_str(text).map_err(|error| {
-            InvalidPlan::new("plan", format!("a fault at line {}: {error}", error.line()))
-        })?;
+        let plan: Self =
+            serde_json::from_str(text).map_err(|error| InvalidPlan::new("plan", error.to_string()))?;
         plan.check()?;
         Ok(plan)
     }
@@ -166,7 +165,7 @@ impl Plan {
     /// The first thing that cannot be.
     pub fn check(&self) -> Result<(), InvalidPlan> {
         if self.features.len() > Self::MAX_FEATURES {
-            return Err(InvalidPlan::new("plan", "more than 1000 features"));
+            return Err(InvalidPlan::new("plan", "it has more than 1000 features"));
         }
         for (name, feature) in &self.features {
             let Feature::Metered(meter) = feature else { continue };
@@ -179,7 +178,10 @@ impl Plan {
 impl Meter {
     fn check(&self) -> Result<(), InvalidPlan> {
         if self.unit.is_empty() || self.unit.len() > 64 || self.unit.contains(char::is_control) {
-            return Err(InvalidPlan::new("unit", "not between 1 and 64 bytes, or a control character"));
+            return Err(InvalidPlan::new(
+                "unit",
+                "it has not between 1 and 64 bytes, or a control character",
+            ));
         }
         let mut currency = None;
         for (level, limit) in &self.limits {
@@ -187,7 +189,7 @@ impl Meter {
             if let AtLimit::Overage { price, .. } = &limit.at_limit
                 && *currency.get_or_insert(price.currency()) != price.currency()
             {
-                return Err(InvalidPlan::new("meter", "prices in two currencies"));
+                return Err(InvalidPlan::new("meter", "it has prices in two currencies"));
             }
         }
         Ok(())

@@ -41,10 +41,10 @@ impl Price {
 
     pub(crate) fn check(&self) -> Result<(), InvalidPlan> {
         if self.currency.len() != 3 || !self.currency.bytes().all(|b| b.is_ascii_lowercase()) {
-            return Err(InvalidPlan::new("price", "a currency that is not three small letters"));
+            return Err(InvalidPlan::new("price", "the currency is not three small letters"));
         }
         if self.per == 0 {
-            return Err(InvalidPlan::new("price", "a package of 0 units"));
+            return Err(InvalidPlan::new("price", "the package has 0 units"));
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ use crate::store::{AccountState, Executed, QuotaStore};
 use crate::subscription::Resolved;
 use crate::terms::MeterTerms;
 use crate::{
-    Aggregation, Balance, Decision, Entry, Error, Feature, FeatureName, Happened, Hold, MemoryStore, Plan,
-    PlanName, Posted, Replay, Subject, Usage,
+    Aggregation, Balance, Decision, Entry, Error, Feature, FeatureName, Happened, Hold, InvalidPlan,
+    MemoryStore, Plan, PlanName, Posted, Replay, Subject, Usage,
 };
 
 mod admin;
@@ -70,7 +70,7 @@ impl Quotas<MemoryStore> {
     /// Quotas in this process's memory, on the system's clock.
     ///
     /// # Errors
-    /// When a plan says something that cannot be.
+    /// As for [`Self::new`].
     pub fn in_memory(plans: impl IntoIterator<Item = Plan>) -> Result<Self, Error> {
         Self::new(MemoryStore::new(), plans)
     }
@@ -93,12 +93,15 @@ impl<S: QuotaStore> Quotas<S> {
     /// Quotas of these plans in a store.
     ///
     /// # Errors
-    /// When a plan says something that cannot be.
+    /// When a plan says something that cannot be, or two have one name.
     pub fn new(store: S, plans: impl IntoIterator<Item = Plan>) -> Result<Self, Error> {
         let mut catalog = HashMap::new();
         for plan in plans {
             plan.check()?;
-            catalog.insert(plan.name.clone(), Arc::new(plan));
+            let name = plan.name.clone();
+            if catalog.insert(name.clone(), Arc::new(plan)).is_some() {
+                return Err(InvalidPlan::new("catalog", format!("there are two plans `{name}`")).into());
+            }
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -304,6 +307,10 @@ impl<S: QuotaStore> Quotas<S> {
 
     /// Spends, if every level has enough; else nothing changes anywhere.
     ///
+    /// An amount of 0 of a meter that adds up is allowed and writes nothing: the decision has no
+    /// [`entry`](Decision::entry), and the key stays free. To meters of the maximum, of different values and of what is
+    /// reported last it is a report like any other.
+    ///
     /// # Errors
     /// When nothing could be decided: the tenant has no subscription, its plan lacks the meter, the key was used for
     /// something else, or the store fails.
@@ -331,7 +338,7 @@ impl<S: QuotaStore> Quotas<S> {
     #[inline]
     #[must_use]
     pub fn consume_at_once(&self, scope: &Scope, usage: &Usage, now: Timestamp) -> Option<Decision> {
-        if usage.key.is_some() || usage.value.is_some() {
+        if usage.key.is_some() || usage.value.is_some() || usage.amount == 0 {
             return None;
         }
         self.inner.store.consume_at_once(scope, usage, self.epoch(), now)
@@ -382,7 +389,7 @@ impl<S: QuotaStore> Quotas<S> {
     }
 
     /// Notes what was used already. It is never denied, and may exceed every limit. An event of a period that is over becomes
-    /// a correction of that period; the present one is not touched.
+    /// a correction of that period; the present one is not touched. An amount of 0 is as for [`Self::consume`].
     ///
     /// # Errors
     /// As for [`Self::consume`], and when it happened more than five minutes from now.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::name::shown;
+use guardian_core::shorten;
 
 /// The levels of the hierarchy, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ impl Subject {
     }
 
     fn below(&self, level: Level, id: &str) -> Result<Self, InvalidSubject> {
-        let invalid = |why| Err(InvalidSubject { input: shown(id), why });
+        let invalid = |why| Err(InvalidSubject { input: shorten(id), why });
         if self.level() >= level {
             return invalid("its level is not below that of the path");
         }
@@ -230,7 +230,7 @@ impl FromStr for Subject {
             return Ok(subject);
         }
         for step in text.split('/') {
-            let invalid = |why| InvalidSubject { input: shown(text), why };
+            let invalid = |why| InvalidSubject { input: shorten(text), why };
             let (level, id) = step.split_once(':').ok_or_else(|| invalid("a step is `level:id`"))?;
             let level = Level::ALL
                 .into_iter()

@@ -10,7 +10,8 @@ use crate::period::Cycle;
 use crate::terms::{LevelTerms, MeterTerms};
 use crate::{Cadence, Error, Feature, FeatureName, InvalidPlan, Level, Limit, Plan, PlanName, Subject};
 
-/// A tenant's plan, and what is special about it.
+/// A tenant's plan, and what is special about it. A tenant is given one once, by
+/// [`Quotas::subscribe`](crate::Quotas::subscribe).
 ///
 /// ```
 /// use guardian_quota::{PlanName, Subscription};
@@ -87,8 +88,7 @@ impl Subscription {
     /// # Errors
     /// When there is no such zone.
     pub fn with_zone(mut self, zone: &str) -> Result<Self, InvalidPlan> {
-        self.zone =
-            zone.parse().map_err(|_| InvalidPlan::new("zone", "a name that the zone database lacks"))?;
+        self.zone = zone.parse().map_err(|_| InvalidPlan::zone(zone))?;
         Ok(self)
     }
 

@@ -30,7 +30,7 @@ pub use laws::{
 pub use sample::{DAY, plan, quotas, scope};
 pub use spending::{
     a_commit_counts_what_was_used, a_hold_ends_by_itself, a_limit_is_kept, grants_are_used_up_in_order,
-    levels_are_all_or_nothing, periods_turn_and_roll_over,
+    levels_are_all_or_nothing, nothing_is_written_of_nothing, periods_turn_and_roll_over,
 };
 
 /// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
@@ -61,6 +61,7 @@ macro_rules! quota_store_tests {
             a_commit_counts_what_was_used
             grants_are_used_up_in_order
             periods_turn_and_roll_over
+            nothing_is_written_of_nothing
             a_key_is_decided_once
             a_threshold_is_told_once
             late_events_correct_their_period

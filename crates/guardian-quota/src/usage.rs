@@ -25,7 +25,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// So many units; of a meter of the maximum or of what is reported last, the number that is reported.
+    /// So many units; of a meter of the maximum or of what is reported last, the number that is reported. No units can be
+    /// consumed, which writes nothing, and cannot be reserved.
     ///
     /// # Errors
     /// When the feature's name is none, or the amount is above [`MAX_AMOUNT`].

@@ -41,11 +41,12 @@ CREATE TABLE guardian_webhook_messages (
   PRIMARY KEY (tenant_id, id)
 );
 
--- Keys under which messages were published once.
+-- Keys under which messages were published once, with the digest of what was published.
 CREATE TABLE guardian_webhook_keys (
   tenant_id TEXT COLLATE "C" NOT NULL,
   key TEXT COLLATE "C" NOT NULL,
   message_id UUID NOT NULL,
+  digest BYTEA NOT NULL,
   until TIMESTAMPTZ NOT NULL,
   PRIMARY KEY (tenant_id, key)
 );

@@ -41,11 +41,12 @@ CREATE TABLE guardian_webhook_messages (
   PRIMARY KEY (tenant_id, id)
 );
 
--- Keys under which messages were published once.
+-- Keys under which messages were published once, with the digest of what was published.
 CREATE TABLE guardian_webhook_keys (
   tenant_id TEXT NOT NULL,
   key TEXT NOT NULL,
   message_id BLOB NOT NULL,
+  digest BLOB NOT NULL,
   until INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, key)
 ) WITHOUT ROWID;

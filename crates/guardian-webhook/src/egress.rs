@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use crate::address::AddressClass;
-use crate::error::shorten;
+use guardian_core::shorten;
 
 /// Why a target is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,26 +32,32 @@ pub enum Refused {
     #[error("the URL has a user name or a password in it: use a header of the endpoint")]
     UserInfo,
     /// Its port is not allowed.
-    #[error("the port {port} is not allowed")]
+    #[error("the port {port} is not allowed: use {allowed}")]
     Port {
         /// The port.
         port: u16,
+        /// Which ones are.
+        allowed: String,
     },
     /// Its host is named as hosts of the inside are.
-    #[error("the host `{host}` is not one of the Internet")]
+    #[error("the host `{host}` is not one of the Internet; {}", hint(host, Some(*port)))]
     Name {
         /// The host.
         host: String,
+        /// The port.
+        port: u16,
     },
     /// An address of it is not public.
-    #[error("the address {address} of `{host}` is not public: it is {class}")]
+    #[error("the address {} is not public: it is {class}; {}", of(host, *address), hint(host, *port))]
     Address {
-        /// The host.
+        /// The host: a name, or the address itself.
         host: String,
         /// The address.
         address: IpAddr,
         /// What it is.
         class: AddressClass,
+        /// The port, where it is known.
+        port: Option<u16>,
     },
     /// It has no address, or too many.
     #[error("the host `{host}` has no usable address: {why}")]
@@ -61,6 +67,30 @@ pub enum Refused {
         /// Why not.
         why: String,
     },
+}
+
+impl Refused {
+    /// With the port of the target, where the resolver did not know it.
+    #[cfg(feature = "http")]
+    pub(crate) fn at(self, to: u16) -> Self {
+        match self {
+            Self::Address { host, address, class, port: None } => {
+                Self::Address { host, address, class, port: Some(to) }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a developer has to do whose own receiver it is.
+fn hint(host: &str, port: Option<u16>) -> String {
+    let port = port.map_or_else(|| "PORT".to_owned(), |port| port.to_string());
+    format!("for a receiver of your own, have the egress policy `allow_target(\"{host}\", {port})`")
+}
+
+/// An address with the name that has it.
+fn of(host: &str, address: IpAddr) -> String {
+    if host == address.to_string() { host.to_owned() } else { format!("{address} of `{host}`") }
 }
 
 /// Ports below 1024 besides 80 and 443 are closed, and above it those of services that take what a stranger sends: the
@@ -93,6 +123,12 @@ const CLOSED_SUFFIXES: &[&str] = &[
 
 /// Which targets are allowed. The default is the public Internet over `https` or `http` on usual ports.
 ///
+/// It is asked twice, and in two places has to be the same: an endpoint is taken by the policy of [`Config`](crate::Config), an attempt
+/// is let out by that of the sender. [`Config::http`] makes the sender's settings with the policy of the webhooks:
+/// `ReqwestSender::new(webhooks.config().http())`.
+///
+/// [`Config::http`]: crate::Config::http
+///
 /// ```
 /// use guardian_webhook::EgressPolicy;
 ///
@@ -102,7 +138,7 @@ const CLOSED_SUFFIXES: &[&str] = &[
 ///     "https://user:pass@example.com/", "http://db.internal/", "https://example.com:6379/"] {
 ///     assert!(policy.check_url(refused).is_err(), "{refused}");
 /// }
-/// // For development, one target at a time:
+/// // For development, one target at a time; the sender has to have the same policy (`Config::http` gives it):
 /// let policy = EgressPolicy::default().allow_target("127.0.0.1", 3000);
 /// assert!(policy.check_url("http://127.0.0.1:3000/").is_ok());
 /// assert!(policy.check_url("http://127.0.0.1:3001/").is_err());
@@ -136,7 +172,8 @@ impl EgressPolicy {
     }
 
     /// With a host (a name or an address as the URL has it) and port that is allowed whatever its address is: for
-    /// development, and for receivers of your own inside.
+    /// development, and for receivers of your own inside. Both the webhooks and their sender have to have this policy, see
+    /// [`EgressPolicy`].
     #[must_use]
     pub fn allow_target(mut self, host: impl AsRef<str>, port: u16) -> Self {
         self.allowed.push((host.as_ref().trim_matches(['[', ']']).to_ascii_lowercase(), port));
@@ -160,7 +197,15 @@ impl EgressPolicy {
         if text.contains('\\') {
             return Err(unreadable("it has a backslash in it, which programs read differently"));
         }
-        let url = Url::parse(text).map_err(|error| unreadable(&error.to_string()))?;
+        let begin = || unreadable("begin it with `https://`");
+        let url = Url::parse(text).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => begin(),
+            error => unreadable(&error.to_string()),
+        })?;
+        if !matches!(url.scheme(), "https" | "http") && !text.contains("://") {
+            // `localhost:3000` has a scheme by the letter.
+            return Err(begin());
+        }
         if !(url.scheme() == "https" || url.scheme() == "http" && !self.https_only) {
             return Err(Refused::Scheme { scheme: shorten(url.scheme()) });
         }
@@ -178,8 +223,8 @@ impl EgressPolicy {
         if !exempt {
             self.check_port(port)?;
             match literal {
-                Some(address) => check_address(&name, address)?,
-                None => check_name(&name)?,
+                Some(address) => check_address(&name, Some(port), address)?,
+                None => check_name(&name, port)?,
             }
         }
         Ok(Target { host: name.into(), port, literal, exempt, url })
@@ -190,7 +235,15 @@ impl EgressPolicy {
             Some(ports) => ports.contains(&port),
             None => matches!(port, 80 | 443 | 1024..) && !CLOSED_PORTS.contains(&port),
         };
-        if open { Ok(()) } else { Err(Refused::Port { port }) }
+        if open {
+            return Ok(());
+        }
+        let allowed = match &self.ports {
+            Some(ports) if ports.is_empty() => "none, for no port is allowed".to_owned(),
+            Some(ports) => ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" or "),
+            None => "80, 443 or one from 1024 that is no data store's".to_owned(),
+        };
+        Err(Refused::Port { port, allowed })
     }
 
     fn is_exempt(&self, host: &str, port: u16) -> bool {
@@ -208,7 +261,7 @@ impl EgressPolicy {
             None => found,
         };
         if !target.exempt {
-            check_all(&target.host, found)?;
+            check_all(&target.host, Some(target.port), found)?;
         }
         Ok(found.iter().map(|address| SocketAddr::new(*address, target.port)).collect())
     }
@@ -288,28 +341,30 @@ pub trait Resolver: Send + Sync + fmt::Debug + 'static {
 }
 
 /// Every address has to be public.
-pub(crate) fn check_all(host: &str, found: &[IpAddr]) -> Result<(), Refused> {
+pub(crate) fn check_all(host: &str, port: Option<u16>, found: &[IpAddr]) -> Result<(), Refused> {
     if found.is_empty() {
         return Err(no_address(host, "the name has none"));
     }
     if found.len() > MAX_ADDRESSES {
         return Err(no_address(host, "the name has more than 32"));
     }
-    found.iter().try_for_each(|address| check_address(host, *address))
+    found.iter().try_for_each(|address| check_address(host, port, *address))
 }
 
 fn no_address(host: &str, why: &str) -> Refused {
     Refused::NoAddress { host: shorten(host), why: shorten(why) }
 }
 
-fn check_address(host: &str, address: IpAddr) -> Result<(), Refused> {
+fn check_address(host: &str, port: Option<u16>, address: IpAddr) -> Result<(), Refused> {
     let class = AddressClass::of(address);
-    if class.is_public() { Ok(()) } else { Err(Refused::Address { host: shorten(host), address, class }) }
+    if class.is_public() {
+        return Ok(());
+    }
+    Err(Refused::Address { host: shorten(host), address, class, port })
 }
 
 /// A name of the Internet has at least two labels, none of them empty, and ends in none of the suffixes of the inside.
-fn check_name(name: &str) -> Result<(), Refused> {
-    let refused = || Refused::Name { host: shorten(name) };
+fn check_name(name: &str, port: u16) -> Result<(), Refused> {
     let labels: Vec<&str> = name.split('.').collect();
     let closed =
         |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
@@ -321,7 +376,7 @@ fn check_name(name: &str) -> Result<(), Refused> {
                 || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         })
         || CLOSED_SUFFIXES.iter().any(closed);
-    if bad { Err(refused()) } else { Ok(()) }
+    if bad { Err(Refused::Name { host: shorten(name), port }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -377,6 +432,49 @@ mod tests {
         }
         assert!(policy.clone().https_only().check_url("http://example.com/").is_err());
         assert!(policy.with_ports([443]).check_url("https://example.com:8443/").is_err());
+    }
+
+    #[test]
+    fn what_is_refused_says_what_to_do() {
+        let policy = EgressPolicy::default();
+        let said = |url: &str| policy.check_url(url).unwrap_err().to_string();
+        assert_eq!(
+            said("http://localhost:3000/hooks"),
+            "the host `localhost` is not one of the Internet; for a receiver of your own, have the egress policy \
+             `allow_target(\"localhost\", 3000)`"
+        );
+        assert_eq!(
+            said("http://127.1:3000/"),
+            "the address 127.0.0.1 is not public: it is loopback; for a receiver of your own, have the egress policy \
+             `allow_target(\"127.0.0.1\", 3000)`"
+        );
+        assert_eq!(
+            said("https://example.com:22/"),
+            "the port 22 is not allowed: use 80, 443 or one from 1024 that is no data store's"
+        );
+        let few = policy.clone().with_ports([443, 8443]);
+        assert_eq!(
+            few.check_url("https://example.com:80/").unwrap_err().to_string(),
+            "the port 80 is not allowed: use 443 or 8443"
+        );
+        for url in ["example.com/hooks", "//example.com", "localhost:3000", "example.com:8080/hooks"] {
+            assert_eq!(said(url), format!("the URL `{url}` does not read: begin it with `https://`"));
+        }
+        assert_eq!(said("ftp://example.com/"), "the scheme `ftp` is not allowed: use `https`");
+        // What the hint says helps.
+        assert!(
+            policy.clone().allow_target("localhost", 3000).check_url("http://localhost:3000/hooks").is_ok()
+        );
+        assert!(policy.clone().allow_target("127.0.0.1", 3000).check_url("http://127.1:3000/").is_ok());
+        assert!(policy.clone().allow_target("::1", 80).check_url("http://[::1]/").is_ok());
+
+        let target = policy.check_url("https://hooks.example.com/").unwrap();
+        let refused = policy.check_addresses(&target, &["10.0.0.1".parse().unwrap()]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the address 10.0.0.1 of `hooks.example.com` is not public: it is private; for a receiver of your own, have the \
+             egress policy `allow_target(\"hooks.example.com\", 443)`"
+        );
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::fmt;
 use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, shorten};
+use crate::error::Error;
 use crate::event_type::{EventTypeName, TypePattern};
 use crate::id::EndpointId;
 use crate::message::PayloadMode;
+use guardian_core::shorten;
 
 /// An endpoint as it is kept. Its secrets are sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ pub enum Error {
     #[error("the key cannot be used: {why}")]
     Key {
         /// What is wrong with it.
-        why: &'static str,
+        why: String,
     },
     /// A name of an event type that does not do.
     #[error(
@@ -50,6 +50,14 @@ pub enum Error {
     Message {
         /// What is wrong with it.
         why: String,
+    },
+    /// An idempotency key was used before for another message. Nothing was stored.
+    #[error("the idempotency key `{key}` was used before, for another message ({id})")]
+    Reused {
+        /// The key, shortened.
+        key: String,
+        /// The id of the message that has it; of one in the same call, which was not stored either, if that is where it was used.
+        id: String,
     },
     /// A setting that makes no sense.
     #[error("the setting does not do: {why}")]
@@ -81,13 +89,27 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// An endpoint asks for what can never come: there are event types, and the pattern is about none of them.
+    #[error("no event type fits the pattern `{pattern}`")]
+    NoTypeFits {
+        /// The pattern.
+        pattern: String,
+    },
     /// Somebody else changed the endpoint since it was read.
     #[error("the endpoint `{id}` was changed meanwhile: read it again")]
     Conflict {
         /// Its id.
         id: String,
     },
-    /// A schema, or a payload that does not fit its schema.
+    /// A JSON Schema that is faulty, or uses what is not known.
+    #[error("the schema is faulty at `{place}`: {why}")]
+    Schema {
+        /// A JSON pointer to what is faulty.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A payload that does not fit its schema.
     #[error("the payload does not fit at `{place}`: {why}")]
     Payload {
         /// A JSON pointer to what does not fit.
@@ -100,6 +122,14 @@ pub enum Error {
         "the sealed secret cannot be opened: it was sealed with another key or for another endpoint, or is damaged"
     )]
     Sealed,
+    /// A key of a key service that cannot be had.
+    #[error("the key `{reference}` cannot be used: {why}")]
+    External {
+        /// The reference to it, shortened.
+        reference: String,
+        /// Why not.
+        why: String,
+    },
     /// The signer failed.
     #[error("the message cannot be signed: {why}")]
     Sign {
@@ -121,6 +151,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn key(why: impl Into<String>) -> Self {
+        Self::Key { why: why.into() }
+    }
+
     pub(crate) fn message(why: impl Into<String>) -> Self {
         Self::Message { why: why.into() }
     }
@@ -128,14 +162,4 @@ impl Error {
     pub(crate) fn endpoint(why: impl Into<String>) -> Self {
         Self::Endpoint { why: why.into() }
     }
-}
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }

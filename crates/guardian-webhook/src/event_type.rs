@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, shorten};
+use crate::error::Error;
 use crate::tools::schema;
+use guardian_core::shorten;
 
 macro_rules! text {
     ($name:ident, $error:ident, $check:expr) => {
@@ -180,6 +181,11 @@ impl EventTypes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether a pattern is about any of them; without types about anything.
+    pub(crate) fn have(&self, pattern: &TypePattern) -> bool {
+        self.is_empty() || self.0.keys().any(|name| pattern.matches(name))
     }
 
     /// Whether a payload is one of this type.

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{Error, shorten};
+use crate::error::Error;
+use guardian_core::shorten;
 
 macro_rules! ids {
     ($($(#[$doc:meta])+ $name:ident, $kind:literal, $prefix:literal;)+) => {$(

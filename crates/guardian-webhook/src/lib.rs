@@ -21,6 +21,7 @@ mod health;
 mod retry_after;
 mod schedule;
 
+mod config;
 mod dispatch;
 mod send;
 mod webhooks;
@@ -39,6 +40,7 @@ mod error;
 mod time;
 
 pub use address::AddressClass;
+pub use config::Config;
 pub use delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState, Exchange};
 pub use dispatch::Trial;
 pub use egress::{EgressPolicy, Refused, Resolver, Target};
@@ -60,7 +62,7 @@ pub use signature::{SignatureHeaders, SignedContent, Signer, sign_v1, sign_v1a};
 pub use store::DeliveryStore;
 pub use vault::{AeadVault, Vault};
 pub use verify::{Verified, Verifier, VerifyError};
-pub use webhooks::{Config, KeyChoice, NewKey, Published, Webhooks};
+pub use webhooks::{KeyChoice, NewKey, Published, Webhooks};
 #[cfg(feature = "http")]
 pub use worker::TokioTimer;
 pub use worker::{Progress, Timer, Worker, WorkerConfig};

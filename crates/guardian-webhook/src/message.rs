@@ -6,6 +6,7 @@ use std::sync::Arc;
 use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 use crate::event_type::EventTypeName;
@@ -81,7 +82,14 @@ impl Publish {
         self
     }
 
-    /// With a key under which it is published once, within the tenant and the time that is configured.
+    /// With a key under which it is published once, within the tenant and the time of [`Config::idempotency`].
+    ///
+    /// Published again with the same key it is [`Published::Duplicate`] and comes to nobody a second time. It has to be the same
+    /// message then: type, content type, body, versions and ordering key, byte by byte. Another message with the key is
+    /// [`Error::Reused`], so that none is lost in silence. Leave out of the body what differs when it is told again, as a clock's time.
+    ///
+    /// [`Config::idempotency`]: crate::Config::idempotency
+    /// [`Published::Duplicate`]: crate::Published::Duplicate
     #[must_use]
     pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
@@ -129,6 +137,27 @@ impl Message {
     pub(crate) fn of(id: MessageId, created: Timestamp, publish: Publish) -> Self {
         let Publish { event_type, content_type, body, versions, ordering_key, .. } = publish;
         Self { id, event_type, created, content_type, body, versions, ordering_key }
+    }
+
+    /// SHA-256 of what was published: type, content type, body, versions and ordering key, each with its length before it. The id
+    /// and the time are no part of it. Stores keep it beside an idempotency key, so no version of this crate changes it.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        fn part(hash: &mut Sha256, bytes: &[u8]) {
+            hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(bytes);
+        }
+        let mut hash = Sha256::new();
+        part(&mut hash, self.event_type.as_str().as_bytes());
+        part(&mut hash, self.content_type.as_bytes());
+        part(&mut hash, &self.body);
+        hash.update([u8::from(self.ordering_key.is_some())]);
+        part(&mut hash, self.ordering_key.as_deref().unwrap_or_default().as_bytes());
+        for (version, body) in &self.versions {
+            part(&mut hash, version.as_bytes());
+            part(&mut hash, body);
+        }
+        hash.finalize().into()
     }
 
     /// The body of a version, or the usual one.
@@ -254,6 +283,33 @@ mod tests {
         assert_eq!(of("application/json", b"{\"a\":1}")["data"], json!({"a": 1}));
         assert_eq!(of("text/plain", "grüße".as_bytes())["data"], "grüße");
         assert_eq!(of("application/json", b"{broken")["data_base64"], "e2Jyb2tlbg==");
+    }
+
+    #[test]
+    fn a_digest_is_of_what_was_published_and_of_nothing_else() {
+        let of = |number, publish: Publish| {
+            let created = "2026-01-02T03:04:05Z".parse().unwrap();
+            Message::of(MessageId::new(Uuid::from_u128(number)), created, publish).digest()
+        };
+        let plain = || Publish::bytes("deal.won", "text/plain", *b"7").unwrap();
+        assert_eq!(of(1, plain()), of(2, plain().with_idempotency_key("k")));
+        // What is in stores today has to be found tomorrow.
+        let hex = of(1, plain()).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        assert_eq!(hex, "c765a5d23b6a39cd2993f85588c9c6db0e9485c40de2cdee1a19bd0d241f81a2");
+        let others = [
+            Publish::bytes("deal.lost", "text/plain", *b"7").unwrap(),
+            Publish::bytes("deal.won", "text/html", *b"7").unwrap(),
+            Publish::bytes("deal.won", "text/plain", *b"8").unwrap(),
+            plain().with_ordering_key("a"),
+            plain().with_ordering_key("b"),
+            plain().with_version("a", *b"bc"),
+            plain().with_version("ab", *b"c"),
+            plain().with_version("a", *b"b").with_version("c", *b""),
+        ];
+        let mut found: Vec<_> = others.into_iter().chain([plain()]).map(|each| of(1, each)).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), 9, "two messages have one digest");
     }
 
     #[test]

@@ -25,12 +25,26 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
 /// Longer texts are no keys: nothing is decoded.
 const MAX_TEXT: usize = 256;
 
+/// How keys begin, and what they are.
+const KINDS: [(&str, &str); 3] = [
+    (Secret::PREFIX, "a shared secret"),
+    (PrivateKey::PREFIX, "a private key"),
+    (PublicKey::PREFIX, "a public key"),
+];
+
 fn decode(text: &str, prefix: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let kind = |wanted: &dyn Fn(&str) -> bool| KINDS.into_iter().find(|(each, _)| wanted(each));
+    if let (Some((other, is)), Some((_, wanted))) =
+        (kind(&|each| text.starts_with(each)), kind(&|each| each == prefix))
+        && other != prefix
+    {
+        return Err(Error::key(format!("it begins with `{other}`: {is}, not {wanted}")));
+    }
     let body = text.strip_prefix(prefix).unwrap_or(text);
     if body.len() > MAX_TEXT {
-        return Err(Error::Key { why: "it is longer than any key" });
+        return Err(Error::key("it is longer than any key"));
     }
-    LENIENT.decode(body).map(Zeroizing::new).map_err(|_| Error::Key { why: "it is not base64" })
+    LENIENT.decode(body).map(Zeroizing::new).map_err(|_| Error::key("it is not base64"))
 }
 
 /// The shared secret of a `v1` signature: 24 to 64 bytes, written `whsec_` and base64.
@@ -63,7 +77,7 @@ impl Secret {
     /// When they are not [`Self::MIN`] to [`Self::MAX`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         if !(Self::MIN..=Self::MAX).contains(&bytes.len()) {
-            return Err(Error::Key { why: "a secret has 24 to 64 bytes" });
+            return Err(Error::key(format!("a secret has 24 to 64 bytes, this has {}", bytes.len())));
         }
         Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
@@ -156,13 +170,15 @@ impl FromStr for PrivateKey {
     /// Reads the seed with its public key (64 bytes), or the seed alone (32).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = decode(text, Self::PREFIX)?;
-        let (seed, public) =
-            bytes.split_at_checked(32).ok_or(Error::Key { why: "a private key has 64 bytes" })?;
-        let seed: &[u8; 32] =
-            seed.try_into().map_err(|_| Error::Key { why: "a private key has 64 bytes" })?;
+        let (seed, public) = bytes.split_first_chunk::<32>().ok_or_else(|| {
+            Error::key(format!(
+                "a private key has 64 bytes, or 32 without its public part, this has {}",
+                bytes.len()
+            ))
+        })?;
         let key = Self::from_seed(seed);
         if !public.is_empty() && public != key.0.verifying_key().as_bytes() {
-            return Err(Error::Key { why: "its public part does not belong to its private part" });
+            return Err(Error::key("its public part does not belong to its private part"));
         }
         Ok(key)
     }
@@ -190,9 +206,9 @@ impl PublicKey {
     /// When they are no point of the curve, or one of small order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, Error> {
         let key = VerifyingKey::from_bytes(bytes)
-            .map_err(|_| Error::Key { why: "a public key is a point of the curve" })?;
+            .map_err(|_| Error::key("a public key is a point of the curve"))?;
         if key.is_weak() {
-            return Err(Error::Key { why: "anybody could sign under this public key" });
+            return Err(Error::key("anybody could sign under this public key"));
         }
         Ok(Self(key))
     }
@@ -215,8 +231,10 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = decode(text, Self::PREFIX)?;
-        let bytes: &[u8; 32] =
-            bytes.as_slice().try_into().map_err(|_| Error::Key { why: "a public key has 32 bytes" })?;
+        let bytes: &[u8; 32] = bytes
+            .as_slice()
+            .try_into()
+            .map_err(|_| Error::key(format!("a public key has 32 bytes, this has {}", bytes.len())))?;
         Self::from_bytes(bytes)
     }
 }
@@ -229,8 +247,8 @@ impl fmt::Display for PublicKey {
 
 /// HMAC-SHA256 of several parts, one after the other.
 pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>, Error> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key)
-        .map_err(|_| Error::Key { why: "no key of HMAC has this length" })?;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).map_err(|_| Error::key("no key of HMAC has this length"))?;
     for part in parts {
         mac.update(part);
     }
@@ -253,6 +271,30 @@ mod tests {
         assert!("whsk_AAAA".parse::<PrivateKey>().is_err());
         assert!("whpk_".parse::<PublicKey>().is_err());
         assert!(format!("whpk_{}", encode([0; 32])).parse::<PublicKey>().is_err(), "a weak key");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_said() {
+        let public = PrivateKey::from_seed(&[5; 32]).public().to_string();
+        let said = |text: &str| text.parse::<Secret>().unwrap_err().to_string();
+        assert_eq!(
+            said(&public),
+            "the key cannot be used: it begins with `whpk_`: a public key, not a shared secret"
+        );
+        assert_eq!(said("whsec_c2hvcnQ="), "the key cannot be used: a secret has 24 to 64 bytes, this has 5");
+        assert_eq!(said("whsec_?"), "the key cannot be used: it is not base64");
+        assert_eq!(
+            "whsec_c2hvcnQ=".parse::<PublicKey>().unwrap_err().to_string(),
+            "the key cannot be used: it begins with `whsec_`: a shared secret, not a public key"
+        );
+        assert_eq!(
+            "whpk_c2hvcnQ=".parse::<PublicKey>().unwrap_err().to_string(),
+            "the key cannot be used: a public key has 32 bytes, this has 5"
+        );
+        assert_eq!(
+            "whsk_c2hvcnQ=".parse::<PrivateKey>().unwrap_err().to_string(),
+            "the key cannot be used: a private key has 64 bytes, or 32 without its public part, this has 5"
+        );
     }
 
     #[test]

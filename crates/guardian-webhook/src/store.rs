@@ -49,8 +49,10 @@ pub struct Enqueue {
 pub enum Enqueued {
     /// It is stored.
     New,
-    /// Another one has its key; nothing was stored.
+    /// Its key was used before for the same message, by its [digest](Message::digest): it is not stored a second time.
     Duplicate(MessageId),
+    /// Its key was used before, in this batch or earlier, for a message with another digest. Nothing of the batch is stored.
+    Taken(MessageId),
 }
 
 /// How an endpoint was stored.
@@ -216,7 +218,8 @@ pub trait DeliveryStore: Send + Sync + fmt::Debug + 'static {
     async fn queue(&self, scope: &Scope, id: EndpointId) -> Result<Option<QueueState>, StoreError>;
 
     /// Stores messages with their deliveries, all or none, and says what became of each, in order. A delivery is due at the
-    /// time of its message; in a lane, when all before it in the lane have ended.
+    /// time of its message; in a lane, when all before it in the lane have ended. With an idempotency key the message's
+    /// [digest](Message::digest) is kept. If one of the batch is [`Enqueued::Taken`], nothing of it is stored and no key is used up.
     ///
     /// # Errors
     /// When the store fails.

@@ -18,19 +18,20 @@ use crate::message::{Message, Publish};
 use crate::store::{Claim, Claimed, DeliveryStore, Enqueue, Next, Settlement};
 use crate::time::after;
 
+mod keys;
 mod laws;
 mod life;
 
 pub use guardian_testkit::Violation;
+pub use keys::{a_key_is_for_one_message, a_key_is_taken_once, of_two_messages_with_one_key_one_is_stored};
 pub use laws::{
     a_breaker_opens_and_lets_one_probe_through, a_cancelled_head_lets_its_lane_go_on,
-    a_fence_keeps_out_who_was_too_slow, a_key_is_taken_once, a_lane_comes_in_order,
-    a_removed_endpoint_takes_its_queue_along, a_tenant_sees_its_own_alone, an_endpoint_has_its_concurrency,
-    an_endpoint_has_its_rate, an_endpoint_that_is_disabled_waits, an_old_revision_is_refused,
-    bodies_come_back_as_they_were, concurrent_claims_share_nothing, dead_letters_come_back,
-    names_that_run_together_share_nothing, old_messages_are_forgotten, tenants_take_turns,
-    the_log_shows_what_the_filter_says, two_holdings_of_one_delivery_end_in_one_call,
-    what_is_queued_is_held_by_one,
+    a_fence_keeps_out_who_was_too_slow, a_lane_comes_in_order, a_removed_endpoint_takes_its_queue_along,
+    a_tenant_sees_its_own_alone, an_endpoint_has_its_concurrency, an_endpoint_has_its_rate,
+    an_endpoint_that_is_disabled_waits, an_old_revision_is_refused, bodies_come_back_as_they_were,
+    concurrent_claims_share_nothing, dead_letters_come_back, names_that_run_together_share_nothing,
+    old_messages_are_forgotten, tenants_take_turns, the_log_shows_what_the_filter_says,
+    two_holdings_of_one_delivery_end_in_one_call, what_is_queued_is_held_by_one,
 };
 pub use life::a_random_life_keeps_every_promise;
 
@@ -47,6 +48,7 @@ macro_rules! delivery_store_tests {
             a_breaker_opens_and_lets_one_probe_through
             a_cancelled_head_lets_its_lane_go_on
             a_fence_keeps_out_who_was_too_slow
+            a_key_is_for_one_message
             a_key_is_taken_once
             a_lane_comes_in_order
             a_random_life_keeps_every_promise
@@ -60,6 +62,7 @@ macro_rules! delivery_store_tests {
             concurrent_claims_share_nothing
             dead_letters_come_back
             names_that_run_together_share_nothing
+            of_two_messages_with_one_key_one_is_stored
             old_messages_are_forgotten
             tenants_take_turns
             the_log_shows_what_the_filter_says

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::id::EndpointId;
 use crate::signature::Signer;
+use guardian_core::shorten;
 
 /// Seals the secrets of endpoints before a store sees them, and opens them for signing.
 #[async_trait]
@@ -38,8 +39,8 @@ pub trait Vault: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// When there is no such key.
     async fn external(&self, tenant: &TenantId, reference: &str) -> Result<Arc<dyn Signer>, Error> {
-        let _ = (tenant, reference);
-        Err(Error::Sign { why: "no key service is set up".to_owned() })
+        let _ = tenant;
+        Err(Error::External { reference: shorten(reference), why: "the vault has no key service".to_owned() })
     }
 }
 

@@ -100,6 +100,12 @@ pub enum VerifyError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The header of signatures has none of a version that is known.
+    #[error("the header `{name}` has no `v1,` or `v1a,` signature")]
+    NoSignature {
+        /// Its name.
+        name: String,
+    },
     /// It was signed too long ago.
     #[error("the webhook was signed {age} s ago, more than {tolerance} s")]
     Old {
@@ -117,7 +123,7 @@ pub enum VerifyError {
         tolerance: u64,
     },
     /// No signature is one of a known key.
-    #[error("no signature matches")]
+    #[error("no signature matches: another secret, or the body is not the raw bytes")]
     NoMatch,
     /// This very attempt came before.
     #[error("the webhook was received before")]
@@ -146,7 +152,7 @@ impl Verifier {
         let (secrets, public): (Vec<_>, Vec<_>) =
             (secrets.into_iter().collect(), public.into_iter().collect());
         if secrets.is_empty() && public.is_empty() {
-            return Err(Error::Key { why: "a verifier needs at least one" });
+            return Err(Error::key("a verifier needs at least one"));
         }
         Ok(Self::of(Sender::Standard { prefix: "webhook".to_owned(), secrets, public }))
     }
@@ -283,7 +289,7 @@ impl Verifier {
 fn texts<T: Into<String>>(secrets: impl IntoIterator<Item = T>) -> Result<Vec<Text>, Error> {
     let secrets: Vec<Text> = secrets.into_iter().map(|secret| Text::new(secret.into())).collect();
     if secrets.is_empty() || secrets.iter().any(|secret| secret.is_empty()) {
-        return Err(Error::Key { why: "a verifier needs at least one, and none may be empty" });
+        return Err(Error::key("a verifier needs at least one, and none may be empty"));
     }
     Ok(secrets)
 }

@@ -11,95 +11,18 @@ use guardian_core::{
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::config::Config;
 use crate::delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState};
-use crate::egress::EgressPolicy;
 use crate::endpoint::{DisableReason, Endpoint, EndpointKey, EndpointSettings, EndpointStatus, KeyKind};
 use crate::error::Error;
-use crate::event_type::EventTypes;
+use crate::event_type::TypePattern;
 use crate::id::{DeliveryId, EndpointId, MessageId};
 use crate::message::{Message, Publish};
 use crate::secret::{PrivateKey, PublicKey, Secret, encode};
 use crate::store::{DeliveryStore, Enqueue, Enqueued, QueueState, Saved};
 use crate::time::after;
 use crate::vault::Vault;
-
-/// How webhooks are set up.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Config {
-    /// Where webhooks may go.
-    pub egress: EgressPolicy,
-    /// The event types that there are; none for any.
-    pub types: EventTypes,
-    /// The most bytes of a message, all versions together; 1 MiB by default, at most 64 MiB.
-    pub max_payload: usize,
-    /// The most endpoints of a tenant; 1000 by default.
-    pub max_endpoints: usize,
-    /// How long an idempotency key holds; 24 hours by default.
-    pub idempotency: Duration,
-    /// How long an old key goes on signing beside a new one; 24 hours by default.
-    pub overlap: Duration,
-    /// The CloudEvents attribute `source`: a URI that names your service.
-    pub source: String,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            egress: EgressPolicy::default(),
-            types: EventTypes::default(),
-            max_payload: 1 << 20,
-            max_endpoints: 1000,
-            idempotency: Duration::from_secs(86_400),
-            overlap: Duration::from_secs(86_400),
-            source: "urn:guardian:webhooks".to_owned(),
-        }
-    }
-}
-
-impl Config {
-    /// With another egress policy.
-    #[must_use]
-    pub fn with_egress(mut self, policy: EgressPolicy) -> Self {
-        self.egress = policy;
-        self
-    }
-
-    /// With event types.
-    #[must_use]
-    pub fn with_types(mut self, types: EventTypes) -> Self {
-        self.types = types;
-        self
-    }
-
-    /// With another bound of a message's bytes, at most 64 MiB.
-    #[must_use]
-    pub fn with_max_payload(mut self, bytes: usize) -> Self {
-        self.max_payload = bytes.min(64 << 20);
-        self
-    }
-
-    /// With another bound of a tenant's endpoints.
-    #[must_use]
-    pub fn with_max_endpoints(mut self, endpoints: usize) -> Self {
-        self.max_endpoints = endpoints;
-        self
-    }
-
-    /// With another time for which old keys go on signing.
-    #[must_use]
-    pub fn with_overlap(mut self, overlap: Duration) -> Self {
-        self.overlap = overlap;
-        self
-    }
-
-    /// With another CloudEvents source.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<String>) -> Self {
-        self.source = source.into();
-        self
-    }
-}
+use guardian_core::shorten;
 
 /// A key of an endpoint, as it is shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +63,8 @@ pub enum Published {
         /// To how many endpoints it goes.
         deliveries: usize,
     },
-    /// Its idempotency key was used before, for this message.
+    /// It was published before with its idempotency key, and is not published a second time. Another message with that key is
+    /// [`Error::Reused`].
     Duplicate {
         /// The id of that one.
         id: MessageId,
@@ -264,14 +188,15 @@ impl<S: DeliveryStore> Webhooks<S> {
     /// Makes an endpoint. Its key is in the answer and nowhere else in plain text.
     ///
     /// # Errors
-    /// When the settings or the URL do not do, the tenant has too many, or the store or vault fails.
+    /// When the settings or the URL do not do, a pattern is about none of the event types that there are, the tenant has too many, or
+    /// the store or vault fails.
     pub async fn create_endpoint(
         &self,
         scope: &Scope,
         settings: EndpointSettings,
         key: KeyChoice,
     ) -> Result<(Endpoint, NewKey), Error> {
-        self.check(&settings)?;
+        self.check(&settings, &[])?;
         let (_, known) = self.known(scope).await?;
         if known.len() >= self.inner.config.max_endpoints {
             return Err(Error::endpoint(format!("the tenant has {} already", known.len())));
@@ -293,10 +218,16 @@ impl<S: DeliveryStore> Webhooks<S> {
         Ok((endpoint, shown))
     }
 
-    fn check(&self, settings: &EndpointSettings) -> Result<(), Error> {
+    /// Whether settings do. Patterns from before are left alone: an event type may have been given up meanwhile.
+    fn check(&self, settings: &EndpointSettings, before: &[TypePattern]) -> Result<(), Error> {
         settings.check()?;
-        self.inner.config.egress.check_url(&settings.url)?;
-        Ok(())
+        let Config { egress, types, .. } = &self.inner.config;
+        egress.check_url(&settings.url)?;
+        let never = |pattern: &&TypePattern| !types.have(pattern) && !before.contains(pattern);
+        match settings.types.iter().find(never) {
+            Some(pattern) => Err(Error::NoTypeFits { pattern: pattern.to_string() }),
+            None => Ok(()),
+        }
     }
 
     async fn put(&self, scope: &Scope, endpoint: &Endpoint) -> Result<(), Error> {
@@ -366,14 +297,15 @@ impl<S: DeliveryStore> Webhooks<S> {
     /// Changes the settings of an endpoint that was read before; a change by somebody else in between is a conflict.
     ///
     /// # Errors
-    /// When the settings do not do, the endpoint was changed meanwhile, or the store fails.
+    /// When the settings do not do, a new pattern is about none of the event types that there are, the endpoint was changed meanwhile, or
+    /// the store fails.
     pub async fn update_endpoint(
         &self,
         scope: &Scope,
         endpoint: &Endpoint,
         settings: EndpointSettings,
     ) -> Result<Endpoint, Error> {
-        self.check(&settings)?;
+        self.check(&settings, &endpoint.settings.types)?;
         let changed = Endpoint { settings, revision: endpoint.revision + 1, ..endpoint.clone() };
         self.put(scope, &changed).await?;
         self.tell(scope, "webhook.endpoint.updated", json!({"endpoint": endpoint.id})).await?;
@@ -549,7 +481,7 @@ impl<S: DeliveryStore> Webhooks<S> {
     /// [`publish_in`](Self::publish_in).
     ///
     /// # Errors
-    /// When the message does not do, or the store fails.
+    /// When the message does not do, its idempotency key was used for another one, or the store fails.
     pub async fn publish(&self, scope: &Scope, publish: Publish) -> Result<Published, Error> {
         let mut published = self.publish_all(scope, [publish]).await?;
         published.pop().ok_or_else(|| Error::message("nothing was stored"))
@@ -558,7 +490,7 @@ impl<S: DeliveryStore> Webhooks<S> {
     /// Publishes messages, all or none.
     ///
     /// # Errors
-    /// When a message does not do, or the store fails.
+    /// When a message does not do, an idempotency key was used for another one, or the store fails.
     pub async fn publish_all(
         &self,
         scope: &Scope,
@@ -572,7 +504,7 @@ impl<S: DeliveryStore> Webhooks<S> {
             .map(|message| self.enqueue_of(&endpoints, message, now))
             .collect::<Result<Vec<_>, _>>()?;
         let enqueued = self.inner.store.enqueue(scope, &batch).await?;
-        Ok(published(&batch, &enqueued))
+        published(&batch, &enqueued)
     }
 
     /// A message.
@@ -688,13 +620,17 @@ pub(crate) fn page_of_most() -> Option<PageRequest> {
     PageRequest::first(PageRequest::MAX_SIZE).ok()
 }
 
-pub(crate) fn published(batch: &[Enqueue], enqueued: &[Enqueued]) -> Vec<Published> {
+fn published(batch: &[Enqueue], enqueued: &[Enqueued]) -> Result<Vec<Published>, Error> {
     batch
         .iter()
         .zip(enqueued)
         .map(|(each, enqueued)| match enqueued {
-            Enqueued::New => Published::New { id: each.message.id, deliveries: each.fanout.len() },
-            Enqueued::Duplicate(id) => Published::Duplicate { id: *id },
+            Enqueued::New => Ok(Published::New { id: each.message.id, deliveries: each.fanout.len() }),
+            Enqueued::Duplicate(id) => Ok(Published::Duplicate { id: *id }),
+            Enqueued::Taken(id) => {
+                let key = each.idempotency.as_ref().map_or_else(String::new, |(key, _)| shorten(key));
+                Err(Error::Reused { key, id: id.to_string() })
+            }
         })
         .collect()
 }
@@ -733,7 +669,8 @@ impl Webhooks<crate::store::SqlStore> {
     /// ```
     ///
     /// # Errors
-    /// When the message does not do, or the database fails.
+    /// When the message does not do, its idempotency key was used for another one, or the database fails. In the first two cases
+    /// nothing of it is in the transaction, which may go on.
     pub async fn publish_in(
         &self,
         tx: &mut guardian_sql::TenantTx,
@@ -751,6 +688,6 @@ impl Webhooks<crate::store::SqlStore> {
         };
         let batch = [self.enqueue_of(&endpoints, publish, self.now())?];
         let enqueued = store.enqueue_in(tx, &batch).await?;
-        published(&batch, &enqueued).pop().ok_or_else(|| Error::message("nothing was stored"))
+        published(&batch, &enqueued)?.pop().ok_or_else(|| Error::message("nothing was stored"))
     }
 }

@@ -150,7 +150,7 @@ pub struct TokioTimer;
 
 #[cfg(feature = "http")]
 impl TokioTimer {
-    /// A timer; it has to be used within a runtime of tokio.
+    /// A timer; it has to be used within a runtime of tokio that has time (`enable_all()`).
     #[must_use]
     pub fn new() -> Self {
         Self
@@ -229,6 +229,8 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
     }
 
     /// Delivers until nothing is due and nothing is under way.
+    ///
+    /// A delivery that fails is no error: [`Progress`] counts it, and why it failed is in the attempts of [`Webhooks::delivery`].
     ///
     /// # Errors
     /// When the store fails, after what was under way has ended and was recorded if the store could do it by then. What was not

@@ -16,8 +16,8 @@ use guardian::rbac::Rbac;
 use guardian::sql::{Database, TenantTx};
 use guardian::webhook::store::SqlStore;
 use guardian::webhook::{
-    AeadVault, Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, HttpConfig, KeyChoice, NewKey,
-    Publish, ReqwestSender, TokioTimer, Webhooks, Worker, WorkerConfig,
+    AeadVault, Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, KeyChoice, NewKey, Publish,
+    ReqwestSender, TokioTimer, Webhooks, Worker, WorkerConfig,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -45,10 +45,10 @@ impl Hooks {
             .into_iter()
             .fold(EgressPolicy::default(), |policy, port| policy.allow_target("127.0.0.1", port));
         let store = SqlStore::open(db, &operator).await?;
-        let config = Config::default().with_egress(policy.clone()).with_source("urn:example:crm");
+        let config = Config::default().with_egress(policy).with_source("urn:example:crm");
         let webhooks =
             Webhooks::new(store, AeadVault::new(DEMO_KEY), SystemClock::new(), SystemIds::new(), config);
-        let sender = ReqwestSender::new(HttpConfig::default().with_policy(policy))?;
+        let sender = ReqwestSender::new(webhooks.config().http())?;
         let worker = Worker::new(&webhooks, sender, WorkerConfig::default());
         Ok(Self { webhooks, worker })
     }

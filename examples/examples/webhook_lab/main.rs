@@ -28,8 +28,8 @@ use guardian::webhook::store::SqlStore;
 use guardian::webhook::tools::{Language, calculate, curl, payload_diff, snippet};
 use guardian::webhook::{
     AeadVault, Config, DeliveryFilter, DeliveryState, EgressPolicy, EndpointSettings, EventType, EventTypes,
-    HealthRules, HttpConfig, KeyChoice, NewKey, PublicKeys, Publish, ReqwestSender, RetrySchedule, Verifier,
-    Webhooks, Worker, WorkerConfig,
+    HealthRules, KeyChoice, NewKey, PublicKeys, Publish, ReqwestSender, RetrySchedule, Verifier, Webhooks,
+    Worker, WorkerConfig,
 };
 use serde_json::json;
 
@@ -105,7 +105,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             "contact": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "email": {"type": "string", "format": "email"}}}
         }
     }))?]);
-    let config = Config::default().with_egress(policy.clone()).with_types(types);
+    let config = Config::default().with_egress(policy).with_types(types);
     let clock = Ahead::new();
     let webhooks = Webhooks::with_events(
         store,
@@ -115,7 +115,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         config,
         Arc::new(Teller),
     );
-    let sender = ReqwestSender::new(HttpConfig::default().with_policy(policy))?;
+    let sender = ReqwestSender::new(webhooks.config().http())?;
 
     println!("1. an endpoint\n");
     for refused in

@@ -58,7 +58,8 @@ pub(super) fn calibration_error(cases: &[([f64; 3], usize)]) -> f64 {
         let top = chances.iter().copied().fold(0.0, f64::max);
         let right = chances.get(*class).is_some_and(|chance| *chance >= top);
         let edges = (1..=15).map(|edge| f64::from(edge) / 15.0);
-        if let Some(((chance, rights), _)) = bins.iter_mut().zip(edges).find(|(_, edge)| top <= *edge + 1e-12) {
+        if let Some(((chance, rights), _)) = bins.iter_mut().zip(edges).find(|(_, edge)| top <= *edge + 1e-12)
+        {
             *chance += top;
             *rights += if right { 1.0 } else { 0.0 };
         }

@@ -87,7 +87,7 @@ impl AccessPolicy {
             effect if effect.eq_ignore_ascii_case("allow") => Effect::Allow,
             effect if effect.eq_ignore_ascii_case("deny") => Effect::Deny,
             other => {
-                let other = crate::address::shown(other);
+                let other = guardian_core::shorten(other);
                 return Err(Wrong::line(format!("`{other}` is neither allow nor deny")));
             }
         };
@@ -95,7 +95,7 @@ impl AccessPolicy {
         let whom = cell("for");
         if !whom.trim().is_empty() {
             let Some((kind, name)) = whom.split_once(char::is_whitespace) else {
-                return Err(Wrong::line(format!("`for {}` needs a name", crate::address::shown(whom))));
+                return Err(Wrong::line(format!("`for {}` needs a name", guardian_core::shorten(whom))));
             };
             words.extend(["for", kind, name]);
         }
@@ -129,7 +129,7 @@ fn columns(header: &csv::StringRecord) -> Result<Columns, String> {
         let name = name.trim().to_lowercase();
         if !COLUMNS.contains(&name.as_str()) {
             let commas = if name.contains([';', '\t']) { ", and cells are separated by commas" } else { "" };
-            let name = crate::address::shown(&name);
+            let name = guardian_core::shorten(&name);
             return Err(format!("`{name}` is no column; there are {}{commas}", COLUMNS.join(", ")));
         }
         if columns.iter().any(|(known, _)| *known == name) {

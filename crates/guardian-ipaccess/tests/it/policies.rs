@@ -62,7 +62,10 @@ fn errors_name_the_line_and_what_is_wrong() {
             "line 1: `onion` is no anonymiser; there are any, vpn, tor, hosting, public_proxy and residential_proxy",
         ),
         ("allow 10.0.0.0/8 for", "line 1: nothing follows `for`"),
-        ("allow 10.0.0.0/8 for team x", "line 1: `for team` is not user, role, key or route"),
+        (
+            "allow 10.0.0.0/8 for team x",
+            "line 1: `for team` is not user, role, key or route: write `for user team`",
+        ),
         ("allow 10.0.0.0/8 until tomorrow", "line 1: `tomorrow` is no time such as `2026-12-31T00:00:00Z`"),
         (
             "allow 10.0.0.0/8 during Mon 25:00-26:00 UTC",

@@ -56,8 +56,12 @@ fn errors_name_the_line_and_nothing_is_added() {
             "line 3: `colour` is no column; there are effect, target, for, until, during, owner, label",
         ),
         (
-            "effect,target,label\nallow,192.0.2.1,\"two\nlines\"\n\nno,192.0.2.1,",
-            "line 5: `no` is neither allow nor deny",
+            "effect,target,label\nallow,192.0.2.1,\"two\nlines\"",
+            "line 2: the label `two\\nlines` has control characters or more than 256 characters",
+        ),
+        (
+            "effect,target,label\nallow,192.0.2.1,\"a\"\n\nno,192.0.2.1,",
+            "line 4: `no` is neither allow nor deny",
         ),
         (
             "effect;target\nallow;192.0.2.1",
@@ -66,7 +70,7 @@ fn errors_name_the_line_and_nothing_is_added() {
         ),
         (
             "effect,target,label\nallow,192.0.2.1,\"open\nallow,192.0.2.2,x\n",
-            "line 2: the label `open\nallow,192.0.2.2,x\n` has control characters or is too long, and a quote is not closed",
+            "line 2: the label `open\\nallow,192.0.2.2,x\\n` has control characters or more than 256 characters, and a quote is not closed",
         ),
         ("effect,target\nallow,192.0.2.1 extra", "line 2: `extra` is not for, until, during or owner"),
     ];

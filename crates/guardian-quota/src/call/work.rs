@@ -32,6 +32,9 @@ impl Work<'_> {
         let how = self.call.terms.meter.aggregation;
         let at = recorded.unwrap_or(self.now);
         let force = recorded.is_some();
+        if amount == 0 && how.adds_up() {
+            return Ok(self.nothing(if force { Reason::Recorded } else { Reason::Within }));
+        }
         let mut chosen = Vec::with_capacity(self.rungs.len());
         for (rung, account) in self.rungs.iter().zip(&self.accounts) {
             // What happened in a period that is over corrects that period, and leaves the present one alone.
@@ -51,7 +54,7 @@ impl Work<'_> {
             } else {
                 match account.deduct(rung.terms, demand, self.now, force) {
                     Ok(parts) => parts,
-                    Err(refusal) => return Ok(Step::Denied(denied(rung, account, refusal))),
+                    Err(refusal) => return Ok(Step::Unchanged(denied(rung, account, refusal))),
                 }
             };
             if how == crate::Aggregation::Unique && usage > i128::from(crate::Aggregation::MAX_UNIQUE) {
@@ -88,7 +91,7 @@ impl Work<'_> {
             }
             match account.deduct(rung.terms, wanted, self.now, false) {
                 Ok(parts) => chosen.push(parts),
-                Err(refusal) => return Ok(Step::Denied(denied(rung, account, refusal))),
+                Err(refusal) => return Ok(Step::Unchanged(denied(rung, account, refusal))),
             }
         }
         let reason = self.reason(chosen.iter(), false);
@@ -134,12 +137,12 @@ impl Work<'_> {
             }
             // It expired. What was used may be used all the same.
             return match meter.late {
-                Beyond::Refuse => Ok(Step::Denied(self.refused(Reason::HoldExpired))),
+                Beyond::Refuse => Ok(Step::Unchanged(self.refused(Reason::HoldExpired))),
                 rule => self.charge(id, actual, rule == Beyond::Always),
             };
         };
         if actual > held.amount && meter.excess == Beyond::Refuse {
-            return Ok(Step::Denied(self.refused(Reason::ExceedsHold)));
+            return Ok(Step::Unchanged(self.refused(Reason::ExceedsHold)));
         }
         let force = meter.excess == Beyond::Always;
         let excess = (actual - held.amount).max(0);
@@ -154,7 +157,7 @@ impl Work<'_> {
             let Some(place) = place else {
                 match account.deduct(rung.terms, actual, now, force) {
                     Ok(parts) => chosen.push((parts, account.period)),
-                    Err(refusal) => return Ok(Step::Denied(denied(rung, account, refusal))),
+                    Err(refusal) => return Ok(Step::Unchanged(denied(rung, account, refusal))),
                 }
                 continue;
             };
@@ -178,7 +181,7 @@ impl Work<'_> {
                             Parts { allowance: 0, over: more.allowance + more.over, grants: more.grants },
                         );
                     }
-                    Err(refusal) => return Ok(Step::Denied(denied(rung, account, refusal))),
+                    Err(refusal) => return Ok(Step::Unchanged(denied(rung, account, refusal))),
                 }
             }
             chosen.push((parts, hold.period));
@@ -209,7 +212,7 @@ impl Work<'_> {
         for (rung, account) in self.rungs.iter().zip(&self.accounts) {
             match account.deduct(rung.terms, actual, self.now, force) {
                 Ok(parts) => chosen.push(parts),
-                Err(refusal) => return Ok(Step::Denied(denied(rung, account, refusal))),
+                Err(refusal) => return Ok(Step::Unchanged(denied(rung, account, refusal))),
             }
         }
         let reason = self.reason(chosen.iter(), force);
@@ -316,6 +319,10 @@ impl Work<'_> {
     }
 
     pub(super) fn adjust(mut self, amount: i128) -> Result<Step, Error> {
+        // Of an administrator's correction the reason is worth an entry.
+        if amount == 0 && self.call.note.is_none() {
+            return Ok(self.nothing(Reason::Recorded));
+        }
         let mut effects = Vec::with_capacity(self.rungs.len());
         for index in 0..self.rungs.len() {
             let (now, turned) = (self.now, self.take_turned(index));
@@ -329,14 +336,15 @@ impl Work<'_> {
                 ));
             }
             if account.used + amount < 0 {
-                return Err(Error::range("the correction", "no more than what was used in the period"));
+                let subject = self.call.subject.at(rung.level).unwrap_or_else(crate::Subject::org);
+                return Err(Error::MoreThanUsed { subject: subject.to_string(), used: account.used });
             }
             let parts = if amount < 0 {
                 account.give_back(-amount)
             } else {
                 match account.deduct(rung.terms, amount, now, true) {
                     Ok(parts) => parts,
-                    Err(refusal) => return Ok(Step::Denied(denied(rung, account, refusal))),
+                    Err(refusal) => return Ok(Step::Unchanged(denied(rung, account, refusal))),
                 }
             };
             account.take(&parts, now);
@@ -374,6 +382,11 @@ impl Work<'_> {
             effects.push(effect(rung, account, parts, turned, period));
         }
         Ok(self.done(EntryKind::Reset, -gone, self.now, effects, None, (Reason::Recorded, 0)))
+    }
+
+    /// Nothing was used, and nothing is written.
+    fn nothing(&self, reason: Reason) -> Step {
+        Step::Unchanged(self.call.allowed(&self.rungs, &self.accounts, reason, 0, self.now))
     }
 
     fn refused(&self, reason: Reason) -> Decision {

@@ -13,18 +13,16 @@ use crate::{Error, FeatureName, Grant, Limit, PlanName, Posted, Proration, Subje
 const MAX_TRIES: u32 = 16;
 
 impl<S: QuotaStore> Quotas<S> {
-    /// Gives a tenant its first subscription.
+    /// Gives a tenant its subscription: once, when it becomes a customer, not at every start of a process. Whether it has one
+    /// tells [`subscription`](Self::subscription); another plan comes by [`change_plan`](Self::change_plan).
     ///
     /// # Errors
-    /// When the plan is unknown; [`StoreErrorKind::Conflict`] when the tenant has one, which
-    /// [`change_plan`](Self::change_plan) changes; or the store fails.
+    /// [`Error::AlreadySubscribed`] when the tenant has one; when the plan is unknown, or the store fails.
     pub async fn subscribe(&self, scope: &Scope, subscription: Subscription) -> Result<(), Error> {
         self.plan(&subscription.plan)?;
         let subscription = Subscription { revision: 1, ..subscription };
         if !self.inner.store.subscribe(scope, &subscription).await? {
-            return Err(StoreError::new(StoreErrorKind::Conflict, "quota")
-                .with_source("the tenant has a subscription")
-                .into());
+            return Err(Error::AlreadySubscribed(scope.tenant().to_string()));
         }
         self.forget(scope);
         let data =
@@ -32,7 +30,7 @@ impl<S: QuotaStore> Quotas<S> {
         self.tell(scope, "quota.subscribed", data).await
     }
 
-    /// The tenant's subscription.
+    /// The tenant's subscription; `None` when it was never given one.
     ///
     /// # Errors
     /// When the store fails.
@@ -146,7 +144,8 @@ impl<S: QuotaStore> Quotas<S> {
     /// Corrects what was spent in the present period, up or down, at every level. Down to nothing at most.
     ///
     /// # Errors
-    /// When the meter does not add up or has a rolling window, the amount is more than was spent, or the store fails.
+    /// [`Error::MoreThanUsed`] when a level that has a limit used less than is to be taken back; when the meter does not add up or
+    /// has a rolling window, or the store fails.
     pub async fn adjust(
         &self,
         scope: &Scope,
@@ -163,7 +162,11 @@ impl<S: QuotaStore> Quotas<S> {
     }
 
     /// Gives back what was consumed in the present period: a seat that is free again, a record that was deleted, a call that
-    /// failed. Under a key a repetition changes nothing. No event: it is everyday work.
+    /// failed. Under a key a repetition changes nothing. No event: it is everyday work. Nothing given back writes nothing, as
+    /// with [`consume`](Self::consume).
+    ///
+    /// Only levels that have a limit know what they used. Where the organisation alone has one, what is given back for a user
+    /// who never took any is taken off the organisation's: give users a limit too, and it is an error.
     ///
     /// # Errors
     /// As for [`Self::adjust`].

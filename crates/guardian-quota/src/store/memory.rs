@@ -187,7 +187,7 @@ impl Ledger {
             return call.replayed(&entry, &states);
         }
         match call.run(states, self.seq)? {
-            Step::Denied(decision) => Ok(decision),
+            Step::Unchanged(decision) => Ok(decision),
             Step::NoHold => Err(Error::UnknownHold { hold: call.hold().unwrap_or_default() }),
             Step::Done { accounts, entry, decision } => {
                 for (rung, account) in call.rungs().iter().zip(accounts) {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{DAY, Fixture, Verdict, Violation, equal, holds, quotas};
-use crate::{Error, Grant, Reason, Subject, Usage};
+use crate::{Error, Grant, Happened, Reason, Subject, Usage};
 
 /// A limit admits its amount and no unit more; soft, grace and overage as far as they say.
 ///
@@ -178,10 +178,11 @@ pub fn a_commit_counts_what_was_used(fixture: &impl Fixture) -> Verdict {
         equal(&quotas.commit(&scope, &hold, 20).await?.allowed, &true, "less than was held")?;
         let again = quotas.commit(&scope, &hold, 20).await?;
         equal(&(again.allowed, again.replayed), &(true, true), "the same commit again")?;
-        holds(matches!(quotas.commit(&scope, &hold, 21).await, Err(Error::HoldClosed { .. })), || {
+        let refused = |error: &Error| matches!(error, Error::HoldClosed { committed: Some(20), .. });
+        holds(quotas.commit(&scope, &hold, 21).await.is_err_and(|error| refused(&error)), || {
             "a hold was committed twice, with two amounts".to_owned()
         })?;
-        holds(matches!(quotas.release(&scope, &hold).await, Err(Error::HoldClosed { .. })), || {
+        holds(quotas.release(&scope, &hold).await.is_err_and(|error| refused(&error)), || {
             "a hold was released after its commit".to_owned()
         })?;
         let balance = quotas.balance(&scope, "calls", &org).await?;
@@ -190,6 +191,10 @@ pub fn a_commit_counts_what_was_used(fixture: &impl Fixture) -> Verdict {
         quotas.release(&scope, &hold).await?;
         quotas.release(&scope, &hold).await?;
         equal(&quotas.balance(&scope, "calls", &org).await?.remaining, &Some(80), "after the release")?;
+        let late = quotas.commit(&scope, &hold, 20).await;
+        holds(late.is_err_and(|error| matches!(error, Error::HoldClosed { committed: None, .. })), || {
+            "a hold was committed after its release".to_owned()
+        })?;
         // More than was held, as far as there is room.
         let hold = take().await?.ok_or_else(|| Violation::new("a reservation without a hold"))?;
         equal(&quotas.commit(&scope, &hold, 81).await?.allowed, &false, "more than there is")?;
@@ -305,6 +310,45 @@ pub fn periods_turn_and_roll_over(fixture: &impl Fixture) -> Verdict {
             &true,
             "a year later, all",
         )?;
+        Ok(())
+    })
+}
+
+/// What uses nothing is allowed where nothing is left, writes nothing, and keeps no key.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn nothing_is_written_of_nothing(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (quotas, clock, scope) = quotas(fixture.store(), "nothing").await?;
+        let org = Subject::org();
+        let none = Usage::of("calls", &org, 0)?;
+        let before = quotas.consume(&scope, &none).await?;
+        equal(&(before.allowed, before.entry), &(true, None), "nothing at first")?;
+        equal(&quotas.consume(&scope, &Usage::of("calls", &org, 100)?).await?.entry, &Some(1), "everything")?;
+        let keyed = none.clone().with_key("k1")?;
+        for usage in [&none, &keyed, &keyed] {
+            let decision = quotas.consume(&scope, usage).await?;
+            equal(
+                &(decision.allowed, decision.entry, decision.replayed, decision.remaining),
+                &(true, None, false, Some(0)),
+                "nothing at the limit",
+            )?;
+        }
+        let event = Happened { usage: none.clone(), at: "2026-01-10T00:00:00Z".parse()? };
+        equal(&quotas.record(&scope, &event).await?.entry, &None, "a record of nothing")?;
+        equal(&quotas.give_back(&scope, &none).await?.entry, &None, "nothing given back")?;
+        // The key is as good as new.
+        clock.advance(17 * DAY);
+        let decision = quotas.consume(&scope, &Usage::of("calls", &org, 3)?.with_key("k1")?).await?;
+        equal(&(decision.entry, decision.replayed), &(Some(2), false), "the key of nothing")?;
+        equal(&quotas.entries(&scope, "calls", 0, 10).await?.len(), &2, "the entries")?;
+        // An administrator's correction has a reason, and the report of a meter that does not add up is one.
+        equal(&quotas.adjust(&scope, "calls", &org, 0, "looked at").await?.entry, &Some(3), "a correction")?;
+        for entry in [1, 2] {
+            let stored = quotas.consume(&scope, &Usage::of("stored", &org, 0)?).await?;
+            equal(&stored.entry, &Some(entry), "a report of 0")?;
+        }
         Ok(())
     })
 }

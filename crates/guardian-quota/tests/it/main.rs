@@ -23,6 +23,8 @@ mod purses;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 #[cfg(feature = "postgres")]
 mod round_trips;
 #[cfg(test)]

@@ -13,13 +13,15 @@ use reqwest::{Client, redirect};
 use super::tls::{self, Identity};
 use super::{Answer, HttpSender, Request, SendError};
 use crate::egress::{EgressPolicy, Refused, Resolver, check_all};
-use crate::error::{Error, shorten};
+use crate::error::Error;
+use guardian_core::shorten;
 
-/// How the sender sends.
+/// How the sender sends. [`Config::http`](crate::Config::http) makes one with the egress policy of the webhooks.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct HttpConfig {
-    /// Where it may connect to.
+    /// Where it may connect to. It is asked at each attempt, and has to be the one of [`Config::egress`](crate::Config::egress), by which
+    /// endpoints are taken: what that allows and this does not fails whenever it is tried.
     pub policy: EgressPolicy,
     /// For a connection, with TLS; 3 seconds by default.
     pub connect_timeout: Duration,
@@ -72,7 +74,7 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
-    /// With another egress policy.
+    /// With another egress policy; [`Config::http`](crate::Config::http) has that of the webhooks already.
     #[must_use]
     pub fn with_policy(mut self, policy: EgressPolicy) -> Self {
         self.policy = policy;
@@ -129,6 +131,10 @@ impl HttpConfig {
 /// | body without an end, or byte by byte | the status counts; the body is cut at 64 KiB or 2 s |
 /// | more than 100 headers, or more than about 400 KiB of them | `Protocol` |
 /// | a redirect | its status, a failure |
+///
+/// # Runtime
+/// It sends within a runtime of tokio that has time and I/O: `#[tokio::main]`, or a builder with `enable_all()`. Where they are
+/// missing, tokio panics when something is sent.
 #[derive(Clone)]
 pub struct ReqwestSender {
     inner: Arc<Inner>,
@@ -152,7 +158,7 @@ impl fmt::Debug for ReqwestSender {
 }
 
 impl ReqwestSender {
-    /// A sender that asks the system for addresses.
+    /// A sender that asks the system for addresses. It sends within a tokio runtime that has time and I/O (`enable_all()`).
     ///
     /// # Errors
     /// When the proxy's URL, a certificate or a key does not read, or the system has no certificates.
@@ -160,7 +166,7 @@ impl ReqwestSender {
         Self::with_resolver(config, SystemResolver::new())
     }
 
-    /// A sender that asks this resolver.
+    /// A sender that asks this resolver. It sends within a tokio runtime that has time and I/O (`enable_all()`).
     ///
     /// # Errors
     /// As for [`Self::new`].
@@ -218,10 +224,10 @@ impl HttpSender for ReqwestSender {
             call = call.header(name, value);
         }
         let call = call.body(request.body.to_vec()).send();
-        let timeout = config.timeout;
+        let (timeout, port) = (config.timeout, target.port());
         let mut response = match tokio::time::timeout(timeout, call).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(send_error(&error, timeout)),
+            Ok(Err(error)) => return Err(send_error(&error, timeout, port)),
             Err(_elapsed) => return Err(SendError::Timeout(timeout)),
         };
         let mut answer = Answer {
@@ -257,12 +263,12 @@ impl HttpSender for ReqwestSender {
 }
 
 /// What of a failure is the policy's, the connection's or the receiver's.
-fn send_error(error: &reqwest::Error, timeout: Duration) -> SendError {
+fn send_error(error: &reqwest::Error, timeout: Duration, port: u16) -> SendError {
     let mut source = error.source();
     let mut last = error.to_string();
     while let Some(each) = source {
         if let Some(refused) = each.downcast_ref::<Refused>() {
-            return SendError::Refused(refused.clone());
+            return SendError::Refused(refused.clone().at(port));
         }
         last = each.to_string();
         source = each.source();
@@ -296,7 +302,7 @@ impl Resolve for Checked {
                 .await
                 .map_err(|why| Refused::NoAddress { host: shorten(&host), why: shorten(&why) })?;
             if checks {
-                check_all(&host, &found)?;
+                check_all(&host, None, &found)?;
             }
             // The client puts the URL's port in place of 0.
             let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
@@ -311,7 +317,7 @@ impl Resolve for Checked {
 pub struct SystemResolver;
 
 impl SystemResolver {
-    /// A resolver; it has to be used within a runtime of tokio.
+    /// A resolver; it has to be used within a runtime of tokio that has time and I/O.
     #[must_use]
     pub fn new() -> Self {
         Self

@@ -65,7 +65,14 @@ struct Tenant {
     deliveries: BTreeMap<DeliveryId, Row>,
     of_message: HashMap<MessageId, Vec<DeliveryId>>,
     of_endpoint: HashMap<EndpointId, BTreeSet<DeliveryId>>,
-    keys: HashMap<String, (MessageId, Timestamp)>,
+    keys: HashMap<String, KeyUse>,
+}
+
+/// What an idempotency key was used for, and until when that holds.
+struct KeyUse {
+    message: MessageId,
+    until: Timestamp,
+    digest: [u8; 32],
 }
 
 struct Row {
@@ -322,19 +329,34 @@ impl DeliveryStore for MemoryStore {
 
     async fn enqueue(&self, scope: &Scope, batch: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
         let mut inner = self.inner.lock();
+        let tenant = inner.tenants.entry(scope.tenant().clone()).or_default();
         let mut answers = Vec::with_capacity(batch.len());
-        for each in batch {
-            let tenant = inner.tenants.entry(scope.tenant().clone()).or_default();
+        let mut keys: HashMap<&str, KeyUse> = HashMap::new();
+        for Enqueue { message, idempotency, .. } in batch {
+            let Some((key, until)) = idempotency else {
+                answers.push(Enqueued::New);
+                continue;
+            };
+            let digest = message.digest();
+            let used = keys.get(key.as_str()).or_else(|| tenant.keys.get(key));
+            answers.push(match used {
+                Some(used) if used.until > message.created && used.digest == digest => {
+                    Enqueued::Duplicate(used.message)
+                }
+                Some(used) if used.until > message.created => Enqueued::Taken(used.message),
+                _ => {
+                    keys.insert(key, KeyUse { message: message.id, until: *until, digest });
+                    Enqueued::New
+                }
+            });
+        }
+        if answers.iter().any(|answer| matches!(answer, Enqueued::Taken(_))) {
+            return Ok(answers);
+        }
+        tenant.keys.extend(keys.into_iter().map(|(key, used)| (key.to_owned(), used)));
+        for (each, _) in batch.iter().zip(&answers).filter(|(_, answer)| **answer == Enqueued::New) {
             let message = &each.message;
-            if let Some((key, until)) = &each.idempotency {
-                match tenant.keys.get(key) {
-                    Some((taken, until)) if *until > message.created => {
-                        answers.push(Enqueued::Duplicate(*taken));
-                        continue;
-                    }
-                    _ => tenant.keys.insert(key.clone(), (message.id, *until)),
-                };
-            }
+            let tenant = inner.tenants.entry(scope.tenant().clone()).or_default();
             tenant.messages.insert(message.id, Arc::new(message.clone()));
             for (id, endpoint, lane) in &each.fanout {
                 let delivery = Delivery {
@@ -359,7 +381,6 @@ impl DeliveryStore for MemoryStore {
                 tenant.of_endpoint.entry(*endpoint).or_default().insert(*id);
                 inner.admit(scope.tenant(), *id, message.created);
             }
-            answers.push(Enqueued::New);
         }
         Ok(answers)
     }
@@ -581,7 +602,7 @@ impl DeliveryStore for MemoryStore {
         let mut inner = self.inner.lock();
         let mut purged = 0;
         for tenant in inner.tenants.values_mut() {
-            tenant.keys.retain(|_, (_, until)| *until > before);
+            tenant.keys.retain(|_, used| used.until > before);
             let old: Vec<MessageId> = tenant
                 .messages
                 .values()

@@ -423,17 +423,25 @@ impl DeliveryStore for RedisStore {
                     .iter()
                     .map(|(id, endpoint, lane)| [hex(id.number()), hex(endpoint.number()), lane.clone().unwrap_or_default()])
                     .collect();
-                let (key, until) = each.idempotency.as_ref().map_or(("", 0), |(key, until)| (key, micros(*until)));
+                let (key, until, digest) = match &each.idempotency {
+                    Some((key, until)) => (key.as_str(), micros(*until), encode(each.message.digest())),
+                    None => ("", 0, String::new()),
+                };
                 Ok(json!({
                     "id": hex(each.message.id.number()), "msg": text(&each.message)?, "created": micros(each.message.created),
-                    "ty": each.message.event_type.as_str(), "key": key, "until": until, "fan": fan,
+                    "ty": each.message.event_type.as_str(), "key": key, "until": until, "digest": digest, "fan": fan,
                 }))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
         let argument = json!({"t": scope.tenant().as_str(), "items": items});
         let answers: Vec<String> = self.run(&self.scripts.enqueue, &argument).await?;
         let answer = |id: &String| {
-            Ok(if id.is_empty() { Enqueued::New } else { Enqueued::Duplicate(MessageId::new(uuid(id)?)) })
+            let of = |id: &str| uuid(id).map(MessageId::new);
+            Ok(match id.strip_prefix('!') {
+                Some(id) => Enqueued::Taken(of(id)?),
+                None if id.is_empty() => Enqueued::New,
+                None => Enqueued::Duplicate(of(id)?),
+            })
         };
         answers.iter().map(answer).collect()
     }

@@ -143,11 +143,19 @@ impl SqlStore {
         let mut answers = Vec::with_capacity(batch.len());
         let mut new = Vec::with_capacity(batch.len());
         for each in batch {
-            let taken = self.taken(tx, &tenant, each).await?;
-            answers.push(taken.map_or(Enqueued::New, Enqueued::Duplicate));
-            if taken.is_none() {
+            let answer = self.keyed(tx, &tenant, each).await?;
+            answers.push(answer);
+            if answer == Enqueued::New {
                 new.push(each);
             }
+        }
+        if answers.iter().any(|answer| matches!(answer, Enqueued::Taken(_))) {
+            // The transaction may go on: it keeps no key of a message that is not stored.
+            for (key, _) in new.iter().filter_map(|each| each.idempotency.as_ref()) {
+                let sql = "DELETE FROM guardian_webhook_keys WHERE tenant_id = $1 AND key = $2";
+                tx.execute(sql, params![tenant, key]).await?;
+            }
+            return Ok(answers);
         }
         let versions =
             new.iter().map(|each| self.versions_text(&each.message)).collect::<Result<Vec<_>, _>>()?;
@@ -204,24 +212,26 @@ impl SqlStore {
         Ok(answers)
     }
 
-    /// The message that has the idempotency key already; else the key is this one's from now on.
-    async fn taken(
+    /// What the idempotency key says: a message that has it already, the same or another; else the key is this one's from now on.
+    async fn keyed(
         &self,
         tx: &mut TenantTx,
         tenant: &TenantId,
         each: &Enqueue,
-    ) -> Result<Option<MessageId>, StoreError> {
-        let Some((key, until)) = &each.idempotency else { return Ok(None) };
-        let (id, now) = (each.message.id.number(), each.message.created);
-        let sql = "INSERT INTO guardian_webhook_keys (tenant_id, key, message_id, until) VALUES ($1, $2, $3, $4) \
-                   ON CONFLICT (tenant_id, key) DO UPDATE SET message_id = excluded.message_id, until = excluded.until \
-                   WHERE guardian_webhook_keys.until <= $5 RETURNING message_id";
-        if tx.fetch_optional(sql, params![tenant, key, id, until, now]).await?.is_some() {
-            return Ok(None);
+    ) -> Result<Enqueued, StoreError> {
+        let Some((key, until)) = &each.idempotency else { return Ok(Enqueued::New) };
+        let (id, now, digest) = (each.message.id.number(), each.message.created, each.message.digest());
+        let sql = "INSERT INTO guardian_webhook_keys (tenant_id, key, message_id, digest, until) VALUES ($1, $2, $3, $4, $5) \
+                   ON CONFLICT (tenant_id, key) DO UPDATE SET message_id = excluded.message_id, digest = excluded.digest, \
+                   until = excluded.until WHERE guardian_webhook_keys.until <= $6 RETURNING message_id";
+        if tx.fetch_optional(sql, params![tenant, key, id, digest, until, now]).await?.is_some() {
+            return Ok(Enqueued::New);
         }
-        let sql = "SELECT message_id FROM guardian_webhook_keys WHERE tenant_id = $1 AND key = $2";
+        let sql = "SELECT message_id, digest FROM guardian_webhook_keys WHERE tenant_id = $1 AND key = $2";
         let row = tx.fetch_one(sql, params![tenant, key]).await?;
-        Ok(Some(MessageId::new(row.get("message_id")?)))
+        let used = MessageId::new(row.get("message_id")?);
+        let same = row.get::<[u8; 32]>("digest")? == digest;
+        Ok(if same { Enqueued::Duplicate(used) } else { Enqueued::Taken(used) })
     }
 
     fn versions_text(&self, message: &Message) -> Result<Option<String>, StoreError> {

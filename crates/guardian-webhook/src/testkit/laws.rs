@@ -246,45 +246,6 @@ pub fn names_that_run_together_share_nothing(fixture: &impl Fixture) -> Result<(
     })
 }
 
-/// A message with a key that was used before is not stored, until the key's time is over.
-///
-/// # Errors
-/// How the store broke the law.
-pub fn a_key_is_taken_once(fixture: &impl Fixture) -> Result<(), Violation> {
-    fixture.block_on(async {
-        let world = World::new(fixture.store(), "acme")?;
-        let endpoint = world.plain().await?;
-        let keyed = |key: &str| -> Result<Enqueue, Violation> {
-            let until = after(world.now(), Duration::from_secs(100));
-            Ok(Enqueue {
-                idempotency: Some((key.to_owned(), until)),
-                ..world.message(&[&endpoint], None, "deal.won")?
-            })
-        };
-        let one = keyed("k")?;
-        let answers = world.store.enqueue(&world.scope, &[one.clone(), keyed("k")?, keyed("other")?]).await?;
-        ensure!(
-            answers == [Enqueued::New, Enqueued::Duplicate(one.message.id), Enqueued::New],
-            "within a batch: {answers:?}"
-        );
-        let answers = world.store.enqueue(&world.scope, &[keyed("k")?]).await?;
-        ensure!(answers == [Enqueued::Duplicate(one.message.id)], "in the next batch: {answers:?}");
-        let other = World::new(fixture.store(), "umbrella")?;
-        let theirs = Enqueue { fanout: Vec::new(), ..keyed("k")? };
-        ensure!(
-            other.store.enqueue(&other.scope, &[theirs]).await? == [Enqueued::New],
-            "another tenant has the key"
-        );
-        ensure!(world.claim(10).await?.len() == 2, "a duplicate was queued");
-        world.clock.advance(Duration::from_secs(100));
-        ensure!(
-            world.store.enqueue(&world.scope, &[keyed("k")?]).await? == [Enqueued::New],
-            "the key never ends"
-        );
-        Ok(())
-    })
-}
-
 /// Deliveries of a lane come one after the other, in the order in which they were stored, over failures and lost leases; lanes go
 /// beside each other.
 ///

@@ -7,7 +7,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, shorten};
+use crate::error::Error;
+use guardian_core::shorten;
 
 /// How deep schemas and payloads are followed.
 const MAX_DEPTH: u32 = 64;
@@ -47,8 +48,16 @@ const KNOWN: &[&str] = &[
     "writeOnly",
 ];
 
+fn shown(place: &str) -> String {
+    if place.is_empty() { "/".to_owned() } else { shorten(place) }
+}
+
+fn faulty(place: &str, why: impl Into<String>) -> Error {
+    Error::Schema { place: shown(place), why: why.into() }
+}
+
 fn misfit(place: &str, why: impl Into<String>) -> Error {
-    Error::Payload { place: if place.is_empty() { "/".to_owned() } else { shorten(place) }, why: why.into() }
+    Error::Payload { place: shown(place), why: why.into() }
 }
 
 /// Whether a schema is one that is known in all its parts.
@@ -61,17 +70,20 @@ pub fn check(schema: &Value) -> Result<(), Error> {
 
 fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(), Error> {
     if depth > MAX_DEPTH {
-        return Err(misfit(place, "the schema is too deep"));
+        return Err(faulty(place, "the schema is too deep"));
     }
     let Value::Object(map) = schema else {
         return if schema.is_boolean() {
             Ok(())
         } else {
-            Err(misfit(place, "a schema is an object or a boolean"))
+            Err(faulty(place, "a schema is an object or a boolean"))
         };
     };
     if let Some(key) = map.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(misfit(place, format!("the keyword `{}` is not known", shorten(key))));
+        return Err(faulty(
+            &format!("{place}/{key}"),
+            format!("the keyword `{}` is not known", shorten(key)),
+        ));
     }
     let known_type = |name: &Value| {
         matches!(
@@ -85,11 +97,12 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
         Some(name) => known_type(name),
     };
     if !types {
-        return Err(misfit(place, "`type` is a JSON type or a list of them"));
+        return Err(faulty(&format!("{place}/type"), "`type` is a JSON type or a list of them"));
     }
     if let Some(target) = map.get("$ref") {
-        resolve(root, target)
-            .ok_or_else(|| misfit(place, "`$ref` has to be `#/$defs/NAME` of this schema"))?;
+        resolve(root, target).ok_or_else(|| {
+            faulty(&format!("{place}/$ref"), "`$ref` has to be `#/$defs/NAME` of this schema")
+        })?;
     }
     let inner = |value: &Value, key: &str| check_at(root, value, &format!("{place}/{key}"), depth + 1);
     for key in ["properties", "$defs"] {
@@ -100,7 +113,7 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
                     inner(part, &format!("{key}/{name}"))?;
                 }
             }
-            Some(_) => return Err(misfit(place, format!("`{key}` is an object"))),
+            Some(_) => return Err(faulty(&format!("{place}/{key}"), format!("`{key}` is an object"))),
         }
     }
     for key in ["items", "additionalProperties"] {
@@ -114,7 +127,9 @@ fn check_at(root: &Value, schema: &Value, place: &str, depth: u32) -> Result<(),
             Some(Value::Array(parts)) if !parts.is_empty() => {
                 parts.iter().enumerate().try_for_each(|(at, part)| inner(part, &format!("{key}/{at}")))?;
             }
-            Some(_) => return Err(misfit(place, format!("`{key}` is a list of schemas"))),
+            Some(_) => {
+                return Err(faulty(&format!("{place}/{key}"), format!("`{key}` is a list of schemas")));
+            }
         }
     }
     Ok(())
@@ -523,6 +538,17 @@ mod tests {
         ] {
             assert!(check(&schema).is_err(), "{schema}");
         }
+        // It is the schema that is at fault then, not a payload.
+        let said = |schema: Value| check(&schema).unwrap_err().to_string();
+        assert_eq!(
+            said(json!({"type": "text"})),
+            "the schema is faulty at `/type`: `type` is a JSON type or a list of them"
+        );
+        assert_eq!(
+            said(json!({"properties": {"a": {"if": true}}})),
+            "the schema is faulty at `/properties/a/if`: the keyword `if` is not known"
+        );
+        assert_eq!(said(json!([])), "the schema is faulty at `/`: a schema is an object or a boolean");
     }
 
     #[test]

@@ -22,7 +22,12 @@ pub(super) fn verify(
     let (id_name, timestamp_name) = (format!("{prefix}-id"), format!("{prefix}-timestamp"));
     let id = header(headers, &id_name)?;
     let timestamp = seconds(&timestamp_name, header(headers, &timestamp_name)?)?;
-    let signatures = header(headers, &format!("{prefix}-signature"))?;
+    let name = format!("{prefix}-signature");
+    let signatures = header(headers, &name)?;
+    let known = |signature: &str| signature.starts_with("v1,") || signature.starts_with("v1a,");
+    if !signatures.split(' ').take(MAX_SIGNATURES).any(known) {
+        return Err(VerifyError::NoSignature { name });
+    }
     time.check(timestamp)?;
     let content = SignedContent::new(id, timestamp, body)
         .map_err(|_| unreadable(&id_name, "it is 1 to 256 visible characters without a dot"))?;

@@ -145,6 +145,14 @@ async fn a_name_that_changes_between_check_and_connection_gains_nothing() {
     // Asked anew, it is refused.
     let outcome = public.send(request(&url, *b"")).await;
     assert!(matches!(outcome, Err(SendError::Refused(Refused::Address { .. }))), "{outcome:?}");
+    let (said, port) = (outcome.unwrap_err().to_string(), sink.address().port());
+    assert_eq!(
+        said,
+        format!(
+            "the address 127.0.0.1 of `rebind.example.com` is not public: it is loopback; for a receiver of your own, have the \
+             egress policy `allow_target(\"rebind.example.com\", {port})`"
+        )
+    );
     assert_eq!(sink.count(), 0);
 }
 

@@ -235,3 +235,36 @@ proptest! {
         prop_assert_eq!(private.public().to_string().parse::<PublicKey>().unwrap(), private.public());
     }
 }
+
+#[test]
+fn what_was_looked_at_in_vain_is_said() {
+    let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+    let verifier = Verifier::standard([secret.clone()], []).unwrap();
+    let said = |signature: &str, body: &[u8]| {
+        let headers = headers(&[
+            ("webhook-id", "msg_1"),
+            ("webhook-timestamp", "1700000000"),
+            ("webhook-signature", signature),
+        ]);
+        verifier.verify(&headers, body, at(1_700_000_000)).map_err(|error| error.to_string())
+    };
+    let signature = sign_v1(&secret, &SignedContent::new("msg_1", 1_700_000_000, b"{}").unwrap()).unwrap();
+    assert!(said(&signature, b"{}").is_ok());
+    let bare = signature.trim_start_matches("v1,");
+    for without in ["", bare, &format!("v2,{bare}"), "v1"] {
+        assert_eq!(
+            said(without, b"{}").unwrap_err(),
+            "the header `webhook-signature` has no `v1,` or `v1a,` signature",
+            "{without}"
+        );
+    }
+    for (signature, body) in
+        [(&*signature, &b"{ }"[..]), ("v1,AAAA", b"{}"), (&signature.replace("v1,", "v1a,"), b"{}")]
+    {
+        assert_eq!(
+            said(signature, body).unwrap_err(),
+            "no signature matches: another secret, or the body is not the raw bytes",
+            "{signature}"
+        );
+    }
+}

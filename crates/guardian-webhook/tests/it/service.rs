@@ -1,14 +1,16 @@
 //! Deliveries from publishing to their end, on a clock of its own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use guardian_core::Clock as _;
+use guardian_core::{Clock as _, SeededIds};
 use guardian_webhook::tools::payload_diff;
 use guardian_webhook::{
-    Answer, Breaker, Config, DeliveryFilter, DeliveryState, DisableReason, EndpointSettings, EndpointStatus,
-    EventType, EventTypes, HealthRules, KeyChoice, NewKey, PayloadMode, PrivateKey, PublicKeys, Publish,
-    Published, RetrySchedule, SendError, Verifier, VerifyError, Worker, WorkerConfig,
+    AeadVault, Answer, Breaker, Config, DeliveryFilter, DeliveryState, DisableReason, EndpointSettings,
+    EndpointStatus, EventType, EventTypes, HealthRules, KeyChoice, NewKey, PayloadMode, PrivateKey,
+    PublicKeys, Publish, Published, RetrySchedule, SendError, Verifier, VerifyError, Webhooks, Worker,
+    WorkerConfig,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -333,6 +335,12 @@ async fn what_does_not_do_is_refused_when_it_is_published() {
     let one = publish(deal().with_idempotency_key("k")).await.unwrap();
     let two = publish(deal().with_idempotency_key("k")).await.unwrap();
     assert_eq!(two, Published::Duplicate { id: one.id() });
+    let other = Publish::json("deal.won", &json!({"id": 8})).unwrap().with_idempotency_key("k");
+    let reused = publish(other).await.unwrap_err();
+    assert_eq!(
+        reused.to_string(),
+        format!("the idempotency key `k` was used before, for another message ({})", one.id())
+    );
     assert_eq!(world.all().await.len(), 2);
     let made = world.webhooks.simulate("deal.won", 3).unwrap();
     assert!(publish(Publish::json("deal.won", &made).unwrap()).await.is_ok());
@@ -381,6 +389,45 @@ async fn dead_letters_are_found_replayed_recovered_and_cancelled() {
         (requests[0].clone(), requests[700].clone())
     };
     assert!(payload_diff(&one.body, &two.body).is_empty());
+}
+
+#[tokio::test]
+async fn an_endpoint_asks_for_nothing_that_can_never_come() {
+    let types =
+        EventTypes::new([EventType::new("deal.won", "").unwrap(), EventType::new("lead", "").unwrap()]);
+    let world = world_with(Config::default().with_types(types));
+    let asks = |patterns: &[&'static str]| settings().with_types(patterns.iter().copied()).unwrap();
+    for good in [&[][..], &["*"], &["deal.*"], &["deal.won", "lead"]] {
+        world.endpoint(asks(good)).await;
+    }
+    for bad in ["deel.won", "deel.*", "lead.*", "deal"] {
+        let settings = asks(&["deal.won", bad]);
+        let made = world.webhooks.create_endpoint(&world.acme, settings, KeyChoice::NewSecret).await;
+        assert_eq!(made.unwrap_err().to_string(), format!("no event type fits the pattern `{bad}`"));
+    }
+    let endpoint = world.endpoint(asks(&["lead"])).await;
+    let update = async |settings| world.webhooks.update_endpoint(&world.acme, &endpoint, settings).await;
+    assert!(update(asks(&["lead", "deel.won"])).await.is_err());
+
+    // What an endpoint asked for while there was such a type does not stand in the way of another change.
+    let fewer = EventTypes::new([EventType::new("deal.won", "").unwrap()]);
+    let later = Webhooks::new(
+        Arc::clone(world.webhooks.store()),
+        AeadVault::new([7; 32]),
+        world.clock.clone(),
+        SeededIds::new(2),
+        Config::default().with_types(fewer),
+    );
+    let described = asks(&["lead"]).with_description("old");
+    assert!(later.update_endpoint(&world.acme, &endpoint, described).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_of_a_service_needs_a_service() {
+    let world = world();
+    let key = KeyChoice::External("kms/1".to_owned());
+    let made = world.webhooks.create_endpoint(&world.acme, settings(), key).await;
+    assert_eq!(made.unwrap_err().to_string(), "the key `kms/1` cannot be used: the vault has no key service");
 }
 
 #[tokio::test]

@@ -28,6 +28,37 @@ mod sqlite_memory {
 }
 
 #[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_message_whose_key_is_taken_leaves_the_callers_transaction_as_it_was() {
+    use guardian_core::{Scope, SystemClock, SystemIds, TenantId};
+    use guardian_webhook::{AeadVault, Config, EndpointSettings, Error, KeyChoice, Publish, Webhooks};
+    let db = guardian_sql::Database::open("sqlite::memory:").await.unwrap();
+    let operator = Scope::system(TenantId::new("operator").unwrap());
+    let store = guardian_webhook::store::SqlStore::open(db.clone(), &operator).await.unwrap();
+    let webhooks = Webhooks::new(
+        store,
+        AeadVault::new([7; 32]),
+        SystemClock::new(),
+        SystemIds::new(),
+        Config::default(),
+    );
+    let acme = Scope::system(TenantId::new("acme").unwrap());
+    let settings = EndpointSettings::new("https://example.com");
+    let (endpoint, _) = webhooks.create_endpoint(&acme, settings, KeyChoice::NewSecret).await.unwrap();
+    let deal = |body: &'static str, key: &str| {
+        Publish::bytes("deal.won", "text/plain", body.as_bytes()).unwrap().with_idempotency_key(key)
+    };
+
+    let mut tx = db.begin(&acme).await.unwrap();
+    webhooks.publish_in(&mut tx, deal("7", "k")).await.unwrap();
+    let reused = webhooks.publish_in(&mut tx, deal("8", "k")).await;
+    assert!(matches!(reused, Err(Error::Reused { .. })), "{reused:?}");
+    webhooks.publish_in(&mut tx, deal("8", "other")).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(webhooks.queue(&acme, endpoint.id).await.unwrap().open, 2);
+}
+
+#[cfg(feature = "sqlite")]
 mod sqlite_file {
     use super::*;
     guardian_webhook::delivery_store_tests!(on(guardian_sql::testkit::Kind::SqliteFile));

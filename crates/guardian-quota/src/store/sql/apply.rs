@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use guardian_core::{Scope, StoreError, StoreErrorKind};
-use guardian_sql::{Dialect, Insert, Param, Row, Sql, SqlBuilder, TenantTx, ToParam, params};
+use guardian_sql::{Dialect, Insert, Param, Sql, SqlBuilder, TenantTx, ToParam, params};
+use serde::Deserialize;
 
 use super::{Found, Inner, signed};
 use crate::account::Account;
@@ -39,6 +40,15 @@ pub(super) enum Answer {
     Entries(Vec<Entry>),
     /// The accounts were changed: this is how they are.
     Accounts(Found),
+}
+
+/// What the function on PostgreSQL says when nothing was kept.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Told {
+    Stale,
+    Entries(Vec<String>),
+    Accounts(Vec<(String, i64, String)>),
 }
 
 impl Work {
@@ -95,8 +105,7 @@ impl Inner {
             [(_, None, document)] => (Some(document.as_str()), None),
             entries => (None, Some(self.write(&entries)?)),
         };
-        let sql = "SELECT answer, name, version, document \
-                   FROM guardian_quota_apply($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        let sql = "SELECT guardian_quota_apply($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS answer";
         let rows = self
             .db
             .call(
@@ -116,28 +125,24 @@ impl Inner {
                 ],
             )
             .await?;
-        let (mut found, mut known) = (Found::new(), Vec::new());
-        let mut answer = None;
-        for row in &rows {
-            match row.get::<&str>("answer")? {
-                "ok" => answer = Some(Answer::Kept),
-                "stale" => answer = Some(Answer::Stale),
-                "conflict" => answer = Some(Answer::Accounts(Found::new())),
-                "account" => drop(found.insert(row.get("name")?, self.account(row, "version", "document")?)),
-                "entry" => known.push(self.read(row.get::<&str>("document")?)?),
-                other => return Err(self.corrupt(format!("the function answered `{other}`"))),
-            }
-        }
-        match answer {
-            _ if !known.is_empty() => Ok(Answer::Entries(known)),
-            Some(Answer::Accounts(_)) => Ok(Answer::Accounts(found)),
-            Some(answer) => Ok(answer),
-            None => Err(StoreError::new(StoreErrorKind::Internal, self.backend())),
+        let row = rows.first().ok_or_else(|| StoreError::new(StoreErrorKind::Internal, self.backend()))?;
+        let Some(answer) = row.get::<Option<&str>>("answer")? else { return Ok(Answer::Kept) };
+        match self.read(answer)? {
+            Told::Stale => Ok(Answer::Stale),
+            Told::Entries(documents) => Ok(Answer::Entries(
+                documents.iter().map(|document| self.read(document)).collect::<Result<_, _>>()?,
+            )),
+            Told::Accounts(accounts) => Ok(Answer::Accounts(
+                accounts
+                    .into_iter()
+                    .map(|(path, version, state)| Ok((path, self.account(version, &state)?)))
+                    .collect::<Result<_, StoreError>>()?,
+            )),
         }
     }
 
-    fn account(&self, row: &Row, version: &str, state: &str) -> Result<(u64, Account), StoreError> {
-        Ok((self.number(row.get(version)?)?, self.read(row.get::<&str>(state)?)?))
+    fn account(&self, version: i64, state: &str) -> Result<(u64, Account), StoreError> {
+        Ok((self.number(version)?, self.read(state)?))
     }
 
     async fn apply_on_sqlite(
@@ -236,7 +241,11 @@ impl Inner {
         let mut given: Vec<Param<'_>> = work.subjects.keys().map(ToParam::to_param).collect();
         given.extend([tenant.to_param(), Param::Text(feature.as_str().into())]);
         let rows = tx.fetch_all(sql.finish(), &given).await?;
-        rows.iter().map(|row| Ok((row.get("subject")?, self.account(row, "version", "state")?))).collect()
+        rows.iter()
+            .map(|row| {
+                Ok((row.get("subject")?, self.account(row.get("version")?, row.get::<&str>("state")?)?))
+            })
+            .collect()
     }
 }
 

@@ -257,7 +257,7 @@ impl<'a> Draft<'a> {
         }
         let answer = match call.run(states, self.seq) {
             Err(error) => Err(error),
-            Ok(Step::Denied(decision)) => Ok(Executed::Decided(decision)),
+            Ok(Step::Unchanged(decision)) => Ok(Executed::Decided(decision)),
             Ok(Step::NoHold) => Err(Error::UnknownHold { hold: call.hold().unwrap_or_default() }),
             Ok(Step::Done { accounts, entry, decision }) => {
                 for (rung, account) in rungs.iter().zip(accounts) {

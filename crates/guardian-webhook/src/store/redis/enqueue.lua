@@ -1,19 +1,28 @@
-local answers = {}
+-- First what each comes to: with a key that is used for another message, nothing of all this happens.
+local answers, used, refused = {}, {}, false
 for at, item in ipairs(A.items) do
-  local taken = nil
+  answers[at] = ''
   if item.key ~= '' then
-    local key = k('key', A.t, item.key)
-    local held = redis.call('GET', key)
-    if held then
-      local id, til = held:match('^(%x+)|(%d+)$')
-      if tonumber(til) > item.created then taken = id end
-    end
-    if not taken then
-      redis.call('SET', key, item.id .. '|' .. num(item['until']), 'PX', num(math.max(1, math.ceil((item['until'] - item.created) / 1000))))
+    local held = used[item.key] or redis.call('GET', k('key', A.t, item.key))
+    local id, til, digest
+    if held then id, til, digest = held:match('^(%x+)|(%d+)|(.+)$') end
+    if id and tonumber(til) > item.created then
+      answers[at] = id
+      if digest ~= item.digest then
+        answers[at] = '!' .. id
+        refused = true
+      end
+    else
+      used[item.key] = item.id .. '|' .. num(item['until']) .. '|' .. item.digest
     end
   end
-  answers[at] = taken or ''
-  if not taken then
+end
+if refused then return cjson.encode(answers) end
+for at, item in ipairs(A.items) do
+  if answers[at] == '' then
+    if item.key ~= '' then
+      redis.call('SET', k('key', A.t, item.key), used[item.key], 'PX', num(math.max(1, math.ceil((item['until'] - item.created) / 1000))))
+    end
     redis.call('HSET', k('msg', A.t), item.id, item.msg)
     redis.call('ZADD', k('all'), 0, item.id .. '|' .. A.t)
     for _, fan in ipairs(item.fan) do
