@@ -5,4 +5,5 @@ pub mod crm;
 pub mod keys;
 pub mod oracle;
 pub mod resident;
+pub mod sentiment;
 pub mod suites;

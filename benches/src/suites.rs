@@ -4,9 +4,11 @@ mod access_log;
 mod asl;
 mod cel;
 mod json_patch;
+mod mail;
 mod maxmind;
 mod merkle;
 mod rbac;
+pub mod sentiment;
 mod ssrf;
 mod webhook_signature;
 
@@ -49,6 +51,11 @@ pub const SUITES: &[Suite] = &[
     },
     Suite { name: "json-patch", description: "the tests of JSON Patch, RFC 6902", run: json_patch::run },
     Suite {
+        name: "mail",
+        description: "mails whose reply and signature are known, among quotes and headers of many programs",
+        run: mail::run,
+    },
+    Suite {
         name: "maxmind",
         description: "MaxMind DB files, whole and damaged: refused when loaded, or every look-up ends",
         run: maxmind::run,
@@ -62,6 +69,11 @@ pub const SUITES: &[Suite] = &[
         name: "rbac",
         description: "decisions of casbin, Cedar and OpenFGA, as far as roles, groups, areas and deny can express them",
         run: rbac::run,
+    },
+    Suite {
+        name: "sentiment",
+        description: "sentiment of labelled texts; a second path may hold `airline.train.tsv.gz`, to learn from",
+        run: sentiment::run,
     },
     Suite {
         name: "ssrf",

@@ -9,20 +9,27 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use guardian_benches::suites::{SUITES, Suite};
+use guardian_benches::suites::{SUITES, Suite, sentiment};
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// The suite that may have a second path.
+const SENTIMENT: &str = "sentiment";
 
 const MISSED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, path] = arguments.as_slice() else {
-        eprintln!("usage: eval SUITE PATH\n\n{}", listed());
-        return ExitCode::from(MISUSED);
+    let (name, path, second) = match arguments.as_slice() {
+        [name, path] => (name, path, None),
+        [name, path, second] if name == SENTIMENT => (name, path, Some(Path::new(second))),
+        _ => {
+            eprintln!("usage: eval SUITE PATH\n       eval {SENTIMENT} PATH TRAINING\n\n{}", listed());
+            return ExitCode::from(MISUSED);
+        }
     };
     match SUITES.iter().find(|suite| suite.name == *name) {
-        Some(suite) => judge(suite, Path::new(path)),
+        Some(suite) => judge(suite, Path::new(path), second),
         None => {
             eprintln!("eval: unknown suite `{name}`\n\n{}", listed());
             ExitCode::from(MISUSED)
@@ -36,13 +43,17 @@ fn listed() -> String {
     format!("suites:\n{}", lines.trim_end())
 }
 
-fn judge(suite: &Suite, path: &Path) -> ExitCode {
+fn judge(suite: &Suite, path: &Path, second: Option<&Path>) -> ExitCode {
     // Hidden by itself where standard error is no terminal.
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg:28} {bar:30} {pos:>6} of {len}  {eta} left") {
         bar.set_style(style.progress_chars("━╸ "));
     }
-    let report = match (suite.run)(path, &bar) {
+    let report = match second {
+        Some(second) => sentiment::run_with(path, Some(second), &bar),
+        None => (suite.run)(path, &bar),
+    };
+    let report = match report {
         Ok(report) => report,
         Err(error) => {
             bar.finish_and_clear();

@@ -32,6 +32,10 @@ pub use guardian_ratelimit as ratelimit;
 #[cfg(feature = "rbac")]
 pub use guardian_rbac as rbac;
 
+/// Sentiment: models, mails apart, messages, series, alarms, charts.
+#[cfg(feature = "sentiment")]
+pub use guardian_sentiment as sentiment;
+
 /// SQL: databases, tenant-bound transactions, migrations, leases.
 #[cfg(feature = "sql")]
 pub use guardian_sql as sql;

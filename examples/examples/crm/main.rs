@@ -9,7 +9,7 @@
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
 //! asking), `addresses.rs` (from where), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it
 //! runs), `store.rs` (the data), `trail.rs` (who changed it), `quotas.rs` (what a plan includes), `automate.rs` (what happens by itself
-//! then), `webhooks.rs` (who is told).
+//! then), `moods.rs` (how notes sound), `webhooks.rs` (who is told).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -21,6 +21,7 @@ mod admin;
 mod auth;
 mod automate;
 mod limits;
+mod moods;
 mod quotas;
 mod roles;
 mod routes;
@@ -61,6 +62,7 @@ struct App {
     rbac: Rbac,
     addresses: Addresses,
     quotas: quotas::Shared,
+    moods: moods::Moods,
 }
 
 #[tokio::main]
@@ -86,12 +88,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
     let addresses = addresses::open(db.clone(), auth::tenants().collect(), trail.sink()).await?;
     let quotas = quotas::open(db.clone()).await?;
+    let moods = moods::open(db.clone(), auth::tenants().collect(), trail.sink(), Arc::clone(&hooks)).await?;
     // Other processes on the same database: what they change is seen within a quarter of a second.
     let follower = tokio::spawn(follow(rbac.clone(), Arc::clone(&addresses)));
     let (stop, stopped) = watch::channel(false);
     let deliveries = tokio::spawn(Arc::clone(&hooks).deliver(stopped));
     let crm = Arc::new(Crm::new(db.clone(), trail, Arc::clone(&hooks)));
-    let router = router(App { crm, limits, automation, hooks, rbac, addresses, quotas })?;
+    let router = router(App { crm, limits, automation, hooks, rbac, addresses, quotas, moods })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
@@ -135,6 +138,7 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
         .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
         .merge(automate::api(&app.rbac)?)
         .merge(webhooks::api(&app.rbac)?)
+        .merge(moods::api(&app.rbac)?)
         .merge(roles::api())
         .merge(addresses::api(&app.rbac)?)
         .merge(quotas::api())
@@ -216,6 +220,10 @@ fn introduce(address: SocketAddr, db: &Database) {
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
     println!("  curl http://{address}/permissions {bearer}");
     println!("  curl http://{address}/usage {bearer}");
+    println!(
+        "  curl http://{address}/notes {bearer} --json '{{\"text\":\"Ada is delighted with the export\",\"account\":\"ada-inc\"}}'"
+    );
+    println!("  curl 'http://{address}/sentiment?of=account:ada-inc' {bearer}");
     println!(
         "  curl -X PUT http://{address}/addresses {bearer} -H 'Content-Type: text/plain' --data-binary $'allow 127.0.0.1\\ndeny 203.0.113.0/24'"
     );

@@ -15,6 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::App;
+use crate::moods;
 use crate::quotas;
 use crate::roles;
 use crate::store::{Contact, Deal, Entity, Note, Record};
@@ -28,6 +29,7 @@ pub(crate) fn index() -> Router<App> {
                 "audit": "/audit?q=words and qualifiers, as action:deal.* changed:/stage created:2025",
                 "permissions": "/permissions, what your key may do",
                 "addresses": "/addresses, from where your keys may be used; ?explain=ADDRESS",
+                "sentiment": "/sentiment?of=account:NAME, how the notes on an account sound; without `of`, all notes",
                 "usage": "/usage, what your plan includes and what is left",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
                 "workflows": ["/workflows/{name}", "/workflows/{name}/rollback", "/workflows/{name}/runs", "/runs/{id}/history"],
@@ -101,6 +103,9 @@ async fn create<T: Entity>(
             return Err(failed(&error));
         }
     };
+    if let Some((text, account)) = record.fields.words() {
+        moods::read(&app.moods, &scope, record.id, text, account).await;
+    }
     app.automation.tell(&scope, format!("{}.created", T::SINGULAR), &record).await;
     let location = format!("/{}/{}", T::PLURAL, record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(record)))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use guardian::core::{Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, StoreErrorKind};
 use guardian::core::{SystemClock, SystemIds, TenantId};
+use guardian::sentiment::Segment;
 use guardian::sql::{Database, Dialect, Migration, Migrations, Row, Sql, TenantTx, Unscoped, params};
 use guardian::tenant::rls::{Rls, TenantTable};
 use serde::de::DeserializeOwned;
@@ -91,6 +92,9 @@ enum Stage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
     text: String,
+    /// The account that it is about: one of the customer's own customers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
 }
 
 /// A kind of record.
@@ -103,6 +107,11 @@ pub(crate) trait Entity: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// What the types do not say about a record that a client sent.
     fn check(&self) -> Result<(), &'static str>;
+
+    /// What somebody wrote in it, and on which account, where there is such a text.
+    fn words(&self) -> Option<(&str, Option<&str>)> {
+        None
+    }
 }
 
 impl Entity for Contact {
@@ -132,7 +141,13 @@ impl Entity for Note {
     const SINGULAR: &'static str = "note";
 
     fn check(&self) -> Result<(), &'static str> {
-        filled(&self.text).ok_or("`text` is empty")
+        filled(&self.text).ok_or("`text` is empty")?;
+        let known = self.account.as_ref().is_none_or(|account| Segment::account(account).is_ok());
+        known.then_some(()).ok_or("`account` is empty, too long, or has control characters")
+    }
+
+    fn words(&self) -> Option<(&str, Option<&str>)> {
+        Some((&self.text, self.account.as_deref()))
     }
 }
 
@@ -145,7 +160,7 @@ fn filled(text: &str) -> Option<()> {
 pub(crate) struct Record<T> {
     pub(crate) id: Uuid,
     #[serde(flatten)]
-    fields: T,
+    pub(crate) fields: T,
 }
 
 /// All records of all tenants.

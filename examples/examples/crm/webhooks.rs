@@ -8,7 +8,9 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use guardian::core::{PageRequest, Scope, StoreError, StoreErrorKind, SystemClock, SystemIds, TenantId};
+use guardian::core::{
+    Event, PageRequest, Scope, StoreError, StoreErrorKind, SystemClock, SystemIds, TenantId,
+};
 use guardian::http::Problem;
 use guardian::rbac::Rbac;
 use guardian::sql::{Database, TenantTx};
@@ -29,6 +31,7 @@ use crate::routes::{bad_request, failed};
 /// The key that secrets are sealed with. A service keeps its own where it keeps its passwords; this one is the demo's.
 const DEMO_KEY: [u8; 32] = *b"the demo's key, known to all .. ";
 
+#[derive(Debug)]
 pub(crate) struct Hooks {
     webhooks: Webhooks<SqlStore>,
     worker: Worker<SqlStore, ReqwestSender>,
@@ -61,6 +64,15 @@ impl Hooks {
         let body = json!({"type": event, "id": id, "data": after, "before": before});
         let publish = Publish::json(event, &body).map_err(fault)?.with_ordering_key(id.to_string());
         self.webhooks.publish_in(tx, publish).await.map(drop).map_err(fault)
+    }
+
+    /// Publishes an event that another part raised; once, however often it comes.
+    pub(crate) async fn tell(&self, event: &Event) -> Result<(), StoreError> {
+        let body = json!({"type": event.name, "id": event.id, "data": event.data});
+        let publish =
+            Publish::json(&event.name, &body).map_err(fault)?.with_idempotency_key(event.id.to_string());
+        let scope = Scope::new(event.tenant.clone(), event.actor.clone());
+        self.webhooks.publish(&scope, publish).await.map(drop).map_err(fault)
     }
 
     /// Delivers until `stop` is true, and then what is under way. A store that is away for a moment is tried again.

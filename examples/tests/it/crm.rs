@@ -80,6 +80,41 @@ fn changes_are_told_to_the_tenants_endpoints_in_order() {
     assert!(heard.recv_timeout(Duration::from_millis(300)).is_err(), "something else was told");
 }
 
+#[test]
+fn an_account_whose_notes_turn_bad_is_told() {
+    let crm = Server::start("crm");
+    let note = |text: &str| {
+        let body = json!({"text": text, "account": "ada-inc"}).to_string();
+        assert_eq!(crm.send("POST", "/notes", GLOBEX, &body).status, 201);
+    };
+    let glad = [
+        "They love the new export, great feedback",
+        "Very happy with our support",
+        "Wonderful call, thanks a lot",
+    ];
+    let cross = [
+        "The invoice is wrong again, they are furious",
+        "Terrible, nobody answered about the invoice",
+        "They hate the new invoice, awful",
+    ];
+    for n in 0..30 {
+        note(glad[n % 3]);
+    }
+    let before = crm.send("GET", "/sentiment?of=account:ada-inc", GLOBEX, "");
+    assert!(before.body["level"].as_f64().unwrap() > 0.2, "{}", before.body);
+    assert_eq!((&before.body["messages"], &before.body["falling_since"]), (&json!(30), &json!(null)));
+    for n in 0..30 {
+        note(cross[n % 3]);
+    }
+    let after = crm.send("GET", "/sentiment?of=account:ada-inc", GLOBEX, "");
+    assert!(after.body["falling_since"].is_string(), "{}", after.body);
+    let told = crm.send("GET", "/audit?q=action:sentiment.falling", GLOBEX, "");
+    // The account, and all notes of the tenant, which are the same.
+    assert_eq!(told.body["items"].as_array().unwrap().len(), 2, "{}", told.body);
+    assert_eq!(crm.send("GET", "/sentiment", ACME, "").body["messages"], json!(0), "another tenant");
+    assert_eq!(crm.send("GET", "/sentiment?of=mood", GLOBEX, "").status, 400);
+}
+
 /// The next request of a connection: its headers and its body.
 fn next_request(stream: &mut TcpStream) -> Option<(HeaderMap, Vec<u8>)> {
     let mut reader = BufReader::new(stream);

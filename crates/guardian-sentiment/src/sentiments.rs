@@ -1,0 +1,432 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use guardian_core::{
+    Clock, Cursor, Event, EventSink, IdSource, MonoTime, NullSink, Page, PageRequest, Scope, SystemClock,
+    SystemIds, TenantId, Timestamp,
+};
+use parking_lot::Mutex;
+
+use crate::message::check_id;
+use crate::segment::shown;
+use crate::store::{AdaptationState, NewEntry, SentimentStore};
+use crate::{
+    Adaptation, Adapted, Corrected, Correction, English, Ensemble, Entry, Error, Explanation, Message,
+    Reading, Recorded, Segment, SentimentModel, Shadow, Told, Trend, TrendPolicy,
+};
+
+/// Reads messages, keeps how they were read, follows the series that they are in, and learns from corrections.
+///
+/// ```
+/// use guardian_core::{Scope, TenantId};
+/// use guardian_sentiment::{MemoryStore, Message, Polarity, Segment, Sentiments};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let sentiments = Sentiments::new(MemoryStore::new());
+/// let scope = Scope::system(TenantId::new("acme")?);
+///
+/// let message = Message::new("m-1", "The export is broken again, this is ridiculous!")?.of_customer("c_17")?;
+/// let recorded = sentiments.record(&scope, &message).await?;
+/// assert!(recorded.entry.polarity() < Some(Polarity::Neutral));
+/// // The same message once more changes nothing.
+/// assert!(!sentiments.record(&scope, &message).await?.is_new);
+///
+/// let trend = sentiments.trend(&scope, &Segment::customer("c_17")?).await?.unwrap();
+/// assert_eq!((trend.messages(), trend.negatives()), (1, 1));
+///
+/// // A person knows better: the history and the series follow, and the tenant's model learns.
+/// sentiments.correct(&scope, &message, Polarity::VeryNegative).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What is promised
+/// A message that was acknowledged is in the history and counted exactly once in each of its series, whatever crashes. An alarm
+/// is told as the event `sentiment.falling` at least once, always with the same id: what was not told because of a crash is told by
+/// [`relay`](Self::relay).
+#[derive(Clone, Debug)]
+pub struct Sentiments {
+    store: Arc<dyn SentimentStore>,
+    model: Model,
+    policy: TrendPolicy,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    events: Arc<dyn EventSink>,
+    adapted: Arc<Mutex<BTreeMap<TenantId, Cached>>>,
+}
+
+#[derive(Clone, Debug)]
+enum Model {
+    /// The shipped one, with what each tenant taught it.
+    Learning(Ensemble),
+    /// One that does not learn.
+    Fixed(Arc<dyn SentimentModel>),
+}
+
+#[derive(Clone, Debug)]
+struct Cached {
+    model: Option<Adapted>,
+    at: MonoTime,
+}
+
+/// For how long a process reads on with what it knows a tenant to have taught.
+const MAX_AGE: Duration = Duration::from_secs(30);
+/// Tenants whose models are at hand.
+const MAX_CACHED: usize = 1_000;
+/// How often learning is tried when others learn at the same time.
+const MAX_TRIES: u32 = 16;
+/// Entries that are forgotten at a time.
+const BATCH: u32 = 200;
+/// Alarms that are told at a time.
+const MAX_TOLD: u32 = 100;
+
+impl Sentiments {
+    /// With the model that comes with the crate, which reads English and says so of other languages, and learns from each
+    /// tenant's corrections.
+    #[must_use]
+    pub fn new(store: impl SentimentStore) -> Self {
+        Self::with(store, Model::Learning(Ensemble::default()))
+    }
+
+    /// With another model, which does not learn.
+    #[must_use]
+    pub fn with_model(store: impl SentimentStore, model: Arc<dyn SentimentModel>) -> Self {
+        Self::with(store, Model::Fixed(model))
+    }
+
+    fn with(store: impl SentimentStore, model: Model) -> Self {
+        Self {
+            store: Arc::new(store),
+            model,
+            policy: TrendPolicy::default(),
+            clock: Arc::new(SystemClock::new()),
+            ids: Arc::new(SystemIds::new()),
+            events: Arc::new(NullSink),
+            adapted: Arc::default(),
+        }
+    }
+
+    /// The same by another policy; series that are counted with one go on with it.
+    #[must_use]
+    pub fn with_policy(mut self, policy: TrendPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same on another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The same with other ids of events.
+    #[must_use]
+    pub fn with_ids(mut self, ids: impl IdSource) -> Self {
+        self.ids = Arc::new(ids);
+        self
+    }
+
+    /// The same, telling alarms there.
+    #[must_use]
+    pub fn with_events(mut self, events: impl EventSink) -> Self {
+        self.events = Arc::new(events);
+        self
+    }
+
+    /// How series are counted.
+    #[must_use]
+    pub fn policy(&self) -> &TrendPolicy {
+        &self.policy
+    }
+
+    /// Reads a text as the tenant's model does, without keeping anything.
+    ///
+    /// # Errors
+    /// When the store fails, or what the tenant taught cannot be used.
+    pub async fn read(&self, scope: &Scope, text: &str) -> Result<Reading, Error> {
+        Ok(self.model_of(scope).await?.read(text))
+    }
+
+    /// Why a text is read as it is; `None` where it is not read.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn explain(&self, scope: &Scope, text: &str) -> Result<Option<Explanation>, Error> {
+        Ok(self.model_of(scope).await?.explain(text))
+    }
+
+    /// Reads a message, keeps how it was read, counts it in its series, and tells alarms. A message whose id was recorded before
+    /// changes nothing, even if its text is another.
+    ///
+    /// # Errors
+    /// When the store fails: then the message may be recorded or not; record it again. An event that cannot be told is no
+    /// error; it is told with the next one, or by [`Self::relay`].
+    pub async fn record(&self, scope: &Scope, message: &Message) -> Result<Recorded, Error> {
+        let text = message.own_text();
+        let reading = self.model_of(scope).await?.read(&text);
+        let now = self.clock.now();
+        // Nothing is from the future: a wrong clock of a sender would make the present weigh nothing.
+        let at = message.at.map_or(now, |at| at.min(now));
+        let entry = Entry::new(message, at, reading);
+        let events = entry.segments.iter().map(|_| self.ids.next_id(now)).collect();
+        let new = NewEntry { entry, text: text.into_owned(), policy: self.policy.clone(), events };
+        let recorded = self.store.record(scope, &new).await?;
+        if recorded.updates.iter().any(|(_, update)| update.alert.is_some()) {
+            // It stays to be told when this fails.
+            drop(self.relay(scope).await);
+        }
+        Ok(recorded)
+    }
+
+    /// Puts right how a message was read: in the history and in its series, and the tenant's model learns from it. The same
+    /// correction again changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such message, or the store fails; then the history may have it already while the model has not learned:
+    /// correct again.
+    pub async fn correct(
+        &self,
+        scope: &Scope,
+        message: &Message,
+        correction: impl Into<Correction>,
+    ) -> Result<Entry, Error> {
+        let correction = correction.into();
+        let corrected = Corrected::new(correction, self.clock.now(), scope.actor().to_string());
+        let entry = self.store.correct(scope, message.id(), &corrected, &self.policy).await?;
+        let entry = entry.ok_or_else(|| Error::UnknownMessage { id: shown(message.id()) })?;
+        let text = message.own_text();
+        self.change(scope, |adaptation| {
+            use crate::Learned;
+            matches!(adaptation.learn(message.id(), &text, correction), Learned::New | Learned::Replaced)
+        })
+        .await?;
+        Ok(entry)
+    }
+
+    /// One entry of the history.
+    ///
+    /// # Errors
+    /// When the id is none, or the store fails.
+    pub async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, Error> {
+        check_id(id)?;
+        Ok(self.store.entry(scope, id).await?)
+    }
+
+    /// A page of a series' history, the newest first.
+    ///
+    /// # Errors
+    /// When the cursor is none of this list, or the store fails.
+    pub async fn history(
+        &self,
+        scope: &Scope,
+        segment: &Segment,
+        page: &PageRequest,
+    ) -> Result<Page<Entry>, Error> {
+        let after = page.cursor().map(place).transpose()?;
+        let entries = self.store.history(scope, segment, after.as_ref(), page).await?;
+        let is_full = u32::try_from(entries.len()).is_ok_and(|len| len >= page.size());
+        let next = entries.last().filter(|_| is_full).map(cursor);
+        Ok(Page::new(entries, next))
+    }
+
+    /// How a series stands; `None` when nothing was counted in it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn trend(&self, scope: &Scope, segment: &Segment) -> Result<Option<Trend>, Error> {
+        Ok(self.store.trend(scope, segment).await?)
+    }
+
+    /// The tenant's series behind one, in the order of their texts; at most 1,000 of them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn segments(
+        &self,
+        scope: &Scope,
+        after: Option<&Segment>,
+        limit: u32,
+    ) -> Result<Vec<Segment>, Error> {
+        Ok(self.store.segments(scope, after, limit.min(PageRequest::MAX_SIZE)).await?)
+    }
+
+    /// Forgets every message of a series: in the history, in all series that they are counted in, and in what the tenant's model learned.
+    /// For a customer who asks for it, `customer:…`. Says how many messages were forgotten. When it fails it may be half done:
+    /// do it again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget(&self, scope: &Scope, segment: &Segment) -> Result<u64, Error> {
+        // First what was learned: its messages are found by the history.
+        if let Some((_, adaptation)) = self.adaptation(scope).await? {
+            let mut gone = Vec::new();
+            for id in adaptation.ids() {
+                let entry = self.store.entry(scope, id).await?;
+                if entry.is_some_and(|entry| entry.segments.contains(segment)) {
+                    gone.push(id.to_owned());
+                }
+            }
+            if !gone.is_empty() {
+                self.change(scope, |adaptation| {
+                    let mut changed = false;
+                    for id in &gone {
+                        changed |= adaptation.forget(id);
+                    }
+                    changed
+                })
+                .await?;
+            }
+        }
+        let mut forgotten = 0;
+        loop {
+            let batch = self.store.forget(scope, segment, BATCH, &self.policy).await?;
+            forgotten += u64::from(batch);
+            if batch < BATCH {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Forgets everything of the tenant.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_tenant(&self, scope: &Scope) -> Result<(), Error> {
+        self.store.forget_tenant(scope).await?;
+        self.adapted.lock().remove(scope.tenant());
+        Ok(())
+    }
+
+    /// Tells the tenant's alarms that were raised and not told, and says how many these were. For the start of a process, and
+    /// now and then, in case a process ended between an alarm and its event.
+    ///
+    /// # Errors
+    /// When the store or the sink fails; what was not told stays.
+    pub async fn relay(&self, scope: &Scope) -> Result<u64, Error> {
+        let mut count = 0;
+        loop {
+            let untold = self.store.untold(scope, MAX_TOLD).await?;
+            for told in &untold {
+                self.events.emit(self.event(scope, told)).await?;
+                self.store.told(scope, told.event).await?;
+                count += 1;
+            }
+            if untold.len() < usize::try_from(MAX_TOLD).unwrap_or(usize::MAX) {
+                return Ok(count);
+            }
+        }
+    }
+
+    fn event(&self, scope: &Scope, told: &Told) -> Event {
+        let words: Vec<&str> = told.alert.words.iter().map(|rising| rising.word.as_str()).collect();
+        Event::new(told.event, told.alert.at, scope, "sentiment.falling").with_data(serde_json::json!({
+            "segment": told.segment.to_string(),
+            "message": told.message,
+            "recent": told.alert.recent,
+            "baseline": told.alert.baseline,
+            "messages": told.alert.messages,
+            "words": words,
+        }))
+    }
+
+    /// How much better the tenant's own model reads than the shipped one, on corrections that it has not learned from; `None` when
+    /// there are none.
+    ///
+    /// # Errors
+    /// When the store fails, or what was learned cannot be used.
+    pub async fn shadow(&self, scope: &Scope) -> Result<Option<Shadow>, Error> {
+        Ok(self.adaptation(scope).await?.map(|(_, adaptation)| adaptation.shadow()))
+    }
+
+    /// The version of what the tenant taught, to go back to; 0 when there is nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::shadow`].
+    pub async fn version(&self, scope: &Scope) -> Result<u64, Error> {
+        Ok(self.adaptation(scope).await?.map_or(0, |(_, adaptation)| adaptation.version()))
+    }
+
+    /// Goes back to an earlier version of what the tenant taught; histories keep their corrections.
+    ///
+    /// # Errors
+    /// As for [`Self::shadow`].
+    pub async fn roll_back(&self, scope: &Scope, version: u64) -> Result<(), Error> {
+        self.change(scope, |adaptation| adaptation.roll_back(version) > 0).await
+    }
+
+    /// What the tenant taught, with the version of the store.
+    async fn adaptation(&self, scope: &Scope) -> Result<Option<(u64, Adaptation)>, Error> {
+        let Model::Learning(base) = &self.model else { return Ok(None) };
+        let Some(state) = self.store.adaptation(scope).await? else { return Ok(None) };
+        Ok(Some((state.version, Adaptation::from_bytes(base, &state.bytes)?)))
+    }
+
+    /// Changes what the tenant taught, if the work says that it changed something.
+    async fn change(
+        &self,
+        scope: &Scope,
+        mut work: impl FnMut(&mut Adaptation) -> bool + Send,
+    ) -> Result<(), Error> {
+        let Model::Learning(base) = &self.model else { return Ok(()) };
+        for _ in 0..MAX_TRIES {
+            let (version, mut adaptation) =
+                self.adaptation(scope).await?.unwrap_or_else(|| (0, Adaptation::new(base)));
+            if !work(&mut adaptation) {
+                return Ok(());
+            }
+            let state = AdaptationState { version: version + 1, bytes: adaptation.to_bytes() };
+            if self.store.put_adaptation(scope, &state).await? {
+                self.remember(scope, Some(adaptation.model()));
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    fn remember(&self, scope: &Scope, model: Option<Adapted>) {
+        let cached = Cached { model, at: self.clock.monotonic() };
+        let mut adapted = self.adapted.lock();
+        if adapted.len() >= MAX_CACHED && !adapted.contains_key(scope.tenant()) {
+            adapted.clear();
+        }
+        adapted.insert(scope.tenant().clone(), cached);
+    }
+
+    async fn model_of(&self, scope: &Scope) -> Result<Arc<dyn SentimentModel>, Error> {
+        let base = match &self.model {
+            Model::Fixed(model) => return Ok(Arc::clone(model)),
+            Model::Learning(base) => base,
+        };
+        let now = self.clock.monotonic();
+        let cached =
+            self.adapted.lock().get(scope.tenant()).filter(|cached| now.since(cached.at) < MAX_AGE).cloned();
+        let model = match cached {
+            Some(cached) => cached.model,
+            None => {
+                let model = self.adaptation(scope).await?.map(|(_, adaptation)| adaptation.model());
+                self.remember(scope, model.clone());
+                model
+            }
+        };
+        Ok(match model {
+            Some(model) => Arc::new(English(model)),
+            None => Arc::new(English(base.clone())),
+        })
+    }
+}
+
+fn cursor(entry: &Entry) -> Cursor {
+    let mut bytes = entry.at.timestamp_micros().to_be_bytes().to_vec();
+    bytes.extend_from_slice(entry.id.as_bytes());
+    Cursor::from_bytes(&bytes)
+}
+
+fn place(cursor: &Cursor) -> Result<(Timestamp, String), Error> {
+    let (micros, id) = cursor.as_bytes().split_first_chunk::<8>().ok_or(Error::InvalidCursor)?;
+    let at = Timestamp::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or(Error::InvalidCursor)?;
+    let id = std::str::from_utf8(id).map_err(|_| Error::InvalidCursor)?;
+    Ok((at, id.to_owned()))
+}

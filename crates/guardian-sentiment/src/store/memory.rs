@@ -1,0 +1,196 @@
+//! Histories and series in this process's memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use guardian_core::{PageRequest, Scope, StoreError, TenantId, Timestamp};
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::{AdaptationState, NewEntry, SentimentStore, recount};
+use crate::message::{Corrected, Entry, Recorded, Told};
+use crate::{Segment, Trend, TrendPolicy};
+
+/// Everything in memory, gone with the process: for tests and demos.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    tenants: Mutex<BTreeMap<TenantId, Tenant>>,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    entries: BTreeMap<String, Entry>,
+    /// The times and ids of each series.
+    members: BTreeMap<Segment, BTreeSet<(Timestamp, String)>>,
+    trends: BTreeMap<Segment, Trend>,
+    untold: Vec<Told>,
+    adaptation: Option<AdaptationState>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with<T>(&self, scope: &Scope, work: impl FnOnce(&mut Tenant) -> T) -> T {
+        work(self.tenants.lock().entry(scope.tenant().clone()).or_default())
+    }
+}
+
+#[async_trait]
+impl SentimentStore for MemoryStore {
+    async fn record(&self, scope: &Scope, new: &NewEntry) -> Result<Recorded, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            if let Some(entry) = tenant.entries.get(&new.entry.id) {
+                return Recorded { entry: entry.clone(), is_new: false, updates: Vec::new() };
+            }
+            let entry = new.entry.clone();
+            let mut updates = Vec::new();
+            for (at, segment) in entry.segments.iter().enumerate() {
+                tenant.members.entry(segment.clone()).or_default().insert((entry.at, entry.id.clone()));
+                if new.observation().is_none() {
+                    continue;
+                }
+                let trend = tenant.trends.entry(segment.clone()).or_default();
+                if let Some((update, told)) = new.fold(at, segment, trend) {
+                    tenant.untold.extend(told);
+                    updates.push((segment.clone(), update));
+                }
+            }
+            tenant.entries.insert(entry.id.clone(), entry.clone());
+            Recorded { entry, is_new: true, updates }
+        }))
+    }
+
+    async fn correct(
+        &self,
+        scope: &Scope,
+        id: &str,
+        correction: &Corrected,
+        policy: &TrendPolicy,
+    ) -> Result<Option<Entry>, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            let entry = tenant.entries.get_mut(id)?;
+            let was = entry.clone();
+            entry.correction = Some(correction.clone());
+            let is = entry.clone();
+            for segment in &is.segments {
+                recount(tenant.trends.entry(segment.clone()).or_default(), &was, Some(&is), policy);
+            }
+            Some(is)
+        }))
+    }
+
+    async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
+        Ok(self.with(scope, |tenant| tenant.entries.get(id).cloned()))
+    }
+
+    async fn history(
+        &self,
+        scope: &Scope,
+        segment: &Segment,
+        after: Option<&(Timestamp, String)>,
+        page: &PageRequest,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let most = usize::try_from(page.size()).unwrap_or(usize::MAX);
+        Ok(self.with(scope, |tenant| {
+            let Some(members) = tenant.members.get(segment) else { return Vec::new() };
+            let newest_first: Box<dyn Iterator<Item = &(Timestamp, String)>> = match after {
+                Some(after) => Box::new(members.range(..after.clone()).rev()),
+                None => Box::new(members.iter().rev()),
+            };
+            newest_first.take(most).filter_map(|(_, id)| tenant.entries.get(id).cloned()).collect()
+        }))
+    }
+
+    async fn trend(&self, scope: &Scope, segment: &Segment) -> Result<Option<Trend>, StoreError> {
+        Ok(self.with(scope, |tenant| tenant.trends.get(segment).cloned()))
+    }
+
+    async fn segments(
+        &self,
+        scope: &Scope,
+        after: Option<&Segment>,
+        limit: u32,
+    ) -> Result<Vec<Segment>, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            // By their texts, as databases order them.
+            let mut all: Vec<(String, Segment)> =
+                tenant.members.keys().map(|segment| (segment.to_string(), segment.clone())).collect();
+            all.sort();
+            let after = after.map(Segment::to_string);
+            let behind = all.into_iter().filter(|(text, _)| after.as_ref().is_none_or(|after| text > after));
+            behind.map(|(_, segment)| segment).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+        }))
+    }
+
+    async fn forget(
+        &self,
+        scope: &Scope,
+        segment: &Segment,
+        limit: u32,
+        policy: &TrendPolicy,
+    ) -> Result<u32, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            let most = usize::try_from(limit).unwrap_or(usize::MAX);
+            let members = tenant.members.get(segment);
+            let ids: Vec<String> =
+                members.into_iter().flatten().take(most).map(|(_, id)| id.clone()).collect();
+            let mut forgotten = 0;
+            for id in &ids {
+                let Some(entry) = tenant.entries.remove(id) else { continue };
+                for each in &entry.segments {
+                    if let Some(members) = tenant.members.get_mut(each) {
+                        members.remove(&(entry.at, entry.id.clone()));
+                        if members.is_empty() {
+                            tenant.members.remove(each);
+                        }
+                    }
+                    if let Some(trend) = tenant.trends.get_mut(each) {
+                        recount(trend, &entry, None, policy);
+                        trend.forget_words();
+                    }
+                    if !tenant.members.contains_key(each) {
+                        tenant.trends.remove(each);
+                        tenant.untold.retain(|told| told.segment != *each);
+                    }
+                }
+                tenant.untold.retain(|told| told.message != *id);
+                forgotten += 1;
+            }
+            forgotten
+        }))
+    }
+
+    async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
+        self.tenants.lock().remove(scope.tenant());
+        Ok(())
+    }
+
+    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.with(scope, |tenant| tenant.untold.iter().take(most).cloned().collect()))
+    }
+
+    async fn told(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError> {
+        self.with(scope, |tenant| tenant.untold.retain(|told| told.event != event));
+        Ok(())
+    }
+
+    async fn adaptation(&self, scope: &Scope) -> Result<Option<AdaptationState>, StoreError> {
+        Ok(self.with(scope, |tenant| tenant.adaptation.clone()))
+    }
+
+    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            let kept = tenant.adaptation.as_ref().map_or(0, |kept| kept.version);
+            let fits = state.version == kept + 1;
+            if fits {
+                tenant.adaptation = Some(state.clone());
+            }
+            fits
+        }))
+    }
+}

@@ -1,0 +1,382 @@
+//! Histories and series in a SQL database: SQLite or PostgreSQL.
+
+use async_trait::async_trait;
+use guardian_core::{PageRequest, Scope, StoreError, StoreErrorKind, Timestamp};
+use guardian_sql::{Database, Dialect, Error as SqlError, Migration, Migrations, TenantTx, params};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{AdaptationState, NewEntry, SentimentStore, recount};
+use crate::message::{Corrected, Entry, Recorded, Told};
+use crate::{Segment, Trend, TrendPolicy};
+
+/// Everything in SQLite or PostgreSQL.
+///
+/// A message and all that it changes are one transaction. Its series are locked in their order, so that messages of several
+/// processes on the same series take turns and never block each other for good.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use guardian_sentiment::SqlStore;
+/// use guardian_sql::Database;
+///
+/// let store = SqlStore::open(Database::open("sqlite::memory:").await?).await?;
+/// # let _ = store;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqlStore {
+    db: Database,
+}
+
+impl SqlStore {
+    /// The tables.
+    pub const MIGRATIONS: Migrations = Migrations::new(
+        "guardian_sentiment",
+        &[Migration::new(
+            1,
+            "tables",
+            include_str!("../../migrations/0001_tables.sqlite.sql"),
+            include_str!("../../migrations/0001_tables.postgres.sql"),
+        )],
+    );
+
+    /// The sentiments of this database, whose tables are made or brought up to date.
+    ///
+    /// # Errors
+    /// When the migration fails, or the tables are newer than this code.
+    pub async fn open(db: Database) -> Result<Self, SqlError> {
+        db.migrate(&Self::MIGRATIONS).await?;
+        Ok(Self::new(db))
+    }
+
+    /// The sentiments of a database whose tables exist: where another role migrates, with [`Self::MIGRATIONS`].
+    #[must_use]
+    pub fn new(db: Database) -> Self {
+        Self { db }
+    }
+
+    fn corrupt(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+        StoreError::new(StoreErrorKind::Corrupt, self.db.dialect().name()).with_source(error)
+    }
+
+    fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T, StoreError> {
+        serde_json::from_str(text).map_err(|error| self.corrupt(error))
+    }
+
+    fn write(&self, value: &impl serde::Serialize) -> Result<String, StoreError> {
+        serde_json::to_string(value).map_err(|error| self.corrupt(error))
+    }
+
+    /// A series, locked until the transaction ends, and made if there was none.
+    async fn locked(&self, tx: &mut TenantTx, scope: &Scope, segment: &str) -> Result<Trend, StoreError> {
+        // A row that another process deletes meanwhile, because it forgot the last message, is made anew.
+        for _ in 0..4 {
+            let sql = "INSERT INTO guardian_sentiment_series (tenant_id, segment, state) VALUES ($1, $2, '') \
+                       ON CONFLICT (tenant_id, segment) DO NOTHING";
+            tx.execute(sql, params![scope.tenant(), segment]).await?;
+            let sql = match tx.dialect() {
+                Dialect::Postgres => {
+                    "SELECT state FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 FOR UPDATE"
+                }
+                // The transaction has the file's lock.
+                _ => "SELECT state FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2",
+            };
+            if let Some(row) = tx.fetch_optional(sql, params![scope.tenant(), segment]).await? {
+                return match row.get::<&str>("state")? {
+                    "" => Ok(Trend::new()),
+                    state => self.read(state),
+                };
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Conflict, tx.dialect().name()))
+    }
+
+    async fn keep(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        segment: &str,
+        trend: &Trend,
+    ) -> Result<(), StoreError> {
+        let state = self.write(trend)?;
+        let sql = "UPDATE guardian_sentiment_series SET state = $3 WHERE tenant_id = $1 AND segment = $2";
+        tx.execute(sql, params![scope.tenant(), segment, state]).await?;
+        Ok(())
+    }
+
+    /// An entry, locked until the transaction ends.
+    async fn locked_entry(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Entry>, StoreError> {
+        let sql = match tx.dialect() {
+            Dialect::Postgres => {
+                "SELECT document FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+            }
+            _ => "SELECT document FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2",
+        };
+        let row = tx.fetch_optional(sql, params![scope.tenant(), id]).await?;
+        row.map(|row| self.read(row.get::<&str>("document")?)).transpose()
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl SentimentStore for SqlStore {
+    async fn record(&self, scope: &Scope, new: &NewEntry) -> Result<Recorded, StoreError> {
+        let entry = &new.entry;
+        let mut tx = self.db.begin(scope).await?;
+        let sql = "INSERT INTO guardian_sentiment_entries (tenant_id, id, at, document) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (tenant_id, id) DO NOTHING";
+        let document = self.write(entry)?;
+        if tx.execute(sql, params![scope.tenant(), &entry.id, entry.at, document]).await? == 0 {
+            let kept = self.locked_entry(&mut tx, scope, &entry.id).await?;
+            tx.rollback().await?;
+            // It can have been forgotten in between: then the caller has to come again.
+            let entry =
+                kept.ok_or_else(|| StoreError::new(StoreErrorKind::Conflict, self.db.dialect().name()))?;
+            return Ok(Recorded { entry, is_new: false, updates: Vec::new() });
+        }
+        let mut updates = Vec::new();
+        // In the order of their texts, which is that of all transactions.
+        let mut segments: Vec<(String, usize, &Segment)> = entry
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(at, segment)| (segment.to_string(), at, segment))
+            .collect();
+        segments.sort();
+        for (text, at, segment) in segments {
+            let sql =
+                "INSERT INTO guardian_sentiment_members (tenant_id, segment, at, id) VALUES ($1, $2, $3, $4)";
+            tx.execute(sql, params![scope.tenant(), &text, entry.at, &entry.id]).await?;
+            if new.observation().is_none() {
+                continue;
+            }
+            let mut trend = self.locked(&mut tx, scope, &text).await?;
+            let Some((update, told)) = new.fold(at, segment, &mut trend) else { continue };
+            self.keep(&mut tx, scope, &text, &trend).await?;
+            if let Some(told) = told {
+                let document = self.write(&told)?;
+                let sql = "INSERT INTO guardian_sentiment_untold (tenant_id, event, id, segment, document) \
+                           VALUES ($1, $2, $3, $4, $5)";
+                tx.execute(sql, params![scope.tenant(), told.event, &entry.id, &text, document]).await?;
+            }
+            updates.push((segment.clone(), update));
+        }
+        tx.commit().await?;
+        updates.sort_by(|one, two| one.0.cmp(&two.0));
+        Ok(Recorded { entry: entry.clone(), is_new: true, updates })
+    }
+
+    async fn correct(
+        &self,
+        scope: &Scope,
+        id: &str,
+        correction: &Corrected,
+        policy: &TrendPolicy,
+    ) -> Result<Option<Entry>, StoreError> {
+        let mut tx = self.db.begin(scope).await?;
+        let Some(was) = self.locked_entry(&mut tx, scope, id).await? else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
+        let mut is = was.clone();
+        is.correction = Some(correction.clone());
+        let document = self.write(&is)?;
+        let sql = "UPDATE guardian_sentiment_entries SET document = $3 WHERE tenant_id = $1 AND id = $2";
+        tx.execute(sql, params![scope.tenant(), id, document]).await?;
+        let mut segments: Vec<String> = is.segments.iter().map(Segment::to_string).collect();
+        segments.sort();
+        for segment in segments {
+            let mut trend = self.locked(&mut tx, scope, &segment).await?;
+            recount(&mut trend, &was, Some(&is), policy);
+            self.keep(&mut tx, scope, &segment, &trend).await?;
+        }
+        tx.commit().await?;
+        Ok(Some(is))
+    }
+
+    async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let sql = "SELECT document FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2";
+        let row = tx.fetch_optional(sql, params![scope.tenant(), id]).await?;
+        tx.commit().await?;
+        row.map(|row| self.read(row.get::<&str>("document")?)).transpose()
+    }
+
+    async fn history(
+        &self,
+        scope: &Scope,
+        segment: &Segment,
+        after: Option<&(Timestamp, String)>,
+        page: &PageRequest,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let (tenant, segment, size) = (scope.tenant(), segment.to_string(), i64::from(page.size()));
+        let rows = match after {
+            None => {
+                let sql = "SELECT e.document AS document FROM guardian_sentiment_members m \
+                           JOIN guardian_sentiment_entries e ON e.tenant_id = m.tenant_id AND e.id = m.id \
+                           WHERE m.tenant_id = $1 AND m.segment = $2 ORDER BY m.at DESC, m.id DESC LIMIT $3";
+                tx.fetch_all(sql, params![tenant, segment, size]).await?
+            }
+            Some((at, id)) => {
+                let sql = "SELECT e.document AS document FROM guardian_sentiment_members m \
+                           JOIN guardian_sentiment_entries e ON e.tenant_id = m.tenant_id AND e.id = m.id \
+                           WHERE m.tenant_id = $1 AND m.segment = $2 AND (m.at, m.id) < ($4, $5) \
+                           ORDER BY m.at DESC, m.id DESC LIMIT $3";
+                tx.fetch_all(sql, params![tenant, segment, size, *at, id]).await?
+            }
+        };
+        tx.commit().await?;
+        rows.iter().map(|row| self.read(row.get::<&str>("document")?)).collect()
+    }
+
+    async fn trend(&self, scope: &Scope, segment: &Segment) -> Result<Option<Trend>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let sql = "SELECT state FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2";
+        let row = tx.fetch_optional(sql, params![scope.tenant(), segment.to_string()]).await?;
+        tx.commit().await?;
+        match row {
+            Some(row) => match row.get::<&str>("state")? {
+                "" => Ok(None),
+                state => self.read(state).map(Some),
+            },
+            None => Ok(None),
+        }
+    }
+
+    async fn segments(
+        &self,
+        scope: &Scope,
+        after: Option<&Segment>,
+        limit: u32,
+    ) -> Result<Vec<Segment>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let after = after.map(Segment::to_string).unwrap_or_default();
+        let sql = "SELECT DISTINCT segment FROM guardian_sentiment_members WHERE tenant_id = $1 AND segment > $2 \
+                   ORDER BY segment LIMIT $3";
+        let rows = tx.fetch_all(sql, params![scope.tenant(), after, i64::from(limit)]).await?;
+        tx.commit().await?;
+        rows.iter()
+            .map(|row| {
+                row.get::<&str>("segment")?
+                    .parse()
+                    .map_err(|error: crate::InvalidSegment| self.corrupt(error))
+            })
+            .collect()
+    }
+
+    async fn forget(
+        &self,
+        scope: &Scope,
+        segment: &Segment,
+        limit: u32,
+        policy: &TrendPolicy,
+    ) -> Result<u32, StoreError> {
+        let mut tx = self.db.begin(scope).await?;
+        let tenant = scope.tenant();
+        let sql = "SELECT id FROM guardian_sentiment_members WHERE tenant_id = $1 AND segment = $2 ORDER BY id LIMIT $3";
+        let rows = tx.fetch_all(sql, params![tenant, segment.to_string(), i64::from(limit)]).await?;
+        let mut gone = Vec::new();
+        for row in &rows {
+            // Another process may have been faster.
+            if let Some(entry) = self.locked_entry(&mut tx, scope, row.get::<&str>("id")?).await? {
+                gone.push(entry);
+            }
+        }
+        let touched: std::collections::BTreeSet<String> =
+            gone.iter().flat_map(|entry| entry.segments.iter().map(Segment::to_string)).collect();
+        for entry in &gone {
+            let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND id = $2";
+            tx.execute(sql, params![tenant, &entry.id]).await?;
+            let sql = "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 AND id = $2";
+            tx.execute(sql, params![tenant, &entry.id]).await?;
+            let sql = "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2";
+            tx.execute(sql, params![tenant, &entry.id]).await?;
+        }
+        for text in &touched {
+            let mut trend = self.locked(&mut tx, scope, text).await?;
+            for entry in &gone {
+                if entry.segments.iter().any(|segment| segment.to_string() == *text) {
+                    recount(&mut trend, entry, None, policy);
+                }
+            }
+            trend.forget_words();
+            self.keep(&mut tx, scope, text, &trend).await?;
+            let sql = "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 AND NOT EXISTS \
+                       (SELECT 1 FROM guardian_sentiment_members m WHERE m.tenant_id = $1 AND m.segment = $2)";
+            if tx.execute(sql, params![tenant, text]).await? > 0 {
+                let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
+                tx.execute(sql, params![tenant, text]).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(u32::try_from(gone.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
+        let mut tx = self.db.begin(scope).await?;
+        for sql in [
+            "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1",
+            "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1",
+            "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1",
+            "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1",
+            "DELETE FROM guardian_sentiment_adaptations WHERE tenant_id = $1",
+        ] {
+            tx.execute(sql, params![scope.tenant()]).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let sql =
+            "SELECT document FROM guardian_sentiment_untold WHERE tenant_id = $1 ORDER BY event LIMIT $2";
+        let rows = tx.fetch_all(sql, params![scope.tenant(), i64::from(limit)]).await?;
+        tx.commit().await?;
+        rows.iter().map(|row| self.read(row.get::<&str>("document")?)).collect()
+    }
+
+    async fn told(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.db.begin(scope).await?;
+        let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND event = $2";
+        tx.execute(sql, params![scope.tenant(), event]).await?;
+        tx.commit().await
+    }
+
+    async fn adaptation(&self, scope: &Scope) -> Result<Option<AdaptationState>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let sql = "SELECT version, learned FROM guardian_sentiment_adaptations WHERE tenant_id = $1";
+        let row = tx.fetch_optional(sql, params![scope.tenant()]).await?;
+        tx.commit().await?;
+        row.map(|row| {
+            let version = u64::try_from(row.get::<i64>("version")?).map_err(|error| self.corrupt(error))?;
+            Ok(AdaptationState { version, bytes: row.get("learned")? })
+        })
+        .transpose()
+    }
+
+    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+        let mut tx = self.db.begin(scope).await?;
+        let sql = if state.version == 1 {
+            "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, $2, $3) \
+             ON CONFLICT (tenant_id) DO NOTHING"
+        } else {
+            "UPDATE guardian_sentiment_adaptations SET version = $2, learned = $3 WHERE tenant_id = $1 AND version = $2 - 1"
+        };
+        let changed = tx.execute(sql, params![scope.tenant(), signed(state.version), &state.bytes]).await?;
+        tx.commit().await?;
+        Ok(changed > 0)
+    }
+}

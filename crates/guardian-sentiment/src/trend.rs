@@ -1,0 +1,461 @@
+use std::time::Duration;
+
+use guardian_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Polarity, Sentiment};
+
+mod decayed;
+mod detector;
+mod words;
+
+use decayed::Decayed;
+use detector::Detector;
+pub use words::Rising;
+use words::Words;
+
+/// When a series counts as falling, and how fast it forgets.
+///
+/// ```
+/// use std::time::Duration;
+/// use guardian_sentiment::TrendPolicy;
+///
+/// let policy = TrendPolicy::default().with_half_life(Duration::from_secs(3 * 86_400)).with_messages_per_false_alarm(20_000.0);
+/// # let _ = policy;
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrendPolicy {
+    half_life: Duration,
+    baseline_half_life: Duration,
+    messages_per_false_alarm: f64,
+    least_drop: f64,
+    least_messages: u32,
+    cool_down: Duration,
+}
+
+impl Default for TrendPolicy {
+    /// Half of the weight in 7 days, of the baseline's in 90; one false alarm in 5,000 messages at most; drops of 0.05 and more
+    /// against a baseline of 15 messages and more; a day between alarms.
+    fn default() -> Self {
+        Self {
+            half_life: Duration::from_secs(7 * 86_400),
+            baseline_half_life: Duration::from_secs(90 * 86_400),
+            messages_per_false_alarm: 5000.0,
+            least_drop: 0.05,
+            least_messages: 15,
+            cool_down: Duration::from_secs(86_400),
+        }
+    }
+}
+
+impl TrendPolicy {
+    /// After which time a message weighs half in the present level; at least a minute.
+    #[must_use]
+    pub fn with_half_life(mut self, half_life: Duration) -> Self {
+        self.half_life = half_life.max(Duration::from_secs(60));
+        self
+    }
+
+    /// After which time a message weighs half in the baseline, which the level is held against; at least a minute.
+    #[must_use]
+    pub fn with_baseline_half_life(mut self, half_life: Duration) -> Self {
+        self.baseline_half_life = half_life.max(Duration::from_secs(60));
+        self
+    }
+
+    /// How many messages pass on average, at the least, before a series that does not fall raises an alarm; 10 and more. With
+    /// fewer false alarms a true one takes longer, by the logarithm.
+    #[must_use]
+    pub fn with_messages_per_false_alarm(mut self, messages: f64) -> Self {
+        self.messages_per_false_alarm = if messages.is_finite() { messages.max(10.0) } else { 1e12 };
+        self
+    }
+
+    /// The smallest fall of the mean score that matters, 0 to 1 on the scale from -1 to 1.
+    #[must_use]
+    pub fn with_least_drop(mut self, drop: f64) -> Self {
+        self.least_drop = if drop.is_finite() { drop.clamp(0.0, 1.0) } else { 1.0 };
+        self
+    }
+
+    /// How many messages a baseline needs before a series is watched; at least 2.
+    #[must_use]
+    pub fn with_least_messages(mut self, messages: u32) -> Self {
+        self.least_messages = messages.max(2);
+        self
+    }
+
+    /// For how long after an alarm there is no further one, whatever happens.
+    #[must_use]
+    pub fn with_cool_down(mut self, cool_down: Duration) -> Self {
+        self.cool_down = cool_down;
+        self
+    }
+}
+
+/// Over how many messages the recent mean goes.
+const RECENT: f64 = 12.0;
+
+/// One message as a series counts it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Observation<'t> {
+    /// When it was written.
+    pub at: Timestamp,
+    /// From -1 (worst) to 1 (best).
+    pub score: f64,
+    /// Whether it counts among the negative ones.
+    pub is_negative: bool,
+    /// Its text, for the words that rise; may be empty.
+    pub text: &'t str,
+}
+
+impl<'t> Observation<'t> {
+    /// A message with this score, which is negative below -0.2.
+    #[must_use]
+    pub fn new(at: Timestamp, score: f64) -> Self {
+        let score = if score.is_finite() { score.clamp(-1.0, 1.0) } else { 0.0 };
+        Self { at, score, is_negative: score < -0.2, text: "" }
+    }
+
+    /// A message that was read so.
+    #[must_use]
+    pub fn of(at: Timestamp, sentiment: &Sentiment) -> Self {
+        Self { is_negative: sentiment.polarity < Polarity::Neutral, ..Self::new(at, sentiment.score) }
+    }
+
+    /// The same with its text.
+    #[must_use]
+    pub fn with_text(mut self, text: &'t str) -> Self {
+        self.text = text;
+        self
+    }
+}
+
+/// How one series stands: what is known of all its messages, in some two kilobytes at most however many there are.
+///
+/// The means weigh a message by its age, halving with each half-life, so that gaps of any length between messages are taken as
+/// they are. Messages may arrive in any order: the means do not depend on it, but for the rounding of the last digits. The test for
+/// a fall takes them as they come.
+///
+/// ```
+/// use std::time::Duration;
+/// use guardian_core::{Clock, ManualClock};
+/// use guardian_sentiment::{Observation, Trend, TrendPolicy};
+///
+/// let (clock, policy) = (ManualClock::new(), TrendPolicy::default());
+/// let mut trend = Trend::new();
+/// let mut alarms = 0;
+/// for n in 0..80 {
+///     clock.advance(Duration::from_secs(3600));
+///     // Content for forty messages, then less and less so.
+///     let score = if n < 40 { [0.7, 0.4, 0.6][n % 3] } else { [-0.5, 0.1, -0.3][n % 3] };
+///     let update = trend.push(&Observation::new(clock.now(), score), &policy);
+///     alarms += u32::from(update.alert.is_some());
+/// }
+/// assert_eq!(alarms, 1);
+/// assert!(trend.level().unwrap() < trend.baseline(&policy).unwrap());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trend {
+    level: Decayed,
+    /// The long run, in two parts: messages under suspicion of a fall wait before they count in what they are held against.
+    settled: Decayed,
+    #[serde(default)]
+    pending: Decayed,
+    messages: u64,
+    negatives: u64,
+    detector: Detector,
+    /// The mean of about the last dozen messages, by count and not by time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recent: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fall: Option<Fall>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_alert: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Words::is_empty")]
+    words: Words,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    days: Vec<Day>,
+}
+
+/// A fall that was told and is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Fall {
+    since: Timestamp,
+    /// The mean of recent messages at which it is over: above the one that raised the alarm.
+    over_at: f64,
+}
+
+/// The messages of one day, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Day {
+    /// Days since 1970-01-01.
+    pub day: i64,
+    /// How many messages there were.
+    pub messages: u32,
+    /// The sum of their scores.
+    pub sum: f64,
+}
+
+impl Day {
+    /// The mean score.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        if self.messages == 0 { 0.0 } else { self.sum / f64::from(self.messages) }
+    }
+}
+
+/// What a message did to a series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Update {
+    /// The mean of late, with this message.
+    pub level: f64,
+    /// What the series is held against; `None` until it has enough messages.
+    pub baseline: Option<f64>,
+    /// The evidence for a fall, on the scale on which the policy's messages per false alarm are the alarm.
+    pub evidence: f64,
+    /// The alarm, when this message raised it.
+    pub alert: Option<Alert>,
+    /// Whether this message ended a fall.
+    pub recovered: bool,
+}
+
+/// An alarm: the series falls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Alert {
+    /// When the message was written that raised it.
+    pub at: Timestamp,
+    /// The mean of about the last dozen messages.
+    pub recent: f64,
+    /// The mean that the series had before.
+    pub baseline: f64,
+    /// How many messages the evidence rests on.
+    pub messages: u32,
+    /// The words that rose most, the strongest first; at most five.
+    pub words: Vec<Rising>,
+}
+
+impl Trend {
+    /// The most days of which [`Self::days`] keeps the means.
+    pub const MAX_DAYS: usize = 60;
+
+    /// A series without messages.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts a message, and says what it did. Constant time and memory.
+    ///
+    /// # Source
+    /// The test for a fall is the Shiryaev-Roberts e-detector of bounded means: Shin, Ramdas and Rinaldo, "E-detectors: a
+    /// nonparametric framework for sequential change detection", 2023, with the bets of Waudby-Smith and Ramdas. Whatever the
+    /// distribution of the scores, while their mean is not below the baseline less its error and the least drop that matters, the average number of
+    /// messages until an alarm is at least the policy's.
+    pub fn push(&mut self, message: &Observation<'_>, policy: &TrendPolicy) -> Update {
+        let score = message.score;
+        let reference = self.settled.mean().filter(|_| self.messages >= u64::from(policy.least_messages));
+        // What is much older than the newest message says nothing of the present.
+        let is_late = self.level.at().is_some_and(|newest| newest - message.at > span(policy.half_life));
+        let mut evidence = self.detector.evidence();
+        let mut is_alarm = false;
+        if let Some(mean) = reference.filter(|_| !is_late) {
+            let bound = mean - policy.least_drop - self.settled.error();
+            let rests = self.last_alert.is_some_and(|last| message.at - last < span(policy.cool_down));
+            if self.fall.is_none() && !rests {
+                evidence = self.detector.step(score, bound);
+                is_alarm = evidence >= policy.messages_per_false_alarm;
+            }
+        }
+        self.count(message, policy, 1.0);
+        if self.fall.is_some() || !self.detector.is_suspicious() {
+            self.settled = self.settled.merge(&self.pending, policy.baseline_half_life);
+            self.pending = Decayed::default();
+        }
+        if !message.text.is_empty() {
+            self.words.add(message.text, message.at, policy.half_life);
+        }
+        let level = self.level.mean().unwrap_or(score);
+        let mut recent = self.recent.unwrap_or(score);
+        if !is_late {
+            recent += (score - recent) / RECENT;
+            self.recent = Some(recent);
+        }
+
+        let mut alert = None;
+        let mut recovered = false;
+        if let Some(baseline) = reference.filter(|_| is_alarm) {
+            alert = Some(Alert {
+                at: message.at,
+                recent,
+                baseline,
+                messages: self.detector.messages(),
+                words: self.words.rising(5),
+            });
+            self.fall = Some(Fall { since: message.at, over_at: baseline - policy.least_drop / 2.0 });
+            self.last_alert = Some(message.at);
+            self.detector = Detector::default();
+        } else if let Some(fall) = self.fall
+            && !is_late
+        {
+            // The fall is over when the messages are as before, or when the baseline has come down to them.
+            let usual = reference.map_or(1.0, |mean| mean - policy.least_drop / 2.0);
+            if recent >= fall.over_at.min(usual) {
+                self.fall = None;
+                recovered = true;
+            }
+        }
+        Update { level, baseline: reference, evidence, alert, recovered }
+    }
+
+    /// Takes a message back that was counted: because it was deleted, or because it is counted anew with another score. What the
+    /// test for a fall saw of it stays, and so do the words; [`Self::forget_words`] drops these.
+    pub fn remove(&mut self, message: &Observation<'_>, policy: &TrendPolicy) {
+        self.count(message, policy, -1.0);
+    }
+
+    /// Counts a message again that was removed, without testing for a fall.
+    pub fn restore(&mut self, message: &Observation<'_>, policy: &TrendPolicy) {
+        self.count(message, policy, 1.0);
+        self.settled = self.long_run(policy);
+        self.pending = Decayed::default();
+    }
+
+    /// Drops all words that are remembered.
+    pub fn forget_words(&mut self) {
+        self.words = Words::default();
+    }
+
+    fn count(&mut self, message: &Observation<'_>, policy: &TrendPolicy, sign: f64) {
+        self.level.add(message.at, message.score, sign, policy.half_life);
+        let long_run = if sign > 0.0 { &mut self.pending } else { &mut self.settled };
+        long_run.add(message.at, message.score, sign, policy.baseline_half_life);
+        let change = |count: u64| if sign > 0.0 { count.saturating_add(1) } else { count.saturating_sub(1) };
+        self.messages = change(self.messages);
+        if message.is_negative {
+            self.negatives = change(self.negatives);
+        }
+        if self.messages == 0 {
+            // Nothing is left, not even the rounding.
+            *self = Self {
+                detector: self.detector,
+                fall: self.fall,
+                last_alert: self.last_alert,
+                ..Self::default()
+            };
+            return;
+        }
+        let day = message.at.timestamp().div_euclid(86_400);
+        self.add_day(Day { day, messages: 1, sum: message.score }, sign);
+    }
+
+    fn long_run(&self, policy: &TrendPolicy) -> Decayed {
+        self.settled.merge(&self.pending, policy.baseline_half_life)
+    }
+
+    fn add_day(&mut self, add: Day, sign: f64) {
+        match self.days.binary_search_by_key(&add.day, |day| day.day) {
+            Ok(found) => {
+                if let Some(day) = self.days.get_mut(found) {
+                    day.messages = if sign > 0.0 {
+                        day.messages.saturating_add(add.messages)
+                    } else {
+                        day.messages.saturating_sub(add.messages)
+                    };
+                    day.sum = if day.messages == 0 { 0.0 } else { day.sum + sign * add.sum };
+                    if day.messages == 0 {
+                        self.days.remove(found);
+                    }
+                }
+            }
+            Err(place) if sign > 0.0 => {
+                self.days.insert(place, add);
+                if self.days.len() > Self::MAX_DAYS {
+                    self.days.remove(0);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Both series in one: the means and counts as if all messages had been counted in one place. Associative and commutative but
+    /// for the rounding of the last digits. The test for a fall begins anew, because what it saw cannot be told in one order; the
+    /// later alarm of the two holds.
+    #[must_use]
+    pub fn merge(&self, other: &Self, policy: &TrendPolicy) -> Self {
+        let mut merged = Self {
+            level: self.level.merge(&other.level, policy.half_life),
+            settled: self.long_run(policy).merge(&other.long_run(policy), policy.baseline_half_life),
+            pending: Decayed::default(),
+            messages: self.messages.saturating_add(other.messages),
+            negatives: self.negatives.saturating_add(other.negatives),
+            detector: Detector::default(),
+            recent: if other.level.at() > self.level.at() { other.recent } else { self.recent },
+            fall: match (self.fall, other.fall) {
+                (Some(one), Some(two)) => {
+                    Some(Fall { since: one.since.max(two.since), over_at: one.over_at.min(two.over_at) })
+                }
+                (one, two) => one.or(two),
+            },
+            last_alert: self.last_alert.max(other.last_alert),
+            words: self.words.merge(&other.words, policy.half_life),
+            days: self.days.clone(),
+        };
+        for day in &other.days {
+            merged.add_day(*day, 1.0);
+        }
+        merged
+    }
+
+    /// The mean score of late; `None` without messages.
+    #[must_use]
+    pub fn level(&self) -> Option<f64> {
+        self.level.mean()
+    }
+
+    /// The mean score of the long run; `None` without messages.
+    #[must_use]
+    pub fn baseline(&self, policy: &TrendPolicy) -> Option<f64> {
+        self.long_run(policy).mean()
+    }
+
+    /// How many messages were counted.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// How many of them were negative.
+    #[must_use]
+    pub fn negatives(&self) -> u64 {
+        self.negatives
+    }
+
+    /// Since when it falls, while an alarm that was told is not over.
+    #[must_use]
+    pub fn falling_since(&self) -> Option<Timestamp> {
+        self.fall.map(|fall| fall.since)
+    }
+
+    /// The last days with messages, the oldest first.
+    #[must_use]
+    pub fn days(&self) -> &[Day] {
+        &self.days
+    }
+
+    /// The words that rose most of late, the strongest first.
+    #[must_use]
+    pub fn rising(&self, most: usize) -> Vec<Rising> {
+        self.words.rising(most)
+    }
+}
+
+/// Longer spans than a calendar has are its end.
+fn span(duration: Duration) -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(duration).unwrap_or(chrono::TimeDelta::MAX)
+}

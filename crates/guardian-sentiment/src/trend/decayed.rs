@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use guardian_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Sums of values that lose half of their weight with each half-life, as they stand at the newest value.
+///
+/// A sum is the sum of `2^-(age / half-life)` times a value, so it does not matter in which order the values came, and two sums
+/// become one when both are brought to the same moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Decayed {
+    at: Option<Timestamp>,
+    /// Weights, weights times values, weights times squares, squares of weights.
+    sums: [f64; 4],
+}
+
+/// What is left after this many half-lives is nothing beside any new value.
+const OLDEST: f64 = 200.0;
+
+pub(super) fn weight(age: chrono::TimeDelta, half_life: Duration) -> f64 {
+    let micros = age.num_microseconds().unwrap_or(i64::MAX);
+    let seconds = Duration::from_micros(u64::try_from(micros).unwrap_or(0)).as_secs_f64();
+    let halvings = seconds / half_life.as_secs_f64().max(1e-6);
+    if halvings > OLDEST { 0.0 } else { (-halvings).exp2() }
+}
+
+impl Decayed {
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.at
+    }
+
+    /// Adds a value, or takes it back with a sign below zero.
+    pub(super) fn add(&mut self, at: Timestamp, value: f64, sign: f64, half_life: Duration) {
+        let newest = self.at.map_or(at, |newest| newest.max(at));
+        self.advance(newest, half_life);
+        let weight = weight(newest - at, half_life);
+        let added = [weight, weight * value, weight * value * value, weight * weight];
+        for (sum, added) in self.sums.iter_mut().zip(added) {
+            *sum += sign * added;
+        }
+    }
+
+    fn advance(&mut self, to: Timestamp, half_life: Duration) {
+        if let Some(at) = self.at.filter(|at| *at < to) {
+            let factor = weight(to - at, half_life);
+            let factors = [factor, factor, factor, factor * factor];
+            for (sum, factor) in self.sums.iter_mut().zip(factors) {
+                *sum *= factor;
+            }
+        }
+        self.at = Some(to);
+    }
+
+    pub(super) fn merge(&self, other: &Self, half_life: Duration) -> Self {
+        let Some(newest) = self.at.max(other.at) else { return *self };
+        if other.at.is_none() {
+            return *self;
+        }
+        let (mut one, mut two) = (*self, *other);
+        one.advance(newest, half_life);
+        two.advance(newest, half_life);
+        for (sum, added) in one.sums.iter_mut().zip(two.sums) {
+            *sum += added;
+        }
+        one
+    }
+
+    pub(super) fn mean(&self) -> Option<f64> {
+        let [weights, values, ..] = self.sums;
+        (weights > 1e-12).then(|| (values / weights).clamp(-1.0, 1.0))
+    }
+
+    /// The standard error of the mean.
+    pub(super) fn error(&self) -> f64 {
+        let [weights, values, squares, square_weights] = self.sums;
+        if weights <= 1e-12 {
+            return 1.0;
+        }
+        let mean = values / weights;
+        let variance = (squares / weights - mean * mean).max(0.0);
+        // One more observation of the whole range, so that a few equal values are not taken for certainty.
+        let effective = (weights * weights / square_weights.max(1e-300)).max(1.0);
+        ((variance * effective + 0.25) / (effective * effective)).sqrt()
+    }
+}

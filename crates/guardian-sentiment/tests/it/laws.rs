@@ -1,0 +1,114 @@
+//! What holds of every text, whatever is in it.
+
+use guardian_sentiment::{Adaptation, Ensemble, Explanation, Linear, Polarity, Reading, SentimentModel};
+use proptest::prelude::*;
+
+/// Words, marks, emoji, masks, other scripts, and characters without rules.
+fn text() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        8 => prop::sample::select(vec![
+            "good", "bad", "not", "no", "never", "GREAT", "terrible", "the", "service", "was", "but", "soooo", "very",
+            "waiting", "thanks", "problem", "problems", "complain", "can't", "won't", "it", "'s", "n't", "wo", "I",
+            "love", "hate", "refund", "why", "confused", "5", "10/10", "2024-01-01", "@user", "http://a.example/x?y=1",
+            "me@example.com", "#fail", "&amp;", "&lt;3", ":)", ":-(", "<3", "😀", "😡", "👍🏽", "…", "—", "«gut»", "schlecht",
+            "très", "bien", "素晴らしい", "плохо", "سيئ", "!", "!!!", "?", "?!", ".", "...", ",", ";", "\"", "(", ")", "\n",
+        ]).prop_map(str::to_owned),
+        1 => "[a-zA-Z']{1,60}",
+        1 => "\\PC{1,12}",
+        1 => any::<String>(),
+    ];
+    prop::collection::vec((word, prop::sample::select(vec![" ", "", "\n", "  "])), 0..40)
+        .prop_map(|words| words.into_iter().flat_map(|(word, space)| [word, space.to_owned()]).collect())
+}
+
+fn models() -> Vec<Box<dyn SentimentModel>> {
+    let base = Ensemble::default();
+    let mut tenant = Adaptation::new(&base);
+    tenant.learn("1", "the service was good", Polarity::Negative);
+    tenant.learn("2", "waiting for a refund", Polarity::Neutral);
+    tenant.learn("3", "bad but good", Polarity::Positive);
+    let own = tenant.model();
+    vec![Box::new(base), Box::new(Linear::shipped()), Box::new(own)]
+}
+
+fn score(model: &dyn SentimentModel, text: &str) -> f64 {
+    match model.read(text) {
+        Reading::Read(sentiment) => sentiment.score,
+        _ => 0.0,
+    }
+}
+
+fn sum(explanation: &Explanation) -> f64 {
+    explanation.bias + explanation.parts.iter().map(|part| part.contribution).sum::<f64>()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn a_text_that_is_repeated_keeps_its_score(
+        text in text(),
+        times in 2_usize..40,
+        joint in prop::sample::select(vec![" ", "\n", "\n\n", "\t"]),
+    ) {
+        let repeated = vec![text.as_str(); times].join(joint);
+        for model in models() {
+            prop_assert!((score(model.as_ref(), &text) - score(model.as_ref(), &repeated)).abs() < 0.02);
+        }
+    }
+
+    #[test]
+    fn the_parts_and_the_bias_add_up_to_the_margin(text in text(), times in 1_usize..30) {
+        let long = vec![text.as_str(); times].join(" x ");
+        for model in models() {
+            for text in [&text, &long] {
+                let Some(explanation) = model.explain(text) else { continue };
+                prop_assert!((sum(&explanation) - explanation.margin).abs() < 1e-4);
+                let Reading::Read(sentiment) = model.read(text) else { panic!("explained but not read") };
+                let [bad, _, good] = sentiment.chances;
+                prop_assert!(((good / bad).ln() - explanation.margin).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn spans_lie_between_characters_in_the_order_of_the_text(text in text()) {
+        for model in models() {
+            let Some(explanation) = model.explain(&text) else { continue };
+            let mut end = 0;
+            for part in &explanation.parts {
+                prop_assert!(part.span.start >= end && part.span.start < part.span.end);
+                prop_assert!(text.get(part.span.clone()).is_some());
+                end = part.span.end;
+            }
+        }
+    }
+
+    #[test]
+    fn chances_add_up_and_the_score_is_their_difference(text in text()) {
+        for model in models() {
+            let Reading::Read(sentiment) = model.read(&text) else { continue };
+            let [bad, _, good] = sentiment.chances;
+            prop_assert!((sentiment.chances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            prop_assert!((sentiment.feelings.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            prop_assert!((good - bad - sentiment.score).abs() < 1e-9);
+            prop_assert!(sentiment.chances.iter().all(|chance| (0.0..=1.0).contains(chance)));
+            match sentiment.polarity {
+                Polarity::VeryNegative | Polarity::Negative => prop_assert!(sentiment.score < 0.0),
+                Polarity::Positive | Polarity::VeryPositive => prop_assert!(sentiment.score > 0.0),
+                Polarity::Neutral => {}
+            }
+        }
+    }
+}
+
+/// The example of VADER's issue 151: the score of a text must not run away with its length.
+#[test]
+fn ten_thousand_words_are_no_more_extreme_than_ten() {
+    let model = Ensemble::default();
+    let mixed = "good bad good bad bad good good bad fine poor ";
+    assert!((score(&model, &mixed.repeat(1_000)) - score(&model, mixed)).abs() < 0.02);
+    let story = "The parcel came on Monday. I opened it at home. It is blue. ";
+    let long = format!("{}The blue is lovely. {}", story.repeat(40), story.repeat(3));
+    assert!(score(&model, &long).abs() < 0.6);
+}
