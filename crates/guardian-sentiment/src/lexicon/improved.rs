@@ -117,21 +117,25 @@ impl<N: Notes> Reader<'_, N> {
     fn phrase(&self, at: usize, end: usize) -> Option<(f64, usize)> {
         let found = self.phrases.binary_search_by_key(&at, |(at, _)| *at).ok()?;
         let (_, phrases) = self.phrases.get(found)?;
+        // Nearly all phrases differ in their second word: it is written once.
         let mut buffer = String::new();
-        let fits = |phrase: &&Phrase| {
-            at + phrase.words.len() <= end
-                && phrase.words.iter().enumerate().skip(1).all(|(n, word)| {
-                    let whole = self.tokens.get(at + n - 1).is_some_and(|token| token.end == End::Space);
-                    whole
-                        && self
-                            .tokens
-                            .get(at + n)
-                            .is_some_and(|token| lower(self.text, token, &mut buffer.clone()) == *word)
+        let second = self.follower(at, 1, end, &mut buffer)?;
+        let mut further = String::new();
+        let phrase = phrases.iter().find(|phrase| {
+            phrase.words.get(1).is_some_and(|word| *word == second)
+                && phrase.words.iter().enumerate().skip(2).all(|(n, word)| {
+                    self.follower(at, n, end, &mut further).is_some_and(|next| next == *word)
                 })
-        };
-        let phrase = phrases.iter().find(fits)?;
-        buffer.clear();
+        })?;
         Some((phrase.value, phrase.words.len()))
+    }
+
+    /// The word so many places behind another, in lower case, if only space is between it and the one before it.
+    fn follower<'a>(&'a self, at: usize, n: usize, end: usize, buffer: &'a mut String) -> Option<&'a str> {
+        if at + n >= end || self.tokens.get(at + n - 1)?.end != End::Space {
+            return None;
+        }
+        Some(lower(self.text, self.tokens.get(at + n)?, buffer))
     }
 
     fn word(&mut self, at: usize, free: usize, end: usize) -> f64 {
