@@ -1,0 +1,6 @@
+//! The API and its document agree: each operation is called, and what comes back is held against what the document says.
+
+mod contract;
+mod kit;
+#[cfg(feature = "ratelimit")]
+mod ratelimit;
