@@ -313,11 +313,27 @@ impl Rbac {
     ///
     /// ```no_run
     /// # use std::time::Duration;
-    /// # async fn example(rbac: guardian_rbac::Rbac) -> Result<(), guardian_rbac::Error> {
+    /// use tokio::time::{MissedTickBehavior, interval};
+    ///
+    /// # async fn example(rbac: guardian_rbac::Rbac) {
+    /// let mut turns = interval(Duration::from_millis(250));
+    /// turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     /// loop {
     ///     tokio::select! {
-    ///         heard = rbac.heed() => heard?,
-    ///         () = tokio::time::sleep(Duration::from_millis(250)) => rbac.follow().await?,
+    ///         // First, so that many notices do not keep it from its turn.
+    ///         biased;
+    ///         _ = turns.tick() => {}
+    ///         heard = rbac.heed() => match heard {
+    ///             Ok(()) => continue,
+    ///             // A server that is away is asked again with the next turn, not at once.
+    ///             Err(error) => {
+    ///                 eprintln!("notices are not heard: {error}");
+    ///                 turns.tick().await;
+    ///             }
+    ///         },
+    ///     }
+    ///     if let Err(error) = rbac.follow().await {
+    ///         eprintln!("the policies may be old: {error}");
     ///     }
     /// }
     /// # }

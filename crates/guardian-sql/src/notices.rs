@@ -30,28 +30,32 @@ impl Notices {
     }
 
     /// Waits for the next notice and gives its text; `None` when nobody listened for a while, as at the beginning and after the
-    /// connection was lost, so that anything may have been told. It may be dropped while it waits, and then misses nothing.
+    /// connection was lost, so that anything may have been told. It may be dropped at any time, and then misses nothing.
     ///
     /// # Errors
     /// When the server cannot be reached. The next call tries again.
     pub async fn next(&self) -> Result<Option<String>, StoreError> {
         let failed = |error| fault::from_driver(error, Dialect::Postgres);
         let mut listener = self.listener.lock().await;
-        let Some(known) = listener.as_mut() else {
-            let pool = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-            let pool = pool.connect_with(self.options.clone()).await.map_err(failed)?;
-            let mut new = PgListener::connect_with(&pool).await.map_err(failed)?;
-            new.listen(self.channel).await.map_err(failed)?;
-            *listener = Some(new);
-            return Ok(None);
-        };
-        match known.try_recv().await {
-            Ok(notice) => Ok(notice.map(|notice| notice.payload().to_owned())),
-            Err(error) => {
-                *listener = None;
-                Err(failed(error))
+        if let Some(known) = listener.as_mut() {
+            match known.try_recv().await {
+                Ok(Some(notice)) => return Ok(Some(notice.payload().to_owned())),
+                // The connection was lost. A new listener is made below, and whoever drops this before it listens finds none the
+                // next time and is told then.
+                Ok(None) => *listener = None,
+                Err(error) => {
+                    *listener = None;
+                    return Err(failed(error));
+                }
             }
         }
+        let pool = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let pool = pool.connect_with(self.options.clone()).await.map_err(failed)?;
+        let mut new = PgListener::connect_with(&pool).await.map_err(failed)?;
+        new.eager_reconnect(false);
+        new.listen(self.channel).await.map_err(failed)?;
+        *listener = Some(new);
+        Ok(None)
     }
 }
 

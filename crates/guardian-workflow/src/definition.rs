@@ -11,6 +11,7 @@ mod canonical;
 mod identifier;
 mod json_schema;
 mod node;
+mod place;
 mod settings;
 mod span;
 mod trigger;
@@ -172,7 +173,8 @@ impl Definition {
     /// Reads a definition from JSON. Whether it makes sense is what [`validate`](crate::validate()) says.
     ///
     /// # Errors
-    /// [`Error::Definition`] for a text that is too long, nests deeper than 128, is no JSON or does not have this form.
+    /// [`Error::Definition`] for a text that is too long, nests deeper than 128, is no JSON or does not have this form, with the
+    /// line and the part that is to blame.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         if text.len() > Self::MAX_BYTES {
             return Err(Error::definition(format!(
@@ -181,7 +183,19 @@ impl Definition {
                 Self::MAX_BYTES
             )));
         }
-        Self::checked(serde_json::from_str(text))
+        if text.trim().is_empty() {
+            return Err(Error::definition("the text is empty"));
+        }
+        let read = serde_json::from_str(text).map_err(|error| {
+            if !error.is_data() {
+                return error.to_string();
+            }
+            let limits = guardian_yaml::Limits::default().with_bytes(Self::MAX_BYTES).with_depth(128);
+            let document = limits.read_one(text).ok();
+            let value = serde_json::from_str(text).unwrap_or_default();
+            place::explain(&value, &error, document.as_ref().map(|document| (document, text)))
+        });
+        Self::checked(read)
     }
 
     /// Reads a definition from YAML, of which JSON is a part; plain scalars mean what the core schema of YAML 1.2 says, so that
@@ -202,24 +216,30 @@ impl Definition {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Definition`] with the line for a text that is too long, nests deeper than 64, has more than half a
-    /// million values, those that aliases repeat included, or more than a hundred aliases, has tags, is no YAML, or for one that does not have
-    /// this form.
+    /// [`Error::Definition`] with the line for a text that is too long, nests deeper than 64, has more than half a million values or
+    /// more than 4 MiB that aliases repeat, or more than a hundred aliases, has tags, is no YAML, or for one that does not have this form.
     pub fn from_yaml(text: &str) -> Result<Self, Error> {
-        let read = yaml(text, Self::MAX_BYTES).map_err(|error| Error::definition(error.to_string()))?;
-        Self::from_value(read)
+        let refused = |error: guardian_yaml::Error| Error::definition(error.to_string());
+        let document = yaml_document(text, Self::MAX_BYTES).map_err(refused)?;
+        let value = document.to_json().map_err(refused)?;
+        Self::checked(
+            Self::deserialize(&value)
+                .map_err(|error| place::explain(&value, &error, Some((&document, text)))),
+        )
     }
 
     /// Reads a definition from a JSON value, as [`Self::from_json`] does from a text.
     ///
     /// # Errors
-    /// [`Error::Definition`] for a value that does not have this form.
+    /// [`Error::Definition`] for a value that does not have this form, with the part that is to blame.
+    #[expect(clippy::needless_pass_by_value, reason = "hosts give away what they read or made for it")]
     pub fn from_value(value: Value) -> Result<Self, Error> {
-        Self::checked(serde_json::from_value(value))
+        // Where it is, is looked for in those alone that are refused.
+        Self::checked(Self::deserialize(&value).map_err(|error| place::explain(&value, &error, None)))
     }
 
-    fn checked(read: serde_json::Result<Self>) -> Result<Self, Error> {
-        let read = read.map_err(|error| Error::definition(error.to_string()))?;
+    fn checked(read: Result<Self, String>) -> Result<Self, Error> {
+        let read = read.map_err(Error::definition)?;
         if read.schema != Self::SCHEMA {
             return Err(Error::definition(format!(
                 "its schema is `{}`, and the one that is understood is `{}`",
@@ -253,10 +273,15 @@ impl Definition {
     }
 }
 
+/// The only document of a text in YAML.
+fn yaml_document(text: &str, most: usize) -> Result<guardian_yaml::Node, guardian_yaml::Error> {
+    let limits = guardian_yaml::Limits::default().with_bytes(most).with_values(500_000).with_aliases(100);
+    limits.read_one(text)
+}
+
 /// The only document of a text in YAML, as JSON.
 pub(crate) fn yaml(text: &str, most: usize) -> Result<Value, guardian_yaml::Error> {
-    let limits = guardian_yaml::Limits::default().with_bytes(most).with_values(500_000).with_aliases(100);
-    limits.read_one(text)?.to_json()
+    yaml_document(text, most)?.to_json()
 }
 
 /// A document in JSON or, where it does not begin like an object of it, in YAML.

@@ -15,7 +15,7 @@ use crate::definition::{NodeId, SubVersion, Trigger};
 use crate::error::Error;
 use crate::library::MigrationReport;
 use crate::machine::context::EventContext;
-use crate::machine::state::{MAX_NESTING, Phase, RunState, Status, is_too_deep, weight};
+use crate::machine::state::{MAX_NESTING, Phase, RunState, Status, is_too_deep};
 use crate::machine::{Effect, Entry, MAX_INBOX, Machine, Message, Plans};
 use crate::plan::Plan;
 use crate::store::{Occasion, RunFilter, RunRecord, WorkflowStore};
@@ -87,8 +87,8 @@ pub(crate) struct Inner<S> {
 /// Plans by tenant, workflow and version.
 type Cache = HashMap<(TenantId, Arc<str>, u64), Arc<Plan>>;
 
-/// The most bytes of what a signal carries, as JSON.
-const MAX_PAYLOAD: u64 = 1 << 20;
+/// The most bytes of a message to a run, as JSON.
+const MAX_MESSAGE: u64 = 1 << 20;
 
 /// Plans that are kept in memory; beyond it they are read again.
 const MAX_PLANS: usize = 10_000;
@@ -319,7 +319,7 @@ impl<S: WorkflowStore> Engine<S> {
         let Some(version) = version else { return Ok(None) };
         match self.plan(scope, &workflow.name, version).await {
             Ok(plan) => Ok(Some((version, plan))),
-            Err(Error::Store(error)) => Err(error.into()),
+            Err(error) if error.is_outage() => Err(error),
             Err(_) => Ok(None),
         }
     }
@@ -334,7 +334,7 @@ impl<S: WorkflowStore> Engine<S> {
     ) -> Result<Option<Uuid>, Error> {
         match self.start(scope, workflow, start).await {
             Ok(run) => Ok(Some(run)),
-            Err(Error::Store(error)) => Err(error.into()),
+            Err(error) if error.is_outage() => Err(error),
             Err(_) => Ok(None),
         }
     }
@@ -375,15 +375,19 @@ impl<S: WorkflowStore> Engine<S> {
                 None => self.inner.ids.next_id(self.inner.clock.now()),
             };
             let draw = u8::try_from(id.as_u64_pair().1 % 100).unwrap_or(0);
-            let found = self.listener(scope, &workflow, workflow.route(draw)).await?;
-            let Some((version, trigger)) =
-                found.and_then(|(version, plan)| Some((version, plan.webhook(path)?)))
-            else {
-                continue;
-            };
-            let trigger = Some(trigger.to_string());
-            let start = Start { input: body, version: Some(version), key, trigger };
-            return self.start(scope, &workflow.name, start).await.map(Some);
+            // A canary may listen at another path than the published version: then the call is for the one that does.
+            let canary = workflow.canary.map(|canary| canary.version);
+            for version in [workflow.route(draw), workflow.published, canary] {
+                let found = self.listener(scope, &workflow, version).await?;
+                let Some((version, trigger)) =
+                    found.and_then(|(version, plan)| Some((version, plan.webhook(path)?)))
+                else {
+                    continue;
+                };
+                let trigger = Some(trigger.to_string());
+                let start = Start { input: body, version: Some(version), key, trigger };
+                return self.start(scope, &workflow.name, start).await.map(Some);
+            }
         }
         Ok(None)
     }
@@ -429,6 +433,10 @@ impl<S: WorkflowStore> Engine<S> {
     /// # Errors
     /// When there is no such run, the message makes no sense for it now, or the store fails.
     pub async fn send(&self, scope: &Scope, run: Uuid, message: &Message) -> Result<i64, Error> {
+        if message.bytes() > MAX_MESSAGE {
+            let what = if matches!(message, Message::Signal { .. }) { "signal" } else { "message" };
+            return Err(Error::Input { why: format!("a {what} has at most {MAX_MESSAGE} bytes") });
+        }
         let found = self.inner.store.run(scope, run).await?.ok_or(Error::NoRun { run })?;
         let status = found.state.status;
         let refused =
@@ -456,11 +464,8 @@ impl<S: WorkflowStore> Engine<S> {
                 }
             }
             Message::Signal { payload, .. } => {
-                if is_too_deep(payload) || weight(payload) > MAX_PAYLOAD {
-                    let why = format!(
-                        "a signal has at most {MAX_PAYLOAD} bytes and nests no deeper than {MAX_NESTING}"
-                    );
-                    return Err(Error::Input { why });
+                if is_too_deep(payload) {
+                    return Err(Error::Input { why: format!("a signal nests no deeper than {MAX_NESTING}") });
                 }
                 if found.state.inbox.len() >= MAX_INBOX {
                     return Err(refused("too many signals wait for somebody to listen"));

@@ -1,4 +1,4 @@
-use guardian_core::StoreError;
+use guardian_core::{StoreError, StoreErrorKind};
 use uuid::Uuid;
 
 use crate::definition::{InvalidName, InvalidSpan, NodeId};
@@ -138,19 +138,15 @@ impl Error {
         Self::Definition { why: why.into() }
     }
 
+    /// Whether the store failed, and not one thing in it that cannot be understood: that is the fault of whose it is, and
+    /// nobody else's.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(error) if error.kind() != StoreErrorKind::Corrupt)
+    }
+
     pub(crate) fn change(why: impl Into<String>) -> Self {
         Self::Change { why: why.into() }
     }
-}
-
-/// Input as it may be shown in an error: bounded, control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// JSON as it may be shown to people: bounded, quotes and backslashes as they are there, other control characters escaped.

@@ -189,7 +189,7 @@ impl<S: WorkflowStore> Library<S> {
         now: Timestamp,
     ) -> Result<(Workflow, Version), Error> {
         if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-            return Err(Error::NoWorkflow { name: crate::error::shorten(name) });
+            return Err(Error::NoWorkflow { name: guardian_core::shorten(name) });
         }
         if let Some(expected) = note.expected.filter(|expected| *expected != 0) {
             return Err(Error::Conflict { name: name.to_owned(), expected, actual: 0 });

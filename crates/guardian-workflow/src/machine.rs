@@ -75,6 +75,19 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// About how many bytes it has as JSON.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Signal { name, payload } => name.len() as u64 + weight(payload),
+            Self::Decide { node, by, comment, .. } => (node.as_str().len() + by.len() + comment.len()) as u64,
+            Self::Cancel { reason, .. } => reason.len() as u64,
+            Self::RetryFrom { node } => node.as_str().len() as u64,
+            Self::Pause | Self::Resume | Self::Migrate { .. } => 0,
+        }
+    }
+}
+
 /// What is to be done outside of the interpreter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
@@ -380,6 +393,28 @@ impl Machine<'_> {
             None => {
                 variables.insert(name.to_owned(), value);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the variables that so many new elements of a loop have for themselves are within the limit, before any is made.
+    fn room_for_own(&self, scope: u32, each: &EachStep, elements: u32) -> Result<(), Failure> {
+        if each.own.is_empty() {
+            return Ok(());
+        }
+        let first: u64 = each
+            .own
+            .iter()
+            .filter_map(|(name, value)| Some(name.len() as u64 + weight(value.as_ref()?)))
+            .fold(0, u64::saturating_add);
+        let most = self.plans.get(scope).map_or(u64::MAX, |plan| plan.limits.variable_bytes);
+        let now = self.state.scope(scope).map_or(0, |scope| scope.bytes);
+        let bytes = first.saturating_mul(u64::from(elements)).saturating_add(now);
+        if bytes > most {
+            let message = format!(
+                "the variables would have {bytes} bytes with those that elements have for themselves, the most is {most}"
+            );
+            return Err(Failure::new("limit.variable_bytes", message));
         }
         Ok(())
     }

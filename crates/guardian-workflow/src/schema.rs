@@ -1,8 +1,7 @@
 //! JSON Schema, as far as parameters and inputs need it.
 
+use guardian_core::shorten;
 use serde_json::Value;
-
-use crate::error::shorten;
 
 /// Schemas and values nest no deeper; what would is not looked at.
 const MAX_DEPTH: usize = 64;

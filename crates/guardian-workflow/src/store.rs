@@ -152,7 +152,8 @@ pub enum Kept {
     /// It is stored. Messages that came meanwhile are given to a worker that goes on holding the run; one that let go
     /// leaves them for whoever claims it next.
     Yes(Vec<(i64, Message)>),
-    /// Another worker holds the run by now. Nothing was stored.
+    /// Another worker holds the run by now, and nothing was stored; or it stays held because what came for it meanwhile cannot be
+    /// read.
     Lost,
 }
 
@@ -175,6 +176,9 @@ pub trait Continue: Send + Sync {
 
 /// Messages that a run is given at a time.
 pub const MESSAGES: usize = 1000;
+/// Bytes of messages after which a run is given no more of them at a time. The one that reaches them is among those that it is
+/// given.
+pub const MESSAGE_BYTES: u64 = 1 << 20;
 
 /// Which runs a list shows; what is not named is not asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -347,8 +351,9 @@ pub trait WorkflowStore: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Option<i64>, StoreError>;
 
     /// Gives a worker up to `limit` runs that are due at `now` and that nobody holds then, the longest due first. It holds
-    /// them until `until`, each with a fence that is greater than every earlier one. One that cannot be read is held as well and
-    /// left out of the answer, so that it is in nobody's way. Of its messages a run gets up to [`MESSAGES`] at a time.
+    /// them until `until`, each with a fence that is greater than every earlier one. One that cannot be read, or a message of which
+    /// cannot, is held as well and left out of the answer, so that it is in nobody's way. Of its messages a run gets the first
+    /// [`MESSAGES`] at most, and no more behind the one that reaches [`MESSAGE_BYTES`], but one at least.
     ///
     /// # Errors
     /// When the store fails.

@@ -121,7 +121,7 @@ fn has_expression(value: &Value, depth: u32) -> bool {
 pub(crate) fn failure(program: &Program, error: &guardian_expr::EvalError) -> Failure {
     let code = if error.kind().is_limit() { "limit.expression" } else { "expression" };
     let place = error.span().and_then(|span| {
-        program.source().get(span.start as usize..span.end as usize).map(crate::error::shorten)
+        program.source().get(span.start as usize..span.end as usize).map(guardian_core::shorten)
     });
     let message = match place {
         Some(place) if !place.is_empty() => format!("`{place}`: {error}"),

@@ -25,8 +25,8 @@ pub use guardian_testkit::Violation;
 pub use laws::{
     a_change_of_an_old_revision_is_refused, a_fence_keeps_out_who_was_too_slow, a_message_makes_a_run_due,
     a_message_that_comes_meanwhile_is_not_lost, a_run_belongs_to_one_worker, a_tenant_sees_its_own_alone,
-    a_version_that_a_run_needs_stays, history_comes_in_order, lists_come_in_pages,
-    of_concurrent_claims_each_run_is_in_one, of_concurrent_starts_each_is_stored_once,
+    a_version_that_a_run_needs_stays, history_comes_in_order, large_messages_come_a_few_at_a_time,
+    lists_come_in_pages, of_concurrent_claims_each_run_is_in_one, of_concurrent_starts_each_is_stored_once,
     the_state_alone_can_be_kept, what_was_started_is_there_once, what_was_taken_in_is_removed,
     who_listens_is_found,
 };
@@ -121,6 +121,7 @@ macro_rules! workflow_store_tests {
             a_tenant_sees_its_own_alone
             a_version_that_a_run_needs_stays
             history_comes_in_order
+            large_messages_come_a_few_at_a_time
             lists_come_in_pages
             of_concurrent_claims_each_run_is_in_one
             of_concurrent_starts_each_is_stored_once

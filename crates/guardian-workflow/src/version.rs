@@ -177,7 +177,8 @@ impl TryFrom<String> for Semver {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let invalid = || format!("invalid version `{}`: write it like `1.0.0`", crate::error::shorten(&text));
+        let invalid =
+            || format!("invalid version `{}`: write it like `1.0.0`", guardian_core::shorten(&text));
         let mut parts = text.split('.').map(str::parse::<u32>);
         let mut next = || parts.next().and_then(Result::ok).ok_or_else(invalid);
         let version = Self { major: next()?, minor: next()?, patch: next()? };

@@ -29,7 +29,8 @@ use held::{Attempt, Doing, Done, Held, Moved, Next, lease_end};
 pub struct WorkerConfig {
     /// Runs that it holds at the same time; 64 by default.
     pub capacity: u32,
-    /// How long it holds a run without saying so again; 60 seconds by default. [`Worker::beat`] holds them longer.
+    /// How long an action may take, whenever it begins, before another worker may take the run over; 60 seconds by default. A
+    /// run whose worker died waits up to half as long again. [`Worker::beat`] holds runs longer.
     pub lease: Duration,
 }
 
@@ -128,7 +129,7 @@ impl<S: WorkflowStore + Clone> Worker<S> {
         Ok(id)
     }
 
-    /// Holds the runs that it has longer, by its lease from now on. To be called every third of the lease or so while
+    /// Holds the runs that it has longer, from now on. To be called every third of the lease or so while
     /// [`run_once`](Self::run_once) goes on, if actions may take longer than the lease.
     ///
     /// # Errors
@@ -193,6 +194,17 @@ impl<S> Drop for Shift<'_, S> {
         for run in self.runs.values() {
             forget(&mut held, run);
         }
+    }
+}
+
+/// The code of a failure for what the database would say again and again to the same action: the fault of the action or of its
+/// run, which must hold up no other run.
+fn own_fault(kind: StoreErrorKind) -> Option<&'static str> {
+    match kind {
+        StoreErrorKind::Unsupported => Some("unsupported"),
+        StoreErrorKind::Constraint => Some("constraint"),
+        StoreErrorKind::Corrupt => Some("corrupt"),
+        _ => None,
     }
 }
 
@@ -280,7 +292,7 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
             let reading = engine.plans(&scope, &state);
             let plans = match beside(&mut self.doing, &mut self.arrived, reading).await {
                 Ok(plans) => plans,
-                Err(Error::Store(error)) => return Err(error.into()),
+                Err(error) if error.is_outage() => return Err(error),
                 // A version that this build cannot read: the run stays as it is, for one that can.
                 Err(_) => {
                     self.progress.lost += 1;
@@ -403,10 +415,11 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                 return self.performed(at, attempt, result, moved);
             }
             // The store's fault, not the run's: it is asked for again when the lease ends.
-            Done::Loaded { found: Err(Error::Store(error)), .. }
-            | Done::Migrated { found: Err(Error::Store(error)), .. } => {
+            Done::Loaded { found: Err(error), .. } | Done::Migrated { found: Err(error), .. }
+                if error.is_outage() =>
+            {
                 self.let_go(at);
-                return Err(error.into());
+                return Err(error);
             }
             done => done,
         };
@@ -451,19 +464,17 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
                 }
                 Ok(())
             }
-            (Err(error), _) if error.kind() == StoreErrorKind::Unsupported => {
-                // The host's mistake, not the database's: the run says so.
+            (Err(error), _) => {
+                let Some(code) = own_fault(error.kind()) else {
+                    self.let_go(at);
+                    return Err(error.into());
+                };
                 let source = std::error::Error::source(&error);
                 let why = source.map_or_else(|| error.to_string(), ToString::to_string);
-                let result = Err(Failure::new("unsupported", why));
-                held.apply(now, Done::Attempt { attempt, result });
+                held.apply(now, Done::Attempt { attempt, result: Err(Failure::new(code, why)) });
                 held.catch_up(now, Vec::new());
                 self.changed(at);
                 Ok(())
-            }
-            (Err(error), _) => {
-                self.let_go(at);
-                Err(error.into())
             }
             (Ok(_), _) => {
                 self.progress.lost += 1;

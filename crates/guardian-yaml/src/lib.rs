@@ -10,7 +10,7 @@ pub use node::{Content, Node};
 
 /// Why a text is not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {why}")]
+#[error("{}{why}", place(*.line))]
 #[non_exhaustive]
 pub struct Error {
     /// The line, from 1; 0 where no single line is to blame.
@@ -23,6 +23,10 @@ impl Error {
     pub(crate) fn new(line: usize, why: impl Into<String>) -> Self {
         Self { line, why: why.into() }
     }
+}
+
+fn place(line: usize) -> String {
+    if line == 0 { String::new() } else { format!("line {line}: ") }
 }
 
 /// Input as it may be shown in an error: bounded, control characters escaped.

@@ -43,15 +43,16 @@ enum Parts {
     Map { entries: Vec<(String, Node)>, keys: HashSet<String>, key: Option<String> },
 }
 
-/// A value that aliases may name, how many values it is, and how deep.
+/// A value that aliases may name, how many values it is, how deep, and the bytes of its texts.
 struct Anchored {
     node: Node,
     count: usize,
     depth: usize,
+    bytes: usize,
 }
 
 impl Limits {
-    /// With texts of so many bytes at most.
+    /// With texts of so many bytes at most, and with as many that anchors and aliases repeat.
     pub fn with_bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
         self
@@ -91,6 +92,7 @@ impl Limits {
             anchors: HashMap::new(),
             values: 0,
             aliases: 0,
+            repeated: 0,
         };
         for event in Parser::new_from_str(text) {
             let (event, span) =
@@ -108,9 +110,9 @@ impl Limits {
         let mut documents = self.read(text)?;
         match (documents.pop(), documents.len()) {
             (Some(only), 0) => Ok(only),
+            (None, _) => Err(Error::new(0, "the text is empty")),
             (_, others) => {
-                let count = if others == 0 { 0 } else { others + 1 };
-                Err(Error::new(0, format!("the text has {count} documents, it must have one")))
+                Err(Error::new(0, format!("the text has {} documents, it must have one", others + 1)))
             }
         }
     }
@@ -123,6 +125,8 @@ struct Reader {
     anchors: HashMap<usize, Anchored>,
     values: usize,
     aliases: usize,
+    /// Bytes of texts that were copied for anchors and aliases.
+    repeated: usize,
 }
 
 impl Reader {
@@ -174,6 +178,16 @@ impl Reader {
         Ok(())
     }
 
+    /// Texts of so many bytes are about to be copied: values alone do not bound them, for one value may be as long as the text.
+    fn repeat(&mut self, line: usize, bytes: usize) -> Result<(), Error> {
+        self.repeated = self.repeated.saturating_add(bytes);
+        if self.repeated > self.limits.bytes {
+            let why = format!("its anchors and aliases repeat more than {} bytes", self.limits.bytes);
+            return Err(Error::new(line, why));
+        }
+        Ok(())
+    }
+
     fn open(&mut self, line: usize, anchor: usize, parts: Parts) -> Result<(), Error> {
         self.open.push(Open { line, anchor, count: 1, parts });
         self.check_depth(line, self.open.len())
@@ -198,9 +212,10 @@ impl Reader {
         let Some(known) = self.anchors.get(&anchor) else {
             return Err(Error::new(line, "an alias names what is not there, or what it is in"));
         };
-        let (count, depth) = (known.count, known.depth);
+        let (count, depth, bytes) = (known.count, known.depth, known.bytes);
         self.check_depth(line, self.open.len() + depth)?;
         self.admit(line, 0, false, count)?;
+        self.repeat(line, bytes)?;
         let Some(known) = self.anchors.get(&anchor) else { return Ok(()) };
         let node = Node { line, content: known.node.content.clone() };
         self.done(node, 0, count, depth)
@@ -211,7 +226,9 @@ impl Reader {
         if anchor != 0 {
             // What is kept for aliases counts as well.
             self.admit(node.line, 0, false, count)?;
-            self.anchors.insert(anchor, Anchored { node: node.clone(), count, depth });
+            let bytes = text_bytes(&node);
+            self.repeat(node.line, bytes)?;
+            self.anchors.insert(anchor, Anchored { node: node.clone(), count, depth, bytes });
         }
         let Some(open) = self.open.last_mut() else {
             self.documents.push(node);
@@ -244,5 +261,14 @@ fn depth(node: &Node) -> usize {
         Content::Scalar { .. } => 0,
         Content::List(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Content::Map(entries) => 1 + entries.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
+    }
+}
+
+/// Bytes of the texts of a value, its keys included.
+fn text_bytes(node: &Node) -> usize {
+    match &node.content {
+        Content::Scalar { text, .. } => text.len(),
+        Content::List(items) => items.iter().map(text_bytes).sum(),
+        Content::Map(entries) => entries.iter().map(|(key, value)| key.len() + text_bytes(value)).sum(),
     }
 }

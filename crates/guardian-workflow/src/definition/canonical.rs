@@ -1,12 +1,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use guardian_core::shorten;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Definition;
-use crate::error::{Error, shorten};
+use crate::error::Error;
 
 impl Definition {
     /// The content as one text: JSON without spaces, keys sorted by their bytes, without layout and without what is as by

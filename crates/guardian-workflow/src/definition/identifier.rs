@@ -3,9 +3,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
+use guardian_core::shorten;
 use serde::{Deserialize, Serialize};
-
-use crate::error::shorten;
 
 /// A name that does not do; says which and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

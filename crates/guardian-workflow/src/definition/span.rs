@@ -2,9 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use guardian_core::shorten;
 use serde::{Deserialize, Serialize};
-
-use crate::error::shorten;
 
 /// A length of time in whole milliseconds, as text `90s`, `1h 30m` or in ISO 8601 `PT1H30M`.
 ///

@@ -2,11 +2,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{Datelike, Duration, Timelike};
-use guardian_core::Timestamp;
+use guardian_core::{Timestamp, shorten};
 use serde::{Deserialize, Serialize};
 
 use crate::definition::span::Span;
-use crate::error::shorten;
 use crate::store::Listening;
 
 /// What starts a run.

@@ -132,11 +132,11 @@ fn count(value: &Value) -> usize {
 }
 
 fn parts(path: &str) -> Result<Vec<String>, String> {
-    pointer::parts(path).ok_or_else(|| format!("`{}` is no JSON pointer", crate::error::shorten(path)))
+    pointer::parts(path).ok_or_else(|| format!("`{}` is no JSON pointer", guardian_core::shorten(path)))
 }
 
 fn missing(path: &str) -> String {
-    format!("there is nothing at `{}`", crate::error::shorten(path))
+    format!("there is nothing at `{}`", guardian_core::shorten(path))
 }
 
 fn take(document: &mut Value, path: &str) -> Result<Value, String> {
@@ -227,7 +227,7 @@ impl PatchOperation {
                 if equal(found, value) {
                     Ok(())
                 } else {
-                    Err(format!("another value is at `{}`", crate::error::shorten(path)))
+                    Err(format!("another value is at `{}`", guardian_core::shorten(path)))
                 }
             }
         }

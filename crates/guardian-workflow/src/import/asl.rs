@@ -8,6 +8,7 @@ use crate::error::Error;
 mod choice;
 mod convert;
 mod fields;
+mod jsonata;
 mod machine;
 mod paths;
 mod states;

@@ -86,7 +86,7 @@ fn convert(document: &Value) -> Result<Imported, String> {
     let (dsl, name, version) = (word("dsl")?, word("name")?, word("version")?);
     word("namespace")?;
     if !dsl.starts_with("1.") {
-        return Err(format!("the version of its language is `{}`, not 1", crate::error::shorten(dsl)));
+        return Err(format!("the version of its language is `{}`, not 1", guardian_core::shorten(dsl)));
     }
     let tasks = document.get("do").and_then(Value::as_array).filter(|tasks| !tasks.is_empty());
     let tasks = tasks.ok_or("`do` is a list with at least one task")?;
@@ -239,7 +239,7 @@ impl Builder<'_> {
         expression::translate(source, root, &scope.names).unwrap_or_else(|| {
             let message = format!(
                 "the expression `{}` cannot be represented; it is null",
-                crate::error::shorten(source)
+                guardian_core::shorten(source)
             );
             self.lose(path, &message);
             "null".to_owned()
@@ -301,7 +301,7 @@ impl Builder<'_> {
             Some(name) => {
                 let to = order.iter().position(|(known, _)| known == name);
                 let to = to.ok_or_else(|| {
-                    format!("{path}/then: there is no task `{}` here", crate::error::shorten(name))
+                    format!("{path}/then: there is no task `{}` here", guardian_core::shorten(name))
                 })?;
                 order.get(to).map(|(_, id)| (id.clone(), to <= at))
             }

@@ -403,6 +403,7 @@ impl Machine<'_> {
         self.state.tokens.clear();
         self.state.joins.clear();
         self.state.scopes.truncate(1);
+        self.count_first();
         self.state.spawn(scope, at, None, 0, self.now);
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::events::delay;
-use super::state::{Closing, Frame, JoinKind, Outcome, Pending, Phase, Stage, Status, Token, weight};
+use super::state::{
+    Closing, Frame, JoinKind, Outcome, Pending, Phase, Stage, Status, Token, bytes_of, weight,
+};
 use super::{Machine, Turn};
 use crate::action::Failure;
 use crate::definition::knows;
@@ -159,6 +161,12 @@ impl Machine<'_> {
         let collected = if more { Vec::new() } else { std::mem::take(collected) };
         self.free(scope, freed);
         if more {
+            if let Err(failure) = self.room_for_own(scope, each, 1) {
+                self.pop(id);
+                self.at_node(id, node);
+                self.turns.push_back(Turn::Raise(id, failure));
+                return;
+            }
             let fresh = self.own_variables(scope, each);
             if let Some(Frame::Each { own, .. }) =
                 self.state.token_mut(id).and_then(|token| token.frames.last_mut())
@@ -381,6 +389,9 @@ impl Machine<'_> {
                     if let Some((plan, node)) = self.place(waiting)
                         && let Some(Op::ForEach(each)) = plan.step(node).map(|step| &step.op)
                     {
+                        if let Err(failure) = self.room_for_own(scope, each, 1) {
+                            return self.shut(join_id, Closing::Raise(failure));
+                        }
                         self.element(scope, node, join_id, index, item.clone(), each);
                     }
                 }
@@ -508,6 +519,14 @@ impl Machine<'_> {
         self.state.scopes.truncate(1);
         self.state.migrating = None;
         self.state.ending = None;
+        self.count_first();
+    }
+
+    /// Counts the variables of the run's own workflow anew, once no loop is left whose elements have some for themselves.
+    pub(super) fn count_first(&mut self) {
+        if let Some(first) = self.state.scopes.first_mut() {
+            first.bytes = bytes_of(&first.variables);
+        }
     }
 
     fn end(&mut self, status: Status) {

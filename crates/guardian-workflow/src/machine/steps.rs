@@ -315,7 +315,7 @@ impl Machine<'_> {
     fn for_each(&mut self, id: u32, step: &Step, each: &EachStep) -> Result<(), Failure> {
         let (value, cost) = self.value(id, &each.items)?;
         let Value::Array(items) = value else {
-            let message = format!("`{}` is no list", crate::error::shorten(each.items.source()));
+            let message = format!("`{}` is no list", guardian_core::shorten(each.items.source()));
             return Err(Failure::new("expression", message));
         };
         if items.len() > each.max as usize {
@@ -323,6 +323,12 @@ impl Machine<'_> {
             return Err(Failure::new("limit.iterations", message));
         }
         let count = items.len();
+        let total = u32::try_from(count).unwrap_or(u32::MAX);
+        let at_once = total.min(each.concurrency);
+        let Some((node, scope)) = self.state.token(id).map(|token| (token.at, token.scope)) else {
+            return Ok(());
+        };
+        self.room_for_own(scope, each, at_once)?;
         self.record(id, step, |entry| {
             entry.output = Value::from(count);
             entry.cost = cost;
@@ -335,9 +341,6 @@ impl Machine<'_> {
             return Ok(());
         }
         let items = Arc::new(items);
-        let Some((node, scope)) = self.state.token(id).map(|token| (token.at, token.scope)) else {
-            return Ok(());
-        };
         if each.concurrency == 1 {
             let own = self.own_variables(scope, each);
             if let Some(token) = self.state.token_mut(id) {
@@ -354,9 +357,7 @@ impl Machine<'_> {
             return Ok(());
         }
         let join = self.state.fresh();
-        let total = u32::try_from(count).unwrap_or(u32::MAX);
         let collected = if each.collect.is_some() { vec![Value::Null; count] } else { Vec::new() };
-        let at_once = total.min(each.concurrency);
         self.widen(id, at_once)?;
         self.phase(id, Phase::Joining);
         let kind = JoinKind::Each { items: Arc::clone(&items), next: at_once, collected, bytes: 0 };

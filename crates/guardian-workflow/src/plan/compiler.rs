@@ -114,7 +114,7 @@ impl<'d> Compiler<'d> {
         };
         if !fits {
             let message =
-                format!("`{}` is a {found}, not a {wanted}", crate::error::shorten(program.source()));
+                format!("`{}` is a {found}, not a {wanted}", guardian_core::shorten(program.source()));
             report.add_at(
                 Code::TypeError,
                 Some(node),
@@ -512,7 +512,7 @@ impl<'d> Compiler<'d> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "register the action, or use another".to_owned(),
             };
-            let message = format!("there is no action `{}`", crate::error::shorten(action));
+            let message = format!("there is no action `{}`", guardian_core::shorten(action));
             report.add_at(Code::UnknownAction, Some(id), path.to_owned(), message, mend);
         }
     }
@@ -613,7 +613,7 @@ fn misfit(root: &Value, schema: &Value, template: &Template, path: &str) -> Opti
             };
             let fits = kinds.iter().any(|kind| allowed.contains(kind));
             (!fits).then(|| {
-                let source = crate::error::shorten(program.source());
+                let source = guardian_core::shorten(program.source());
                 format!("at `{path}`: `{source}` is a {found}, expected {}", allowed.join(" or "))
             })
         }
@@ -648,7 +648,7 @@ fn bound(id: &NodeId, max: u32, most: u32, report: &mut Report) {
 }
 
 fn invalid_time(id: &NodeId, path: &str, text: &str, mend: &str, report: &mut Report) {
-    let message = format!("`{}` is no time that is understood", crate::error::shorten(text));
+    let message = format!("`{}` is no time that is understood", guardian_core::shorten(text));
     report.add_at(Code::InvalidTime, Some(id), path.to_owned(), message, mend);
 }
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Checkpoint, Claimed, Continue, Kept, Listening, MESSAGES, Occasion, Performed, RunFilter, RunRecord,
-    Save, Saved, WorkflowStore,
+    Checkpoint, Claimed, Continue, Kept, Listening, MESSAGE_BYTES, MESSAGES, Occasion, Performed, RunFilter,
+    RunRecord, Save, Saved, WorkflowStore,
 };
 use crate::action::{Call, Failure};
 use crate::machine::{Entry, Message};
@@ -72,7 +72,13 @@ impl Row {
     fn unseen(&self) -> Vec<(i64, Message)> {
         let seen = self.record.state.seen;
         let numbered = (self.removed + 1..).zip(&self.messages).filter(|(number, _)| *number > seen);
-        numbered.take(MESSAGES).map(|(number, message)| (number, message.clone())).collect()
+        let mut before = 0;
+        let within = numbered.take(MESSAGES).take_while(|(_, message)| {
+            let fits = before < MESSAGE_BYTES;
+            before += message.bytes();
+            fits
+        });
+        within.map(|(number, message)| (number, message.clone())).collect()
     }
 
     /// Removes the messages that the state has taken in.
@@ -504,6 +510,6 @@ impl WorkflowStore for MemoryStore {
 pub(super) fn unknown_action(backend: &'static str, action: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, backend).with_source(format!(
         "the store does not know the transactional action `{}`",
-        crate::error::shorten(action)
+        guardian_core::shorten(action)
     ))
 }

@@ -44,7 +44,9 @@ pub trait SqlAction: Send + Sync + fmt::Debug + 'static {
     /// Does it. When it fails, what it did is undone, and the failure is kept.
     ///
     /// # Errors
-    /// The action's failure, or a fault of the store; after a conflict with another transaction it is run again.
+    /// The action's failure, or a fault of the store; after a conflict with another transaction it is run again. Data that break a
+    /// rule of the schema fail the node with the code `constraint`, data that cannot be understood with `corrupt`, and what the
+    /// database does not take with `unsupported`.
     async fn run(&self, tx: &mut Savepoint<'_, Scope>, call: &Call) -> Result<Value, Trouble>;
 }
 

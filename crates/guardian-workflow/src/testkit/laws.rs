@@ -11,7 +11,7 @@ use super::{
     ensure, first, json,
 };
 use crate::machine::Entry;
-use crate::store::{Listening, Occasion};
+use crate::store::{Listening, MESSAGE_BYTES, Occasion};
 
 fn entry(number: u64, now: Timestamp) -> Entry {
     Entry {
@@ -211,6 +211,51 @@ pub fn a_message_that_comes_meanwhile_is_not_lost(fixture: &impl Fixture) -> Res
         let claimed = store.claim(now, now + LEASE, 10).await?;
         let each = claimed.first().ok_or_else(|| Violation::new("a message was lost"))?;
         ensure!(each.messages == [(1, Message::Pause)], "it got {:?}", each.messages);
+        Ok(())
+    })
+}
+
+/// Of many large messages a run gets as many at a time as reach the limit of bytes, and one that is larger by itself alone; the
+/// others come with its next checkpoint or claim.
+///
+/// # Errors
+/// How the store broke the law.
+pub fn large_messages_come_a_few_at_a_time(fixture: &impl Fixture) -> Result<(), Violation> {
+    let (store, maker) = (fixture.store(), Maker::new("acme")?);
+    fixture.block_on(async {
+        let run = maker.run("w", 1)?;
+        let now = maker.clock.now();
+        store.start(&maker.scope, run.clone(), Vec::new(), None, None).await?;
+        // In hundredths of the limit.
+        for size in [40, 40, 40, 40, 150, 40, 1] {
+            let payload = "x".repeat(usize::try_from(MESSAGE_BYTES / 100)? * size).into();
+            let message = Message::Signal { name: "go".to_owned(), payload };
+            store.send(&maker.scope, run.id, &message, now).await?;
+        }
+        let numbers =
+            |messages: &[(i64, Message)]| messages.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        let claimed = store.claim(now, now + LEASE, 10).await?;
+        let each = claimed.first().ok_or_else(|| Violation::new("messages made nothing due"))?;
+        ensure!(numbers(&each.messages) == [1, 2, 3], "first it got {:?}", numbers(&each.messages));
+        let mut checkpoint = maker.checkpoint(&run, each.fence);
+        (checkpoint.state.seen, checkpoint.held) = (3, Some(now + LEASE));
+        let kept = store.checkpoint(vec![checkpoint]).await?;
+        let Some(Kept::Yes(messages)) = kept.first() else {
+            return Err(Violation::new("a checkpoint was not kept"));
+        };
+        ensure!(numbers(messages) == [4, 5], "then it got {:?}", numbers(messages));
+        let mut checkpoint = maker.checkpoint(&run, each.fence);
+        checkpoint.state.seen = 4;
+        store.checkpoint(vec![checkpoint]).await?;
+        let claimed = store.claim(now, now + LEASE, 10).await?;
+        let each = claimed.first().ok_or_else(|| Violation::new("messages were forgotten"))?;
+        ensure!(numbers(&each.messages) == [5], "of its own size it got {:?}", numbers(&each.messages));
+        let mut checkpoint = maker.checkpoint(&run, each.fence);
+        checkpoint.state.seen = 5;
+        store.checkpoint(vec![checkpoint]).await?;
+        let claimed = store.claim(now, now + LEASE, 10).await?;
+        let each = claimed.first().ok_or_else(|| Violation::new("the last messages were forgotten"))?;
+        ensure!(numbers(&each.messages) == [6, 7], "at last it got {:?}", numbers(&each.messages));
         Ok(())
     })
 }

@@ -35,7 +35,7 @@ pub(super) struct Held {
     pub(super) scope: Scope,
     pub(super) run: Uuid,
     pub(super) fence: i64,
-    /// Until when it was said to be held; a checkpoint says so again only in the second half of the lease.
+    /// Until when it was said to be held; a checkpoint says so again only when less than the lease is left.
     until: Option<Timestamp>,
     /// The version and the number of the last message, as they are stored.
     kept: (u64, i64),
@@ -193,7 +193,8 @@ impl Held {
     pub(super) fn checkpoint(&mut self, now: Timestamp, until: Timestamp) -> Checkpoint {
         let stays = self.stays();
         let left = |end: Timestamp| end.signed_duration_since(now);
-        let said = self.until.filter(|said| left(*said) * 2 > left(until));
+        // What begins now has the whole of the lease before it.
+        let said = self.until.filter(|said| left(*said) * HOLDS.0 >= left(until) * HOLDS.1);
         let until_then = said.unwrap_or(until);
         self.until = Some(until_then);
         let before = std::mem::replace(&mut self.kept, (self.state.version(), self.state.seen));
@@ -268,8 +269,13 @@ impl Continue for Next {
     }
 }
 
-/// The end of a lease that begins now.
+/// A run is held for three halves of the lease, and anew as soon as less than the lease is left: an action has all of it before it,
+/// whenever it begins, and most checkpoints need not say until when.
+const HOLDS: (i32, i32) = (3, 2);
+
+/// Until when a run is held from now on.
 pub(super) fn lease_end(now: Timestamp, lease: Duration) -> Timestamp {
-    now.checked_add_signed(chrono::TimeDelta::from_std(lease).unwrap_or(chrono::TimeDelta::MAX))
+    let held = lease.saturating_mul(HOLDS.0.unsigned_abs()) / HOLDS.1.unsigned_abs();
+    now.checked_add_signed(chrono::TimeDelta::from_std(held).unwrap_or(chrono::TimeDelta::MAX))
         .unwrap_or(Timestamp::MAX_UTC)
 }

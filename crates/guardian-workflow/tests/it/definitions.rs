@@ -81,3 +81,62 @@ fn durations_and_schedules() {
     assert_eq!(next("0 0 * * 7", "2026-05-01T12:00:00Z").as_deref(), Some("2026-05-03T00:00:00+00:00"));
     assert_eq!(next("every 15m", "2026-05-01T12:07:00Z").as_deref(), Some("2026-05-01T12:15:00+00:00"));
 }
+
+/// A file of many nodes with one that is not understood.
+fn long(faulty: &str) -> String {
+    use std::fmt::Write;
+
+    let mut text = "schema: 1\nname: test\nstart: n0\nnodes:\n".to_owned();
+    for at in 0..40 {
+        writeln!(text, "  n{at}:\n    type: end").unwrap();
+    }
+    text.push_str(faulty);
+    text
+}
+
+#[test]
+fn what_is_no_definition_says_where() {
+    let yaml = |text: &str| Definition::from_yaml(text).unwrap_err().to_string();
+    for (faulty, expected) in [
+        (
+            "  big:\n    type: condition\n    brances: []\n",
+            "line 87: at `nodes.big`: unknown field `brances`, expected",
+        ),
+        (
+            "  big:\n    type: condition\n    branches:\n      - when: input.n > 1\n        port: true\n",
+            "invalid type: boolean `true`, expected a string; write it in quotes",
+        ),
+        (
+            "edges:\n  - from: n1\n    to: n2\n  - from: n1\n    too: n2\n",
+            "line 89: at `edges[1]`: unknown field `too`",
+        ),
+        ("variables:\n  input:\n    value: 1\n", "at `variables.input`: "),
+        ("settings:\n  limit: 1\n", "line 86: at `settings`: unknown field `limit`"),
+        (
+            "triggers:\n  t:\n    type: hook\n    path: /a\n",
+            "line 87: at `triggers.t`: unknown variant `hook`",
+        ),
+        ("colour: red\n", "line 85: unknown field `colour`"),
+    ] {
+        let error = yaml(&long(faulty));
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = yaml(&long(
+        "  big:\n    type: condition\n    branches:\n      - when: input.n > 1\n        port: true\n",
+    ));
+    assert!(error.contains("at `nodes.big`: ") && error.contains("line "), "{error}");
+
+    let text = "{\"schema\": 1, \"name\": \"x\", \"start\": \"a\",\n \"nodes\": {\n\"a\": {\"type\": \"end\",\n\"reslt\": 1}}}";
+    let error = Definition::from_json(text).unwrap_err().to_string();
+    assert!(error.contains("line 4: at `nodes.a`: unknown field `reslt`"), "{error}");
+    let value = serde_json::from_str(text).unwrap();
+    let error = Definition::from_value(value).unwrap_err().to_string();
+    assert!(error.contains("at `nodes.a`: unknown field `reslt`") && !error.contains("line"), "{error}");
+    let error = Definition::from_json("{\n\"schema\": 1,,").unwrap_err().to_string();
+    assert!(error.contains("line 2"), "{error}");
+    for text in ["", " \n"] {
+        assert!(yaml(text).ends_with("the text is empty"), "{}", yaml(text));
+        let error = Definition::from_json(text).unwrap_err().to_string();
+        assert!(error.ends_with("the text is empty"), "{error}");
+    }
+}

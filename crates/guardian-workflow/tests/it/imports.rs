@@ -105,6 +105,93 @@ fn jsonata_as_far_as_it_goes() {
     assert_eq!(asl::import(&strange.to_string()).unwrap().losses.len(), 1);
 }
 
+#[test]
+fn machines_side_by_side_assign_variables_of_their_own() {
+    let branch = |at: u32, read: &str| {
+        let (first, second) = (format!("A{at}"), format!("B{at}"));
+        json!({"StartAt": first, "States": {
+            first.clone(): {"Type": "Pass", "Assign": {"x.$": format!("States.MathAdd($n, {at})"), "y": at}, "Next": second},
+            second: {"Type": "Pass", "Parameters": {"x.$": read, "n.$": "$n"}, "End": true}}})
+    };
+    let machine = json!({"StartAt": "N", "States": {
+        "N": {"Type": "Pass", "Assign": {"n.$": "$.n", "x_2": "mine"}, "Next": "P"},
+        "P": {"Type": "Parallel", "Branches": [branch(1, "$x"), branch(2, "$x"), branch(3, "$y")], "ResultPath": "$.both", "Next": "M"},
+        "M": {"Type": "Map", "ItemsPath": "$.list", "ResultPath": "$.each", "ItemProcessor": {"StartAt": "I", "States": {
+            "I": {"Type": "Pass", "Assign": {"x.$": "$"}, "Next": "J"},
+            "J": {"Type": "Pass", "Parameters": {"x.$": "$x"}, "End": true}}}, "Next": "E"},
+        "E": {"Type": "Pass", "Parameters": {"both.$": "$.both", "each.$": "$.each", "mine.$": "$x_2"}, "End": true}}});
+    assert!(asl::faults(&machine).is_empty());
+    let expected = json!({
+        "both": [{"x": 11, "n": 10}, {"x": 12, "n": 10}, {"x": 3, "n": 10}],
+        "each": [{"x": 7}, {"x": 8}, {"x": 9}], "mine": "mine"});
+    assert_eq!(result(asl_run(&machine, json!({"n": 10, "list": [7, 8, 9]}), json!({}))), expected);
+}
+
+#[test]
+fn what_a_state_assigns_is_of_its_result_its_input_or_its_error() {
+    let machine = json!({"StartAt": "T", "States": {
+        "T": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:1:function:a", "ResultPath": "$.made", "Assign": {"made.$": "$.a"}, "Next": "W"},
+        "W": {"Type": "Wait", "Seconds": 1, "Assign": {"given.$": "$.n"}, "Next": "F"},
+        "F": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:1:function:b", "ResultPath": null, "Next": "E",
+            "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": null, "Assign": {"code.$": "$.Error"}, "Next": "E"}]},
+        "E": {"Type": "Pass", "Parameters": {"made.$": "$made", "given.$": "$given", "code.$": "$code"}, "End": true}}});
+    let stubs = json!({"actions": {"arn:aws:lambda:us-east-1:1:function:a": {"result": {"a": 5}}, "arn:aws:lambda:us-east-1:1:function:b": {"fail": "Down"}}});
+    let expected = json!({"made": 5, "given": 1, "code": "Down"});
+    assert_eq!(result(asl_run(&machine, json!({"n": 1}), stubs)), expected);
+    let machine = json!({"QueryLanguage": "JSONata", "StartAt": "T", "States": {
+        "T": {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:1:function:a", "Assign": {"both": "{% $states.result.a + $states.input.n %}"}, "Next": "E"},
+        "E": {"Type": "Pass", "Output": "{% $both %}", "End": true}}});
+    let stubs = json!({"actions": {"arn:aws:lambda:us-east-1:1:function:a": {"result": {"a": 5}}}});
+    assert_eq!(result(asl_run(&machine, json!({"n": 1}), stubs)), json!(6));
+}
+
+#[test]
+fn jsonata_is_refused_where_it_cannot_be_read_and_nowhere_else() {
+    let machine = |text: &str| {
+        json!({"QueryLanguage": "JSONata", "StartAt": "S", "States": {
+            "S": {"Type": "Pass", "Output": {"x": [format!("{{% {text} %}}")]}, "End": true}}})
+    };
+    for text in [
+        "10 + 5 * 2",
+        "-$x.*.**.%.b[-1][[0..2]]",
+        "$exists($states.input.a) ? $states.input.a : {}",
+        "$match($states.input.mail, /^[a-z/]+@[^\\/]+$/i) and $not(null in $each($a, function($v) { $length($v) > 0 ? $v : null }))",
+        "($e := $a.b; $n := 'it is' & \"x\"; $c[d = 'home']{'e': $e, k: {t: y}};)",
+        "a^(>b, <`c d`)@$v#$i.$add(?, 2) ~> $sum /* all * of / it */",
+        "1.5e-3 - 2 .. $x ?: $y ?? []",
+        "${Substituted} & '${Other}'",
+        "$x ~> |$|{\"a\": 1}|",
+        "function($x)<n:n>{ $x }",
+        "and.or.in in in",
+    ] {
+        let faults = asl::faults(&machine(text));
+        assert!(faults.is_empty(), "{text}: {}", faults[0]);
+    }
+    for text in [
+        "10 + * 2",
+        "420.",
+        "$.store.book[?(@.price < 10)].title",
+        "$sum($x",
+        "$sum $x",
+        "[1, 2)",
+        "1 +",
+        "'a",
+        "/a",
+        "`a",
+        "a == b",
+        "a, ",
+        "(,)",
+        "!a",
+        "a b",
+        "/* a",
+        "\"a\" \"b\"",
+        "?",
+        "+1",
+    ] {
+        assert!(!asl::faults(&machine(text)).is_empty(), "{text}");
+    }
+}
+
 /// One machine around a state.
 #[expect(clippy::needless_pass_by_value, reason = "a literal is written at each call")]
 fn around(state: Value) -> Value {
@@ -168,6 +255,9 @@ fn machines_that_break_the_rules() {
         json!({"Type": "Pass", "Next": "X"}),
         json!({"Type": "Pass", "Next": "T", "Foo": 1}),
         json!({"Type": "Pass", "Next": "T", "ResultPath": "$.a[*]"}),
+        json!({"Type": "Pass", "Next": "T", "ResultPath": "$variable"}),
+        json!({"Type": "Pass", "Next": "T", "ResultPath": "$$.Execution"}),
+        json!({"Type": "Pass", "Next": "T", "Parameters": {"a": {"b": 1, "b.$": "$.b"}}}),
         json!({"Type": "Pass", "Next": "T", "InputPath": "a.b"}),
         json!({"Type": "Pass", "Next": "T", "Parameters": {"a.$": 5}}),
         json!({"Type": "Pass", "Next": "T", "Parameters": {"a.$": "x"}}),

@@ -1,9 +1,9 @@
 //! Loops whose elements have variables of their own, and bodies that are tried again as a whole.
 
-use guardian_workflow::{Catalog, Code, Definition, Doing, validate};
+use guardian_workflow::{Catalog, Code, Definition, Doing, Message, validate};
 use serde_json::{Value, json};
 
-use crate::world::{World, actions, code, flow, result};
+use crate::world::{World, actions, block_on, code, flow, result, scope};
 
 /// Each element doubles its number by way of a variable.
 fn doubling(concurrency: u32, own: &Value) -> Value {
@@ -112,4 +112,57 @@ fn a_whole_body_is_tried_again() {
     let id = world.start("w", json!({}));
     world.advance(10);
     assert_eq!(result(&world.run(id).state.outcome.unwrap()), json!("net.down"));
+}
+
+#[test]
+fn what_elements_have_for_themselves_is_bounded_before_it_is_made() {
+    let definition = |concurrency: u32, first: usize| {
+        let mut definition = flow(
+            "l",
+            json!({
+                "l": {"type": "for_each", "items": "input.list", "as": "item", "concurrency": concurrency, "own": ["x"]},
+                "a": {"type": "action", "action": "echo"}
+            }),
+            &["l:body a"],
+        );
+        definition["variables"] = json!({"x": {"value": "x".repeat(first)}});
+        definition["settings"] = json!({"limits": {"variable_bytes": 10_000}});
+        definition
+    };
+    let input = json!({"list": [1, 2, 3, 4, 5, 6, 7, 8]});
+    let world = World::new();
+    // The variable itself counts as well: 3,000 bytes for it and 3,000 for each element at a time.
+    for concurrency in [1, 2] {
+        assert_eq!(result(&world.outcome(&definition(concurrency, 3000), input.clone())), json!(null));
+    }
+    for (concurrency, first) in [(1, 6000), (3, 3000), (8, 3000)] {
+        let outcome = world.outcome(&definition(concurrency, first), input.clone());
+        assert_eq!(code(&outcome), "limit.variable_bytes", "{concurrency} at a time");
+    }
+}
+
+#[test]
+fn what_elements_had_for_themselves_counts_no_more_when_a_run_is_tried_again() {
+    for concurrency in [1, 2] {
+        let mut definition = flow(
+            "l",
+            json!({
+                "l": {"type": "for_each", "items": "[1, 2, 3]", "as": "item", "concurrency": concurrency, "own": ["x"]},
+                "s": {"type": "set", "values": {"x": "=x"}},
+                "f": {"type": "action", "action": "fail"}
+            }),
+            &["l:body s", "s f"],
+        );
+        definition["variables"] = json!({"x": {"value": "x".repeat(3000)}});
+        definition["settings"] = json!({"limits": {"variable_bytes": 10_000}});
+        let world = World::new();
+        world.publish("w", &definition);
+        let id = world.start("w", json!({}));
+        for _ in 0..5 {
+            assert_eq!(code(&world.run(id).state.outcome.unwrap()), "broken", "{concurrency} at a time");
+            let node = "l".parse().unwrap();
+            block_on(world.engine.send(&scope(), id, &Message::RetryFrom { node })).unwrap();
+            world.work();
+        }
+    }
 }

@@ -5,12 +5,17 @@ mod definitions;
 #[cfg(test)]
 mod differences;
 #[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod faults;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod imports;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod kill;
+#[cfg(test)]
+mod leases;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]

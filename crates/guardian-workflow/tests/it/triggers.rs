@@ -99,3 +99,19 @@ fn a_webhook_is_found_by_its_path() {
     let run = call("/orders", None).unwrap();
     assert_eq!(world.run(run).workflow, "thief");
 }
+
+#[test]
+fn a_call_is_for_the_version_that_listens_on_its_path() {
+    let world = World::new();
+    let hook = |path: &str| triggered(&json!({"in": {"type": "webhook", "path": path}}));
+    world.publish("orders", &hook("/old"));
+    let canary = Definition::from_value(hook("/new")).unwrap();
+    block_on(world.library.save(&scope(), "orders", &canary, &Note::default())).unwrap();
+    block_on(world.library.canary(&scope(), "orders", 2, 50)).unwrap();
+    for (path, version) in [("/old", 1), ("/new", 2)] {
+        for _ in 0..100 {
+            let run = block_on(world.engine.on_webhook(&scope(), path, json!({}), None)).unwrap();
+            assert_eq!(run.map(|run| world.run(run).version), Some(version), "{path}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::machine::{Checker, Place};
-use super::paths;
+use super::{jsonata, paths};
 use crate::diff::pointer::escape;
 
 /// What a comparison is with.
@@ -151,7 +151,11 @@ impl Checker {
             }
         }
         match members.get("Condition") {
-            Some(Value::String(text)) if paths::is_jsonata(text) => {}
+            Some(Value::String(text)) if paths::is_jsonata(text) => {
+                if let Some(why) = jsonata::refused(text) {
+                    self.faults.add(format!("{path}/Condition"), why);
+                }
+            }
             Some(Value::Bool(_)) => {}
             Some(_) => {
                 self.faults

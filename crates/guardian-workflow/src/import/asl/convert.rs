@@ -28,6 +28,8 @@ pub(super) struct Builder {
     next: u32,
     /// The variables in the order in which machines set them.
     set: Vec<String>,
+    /// The variables that states assign, of all machines.
+    taken: BTreeSet<String>,
 }
 
 /// A machine, with the names of the variables that are its own.
@@ -50,6 +52,7 @@ pub(super) fn convert(document: &Value) -> Result<Imported, String> {
         losses: Vec::new(),
         next: 0,
         set: Vec::new(),
+        taken: BTreeSet::new(),
     };
     let jsonata = document.get("QueryLanguage").and_then(Value::as_str) == Some("JSONata");
     let scope = builder.scope(None);
@@ -94,12 +97,27 @@ impl Builder {
             failure: name("failure"),
             item: outer.and_then(|outer| outer.item.clone()),
             index: outer.and_then(|outer| outer.index.clone()),
+            names: outer.map(|outer| outer.names.clone()).unwrap_or_default(),
         };
         for variable in [&scope.data, &scope.result, &scope.failure] {
             self.sets(variable, &json!(null));
         }
         self.sets(&scope.caught, &json!(-1));
         scope
+    }
+
+    /// What a variable of a machine is called. A machine within another one has a scope of its own: what it assigns has nothing to do
+    /// with what the machines beside it assign under the same name.
+    fn free_name(&mut self, name: &str) -> String {
+        let plain = translate::variable(name);
+        let mut found = plain.clone();
+        for number in 2.. {
+            if self.taken.insert(found.clone()) {
+                break;
+            }
+            found = format!("{plain}_{number}");
+        }
+        found
     }
 
     /// A variable is set here; its first value where it has none yet.
@@ -128,6 +146,13 @@ impl Builder {
         let states = machine.get("States").and_then(Value::as_object).unwrap_or(&empty);
         let start = text(machine, "StartAt").unwrap_or_default();
         let back = ways_back(states, start);
+        let mut level = level.clone();
+        for name in assigned(states) {
+            if !level.scope.names.contains_key(name) {
+                let variable = self.free_name(name);
+                level.scope.names.insert(name.to_owned(), variable);
+            }
+        }
         for (name, state) in states {
             let at = format!("{path}/States/{}", escape(name));
             let jsonata = match text(state, "QueryLanguage") {
@@ -296,7 +321,9 @@ impl Builder {
                 values.insert(scope.data.clone(), output);
             }
             if let Some(assign) = catcher.get("Assign").and_then(Value::as_object).cloned() {
-                self.assign(&assign, &at_path, level, &mut values);
+                let error = format!("({{\"Error\": {f}.code, \"Cause\": {f}.message}})", f = scope.failure);
+                let root = if level.jsonata { &scope.data } else { &error };
+                self.assign(&assign, &at_path, level, root, &mut values);
             }
             self.node(&handler, json!({"type": "set", "values": values}));
             self.edge(&attempt, &port, &handler);
@@ -492,9 +519,11 @@ impl Builder {
             };
             self.placed(state, path, level, result)
         };
-        values.insert(scope.data, shown);
+        values.insert(scope.data.clone(), shown);
         if let Some(assign) = state.get("Assign").and_then(Value::as_object).cloned() {
-            self.assign(&assign, path, level, &mut values);
+            // What has a result of its own assigns from that.
+            let root = if selects && !level.jsonata { &scope.result } else { &scope.data };
+            self.assign(&assign, path, level, root, &mut values);
         }
         Value::Object(values)
     }
@@ -551,7 +580,7 @@ impl Builder {
     fn assigned(&mut self, state: &Value, path: &str, level: &Level, node: &str) {
         if let Some(assign) = state.get("Assign").and_then(Value::as_object).cloned() {
             let mut values = Map::new();
-            self.assign(&assign, path, level, &mut values);
+            self.assign(&assign, path, level, &level.scope.data, &mut values);
             if let Some(Value::Object(known)) =
                 self.nodes.get_mut(node).and_then(|node| node.get_mut("values"))
             {
@@ -565,16 +594,12 @@ impl Builder {
         assign: &Map<String, Value>,
         path: &str,
         level: &Level,
+        root: &str,
         values: &mut Map<String, Value>,
     ) {
-        let made = self.template(
-            &Value::Object(assign.clone()),
-            &format!("{path}/Assign"),
-            level,
-            &level.scope.result.clone(),
-        );
+        let made = self.template(&Value::Object(assign.clone()), &format!("{path}/Assign"), level, root);
         for (name, value) in made.as_object().cloned().unwrap_or_default() {
-            let variable = translate::variable(&name);
+            let variable = level.scope.variable(&name);
             self.sets(&variable, &json!(null));
             values.insert(variable, value);
         }
@@ -626,7 +651,7 @@ impl Builder {
         translate::path(place, root, &level.scope).unwrap_or_else(|| {
             self.lose(
                 path,
-                format!("the path `{}` cannot be represented; it is null", crate::error::shorten(place)),
+                format!("the path `{}` cannot be represented; it is null", guardian_core::shorten(place)),
             );
             "null".to_owned()
         })
@@ -636,7 +661,7 @@ impl Builder {
         translate::call(call, root, &level.scope).unwrap_or_else(|| {
             self.lose(
                 path,
-                format!("the call `{}` cannot be represented; it is null", crate::error::shorten(call)),
+                format!("the call `{}` cannot be represented; it is null", guardian_core::shorten(call)),
             );
             "null".to_owned()
         })
@@ -646,11 +671,28 @@ impl Builder {
         translate::jsonata(text, root, &level.scope).unwrap_or_else(|| {
             self.lose(
                 path,
-                format!("the expression `{}` cannot be represented; it is null", crate::error::shorten(text)),
+                format!(
+                    "the expression `{}` cannot be represented; it is null",
+                    guardian_core::shorten(text)
+                ),
             );
             "null".to_owned()
         })
     }
+}
+
+/// The variables that the states of a machine assign, without those of machines within.
+fn assigned(states: &Map<String, Value>) -> BTreeSet<&str> {
+    let mut found = Vec::new();
+    for state in states.values() {
+        found.extend(state.get("Assign"));
+        for field in ["Choices", "Catch"] {
+            let list = state.get(field).and_then(Value::as_array).into_iter().flatten();
+            found.extend(list.filter_map(|each| each.get("Assign")));
+        }
+    }
+    let names = found.into_iter().filter_map(Value::as_object).flat_map(Map::keys);
+    names.map(|name| name.strip_suffix(".$").unwrap_or(name)).collect()
 }
 
 /// The codes of a rule, in ours.

@@ -150,7 +150,7 @@ const FUNCTIONS: [(&str, usize, usize); 18] = [
 pub(super) fn intrinsic_fault(text: &str) -> Option<String> {
     match call(text.trim(), 0) {
         Ok("") => None,
-        Ok(rest) => Some(format!("`{}` stands behind the call", crate::error::shorten(rest))),
+        Ok(rest) => Some(format!("`{}` stands behind the call", guardian_core::shorten(rest))),
         Err(why) => Some(why),
     }
 }
@@ -168,7 +168,7 @@ fn call(text: &str, depth: u32) -> Result<&str, String> {
     let (name, mut rest) = text.split_once('(').ok_or("a function is followed by `(`")?;
     let known = FUNCTIONS.iter().find(|(known, _, _)| *known == name);
     let (_, least, most) =
-        known.ok_or_else(|| format!("there is no function `States.{}`", crate::error::shorten(name)))?;
+        known.ok_or_else(|| format!("there is no function `States.{}`", guardian_core::shorten(name)))?;
     let mut count = 0;
     rest = rest.trim_start();
     if let Some(after) = rest.strip_prefix(')') {
@@ -227,7 +227,7 @@ fn argument(text: &str, depth: u32) -> Result<&str, String> {
             }
             let path = text.get(..end).ok_or_else(unfinished)?;
             if !is_path(path) {
-                return Err(format!("`{}` is no path", crate::error::shorten(path)));
+                return Err(format!("`{}` is no path", guardian_core::shorten(path)));
             }
             text.get(end..).ok_or_else(unfinished)
         }
@@ -242,7 +242,7 @@ fn argument(text: &str, depth: u32) -> Result<&str, String> {
         }
         _ => {
             let word = ["null", "true", "false"].iter().find_map(|word| text.strip_prefix(word));
-            word.ok_or_else(|| format!("`{}` is no argument", crate::error::shorten(text)))
+            word.ok_or_else(|| format!("`{}` is no argument", guardian_core::shorten(text)))
         }
     }
 }

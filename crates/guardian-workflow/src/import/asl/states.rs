@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::machine::{Checker, Faults, Kind, Place};
-use super::{choice, fields, paths};
+use super::{choice, fields, jsonata, paths};
 use crate::diff::pointer::escape;
 
 /// Values nest no deeper than JSON that is read.
@@ -35,7 +35,7 @@ impl Checker {
             None => return self.faults.add(path, "`Type` is missing"),
         };
         let Some(allowed) = fields::of(kind) else {
-            let message = format!("there are no states of the type `{}`", crate::error::shorten(kind));
+            let message = format!("there are no states of the type `{}`", guardian_core::shorten(kind));
             return self.faults.add(format!("{path}/Type"), message);
         };
         for name in members.keys() {
@@ -90,7 +90,12 @@ impl Checker {
         }
         match members.get("ResultPath") {
             None | Some(Value::Null) => {}
-            Some(Value::String(text)) if paths::is_reference(text) && !text.starts_with("$$") => {}
+            // Neither in the context nor in a variable.
+            Some(Value::String(text))
+                if paths::is_reference(text)
+                    && text
+                        .strip_prefix('$')
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])) => {}
             Some(_) => self.faults.add(format!("{path}/ResultPath"), "it is a path to one place, or null"),
         }
         for name in [
@@ -159,9 +164,13 @@ impl Checker {
             Value::Object(members) => {
                 for (name, member) in members {
                     let place = format!("{path}/{}", escape(name));
-                    if !name.ends_with(".$") {
+                    let Some(plain) = name.strip_suffix(".$") else {
                         self.template(member, &place, depth + 1);
                         continue;
+                    };
+                    if members.contains_key(plain) {
+                        let plain = guardian_core::shorten(plain);
+                        self.faults.add(place.clone(), format!("the field `{plain}` is there too"));
                     }
                     match member {
                         Value::String(text) if paths::is_call(text) => {
@@ -189,8 +198,10 @@ impl Checker {
     pub(super) fn jsonata_value(&mut self, value: &Value, path: &str, depth: u32) {
         match value {
             _ if depth > MAX_DEPTH => {}
-            Value::String(text) if paths::is_broken_jsonata(text) => {
-                self.faults.add(path, "an expression is written `{% … %}`");
+            Value::String(text) => {
+                if let Some(why) = jsonata::refused(text) {
+                    self.faults.add(path, why);
+                }
             }
             Value::Array(items) => {
                 for (at, item) in items.iter().enumerate() {
@@ -529,7 +540,7 @@ impl Checker {
                 Some(name) if name.starts_with("States.") && !is_reserved(name) => {
                     let message = format!(
                         "there is no error `{}`, and names that begin with `States.` are reserved",
-                        crate::error::shorten(name)
+                        guardian_core::shorten(name)
                     );
                     self.faults.add(format!("{path}/ErrorEquals/{at}"), message);
                 }

@@ -1,5 +1,7 @@
 //! Paths, calls and JSONata in the language of our expressions.
 
+use std::collections::BTreeMap;
+
 use guardian_expr::Env;
 use serde_json::Value;
 
@@ -14,6 +16,15 @@ pub(super) struct Scope {
     pub(super) failure: String,
     pub(super) item: Option<String>,
     pub(super) index: Option<String>,
+    /// What the variables that its states assign, and those of the machines around it, are called here.
+    pub(super) names: BTreeMap<String, String>,
+}
+
+impl Scope {
+    /// What a variable is called here.
+    pub(super) fn variable(&self, name: &str) -> String {
+        self.names.get(name).cloned().unwrap_or_else(|| variable(name))
+    }
 }
 
 /// A text as a literal of an expression.
@@ -153,7 +164,7 @@ pub(super) fn path(text: &str, root: &str, scope: &Scope) -> Option<String> {
     }
     let end = rest.find(['.', '[']).unwrap_or(rest.len());
     let (name, rest) = rest.split_at_checked(end)?;
-    let root = if name.is_empty() { root.to_owned() } else { variable(name) };
+    let root = if name.is_empty() { root.to_owned() } else { scope.variable(name) };
     Some(select(&root, &steps(rest)?))
 }
 
@@ -336,7 +347,7 @@ pub(super) fn jsonata(text: &str, root: &str, scope: &Scope) -> Option<String> {
                         "errorOutput" => scope.failure.clone(),
                         _ => return None,
                     },
-                    (variable_name, false) if !variable_name.is_empty() => variable(variable_name),
+                    (variable_name, false) if !variable_name.is_empty() => scope.variable(variable_name),
                     _ => return None,
                 };
                 // A call, or a name that we cannot write.

@@ -54,7 +54,7 @@ impl Builder<'_> {
         let error = match error.as_str() {
             Some(name) => {
                 self.document.pointer(&format!("/use/errors/{}", escape(name))).ok_or_else(|| {
-                    format!("{path}/raise/error: there is no error `{}`", crate::error::shorten(name))
+                    format!("{path}/raise/error: there is no error `{}`", guardian_core::shorten(name))
                 })?
             }
             None => error,
@@ -367,7 +367,7 @@ impl Builder<'_> {
         let retry = match retry.as_str() {
             Some(name) => {
                 self.document.pointer(&format!("/use/retries/{}", escape(name))).cloned().ok_or_else(
-                    || format!("{path}: there is no retry policy `{}`", crate::error::shorten(name)),
+                    || format!("{path}: there is no retry policy `{}`", guardian_core::shorten(name)),
                 )?
             }
             None => retry.clone(),

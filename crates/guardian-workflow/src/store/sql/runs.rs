@@ -11,7 +11,7 @@ use super::sizes::Sizes;
 use super::{SqlAction, SqlStore, Trouble, signed};
 use crate::action::Call;
 use crate::machine::{Entry, Message};
-use crate::store::{Checkpoint, Claimed, Continue, Kept, MESSAGES, Performed, RunRecord};
+use crate::store::{Checkpoint, Claimed, Continue, Kept, MESSAGE_BYTES, MESSAGES, Performed, RunRecord};
 
 /// A checkpoint as it is written.
 pub(super) struct Written {
@@ -266,7 +266,10 @@ impl SqlStore {
             let Ok(run) = self.record(row) else { continue };
             let (messages, seen): (i64, i64) = (row.get("messages")?, row.get("seen")?);
             let messages = if messages > seen {
-                self.messages(&mut tx, &run.tenant, run.id, seen).await?
+                match self.messages(&mut tx, &run.tenant, run.id, seen).await {
+                    Err(error) if error.kind() == StoreErrorKind::Corrupt => continue,
+                    messages => messages?,
+                }
             } else {
                 Vec::new()
             };
@@ -283,10 +286,16 @@ impl SqlStore {
         run: Uuid,
         seen: i64,
     ) -> Result<Vec<(i64, Message)>, StoreError> {
+        // The sizes first, without the texts: of what is too much for now nothing is read.
         let sql = "SELECT number, message FROM guardian_workflow_messages WHERE tenant_id = $1 AND run_id = $2 \
-                   AND number > $3 ORDER BY number LIMIT $4";
+                   AND number > $3 AND number <= (SELECT MAX(number) FROM (\
+                   SELECT number, size, SUM(size) OVER (ORDER BY number) AS total FROM (\
+                   SELECT number, octet_length(message) AS size FROM guardian_workflow_messages \
+                   WHERE tenant_id = $1 AND run_id = $2 AND number > $3 ORDER BY number LIMIT $4) AS sized) AS summed \
+                   WHERE total - size < $5) ORDER BY number";
         let most = i64::try_from(MESSAGES).unwrap_or(i64::MAX);
-        let rows = tx.fetch_all(sql, params![tenant, run, seen, most]).await?;
+        let bytes = i64::try_from(MESSAGE_BYTES).unwrap_or(i64::MAX);
+        let rows = tx.fetch_all(sql, params![tenant, run, seen, most, bytes]).await?;
         rows.iter().map(|row| Ok((row.get("number")?, self.read(row.get::<&str>("message")?)?))).collect()
     }
 
@@ -350,7 +359,11 @@ impl SqlStore {
             answers.push(match kept {
                 None => Kept::Lost,
                 Some(messages) if row.held.is_some() && messages > row.seen => {
-                    Kept::Yes(self.messages(tx, &row.tenant, row.run, row.seen).await?)
+                    match self.messages(tx, &row.tenant, row.run, row.seen).await {
+                        // The run stays held, and is in nobody's way.
+                        Err(error) if error.kind() == StoreErrorKind::Corrupt => Kept::Lost,
+                        messages => Kept::Yes(messages?),
+                    }
                 }
                 Some(_) => Kept::Yes(Vec::new()),
             });

@@ -1,0 +1,4 @@
+//! YAML within bounds.
+
+#[cfg(test)]
+mod limits;
