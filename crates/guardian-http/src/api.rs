@@ -17,6 +17,8 @@
 mod body;
 mod caller;
 mod document;
+#[cfg(feature = "ipaccess")]
+pub mod ipaccess;
 mod kind;
 mod operation;
 mod page;
@@ -26,6 +28,8 @@ mod permit;
 pub mod ratelimit;
 mod revision;
 mod routes;
+#[cfg(feature = "tenant")]
+pub mod tenant;
 
 pub use body::{Json, MAX_BODY};
 pub use caller::{Caller, Operator, OperatorCaller};

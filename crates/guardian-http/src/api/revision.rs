@@ -95,7 +95,13 @@ impl<T> Tagged<T> {
 
     /// 201 with this revision.
     pub fn created(revision: u64, value: T) -> Self {
-        Self { status: StatusCode::CREATED, ..Self::new(revision, value) }
+        Self::new(revision, value).into_created()
+    }
+
+    /// The same as 201.
+    #[must_use]
+    pub fn into_created(self) -> Self {
+        Self { status: StatusCode::CREATED, ..self }
     }
 
     /// 304 when the caller has this revision already.

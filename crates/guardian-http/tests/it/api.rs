@@ -1,6 +1,7 @@
 //! The API and its document agree: each operation is called, and what comes back is held against what the document says.
 
 mod contract;
+mod ipaccess;
 mod kit;
-#[cfg(feature = "ratelimit")]
 mod ratelimit;
+mod tenant;

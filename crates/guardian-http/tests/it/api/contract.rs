@@ -1,11 +1,13 @@
 //! A client that believes nothing but the document.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
 use boon::{Compiler, Schemas};
 use guardian_core::{Actor, Scope, TenantId};
+use guardian_http::PeerAddr;
 use guardian_http::api::{Document, Operator, Unguarded};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -25,6 +27,8 @@ pub(crate) struct Contract {
     pub(crate) scope: Option<Scope>,
     /// The operator who asks.
     pub(crate) operator: Option<Scope>,
+    /// From where.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 /// What came back.
@@ -88,6 +92,7 @@ impl Contract {
             went_well: BTreeSet::new(),
             scope: Some(scope("acme")),
             operator: Some(scope("operator")),
+            peer: None,
         };
         contract.examples_fit();
         contract.reads_well();
@@ -159,6 +164,9 @@ impl Contract {
         }
         if let Some(operator) = &self.operator {
             request.extensions_mut().insert(Operator(operator.clone()));
+        }
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(PeerAddr(peer));
         }
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
