@@ -23,9 +23,12 @@ mod kind;
 mod operation;
 mod page;
 mod params;
+mod permissions;
 mod permit;
 #[cfg(feature = "ratelimit")]
 pub mod ratelimit;
+#[cfg(feature = "rbac")]
+pub mod rbac;
 mod revision;
 mod routes;
 #[cfg(feature = "tenant")]
@@ -38,6 +41,7 @@ pub use kind::Kind;
 pub use operation::Operation;
 pub use page::{Listed, PageParams};
 pub use params::{Params, PathParam};
+pub use permissions::PERMISSIONS;
 pub use permit::{Permit, Unguarded};
 pub use revision::{IfMatch, IfNoneMatch, Tagged};
 pub use routes::Api;

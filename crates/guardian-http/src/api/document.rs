@@ -9,7 +9,7 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr};
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Server};
 
 use super::operation::{PROBLEM, SECURITY};
 use super::routes::Gatekeeper;
@@ -30,6 +30,7 @@ use super::{Api, Kind, Permit};
 pub struct Document {
     title: String,
     version: String,
+    server: Option<String>,
     permit: Arc<dyn Permit>,
     apis: Vec<Api>,
 }
@@ -37,12 +38,24 @@ pub struct Document {
 impl Document {
     /// Nothing yet, with the title and the version of the API as the document tells them, and with who decides.
     pub fn new(title: impl Into<String>, version: impl Into<String>, permit: impl Permit) -> Self {
-        Self { title: title.into(), version: version.into(), permit: Arc::new(permit), apis: Vec::new() }
+        Self {
+            title: title.into(),
+            version: version.into(),
+            server: None,
+            permit: Arc::new(permit),
+            apis: Vec::new(),
+        }
     }
 
     /// With these operations too.
     pub fn with(mut self, api: Api) -> Self {
         self.apis.push(api);
+        self
+    }
+
+    /// With the path below which the host mounts it, such as `/v1`, so that the document says so too.
+    pub fn under(mut self, path: impl Into<String>) -> Self {
+        self.server = Some(path.into());
         self
     }
 
@@ -86,6 +99,7 @@ impl Document {
             ));
         OpenApiBuilder::new()
             .info(info.build())
+            .servers(self.server.as_ref().map(|path| [Server::new(path)]))
             .paths(paths)
             .components(Some(components.build()))
             .tags(Some(tags))

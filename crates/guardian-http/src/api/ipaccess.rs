@@ -223,7 +223,7 @@ struct ExplanationOut {
     dry_run: bool,
     /// What the decision rests on, in words.
     reason: String,
-    /// All of it for people, a line a rule.
+    /// What the rules say for people, a line a rule; emergency overrides are left out.
     text: String,
     /// The rules about the address, the winner first.
     rules: Vec<ConsideredOut>,
@@ -466,16 +466,18 @@ async fn explain<S: AccessStore>(
 ) -> Result<Json<ExplanationOut>, Problem> {
     let door = reached.access.door(&scope).await.map_err(|error| failed(&error))?;
     let roles: Vec<&str> = asked.roles.iter().map(String::as_str).collect();
-    let explanation = door.explain(&asked.request(&roles, reached.access.clock().now())?);
+    let request = asked.request(&roles, reached.access.clock().now())?;
+    // The rules' own say, and what comes of it with emergency overrides.
+    let (explanation, decision) = (door.explain(&request), door.decide(&request));
     let considered = explanation.rules.iter().map(|each| ConsideredOut {
         id: each.rule.number(),
         text: each.text.clone(),
         decides: each.fate == guardian_ipaccess::Fate::Decides,
     });
     Ok(Json(ExplanationOut {
-        allowed: explanation.decision.is_allowed(),
-        dry_run: explanation.decision.is_dry_run(),
-        reason: explanation.decision.reason().to_string(),
+        allowed: decision.is_allowed(),
+        dry_run: decision.is_dry_run(),
+        reason: decision.reason().to_string(),
         text: explanation.to_string(),
         rules: considered.collect(),
     }))

@@ -4,4 +4,5 @@ mod contract;
 mod ipaccess;
 mod kit;
 mod ratelimit;
+mod rbac;
 mod tenant;

@@ -129,3 +129,24 @@ async fn permissions_are_asked_for_and_listed() {
     contract.scope = None;
     contract.expect(401, "GET", "/thing", plain()).await;
 }
+
+#[tokio::test]
+async fn a_catalog_of_roles_can_have_all_permissions_that_operations_take() {
+    use guardian_http::api::{PERMISSIONS, Unguarded, ipaccess, ratelimit, rbac, tenant};
+    let mut catalog = guardian_rbac::Catalog::builder();
+    for (permission, title) in PERMISSIONS {
+        catalog = catalog.permission(permission, title);
+    }
+    let catalog = catalog.build().unwrap();
+    let roles = guardian_rbac::Rbac::new(catalog.clone(), guardian_rbac::MemoryStore::new());
+    let access = std::sync::Arc::new(guardian_ipaccess::IpAccess::new(guardian_ipaccess::MemoryStore::new()));
+    let registry = guardian_tenant::Registry::new(guardian_tenant::MemoryStore::new());
+    let document = Document::new("test", "1.0.0", Unguarded)
+        .with(ratelimit::api(guardian_ratelimit::Limiter::in_memory(), ratelimit::Forgetful))
+        .with(ipaccess::api(access, guardian_http::TrustedProxies::none()))
+        .with(tenant::api(registry))
+        .with(rbac::api(roles));
+    for permission in document.permissions() {
+        assert!(catalog.handle(permission).is_ok(), "{permission}");
+    }
+}

@@ -29,6 +29,7 @@ async fn the_api_of_tenants_keeps_its_word() {
     assert_eq!(contract.expect(200, "PATCH", one, industry).await.body["industry"], "retail");
     let none = with(json!({"industry": null})).because(why).if_match("*");
     assert_eq!(contract.expect(200, "PATCH", one, none).await.body["industry"], json!(null));
+    contract.expect(200, "GET", one, plain()).await;
     contract.expect(304, "GET", one, plain().header("if-none-match", "\"4\"")).await;
 
     let own = contract.expect(200, "GET", "/tenant", plain()).await;
