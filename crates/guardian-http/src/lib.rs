@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "api")]
+pub mod api;
 #[cfg(feature = "ipaccess")]
 mod ipaccess;
 #[cfg(any(feature = "ipaccess", feature = "ratelimit"))]

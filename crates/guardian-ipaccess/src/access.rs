@@ -156,7 +156,37 @@ impl<S: AccessStore> IpAccess<S> {
         confirm: Confirm,
         change: impl FnOnce(&mut AccessPolicy) -> Result<(), PolicyError> + Send,
     ) -> Result<i64, Error> {
-        let (revision, before) = self.stored(scope).await?;
+        let stored = self.stored(scope).await?;
+        self.change_stored(scope, stored, author, confirm, change).await
+    }
+
+    /// Changes the policy as [`change`](Self::change) does, if it still has the revision that the author has seen.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it has another one; else as [`change`](Self::change).
+    pub async fn change_at(
+        &self,
+        scope: &Scope,
+        revision: i64,
+        author: &AccessRequest<'_>,
+        confirm: Confirm,
+        change: impl FnOnce(&mut AccessPolicy) -> Result<(), PolicyError> + Send,
+    ) -> Result<i64, Error> {
+        let stored = self.stored(scope).await?;
+        if stored.0 != revision {
+            return Err(Error::Conflict { expected: revision, actual: stored.0 });
+        }
+        self.change_stored(scope, stored, author, confirm, change).await
+    }
+
+    async fn change_stored(
+        &self,
+        scope: &Scope,
+        (revision, before): (i64, Arc<Stored>),
+        author: &AccessRequest<'_>,
+        confirm: Confirm,
+        change: impl FnOnce(&mut AccessPolicy) -> Result<(), PolicyError> + Send,
+    ) -> Result<i64, Error> {
         let mut after = Stored::clone(&before);
         change(&mut after.policy)?;
         let compiled = CompiledPolicy::new(after.policy.clone());

@@ -102,6 +102,22 @@ impl Catalog {
         CatalogBuilder { entries: Vec::new(), error: None }
     }
 
+    /// A builder with the application's permissions of this catalog, to add more.
+    ///
+    /// ```
+    /// use guardian_rbac::Catalog;
+    ///
+    /// let crm = Catalog::builder().permission("deal:edit", "Change deals").build()?;
+    /// let more = crm.to_builder().permission("quotas:read", "Look at quotas").build()?;
+    /// assert_eq!(more.len(), crm.len() + 1);
+    /// # Ok::<(), guardian_rbac::Error>(())
+    /// ```
+    pub fn to_builder(&self) -> CatalogBuilder {
+        let own = |entry: &&Entry| OWN.iter().any(|(permission, _)| *permission == entry.permission.as_str());
+        let entries = self.0.entries.iter().filter(|entry| !own(entry)).cloned().collect();
+        CatalogBuilder { entries, error: None }
+    }
+
     /// How many permissions there are, those of this crate included.
     #[must_use]
     pub fn len(&self) -> usize {

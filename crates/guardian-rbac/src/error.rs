@@ -190,6 +190,14 @@ pub enum Error {
         /// The one asked for.
         wanted: Revision,
     },
+    /// A write was based on another revision than the policy has.
+    #[error("the policy is at revision {actual}, and the change is based on {wanted}: read it again")]
+    Changed {
+        /// The revision that it has.
+        actual: Revision,
+        /// The one that the change is based on.
+        wanted: Revision,
+    },
     /// The policy was not compared with the store for longer than the host allows.
     #[error("the policy was last compared with the store {seconds} seconds ago")]
     Stale {

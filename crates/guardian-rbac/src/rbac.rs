@@ -69,6 +69,8 @@ pub enum OnStale {
 #[derive(Clone)]
 pub struct Rbac {
     inner: Arc<Inner>,
+    /// The revision that writes are based on, where they are based on one.
+    base: Option<Revision>,
 }
 
 #[derive(Clone)]
@@ -150,13 +152,13 @@ impl Rbac {
             tenants: Arc::new(ArcSwap::from_pointee(HashMap::new())),
             observed: Arc::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), base: None }
     }
 
     fn with(self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Arc::unwrap_or_clone(self.inner);
         change(&mut inner);
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), base: self.base }
     }
 
     /// The same with events going to this sink.
@@ -188,6 +190,13 @@ impl Rbac {
     #[must_use]
     pub fn with_decision_events(self, which: DecisionEvents) -> Self {
         self.with(|inner| inner.decisions = which)
+    }
+
+    /// The same for writes by somebody who has seen this revision of the policy: they fail with [`Error::Changed`] when the policy
+    /// has another one, so that nobody overwrites what they have not seen. Without it a write holds for whatever is there.
+    #[must_use]
+    pub fn based_on(&self, revision: Revision) -> Self {
+        Self { inner: Arc::clone(&self.inner), base: Some(revision) }
     }
 
     /// The permissions that there are.

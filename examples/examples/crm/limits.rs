@@ -110,7 +110,12 @@ impl Limits {
         self.limiter.set_override(id, tenant, rule)
     }
 
-    async fn store_rule(
+    /// The limiter behind it all.
+    pub(crate) fn limiter(&self) -> Limiter<MemoryStore> {
+        self.limiter.clone()
+    }
+
+    pub(crate) async fn store_rule(
         &self,
         policy: &str,
         tenant: &TenantId,

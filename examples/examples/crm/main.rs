@@ -8,8 +8,8 @@
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
 //! asking), `addresses.rs` (from where), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it
-//! runs), `store.rs` (the data), `trail.rs` (who changed it), `quotas.rs` (what a plan includes), `automate.rs` (what happens by itself
-//! then), `moods.rs` (how notes sound), `webhooks.rs` (who is told).
+//! runs), `api.rs` (the ready-made API of administrators), `store.rs` (the data), `trail.rs` (who changed it), `quotas.rs` (what a
+//! plan includes), `automate.rs` (what happens by itself then), `moods.rs` (how notes sound), `webhooks.rs` (who is told).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -18,6 +18,7 @@
 
 mod addresses;
 mod admin;
+mod api;
 mod auth;
 mod automate;
 mod limits;
@@ -142,6 +143,7 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
         .merge(roles::api())
         .merge(addresses::api(&app.rbac)?)
         .merge(quotas::api())
+        .merge(api::routes(&app))
         // What the limits deny is no call that anybody pays for.
         .layer(quotas::calls(&app.quotas)?)
         .layer(from_fn_with_state(app.clone(), quotas::take_a_seat))
@@ -220,6 +222,8 @@ fn introduce(address: SocketAddr, db: &Database) {
     println!("  curl 'http://{address}/audit?q=action:contact.*' {bearer}");
     println!("  curl http://{address}/permissions {bearer}");
     println!("  curl http://{address}/usage {bearer}");
+    println!("  curl http://{address}/v1/openapi.json {bearer}   # the API of administrators, described");
+    println!("  curl http://{address}/v1/role-matrix {bearer}");
     println!(
         "  curl http://{address}/notes {bearer} --json '{{\"text\":\"Ada is delighted with the export\",\"account\":\"ada-inc\"}}'"
     );

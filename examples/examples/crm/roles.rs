@@ -5,8 +5,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use chrono::DateTime;
 use guardian::core::{Clock, Scope, SystemClock, TenantId};
+use guardian::http::api::PERMISSIONS;
 use guardian::http::{Problem, RequirePermissionLayer};
-use guardian::rbac::{Error, NewGrant, Rbac, Resource, Revision, SqlStore, role_sets};
+use guardian::rbac::{Catalog, Error, NewGrant, Rbac, Resource, Revision, SqlStore, role_sets};
 use guardian::sql::Database;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use crate::routes::failed;
 pub(crate) async fn open(db: Database, tenants: Vec<TenantId>) -> Result<Rbac, Box<dyn std::error::Error>> {
     // The set does not depend on when it is read; its times are in the grants, of which it has none.
     let set = role_sets::crm(DateTime::UNIX_EPOCH)?;
-    let rbac = Rbac::new(set.catalog.clone(), SqlStore::open(db).await?);
+    let rbac = Rbac::new(with_the_apis(&set.catalog)?, SqlStore::open(db).await?);
     for tenant in tenants {
         let host = Scope::system(tenant.clone());
         if rbac.load(&host).await?.snapshot().revision() > Revision::default() {
@@ -31,6 +32,12 @@ pub(crate) async fn open(db: Database, tenants: Vec<TenantId>) -> Result<Rbac, B
         }
     }
     Ok(rbac)
+}
+
+/// The set's permissions, and those of the API of administrators that it does not have.
+fn with_the_apis(catalog: &Catalog) -> Result<Catalog, Error> {
+    let missing = PERMISSIONS.iter().filter(|(permission, _)| catalog.handle(permission).is_err());
+    missing.fold(catalog.to_builder(), |more, (permission, title)| more.permission(permission, title)).build()
 }
 
 /// In front of a route: this permission, such as `deal:edit`.

@@ -250,6 +250,10 @@ impl Rbac {
         plan: impl Fn(&Policy, &Snapshot, Timestamp) -> Result<Plan, Error> + Send + Sync,
     ) -> Result<Revision, Error> {
         let tenant = self.load(scope).await?;
+        if self.base.is_some_and(|base| tenant.snapshot().revision() < base) {
+            // The caller has read it from another process.
+            self.refresh(scope).await?;
+        }
         for _ in 0..ATTEMPTS {
             let Prepared { changes, events, next } = self.prepare(scope, &tenant, even_the_host, &plan)?;
             let expected = Revision::new(next.revision().number() - 1);
@@ -277,6 +281,11 @@ impl Rbac {
     ) -> Result<Prepared, Error> {
         let mut live = tenant.0.live.lock();
         let before = tenant.snapshot();
+        if let Some(wanted) = self.base
+            && before.revision() != wanted
+        {
+            return Err(Error::Changed { actual: before.revision(), wanted });
+        }
         let now = self.inner.clock.now();
         let changes = plan(&live, &before, now)?;
         if changes.is_empty() || changes.len() > MAX_CHANGES {

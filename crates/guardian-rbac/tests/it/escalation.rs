@@ -116,7 +116,9 @@ fn new_grant(random: &mut Random) -> NewGrant {
 /// One write; `None` where it was refused.
 async fn write(random: &mut Random, rbac: &Rbac, scope: &Scope, grants: &[GrantId]) -> Option<()> {
     let refused = |error: Error| match error {
-        Error::Store(_) | Error::Contended | Error::ForeignHandle => panic!("{error:?}"),
+        Error::Store(_) | Error::Contended | Error::ForeignHandle | Error::Changed { .. } => {
+            panic!("{error:?}")
+        }
         _ => (),
     };
     let done = match random.below(12) {

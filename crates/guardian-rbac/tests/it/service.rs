@@ -491,3 +491,31 @@ async fn a_load_that_comes_late_takes_no_revocation_back() {
     refreshed.unwrap();
     assert!(!rbac.check_local(&ann, "deal:edit", Resource::tenant()).unwrap().is_allowed());
 }
+
+#[tokio::test]
+async fn a_write_based_on_a_revision_overwrites_nothing_unseen() {
+    let rbac = Rbac::new(catalog(), MemoryStore::new());
+    let seen = rbac.put_role(&host(), Role::new("rep").unwrap()).await.unwrap();
+    let mine = rbac.based_on(seen);
+    // Somebody else was faster.
+    let now = rbac.put_role(&host(), Role::new("rep").unwrap().titled("Sales")).await.unwrap();
+    let refused = mine.put_role(&host(), Role::new("rep").unwrap().titled("Mine")).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::Changed { actual, wanted } if actual == now && wanted == seen),
+        "{refused}"
+    );
+    let policy = rbac.load(&host()).await.unwrap().policy();
+    assert_eq!(policy.role(&RoleId::new("rep").unwrap()).unwrap().title, "Sales");
+    rbac.based_on(now).put_role(&host(), Role::new("rep").unwrap().titled("Mine")).await.unwrap();
+    // Without a base a write holds for whatever is there.
+    rbac.remove_role(&host(), &RoleId::new("rep").unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_based_on_what_another_process_wrote_is_seen_first() {
+    let store = Arc::new(MemoryStore::new());
+    let (here, there) = (Rbac::new(catalog(), Arc::clone(&store)), Rbac::new(catalog(), Arc::clone(&store)));
+    here.load(&host()).await.unwrap();
+    let seen = there.put_role(&host(), Role::new("rep").unwrap()).await.unwrap();
+    here.based_on(seen).put_role(&host(), Role::new("rep").unwrap().titled("Sales")).await.unwrap();
+}

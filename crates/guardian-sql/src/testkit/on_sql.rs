@@ -20,7 +20,7 @@ use crate::{Database, Migrations};
 /// # #[cfg(feature = "sqlite")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let fixture = OnSql::new(Kind::SqliteMemory, &MIGRATIONS, Database::clone)?;
-/// assert!(fixture.block_on(async { fixture.store().ping().await }).is_ok());
+/// assert_eq!(fixture.block_on(async { fixture.store().schema_version(&MIGRATIONS).await })?, Some(1));
 /// # Ok(())
 /// # }
 /// # #[cfg(not(feature = "sqlite"))]

@@ -1,0 +1,47 @@
+//! The API of administrators: every operation declared once, served and described from the same words.
+//!
+//! An [`Api`] is the operations on one domain, made by a function of a module here (such as `ratelimit::api`). A
+//! [`Document`] takes several, puts each behind its permission, and is both: a router of axum, and what OpenAPI 3.1 says
+//! of it.
+//!
+//! | what | how |
+//! |---|---|
+//! | who asks | the request has a [`Scope`](guardian_core::Scope) in its extensions; an operation of the platform wants an [`Operator`] |
+//! | may they | each operation names a permission, which [`Permit`] decides |
+//! | lists | `?size=1..1000&after=CURSOR`, answered `{"items": […], "next": CURSOR or null}` |
+//! | updates | what changes has an `ETag`; to change it takes `If-Match` with that (428 without, 412 when it is old) |
+//! | repetitions | `Idempotency-Key` where an operation says so |
+//! | bodies | JSON of at most [`MAX_BODY`] bytes, unknown members refused |
+//! | failures | problem documents (RFC 9457) whose types are [`Kind`]s |
+
+mod body;
+mod caller;
+mod document;
+#[cfg(feature = "ipaccess")]
+pub mod ipaccess;
+mod kind;
+mod operation;
+mod page;
+mod params;
+mod permissions;
+mod permit;
+#[cfg(feature = "ratelimit")]
+pub mod ratelimit;
+#[cfg(feature = "rbac")]
+pub mod rbac;
+mod revision;
+mod routes;
+#[cfg(feature = "tenant")]
+pub mod tenant;
+
+pub use body::{Json, MAX_BODY};
+pub use caller::{Caller, Operator, OperatorCaller};
+pub use document::Document;
+pub use kind::Kind;
+pub use operation::Operation;
+pub use page::{Listed, PageParams};
+pub use params::{Params, PathParam};
+pub use permissions::PERMISSIONS;
+pub use permit::{Permit, Unguarded};
+pub use revision::{IfMatch, IfNoneMatch, Tagged};
+pub use routes::Api;

@@ -1,0 +1,68 @@
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Kind;
+use crate::Problem;
+
+/// The longest body of a request, in bytes: 1 MiB.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// A body as JSON, in a request and in an answer. A request's body that is no JSON, does not fit its type or is longer than
+/// [`MAX_BODY`] is answered with a problem that says where.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let kind =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !is_json(kind) {
+            return Err(
+                Kind::NotJson.because("the body has to be JSON, with `Content-Type: application/json`")
+            );
+        }
+        let bytes = read(request).await?;
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        // Depth is bounded by the reader (128); the body's bytes bound everything else.
+        let value = parse(&mut reader)?;
+        reader.end().map_err(|error| Kind::InvalidRequest.because(format_args!("the body: {error}")))?;
+        Ok(Self(value))
+    }
+}
+
+fn parse<T: DeserializeOwned>(
+    reader: &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>,
+) -> Result<T, Problem> {
+    T::deserialize(reader).map_err(|error| Kind::InvalidRequest.because(format_args!("the body: {error}")))
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    match Limited::new(request.into_body(), MAX_BODY).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Kind::TooLarge.because(format_args!("the body has more than {MAX_BODY} bytes")))
+        }
+        Err(_) => Err(Kind::InvalidRequest.because("the body ended too early")),
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(bytes) => ([(CONTENT_TYPE, "application/json")], bytes).into_response(),
+            Err(_) => Kind::Internal.because("the answer could not be written").into_response(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use axum::extract::FromRequestParts;
+use guardian_core::{Page, PageRequest};
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Kind, Params};
+use crate::Problem;
+
+/// Which page of a list: `?size=50&after=CURSOR`. As an extractor it refuses every other parameter; a list that has filters
+/// too reads them with a struct of its own, which has the same two, and [`request`](Self::request).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageParams {
+    /// How many items at most, 1 to 1000; 50 when it is not given.
+    pub size: Option<u32>,
+    /// Where the page begins: `next` of the page before.
+    pub after: Option<String>,
+}
+
+impl PageParams {
+    /// How many items a page has when nothing is said.
+    pub const DEFAULT_SIZE: u32 = 50;
+
+    /// The page that is wanted.
+    ///
+    /// # Errors
+    /// 400 when the size is out of range or the cursor does not read.
+    pub fn request(&self) -> Result<PageRequest, Problem> {
+        let page = PageRequest::first(self.size.unwrap_or(Self::DEFAULT_SIZE))
+            .map_err(|error| Kind::InvalidRequest.because(error))?;
+        match &self.after {
+            Some(cursor) => {
+                Ok(page.after(cursor.parse().map_err(|error| Kind::InvalidRequest.because(error))?))
+            }
+            None => Ok(page),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Params::<Self>::from_request_parts(parts, state).await.map(|Params(page)| page)
+    }
+}
+
+/// A page of a list, as it is answered: `{"items": […], "next": CURSOR or null}`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+impl<T> Listed<T> {
+    /// The page, each item told in its own words.
+    pub fn of<D>(page: Page<D>, tell: impl FnMut(D) -> T) -> Self {
+        Self {
+            items: page.items.into_iter().map(tell).collect(),
+            next: page.next.map(|next| next.to_string()),
+        }
+    }
+
+    /// A list that is short by its nature: all of it.
+    #[must_use]
+    pub fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+}
+
+impl<T: ToSchema> ToSchema for Listed<T> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        format!("{}List", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+impl<T: ToSchema> PartialSchema for Listed<T> {
+    fn schema() -> RefOr<Schema> {
+        let item = utoipa::openapi::Ref::from_schema_name(T::name());
+        let next = ObjectBuilder::new()
+            .schema_type(SchemaType::Array(vec![Type::String, Type::Null]))
+            .description(Some("Where the next page begins; null on the last one."));
+        ObjectBuilder::new()
+            .description(Some("A page of a list."))
+            .property(
+                "items",
+                ArrayBuilder::new().items(item).description(Some("The items, in the list's order.")),
+            )
+            .property("next", next)
+            .required("items")
+            .required("next")
+            .into()
+    }
+}

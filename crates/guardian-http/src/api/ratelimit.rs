@@ -1,0 +1,249 @@
+//! Rate limits: which rules hold for a tenant, what is left of them, and rules of a tenant's own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::extract::State;
+use guardian_core::{StoreError, TenantId, shorten};
+use guardian_ratelimit::store::Store;
+use guardian_ratelimit::{Error, Limit, Limiter, Mode, PolicyId, Rule, Subject};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{Api, Caller, Json, Kind, Listed, Operation, OperatorCaller, PathParam};
+use crate::Problem;
+
+/// Where rules of a tenant's own are kept, so that they hold after a restart: the limiter itself forgets them.
+#[async_trait]
+pub trait RuleBook: fmt::Debug + Send + Sync + 'static {
+    /// Keeps the rule, or forgets the one that is kept. It is called before the limiter changes.
+    ///
+    /// # Errors
+    /// When it cannot be kept; then nothing changes.
+    async fn keep(&self, tenant: &TenantId, policy: &str, rule: Option<&Rule>) -> Result<(), StoreError>;
+}
+
+/// A rule book that keeps nothing: rules hold until the process ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Forgetful;
+
+#[async_trait]
+impl RuleBook for Forgetful {
+    async fn keep(&self, _: &TenantId, _: &str, _: Option<&Rule>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The operations on rate limits: permission `rate-limits:read`, and for the platform's operators what changes them.
+pub fn api<S: Store>(limiter: Limiter<S>, book: impl RuleBook) -> Api {
+    let limits = Operation::new("listRateLimits", "The tenant's rate limits")
+        .takes("rate-limits:read")
+        .answers::<Listed<RateLimit>>(
+            StatusCode::OK,
+            "All limits.",
+            json!({"items": [example()], "next": null}),
+        );
+    let limit = Operation::new("readRateLimit", "One rate limit")
+        .takes("rate-limits:read")
+        .path("policy", POLICY, "per-org")
+        .answers::<RateLimit>(StatusCode::OK, "The limit.", example());
+    let others = Operation::new("listRateLimitsOfTenant", "The rate limits of any tenant")
+        .of_the_platform(false)
+        .path("tenant", "The tenant.", "acme")
+        .answers::<Listed<RateLimit>>(
+            StatusCode::OK,
+            "All limits.",
+            json!({"items": [example()], "next": null}),
+        );
+    let put = Operation::new("putRateLimitRule", "Give a tenant a rule of its own")
+        .about("It holds from the next request on; what was used stays used. A policy keeps its algorithm.")
+        .of_the_platform(true)
+        .path("tenant", "The tenant.", "acme")
+        .path("policy", POLICY, "per-org")
+        .body::<NewRule>(json!({"rule": "1000/min burst 200"}))
+        .may(Kind::Unprocessable)
+        .answers::<RateLimit>(StatusCode::OK, "The limit as it is now.", example());
+    let remove = Operation::new("removeRateLimitRule", "Take a tenant's own rule away")
+        .of_the_platform(true)
+        .path("tenant", "The tenant.", "acme")
+        .path("policy", POLICY, "per-org")
+        .answers::<RateLimit>(StatusCode::OK, "The limit as it is now.", example());
+    let reset = Operation::new("resetRateLimit", "Make a tenant's counter as good as new")
+        .of_the_platform(true)
+        .path("tenant", "The tenant.", "acme")
+        .path("policy", POLICY, "per-org")
+        .answers_nothing(StatusCode::NO_CONTENT, "It is.");
+    Api::new("rate-limits", "How often a tenant may ask.")
+        .get("/rate-limits", limits, list::<S>)
+        .get("/rate-limits/{policy}", limit, read::<S>)
+        .get("/platform/tenants/{tenant}/rate-limits", others, list_of_tenant::<S>)
+        .put("/platform/tenants/{tenant}/rate-limits/{policy}", put, put_rule::<S>)
+        .delete("/platform/tenants/{tenant}/rate-limits/{policy}", remove, remove_rule::<S>)
+        .post("/platform/tenants/{tenant}/rate-limits/{policy}/reset", reset, reset_limit::<S>)
+        .with_state(Reached { limiter, book: Arc::new(book) })
+}
+
+const POLICY: &str = "The name of the limit's policy.";
+
+/// What the handlers reach.
+#[derive(Debug)]
+struct Reached<S: Store> {
+    limiter: Limiter<S>,
+    book: Arc<dyn RuleBook>,
+}
+
+impl<S: Store> Clone for Reached<S> {
+    fn clone(&self) -> Self {
+        Self { limiter: self.limiter.clone(), book: Arc::clone(&self.book) }
+    }
+}
+
+/// One limit, as it holds for a tenant.
+#[derive(Debug, Serialize, ToSchema)]
+struct RateLimit {
+    /// The name of the policy.
+    policy: String,
+    /// The rule that holds now.
+    rule: String,
+    /// The rule that tenants without one of their own have.
+    default_rule: String,
+    /// The most at once.
+    limit: u32,
+    /// What is left of the tenant's limit as a whole; null for one that counts something else only.
+    remaining: Option<u32>,
+    /// A dry run denies nothing.
+    dry_run: bool,
+}
+
+fn example() -> Value {
+    json!({
+        "policy": "per-org", "rule": "1000/min burst 200", "default_rule": "120/min burst 40",
+        "limit": 200, "remaining": 180, "dry_run": false,
+    })
+}
+
+/// A rule.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewRule {
+    /// As `1000/min burst 200`.
+    #[schema(max_length = 256)]
+    rule: String,
+}
+
+async fn list<S: Store>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+) -> Result<Json<Listed<RateLimit>>, Problem> {
+    all(&reached.limiter, scope.tenant()).await
+}
+
+async fn list_of_tenant<S: Store>(
+    State(reached): State<Reached<S>>,
+    _: OperatorCaller,
+    PathParam(tenant): PathParam<String>,
+) -> Result<Json<Listed<RateLimit>>, Problem> {
+    all(&reached.limiter, &known_tenant(&tenant)?).await
+}
+
+async fn read<S: Store>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(policy): PathParam<String>,
+) -> Result<Json<RateLimit>, Problem> {
+    one(&reached.limiter, scope.tenant(), find(&reached.limiter, &policy)?).await.map(Json)
+}
+
+async fn put_rule<S: Store>(
+    State(reached): State<Reached<S>>,
+    _: OperatorCaller,
+    PathParam((tenant, policy)): PathParam<(String, String)>,
+    Json(new): Json<NewRule>,
+) -> Result<Json<RateLimit>, Problem> {
+    let rule: Rule = new.rule.parse().map_err(|error| Kind::InvalidRequest.because(error))?;
+    change(&reached, &tenant, &policy, Some(rule)).await
+}
+
+async fn remove_rule<S: Store>(
+    State(reached): State<Reached<S>>,
+    _: OperatorCaller,
+    PathParam((tenant, policy)): PathParam<(String, String)>,
+) -> Result<Json<RateLimit>, Problem> {
+    change(&reached, &tenant, &policy, None).await
+}
+
+async fn reset_limit<S: Store>(
+    State(reached): State<Reached<S>>,
+    _: OperatorCaller,
+    PathParam((tenant, policy)): PathParam<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let (tenant, id) = (known_tenant(&tenant)?, find(&reached.limiter, &policy)?);
+    reached.limiter.reset(&tenant, &[Limit::whole(id)]).await.map_err(|error| failed(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn change<S: Store>(
+    reached: &Reached<S>,
+    tenant: &str,
+    policy: &str,
+    rule: Option<Rule>,
+) -> Result<Json<RateLimit>, Problem> {
+    let (tenant, id) = (known_tenant(tenant)?, find(&reached.limiter, policy)?);
+    let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
+    let defined = reached.limiter.policy(id).map(|policy| algorithm(policy.rule()));
+    if rule.is_none_or(|rule| Some(algorithm(&rule)) == defined) {
+        let kept = reached.book.keep(&tenant, policy, rule.as_ref()).await;
+        kept.map_err(|error| Problem::from(&error))?;
+    }
+    // One that does not fit is refused here, and was not kept.
+    reached.limiter.set_override(id, &tenant, rule).map_err(|error| failed(&error))?;
+    one(&reached.limiter, &tenant, id).await.map(Json)
+}
+
+async fn all<S: Store>(limiter: &Limiter<S>, tenant: &TenantId) -> Result<Json<Listed<RateLimit>>, Problem> {
+    let ids: Vec<PolicyId> = limiter.policies().map(|(id, _)| id).collect();
+    let mut items = Vec::with_capacity(ids.len());
+    for id in ids {
+        items.push(one(limiter, tenant, id).await?);
+    }
+    Ok(Json(Listed::whole(items)))
+}
+
+async fn one<S: Store>(limiter: &Limiter<S>, tenant: &TenantId, id: PolicyId) -> Result<RateLimit, Problem> {
+    let (Some(policy), Some(rule)) = (limiter.policy(id), limiter.effective_rule(id, tenant, Subject::Whole))
+    else {
+        return Err(Kind::NotFound.because("there is no such limit"));
+    };
+    let decision = limiter.peek(tenant, &[Limit::whole(id)]).await.map_err(|error| failed(&error))?;
+    // A peek tells what would be left after a request, so the request is added again.
+    let outcome = decision.outcomes().first();
+    let remaining = outcome.map(|outcome| outcome.remaining().saturating_add(u32::from(outcome.admits())));
+    Ok(RateLimit {
+        policy: policy.name().to_string(),
+        rule: rule.to_string(),
+        default_rule: policy.rule().to_string(),
+        limit: rule.capacity(),
+        remaining,
+        dry_run: policy.mode() == Mode::DryRun,
+    })
+}
+
+fn find<S: Store>(limiter: &Limiter<S>, policy: &str) -> Result<PolicyId, Problem> {
+    let unknown = || Kind::NotFound.because(format_args!("there is no limit `{}`", shorten(policy)));
+    limiter.find(policy).ok_or_else(unknown)
+}
+
+fn known_tenant(text: &str) -> Result<TenantId, Problem> {
+    TenantId::new(text).map_err(|error| Kind::InvalidRequest.because(error))
+}
+
+fn failed(error: &Error) -> Problem {
+    match error {
+        Error::Store(error) => error.into(),
+        Error::AlgorithmChange { .. } => Kind::Unprocessable.because(error),
+        error => Kind::InvalidRequest.because(error),
+    }
+}

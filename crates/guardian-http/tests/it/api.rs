@@ -1,0 +1,8 @@
+//! The API and its document agree: each operation is called, and what comes back is held against what the document says.
+
+mod contract;
+mod ipaccess;
+mod kit;
+mod ratelimit;
+mod rbac;
+mod tenant;

@@ -1,0 +1,130 @@
+use guardian_core::{Actor, Scope};
+use guardian_http::api::Document;
+use guardian_http::api::rbac::api;
+use guardian_rbac::{Catalog, MemoryStore, NewGrant, Rbac, Role, Rule};
+use serde_json::json;
+
+use super::contract::{Contract, plain, scope, with};
+
+/// Ann is an administrator of acme, and nobody anywhere else.
+async fn rbac() -> Rbac {
+    let catalog = Catalog::builder()
+        .permission("deal:edit", "Change deals")
+        .permission("deal:read", "See deals")
+        .sensitive("deal:export", "Take deals out")
+        .build()
+        .unwrap();
+    let rbac = Rbac::new(catalog, MemoryStore::new());
+    let host = Scope::system(scope("acme").tenant().clone());
+    let patterns = ["*:*", "rbac.role:*", "rbac.grant:*", "rbac.policy:*", "rbac.constraint:*"];
+    let admin = Role::new("admin").unwrap();
+    let admin = patterns.iter().fold(admin, |role, pattern| role.with(Rule::allow(pattern).unwrap()));
+    rbac.put_role(&host, admin).await.unwrap();
+    let emergency =
+        Role::new("incident").unwrap().with(Rule::allow("deal:export").unwrap()).for_emergencies(3600);
+    rbac.put_role(&host, emergency).await.unwrap();
+    let glass = Rule::allow("rbac.grant:break_glass").unwrap();
+    rbac.put_role(&host, Role::new("on-call").unwrap().with(glass)).await.unwrap();
+    for role in ["admin", "on-call"] {
+        let grant = NewGrant::new("user:ann".parse().unwrap(), role, "founder").unwrap().delegable(2);
+        rbac.grant(&host, grant).await.unwrap();
+    }
+    rbac
+}
+
+#[tokio::test]
+async fn the_api_of_roles_keeps_its_word() {
+    let rbac = rbac().await;
+    let document = Document::new("test", "1.0.0", rbac.clone()).with(api(rbac));
+    let mut contract = Contract::of(document);
+
+    let mine = contract.expect(200, "GET", "/permissions", plain()).await;
+    assert!(
+        mine.body["items"]
+            .as_array()
+            .unwrap()
+            .contains(&json!({"permission": "deal:edit", "outcome": "allow"}))
+    );
+    let catalog = contract.expect(200, "GET", "/permission-catalog", plain()).await;
+    assert!(catalog.body["items"].as_array().unwrap().iter().any(|each| each["sensitive"] == true));
+
+    // Roles, at the revision that was seen.
+    let rep = json!({"id": "rep", "title": "Sales", "rules": [{"permissions": "deal:read"}]});
+    contract.expect(428, "PUT", "/roles/{role=rep}", with(rep.clone())).await;
+    contract.expect(412, "PUT", "/roles/{role=rep}", with(rep.clone()).if_match("\"1\"")).await;
+    let preview = contract.expect(200, "POST", "/role-previews", with(json!({"roles": [rep]}))).await;
+    assert_eq!(preview.body["items"], json!([]), "nobody has it yet");
+    let put = contract.expect(200, "PUT", "/roles/{role=rep}", with(rep.clone()).if_match("*")).await;
+    let read = contract.expect(200, "GET", "/roles/{role=rep}", plain()).await;
+    assert_eq!((&read.body["rules"][0]["effect"], &read.etag), (&json!("allow"), &put.etag));
+    contract
+        .expect(304, "GET", "/roles/{role=rep}", plain().header("if-none-match", put.etag.unwrap()))
+        .await;
+    let other = with(json!({"id": "boss"})).if_match("*");
+    contract.expect(400, "PUT", "/roles/{role=rep}", other).await;
+    let unknown = with(json!({"id": "rep", "rules": [{"permissions": "moon:land"}]})).if_match("*");
+    contract.expect(422, "PUT", "/roles/{role=rep}", unknown).await;
+    contract.expect(404, "GET", "/roles/{role=moon}", plain()).await;
+    assert_eq!(
+        contract.expect(200, "GET", "/roles", plain()).await.body["items"].as_array().unwrap().len(),
+        4
+    );
+    let matrix = contract.expect(200, "GET", "/role-matrix", plain()).await;
+    assert_eq!(matrix.body["rows"].as_array().unwrap().len(), 4);
+
+    // Grants.
+    let grant = json!({"subject": "user:bob", "role": "rep", "reason": "joined sales", "depth": 1});
+    let given = contract.expect(201, "POST", "/grants", with(grant.clone())).await;
+    let id = given.body["id"].as_str().unwrap().to_owned();
+    let one = format!("/grants/{{grant={id}}}");
+    assert_eq!(contract.expect(200, "GET", &one, plain()).await.body["subject"], "user:bob");
+    let nobody = with(json!({"subject": "user:bob", "role": "moon", "reason": "why not"}));
+    contract.expect(422, "POST", "/grants", nobody).await;
+    let listed = contract.expect(200, "GET", "/grants?subject=user:bob&size=1", plain()).await;
+    assert_eq!((listed.body["items"].as_array().unwrap().len(), &listed.body["next"]), (1, &json!(null)));
+    let first = contract.expect(200, "GET", "/grants?size=2", plain()).await;
+    let next = first.body["next"].as_str().unwrap();
+    let second = contract.expect(200, "GET", &format!("/grants?size=2&after={next}"), plain()).await;
+    assert_eq!((second.body["items"].as_array().unwrap().len(), &second.body["next"]), (1, &json!(null)));
+    let check = json!({"principal": "user:bob", "permission": "deal:read"});
+    assert_eq!(contract.expect(200, "POST", "/access-checks", with(check)).await.body["allowed"], true);
+    let who = contract.expect(200, "POST", "/who-can", with(json!({"permission": "deal:read"}))).await;
+    assert_eq!(who.body["principals"], json!(["user:ann", "user:bob"]));
+    contract.expect(204, "POST", &format!("{one}/certifications"), plain()).await;
+    let reviews = contract.expect(200, "GET", "/grant-reviews", plain()).await;
+    assert_eq!(reviews.body["items"].as_array().unwrap().len(), 3);
+    contract.expect(409, "DELETE", "/roles/{role=rep}", plain().if_match("*")).await;
+
+    // Bob passes his on, and may do nothing else.
+    let ann = contract.scope.clone();
+    contract.scope = Some(Scope::new(scope("acme").tenant().clone(), Actor::user("bob").unwrap()));
+    contract.expect(403, "GET", "/roles", plain()).await;
+    contract.expect(403, "POST", "/grants", with(grant)).await;
+    let part = json!({"subject": "user:cid", "role": "rep", "reason": "covers for me"});
+    contract.expect(201, "POST", &format!("{one}/delegations"), with(part.clone())).await;
+    // Another tenant knows nothing of it.
+    contract.scope = Some(scope("umbrella"));
+    contract.expect(404, "DELETE", &one, plain()).await;
+    contract.expect(404, "POST", &format!("{one}/delegations"), with(part)).await;
+    contract.expect(403, "GET", &one, plain()).await;
+    contract.scope = ann;
+    contract.expect(204, "DELETE", &one, plain()).await;
+    contract.expect(404, "GET", &one, plain()).await;
+
+    // Groups and separations of duty.
+    let member = "/groups/{group=sales}/members/{member=user:dan}";
+    contract.expect(204, "PUT", member, plain()).await;
+    let members = contract.expect(200, "GET", "/groups/{group=sales}/members", plain()).await;
+    assert_eq!(members.body["items"], json!([{"member": "user:dan"}]));
+    contract.expect(204, "DELETE", member, plain()).await;
+    contract.expect(404, "DELETE", member, plain()).await;
+    let apart = json!({"id": "four-eyes", "duty": "static", "roles": ["rep", "incident"], "limit": 2});
+    contract.expect(200, "PUT", "/constraints/{constraint=four-eyes}", with(apart.clone())).await;
+    assert_eq!(contract.expect(200, "GET", "/constraints", plain()).await.body["items"], json!([apart]));
+    contract.expect(204, "DELETE", "/constraints/{constraint=four-eyes}", plain()).await;
+
+    let fire = json!({"role": "incident", "reason": "the site is down", "seconds": 60});
+    contract.expect(201, "POST", "/emergencies", with(fire)).await;
+    contract.expect(204, "DELETE", "/roles/{role=rep}", plain().if_match("*")).await;
+    contract.finish().await;
+}

@@ -1,0 +1,42 @@
+//! The API of administrators, below `/v1`: ready-made, behind the same keys and roles.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use guardian::core::{StoreError, TenantId};
+use guardian::http::api::{self, Document};
+use guardian::ratelimit::Rule;
+
+use crate::App;
+use crate::addresses;
+use crate::limits::Limits;
+
+const PLACE: &str = "/v1";
+
+/// The operations, and their OpenAPI document at `/v1/openapi.json`.
+pub(crate) fn routes(app: &App) -> Router<App> {
+    let document = Document::new("CRM", env!("CARGO_PKG_VERSION"), app.rbac.clone())
+        .under(PLACE)
+        .with(api::ratelimit::api(app.limits.limiter(), Book(Arc::clone(&app.limits))))
+        .with(api::ipaccess::api(Arc::clone(&app.addresses), addresses::proxies()))
+        .with(api::rbac::api(app.rbac.clone()));
+    Router::new().nest(PLACE, document.into_router().with_state(()))
+}
+
+/// Rules of a tenant's own are kept in the database.
+struct Book(Arc<Limits>);
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Book")
+    }
+}
+
+#[async_trait]
+impl api::ratelimit::RuleBook for Book {
+    async fn keep(&self, tenant: &TenantId, policy: &str, rule: Option<&Rule>) -> Result<(), StoreError> {
+        self.0.store_rule(policy, tenant, rule.copied()).await
+    }
+}
