@@ -111,6 +111,9 @@ impl From<&guardian_core::StoreError> for Problem {
             StoreErrorKind::Conflict => {
                 Kind::Conflict.because("it was changed by somebody else at the same time: try again")
             }
+            // Stores say so of a cursor of another list.
+            StoreErrorKind::Constraint => Kind::InvalidRequest
+                .because("the cursor does not belong to this list, or a value not to what is there"),
             _ if error.is_transient() => {
                 Kind::Unavailable.because("the data cannot be reached at the moment")
             }
