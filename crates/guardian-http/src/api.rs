@@ -33,6 +33,8 @@ mod revision;
 mod routes;
 #[cfg(feature = "tenant")]
 pub mod tenant;
+#[cfg(feature = "workflow")]
+pub mod workflow;
 
 pub use body::{Json, MAX_BODY};
 pub use caller::{Caller, Operator, OperatorCaller};

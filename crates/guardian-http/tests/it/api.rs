@@ -6,3 +6,4 @@ mod kit;
 mod ratelimit;
 mod rbac;
 mod tenant;
+mod workflow;

@@ -1,0 +1,598 @@
+//! Workflows: definitions with their versions, and the runs of them.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use guardian_core::{Scope, shorten};
+use guardian_workflow::{
+    Definition, Engine, Error, Library, Message, NodeId, Note, RunFilter, Start, Status, Update,
+    WorkflowStore, validate,
+};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Api, Caller, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, PageParams, Params, PathParam, Tagged,
+};
+use crate::Problem;
+
+mod words;
+
+use words::{
+    After, Archived, Begin, CanaryIn, CancelIn, DecisionIn, DiffOut, EntryOut, From, Messaged, MigrationOut,
+    NumberIn, ReportOut, RetryIn, RunOut, RunQuery, RunRow, SaveIn, SignalIn, Started, VersionOut,
+    VersionRow, WorkflowOut, WorkflowRow,
+};
+
+/// The operations on workflows and runs: permissions `workflows:read` and `workflows:manage`. What drives the runs is a worker of the
+/// host's.
+pub fn api<S: WorkflowStore + Clone>(library: Library<S>, engine: Engine<S>) -> Api {
+    let api = Api::new("workflows", "What tenants automate.");
+    let reached = Reached { library: Arc::new(library), engine };
+    steering(running(channels(versions(definitions(api))))).with_state(reached)
+}
+
+/// What the handlers reach.
+#[derive(Debug)]
+struct Reached<S> {
+    library: Arc<Library<S>>,
+    engine: Engine<S>,
+}
+
+impl<S> Clone for Reached<S> {
+    fn clone(&self) -> Self {
+        Self { library: Arc::clone(&self.library), engine: self.engine.clone() }
+    }
+}
+
+type Routes<S> = Api<Reached<S>>;
+
+fn reads(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary).takes("workflows:read")
+}
+
+fn manages(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary).takes("workflows:manage")
+}
+
+fn named(operation: Operation) -> Operation {
+    operation.path("workflow", "The name of the workflow.", "follow-up")
+}
+
+fn of_run(operation: Operation) -> Operation {
+    operation.path("run", "The id of the run.", words::RUN)
+}
+
+fn definitions<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
+    api.get(
+        "/workflows",
+        reads("listWorkflows", "All workflows").pages().answers::<Listed<WorkflowRow>>(
+            StatusCode::OK,
+            "A page of them, by name.",
+            json!({"items": [words::row_example()], "next": null}),
+        ),
+        list::<S>,
+    )
+    .get(
+        "/workflows/{workflow}",
+        named(reads("readWorkflow", "A workflow with its newest version"))
+            .about("Its `ETag` is the number of the newest version.")
+            .tagged()
+            .answers::<WorkflowOut>(StatusCode::OK, "The workflow.", words::workflow_example()),
+        read::<S>,
+    )
+    .put(
+        "/workflows/{workflow}",
+        named(manages("putWorkflow", "Save a definition: a new workflow, or a new version of one"))
+            .about("`If-Match` is the number of the version that the editor started from, in quotes; `*` for a new workflow.")
+            .if_match()
+            .tagged()
+            .may(Kind::Unprocessable)
+            .may(Kind::Conflict)
+            .body::<SaveIn>(json!({"definition": words::definition_example(), "message": "the first one"}))
+            .answers::<WorkflowOut>(StatusCode::OK, "The workflow as it is now.", words::workflow_example()),
+        save::<S>,
+    )
+    .post(
+        "/workflow-validations",
+        reads("validateWorkflow", "What is wrong with a definition, without saving it")
+            .body::<SaveIn>(json!({"definition": words::definition_example()}))
+            .answers::<ReportOut>(StatusCode::OK, "The findings.", json!({"valid": true, "findings": []})),
+        check::<S>,
+    )
+}
+
+fn versions<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
+    let version = |operation: Operation| named(operation).path("version", "The number of the version.", "2");
+    api.get(
+        "/workflows/{workflow}/versions",
+        named(reads("listVersions", "The versions of a workflow")).pages().answers::<Listed<VersionRow>>(
+            StatusCode::OK,
+            "A page of them, the newest first.",
+            json!({"items": [words::version_row_example()], "next": null}),
+        ),
+        list_versions::<S>,
+    )
+    .get(
+        "/workflows/{workflow}/versions/{version}",
+        version(reads("readVersion", "One version")).answers::<VersionOut>(
+            StatusCode::OK,
+            "The version.",
+            words::version_example(),
+        ),
+        read_version::<S>,
+    )
+    .get(
+        "/workflows/{workflow}/versions/{version}/diff",
+        version(reads("compareVersions", "What a version changed since another"))
+            .query::<From>()
+            .answers::<DiffOut>(
+                StatusCode::OK,
+                "The changes.",
+                json!({"class": "changing", "changes": ["the node `b` is new"]}),
+            ),
+        compare::<S>,
+    )
+}
+
+fn channels<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
+    let change = |id, summary| named(manages(id, summary)).may(Kind::Conflict).may(Kind::Unprocessable);
+    let answer = |operation: Operation| {
+        operation.answers::<WorkflowRow>(StatusCode::OK, "The workflow as it is now.", words::row_example())
+    };
+    api.put(
+        "/workflows/{workflow}/publication",
+        answer(
+            change("publishWorkflow", "Let new runs get a version").body::<NumberIn>(json!({"version": 2})),
+        ),
+        publish::<S>,
+    )
+    .put(
+        "/workflows/{workflow}/canary",
+        answer(
+            change("putCanary", "Let some new runs get another version")
+                .body::<CanaryIn>(json!({"version": 2, "weight": 10})),
+        ),
+        canary::<S>,
+    )
+    .post(
+        "/workflows/{workflow}/rollback",
+        answer(
+            change("rollBackWorkflow", "Make a new version that says what an earlier one said")
+                .about("It is published if the newest one was. Nothing of what was in between is lost.")
+                .body::<NumberIn>(json!({"version": 1})),
+        ),
+        roll_back::<S>,
+    )
+    .put(
+        "/workflows/{workflow}/archived",
+        answer(
+            change("archiveWorkflow", "Let no further run begin, or let them begin again")
+                .body::<Archived>(json!({"archived": true})),
+        ),
+        archive::<S>,
+    )
+}
+
+fn running<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
+    api.post(
+        "/workflows/{workflow}/runs",
+        named(manages("startRun", "Start a run"))
+            .idempotency_key()
+            .may(Kind::Unprocessable)
+            .body::<Begin>(json!({"input": {"deal": 7}}))
+            .answers::<Started>(StatusCode::CREATED, "It began.", json!({"id": words::RUN})),
+        start::<S>,
+    )
+    .get(
+        "/runs",
+        reads("listRuns", "Runs").query::<RunQuery>().answers::<Listed<RunRow>>(
+            StatusCode::OK,
+            "A page of them, the newest first.",
+            json!({"items": [words::run_row_example()], "next": null}),
+        ),
+        runs::<S>,
+    )
+    .get(
+        "/runs/{run}",
+        of_run(reads("readRun", "One run, and where it stands")).answers::<RunOut>(
+            StatusCode::OK,
+            "The run.",
+            words::run_example(),
+        ),
+        run::<S>,
+    )
+    .get(
+        "/runs/{run}/history",
+        of_run(reads("readRunHistory", "What a run did")).query::<After>().answers::<Listed<EntryOut>>(
+            StatusCode::OK,
+            "Entries in their order; go on with the number of the last one.",
+            json!({"items": [words::entry_example()], "next": null}),
+        ),
+        history::<S>,
+    )
+}
+
+fn steering<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
+    let sent = |id, summary| of_run(manages(id, summary)).may(Kind::Conflict).may(Kind::Unprocessable);
+    let taken = |operation: Operation| {
+        operation.answers::<Messaged>(StatusCode::ACCEPTED, "A worker takes it in.", json!({"message": 1}))
+    };
+    api.post(
+        "/runs/{run}/signals",
+        taken(sent("signalRun", "Send a signal").body::<SignalIn>(json!({"name": "paid", "payload": {"amount": 100}}))),
+        signal::<S>,
+    )
+    .post(
+        "/runs/{run}/decisions",
+        taken(
+            sent("decideRun", "Decide an approval, as the caller")
+                .body::<DecisionIn>(json!({"node": "approve", "approved": true, "comment": "fine"})),
+        ),
+        decide::<S>,
+    )
+    .post(
+        "/runs/{run}/cancellation",
+        taken(
+            sent("cancelRun", "End a run wherever it stands")
+                .body::<CancelIn>(json!({"reason": "no longer needed", "compensate": true})),
+        ),
+        cancel::<S>,
+    )
+    .post("/runs/{run}/pause", taken(sent("pauseRun", "Begin nothing new until it is resumed")), pause::<S>)
+    .post("/runs/{run}/resume", taken(sent("resumeRun", "Go on")), resume::<S>)
+    .post(
+        "/runs/{run}/retry",
+        taken(
+            sent("retryRun", "Let a run that failed or was cancelled go on at a node")
+                .body::<RetryIn>(json!({"node": "charge"})),
+        ),
+        retry::<S>,
+    )
+    .get(
+        "/runs/{run}/migration",
+        of_run(reads("previewMigration", "Whether a run could go on in another version"))
+            .query::<words::To>()
+            .answers::<MigrationOut>(StatusCode::OK, "Whether it could.", words::migration_example()),
+        preview::<S>,
+    )
+    .post(
+        "/runs/{run}/migration",
+        sent("migrateRun", "Let a run go on in another version").body::<NumberIn>(json!({"version": 2})).answers::<MigrationOut>(
+            StatusCode::ACCEPTED,
+            "A worker takes it in.",
+            words::migration_example(),
+        ),
+        migrate::<S>,
+    )
+}
+
+async fn list<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    page: PageParams,
+) -> Result<Json<Listed<WorkflowRow>>, Problem> {
+    let page = reached.library.workflows(&scope, &page.request()?).await.map_err(|error| failed(&error))?;
+    Ok(Json(Listed::of(page, |workflow| WorkflowRow::of(&workflow))))
+}
+
+async fn whole<S: WorkflowStore + Clone>(
+    reached: &Reached<S>,
+    scope: &Scope,
+    name: &str,
+) -> Result<Tagged<WorkflowOut>, Problem> {
+    let workflow = reached.library.workflow(scope, name).await.map_err(|error| failed(&error))?;
+    let draft = reached.library.version(scope, name, workflow.draft).await.map_err(|error| failed(&error))?;
+    Ok(Tagged::new(workflow.draft, WorkflowOut::of(&workflow, &draft)))
+}
+
+async fn read<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    known: IfNoneMatch,
+) -> Result<Tagged<WorkflowOut>, Problem> {
+    Ok(whole(&reached, &scope, &name).await?.unless(known))
+}
+
+async fn save<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    wanted: IfMatch,
+    Json(body): Json<SaveIn>,
+) -> Result<Tagged<WorkflowOut>, Problem> {
+    let definition = definition(body.definition)?;
+    let note = Note::new(body.message);
+    let note = match wanted {
+        IfMatch::Revision(number) => note.from_version(number),
+        IfMatch::Any => note,
+    };
+    reached.library.save(&scope, &name, &definition, &note).await.map_err(|error| failed(&error))?;
+    whole(&reached, &scope, &name).await
+}
+
+async fn check<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(_): Caller,
+    Json(body): Json<SaveIn>,
+) -> Result<Json<ReportOut>, Problem> {
+    let report = validate(&definition(body.definition)?, reached.library.catalog());
+    Ok(Json(ReportOut::of(&report)))
+}
+
+async fn list_versions<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    page: PageParams,
+) -> Result<Json<Listed<VersionRow>>, Problem> {
+    reached.library.workflow(&scope, &name).await.map_err(|error| failed(&error))?;
+    let page =
+        reached.library.versions(&scope, &name, &page.request()?).await.map_err(|error| failed(&error))?;
+    Ok(Json(Listed::of(page, |version| VersionRow::of(&version))))
+}
+
+async fn read_version<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam((name, version)): PathParam<(String, String)>,
+) -> Result<Json<VersionOut>, Problem> {
+    let version =
+        reached.library.version(&scope, &name, number(&version)?).await.map_err(|error| failed(&error))?;
+    Ok(Json(VersionOut::of(&version)))
+}
+
+async fn compare<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam((name, version)): PathParam<(String, String)>,
+    Params(query): Params<From>,
+) -> Result<Json<DiffOut>, Problem> {
+    let new = number(&version)?;
+    let old = query.from.unwrap_or_else(|| new.saturating_sub(1));
+    let diff = reached.library.compare(&scope, &name, old, new).await.map_err(|error| failed(&error))?;
+    Ok(Json(DiffOut::of(&diff)))
+}
+
+async fn publish<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    Json(body): Json<NumberIn>,
+) -> Result<Json<WorkflowRow>, Problem> {
+    let workflow =
+        reached.library.publish(&scope, &name, body.version).await.map_err(|error| failed(&error))?;
+    Ok(Json(WorkflowRow::of(&workflow)))
+}
+
+async fn canary<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    Json(body): Json<CanaryIn>,
+) -> Result<Json<WorkflowRow>, Problem> {
+    if body.weight > 100 {
+        return Err(
+            Kind::InvalidRequest.because(format_args!("a weight of {} is more than 100", body.weight))
+        );
+    }
+    let changed = reached.library.canary(&scope, &name, body.version, body.weight).await;
+    Ok(Json(WorkflowRow::of(&changed.map_err(|error| failed(&error))?)))
+}
+
+async fn roll_back<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    Json(body): Json<NumberIn>,
+) -> Result<Json<WorkflowRow>, Problem> {
+    let update: Update =
+        reached.library.roll_back(&scope, &name, body.version).await.map_err(|error| failed(&error))?;
+    Ok(Json(WorkflowRow::of(&update.workflow)))
+}
+
+async fn archive<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    Json(body): Json<Archived>,
+) -> Result<Json<WorkflowRow>, Problem> {
+    let workflow =
+        reached.library.archive(&scope, &name, body.archived).await.map_err(|error| failed(&error))?;
+    Ok(Json(WorkflowRow::of(&workflow)))
+}
+
+async fn start<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    headers: HeaderMap,
+    Json(body): Json<Begin>,
+) -> Result<(StatusCode, Json<Started>), Problem> {
+    let mut start = Start::with(body.input);
+    if let Some(version) = body.version {
+        start = start.version(version);
+    }
+    if let Some(key) = headers.get("idempotency-key") {
+        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= 128);
+        start = start.key(key.ok_or_else(|| {
+            Kind::InvalidRequest
+                .because("the header `Idempotency-Key` has to have 1 to 128 characters of ASCII")
+        })?);
+    }
+    let id = reached.engine.start(&scope, &name, start).await.map_err(|error| failed(&error))?;
+    Ok((StatusCode::CREATED, Json(Started { id: id.to_string() })))
+}
+
+async fn runs<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    Params(query): Params<RunQuery>,
+) -> Result<Json<Listed<RunRow>>, Problem> {
+    let page = query.page().request()?;
+    let mut filter = RunFilter::new();
+    if let Some(workflow) = query.workflow {
+        filter = filter.workflow(workflow);
+    }
+    if let Some(status) = &query.status {
+        filter = filter.status(standing(status)?);
+    }
+    let page = reached.engine.runs(&scope, &filter, &page).await.map_err(|error| failed(&error))?;
+    Ok(Json(Listed::of(page, |run| RunRow::of(&run))))
+}
+
+fn standing(text: &str) -> Result<Status, Problem> {
+    let all = [Status::Running, Status::Compensating, Status::Completed, Status::Failed, Status::Cancelled];
+    all.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+        let why = format!(
+            "the status `{}` is not running, compensating, completed, failed or cancelled",
+            shorten(text)
+        );
+        Kind::InvalidRequest.because(why)
+    })
+}
+
+async fn run<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+) -> Result<Json<RunOut>, Problem> {
+    let run = reached.engine.run(&scope, run_id(&id)?).await.map_err(|error| failed(&error))?;
+    Ok(Json(RunOut::of(&run)))
+}
+
+async fn history<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+    Params(query): Params<After>,
+) -> Result<Json<Listed<EntryOut>>, Problem> {
+    let id = run_id(&id)?;
+    // A run that is not there is not found; an empty history would say something else.
+    reached.engine.run(&scope, id).await.map_err(|error| failed(&error))?;
+    let entries = reached.engine.history(&scope, id, query.after.unwrap_or_default(), 500).await;
+    let entries = entries.map_err(|error| failed(&error))?;
+    Ok(Json(Listed::whole(entries.iter().map(EntryOut::of).collect())))
+}
+
+async fn signal<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+    Json(body): Json<SignalIn>,
+) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    send(&reached, &scope, &id, &Message::Signal { name: body.name, payload: body.payload }).await
+}
+
+async fn decide<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+    Json(body): Json<DecisionIn>,
+) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    let node = node(&body.node)?;
+    let decided = reached.engine.decide(&scope, run_id(&id)?, &node, body.approved, &body.comment).await;
+    Ok((StatusCode::ACCEPTED, Json(Messaged { message: decided.map_err(|error| failed(&error))? })))
+}
+
+async fn cancel<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+    Json(body): Json<CancelIn>,
+) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    send(&reached, &scope, &id, &Message::Cancel { reason: body.reason, compensate: body.compensate }).await
+}
+
+async fn pause<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    send(&reached, &scope, &id, &Message::Pause).await
+}
+
+async fn resume<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    send(&reached, &scope, &id, &Message::Resume).await
+}
+
+async fn retry<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+    Json(body): Json<RetryIn>,
+) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    send(&reached, &scope, &id, &Message::RetryFrom { node: node(&body.node)? }).await
+}
+
+async fn send<S: WorkflowStore + Clone>(
+    reached: &Reached<S>,
+    scope: &Scope,
+    id: &str,
+    message: &Message,
+) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    let message = reached.engine.send(scope, run_id(id)?, message).await.map_err(|error| failed(&error))?;
+    Ok((StatusCode::ACCEPTED, Json(Messaged { message })))
+}
+
+async fn preview<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+    Params(query): Params<words::To>,
+) -> Result<Json<MigrationOut>, Problem> {
+    let report =
+        reached.engine.can_migrate(&scope, run_id(&id)?, query.to).await.map_err(|error| failed(&error))?;
+    Ok(Json(MigrationOut::of(&report)))
+}
+
+async fn migrate<S: WorkflowStore + Clone>(
+    State(reached): State<Reached<S>>,
+    Caller(scope): Caller,
+    PathParam(id): PathParam<String>,
+    Json(body): Json<NumberIn>,
+) -> Result<(StatusCode, Json<MigrationOut>), Problem> {
+    let report =
+        reached.engine.migrate(&scope, run_id(&id)?, body.version).await.map_err(|error| failed(&error))?;
+    Ok((StatusCode::ACCEPTED, Json(MigrationOut::of(&report))))
+}
+
+fn definition(value: Value) -> Result<Definition, Problem> {
+    Definition::from_value(value).map_err(|error| failed(&error))
+}
+
+fn node(text: &str) -> Result<NodeId, Problem> {
+    text.parse().map_err(|error| Kind::InvalidRequest.because(error))
+}
+
+/// A text that is no number is the number of nothing.
+fn number(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| Kind::NotFound.because("there is no such version"))
+}
+
+fn run_id(text: &str) -> Result<Uuid, Problem> {
+    text.parse().map_err(|_| Kind::NotFound.because("there is no such run"))
+}
+
+fn failed(error: &Error) -> Problem {
+    match error {
+        Error::NoWorkflow { .. } | Error::NoVersion { .. } | Error::NoRun { .. } => {
+            Kind::NotFound.because(error)
+        }
+        Error::Conflict { .. } => Kind::Changed.because(error),
+        Error::PathTaken { .. } | Error::RunState { .. } | Error::Migration { .. } => {
+            Kind::Conflict.because(error)
+        }
+        Error::Invalid { .. } | Error::Input { .. } | Error::NoNode { .. } => {
+            Kind::Unprocessable.because(error)
+        }
+        Error::Store(source) => source.into(),
+        error => Kind::InvalidRequest.because(error),
+    }
+}

@@ -1,0 +1,146 @@
+use guardian_core::{SystemClock, SystemIds};
+use guardian_http::api::workflow::api;
+use guardian_workflow::{Actions, Engine, Library, MemoryStore, Worker, WorkerConfig};
+use serde_json::{Value, json};
+
+use super::contract::{Contract, plain, scope, with};
+
+/// Waits for a signal, asks somebody, ends.
+fn definition(prompt: &str) -> Value {
+    json!({
+        "schema": 1, "name": "Follow up", "start": "wait",
+        "nodes": {
+            "wait": {"type": "wait", "for": {"signal": {"name": "paid"}}},
+            "ask": {"type": "approval", "prompt": prompt, "timeout": "2d"},
+            "end": {"type": "end"}
+        },
+        "edges": [
+            {"from": "wait", "port": "next", "to": "ask"},
+            {"from": "ask", "port": "approved", "to": "end"}
+        ]
+    })
+}
+
+#[tokio::test]
+async fn the_api_of_workflows_keeps_its_word() {
+    let store = std::sync::Arc::new(MemoryStore::new());
+    let actions = Actions::new();
+    let library = Library::new(store.clone(), actions.catalog().clone(), SystemClock::new());
+    let engine = Engine::new(store, actions, SystemClock::new(), SystemIds::new());
+    let worker = Worker::new(&engine, WorkerConfig::default());
+    let mut contract = Contract::unguarded(api(library, engine));
+
+    // Definitions and versions.
+    let checked = with(json!({"definition": definition("Ship?")}));
+    let checked = contract.expect(200, "POST", "/workflow-validations", checked).await;
+    assert_eq!(checked.body["valid"], true, "{}", checked.body);
+    let mut faulty = definition("Ship?");
+    faulty["edges"][0]["to"] = json!("moon");
+    let report =
+        contract.expect(200, "POST", "/workflow-validations", with(json!({"definition": faulty}))).await;
+    assert_eq!(report.body["valid"], false);
+    let one = "/workflows/{workflow=follow-up}";
+    contract.expect(422, "PUT", one, with(json!({"definition": faulty})).if_match("*")).await;
+    contract.expect(400, "PUT", one, with(json!({"definition": {"nodes": 7}})).if_match("*")).await;
+    contract.expect(428, "PUT", one, with(json!({"definition": definition("Ship?")}))).await;
+    let first = with(json!({"definition": definition("Ship?"), "message": "the first one"})).if_match("*");
+    let made = contract.expect(200, "PUT", one, first).await;
+    assert_eq!(
+        (made.etag.as_deref(), &made.body["draft"]["message"]),
+        (Some("\"1\""), &json!("the first one"))
+    );
+    let second = with(json!({"definition": definition("Ship it?")}));
+    contract.expect(200, "PUT", one, second.clone().if_match("\"1\"")).await;
+    let late = with(json!({"definition": definition("Too late?")})).if_match("\"1\"");
+    contract.expect(412, "PUT", one, late).await;
+    let read = contract.expect(200, "GET", one, plain()).await;
+    assert_eq!(read.etag.as_deref(), Some("\"2\""));
+    contract.expect(304, "GET", one, plain().header("if-none-match", "\"2\"")).await;
+    let versions = contract.expect(200, "GET", &format!("{one}/versions?size=1"), plain()).await;
+    assert_eq!(versions.body["items"][0]["number"], 2);
+    let next = versions.body["next"].as_str().unwrap();
+    let older = contract.expect(200, "GET", &format!("{one}/versions?size=1&after={next}"), plain()).await;
+    assert_eq!(older.body["items"][0]["number"], 1);
+    contract.expect(200, "GET", &format!("{one}/versions/{{version=1}}"), plain()).await;
+    contract.expect(404, "GET", &format!("{one}/versions/{{version=9}}"), plain()).await;
+    let diff =
+        contract.expect(200, "GET", &format!("{one}/versions/{{version=2}}/diff?from=1"), plain()).await;
+    assert_eq!(diff.body["changes"].as_array().unwrap().len(), 1, "{}", diff.body);
+
+    // Channels.
+    let version = |number: u64| with(json!({"version": number}));
+    contract.expect(404, "POST", &format!("{one}/runs"), with(json!({}))).await;
+    let published = contract.expect(200, "PUT", &format!("{one}/publication"), version(1)).await;
+    assert_eq!(published.body["published"], 1);
+    contract.expect(404, "PUT", &format!("{one}/publication"), version(9)).await;
+    contract.expect(400, "PUT", &format!("{one}/canary"), with(json!({"version": 2, "weight": 101}))).await;
+    contract.expect(200, "PUT", &format!("{one}/canary"), with(json!({"version": 2, "weight": 0}))).await;
+    contract.expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": true}))).await;
+    contract.expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": false}))).await;
+    assert_eq!(
+        contract.expect(200, "GET", "/workflows", plain()).await.body["items"][0]["name"],
+        "follow-up"
+    );
+
+    // A run, once by its key.
+    let begin = with(json!({"input": {"deal": 7}})).header("idempotency-key", "deal-7");
+    let started = contract.expect(201, "POST", &format!("{one}/runs"), begin.clone()).await;
+    let again = contract.expect(201, "POST", &format!("{one}/runs"), begin).await;
+    assert_eq!(started.body, again.body);
+    let run = format!("/runs/{{run={}}}", started.body["id"].as_str().unwrap());
+    worker.run_once().await.unwrap();
+    let shown = contract.expect(200, "GET", &run, plain()).await;
+    assert_eq!(
+        (&shown.body["status"], &shown.body["positions"][0]["doing"]),
+        (&json!("running"), &json!("listening"))
+    );
+    let listed = contract.expect(200, "GET", "/runs?workflow=follow-up&status=running", plain()).await;
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 1);
+    contract.expect(400, "GET", "/runs?status=odd", plain()).await;
+    // It goes on where the newest version is the same there.
+    let moved = contract.expect(200, "GET", &format!("{run}/migration?to=2"), plain()).await;
+    assert_eq!(moved.body["possible"], true, "{}", moved.body);
+    contract.expect(202, "POST", &format!("{run}/migration"), version(2)).await;
+    worker.run_once().await.unwrap();
+    contract.expect(202, "POST", &format!("{run}/pause"), plain()).await;
+    contract.expect(202, "POST", &format!("{run}/resume"), plain()).await;
+    contract
+        .expect(202, "POST", &format!("{run}/signals"), with(json!({"name": "paid", "payload": {"sum": 1}})))
+        .await;
+    worker.run_once().await.unwrap();
+    let asked = contract.expect(200, "GET", &run, plain()).await;
+    assert_eq!(
+        (&asked.body["version"], &asked.body["positions"][0]["prompt"]),
+        (&json!(2), &json!("Ship it?"))
+    );
+    // Another tenant knows nothing of it.
+    contract.scope = Some(scope("umbrella"));
+    contract.expect(404, "GET", &run, plain()).await;
+    contract.expect(404, "GET", &format!("{run}/history"), plain()).await;
+    contract.expect(404, "POST", &format!("{run}/pause"), plain()).await;
+    contract.expect(404, "GET", one, plain()).await;
+    contract.scope = Some(scope("acme"));
+    contract
+        .expect(409, "POST", &format!("{run}/decisions"), with(json!({"node": "wait", "approved": true})))
+        .await;
+    let yes = with(json!({"node": "ask", "approved": true, "comment": "fine"}));
+    contract.expect(202, "POST", &format!("{run}/decisions"), yes).await;
+    worker.run_once().await.unwrap();
+    let ended = contract.expect(200, "GET", &run, plain()).await;
+    assert_eq!(ended.body["status"], "completed", "{}", ended.body);
+    let history = contract.expect(200, "GET", &format!("{run}/history?after=1"), plain()).await;
+    assert_eq!(history.body["items"][0]["number"], 2, "{}", history.body);
+
+    // One that is cancelled goes on.
+    let other = contract.expect(201, "POST", &format!("{one}/runs"), with(json!({}))).await;
+    let run = format!("/runs/{{run={}}}", other.body["id"].as_str().unwrap());
+    contract
+        .expect(202, "POST", &format!("{run}/cancellation"), with(json!({"reason": "no longer needed"})))
+        .await;
+    worker.run_once().await.unwrap();
+    contract.expect(409, "POST", &format!("{run}/pause"), plain()).await;
+    contract.expect(422, "POST", &format!("{run}/retry"), with(json!({"node": "moon"}))).await;
+    contract.expect(202, "POST", &format!("{run}/retry"), with(json!({"node": "wait"}))).await;
+    contract.expect(200, "POST", &format!("{one}/rollback"), version(1)).await;
+    contract.finish().await;
+}
