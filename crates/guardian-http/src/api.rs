@@ -14,22 +14,32 @@
 //! | bodies | JSON of at most [`MAX_BODY`] bytes, unknown members refused |
 //! | failures | problem documents (RFC 9457) whose types are [`Kind`]s |
 
+#[cfg(feature = "audit")]
+pub mod audit;
 mod body;
 mod caller;
 mod document;
+mod idempotency;
 mod kind;
 mod operation;
 mod page;
 mod params;
 mod permit;
+#[cfg(any(feature = "audit", feature = "quota"))]
+mod platform;
+#[cfg(feature = "quota")]
+pub mod quota;
 #[cfg(feature = "ratelimit")]
 pub mod ratelimit;
 mod revision;
 mod routes;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 pub use body::{Json, MAX_BODY};
 pub use caller::{Caller, Operator, OperatorCaller};
 pub use document::Document;
+pub use idempotency::IdempotencyKey;
 pub use kind::Kind;
 pub use operation::Operation;
 pub use page::{Listed, PageParams};
