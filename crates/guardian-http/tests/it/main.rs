@@ -1,6 +1,9 @@
 //! The crate's tests, one binary.
 #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
-#![cfg_attr(feature = "api", expect(clippy::indexing_slicing, clippy::panic, reason = "a failed assumption is a failed test"))]
+#![cfg_attr(
+    feature = "api",
+    expect(clippy::indexing_slicing, clippy::panic, reason = "a failed assumption is a failed test")
+)]
 
 #[cfg(feature = "api")]
 mod api;
