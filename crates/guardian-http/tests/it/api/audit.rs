@@ -284,6 +284,23 @@ async fn keeping(world: &mut World) {
 }
 
 #[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_the_log_fail() {
+    let World { mut contract, log, clock, sealer } = world();
+    contract.expect(201, "POST", "/audit/events", with(json!({"action": "deal.seen"}))).await;
+    sealer.run_once(&log, &scope("acme"), clock.now()).await.unwrap();
+    let known = [
+        ("tenant", "acme"),
+        ("hold", "case-7"),
+        ("sequence", "0"),
+        ("size", "1"),
+        ("kind", "user"),
+        ("id", "ann"),
+    ];
+    let sent = contract.mutants(&known).await;
+    assert!(sent > 900, "{sent}");
+}
+
+#[tokio::test]
 async fn a_log_without_keys_forgets_nobody_and_says_so() {
     let log = AuditLog::new(MemoryStore::new(), AuditConfig::default());
     let mut contract = Contract::unguarded(api(log, KeyRing::new()));

@@ -311,6 +311,17 @@ async fn a_hold_is_no_longer_than_the_service_lets_it_be() {
     assert!(clock.now() > ended);
 }
 
+#[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_quotas_fail() {
+    let (mut contract, _) = quotas().await;
+    let held =
+        contract.expect(201, "POST", &tokens("holds"), with(json!({"amount": 5, "seconds": 60}))).await;
+    let hold = held.body["hold"]["id"].as_str().unwrap();
+    let known = [("tenant", "acme"), ("feature", "tokens"), ("plan", "pro"), ("hold", hold)];
+    let sent = contract.mutants(&known).await;
+    assert!(sent > 1500, "{sent}");
+}
+
 #[test]
 fn quotas_take_two_permissions() {
     let quotas = Quotas::in_memory([Plan::parse(PRO).unwrap()]).unwrap();

@@ -320,6 +320,25 @@ async fn deliveries(world: &mut World, endpoint: &str, message: &str) {
     assert_eq!(none.body["deliveries"], 0);
 }
 
+#[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_webhooks_fail() {
+    let World { mut contract, webhooks, receiver, .. } = world();
+    let made = contract.expect(201, "POST", "/webhooks/endpoints", with(new_endpoint())).await;
+    let endpoint = text(&made.body["endpoint"], "id").to_owned();
+    let won = with(json!({"event_type": "deal.won", "payload": {"id": 7}}));
+    let message = contract.expect(201, "POST", "/webhooks/messages", won).await;
+    Worker::new(&webhooks, receiver, WorkerConfig::default()).run_once().await.unwrap();
+    let log = contract.expect(200, "GET", "/webhooks/deliveries", plain()).await;
+    let known = [
+        ("endpoint", endpoint.as_str()),
+        ("message", text(&message.body, "id")),
+        ("delivery", text(&log.body["items"][0], "id")),
+        ("event_type", "deal.won"),
+    ];
+    let sent = contract.mutants(&known).await;
+    assert!(sent > 1000, "{sent}");
+}
+
 /// What is acme's is to umbrella as if it were not there.
 async fn others(contract: &mut Contract, endpoint: &str, message: &str) {
     let log = contract.expect(200, "GET", "/webhooks/deliveries", plain()).await;
