@@ -14,9 +14,12 @@
 //! | bodies | JSON of at most [`MAX_BODY`] bytes, unknown members refused |
 //! | failures | problem documents (RFC 9457) whose types are [`Kind`]s |
 
+#[cfg(feature = "audit")]
+pub mod audit;
 mod body;
 mod caller;
 mod document;
+mod idempotency;
 #[cfg(feature = "ipaccess")]
 pub mod ipaccess;
 mod kind;
@@ -25,6 +28,10 @@ mod page;
 mod params;
 mod permissions;
 mod permit;
+#[cfg(any(feature = "audit", feature = "quota"))]
+mod platform;
+#[cfg(feature = "quota")]
+pub mod quota;
 #[cfg(feature = "ratelimit")]
 pub mod ratelimit;
 #[cfg(feature = "rbac")]
@@ -33,12 +40,15 @@ mod revision;
 mod routes;
 #[cfg(feature = "tenant")]
 pub mod tenant;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 #[cfg(feature = "workflow")]
 pub mod workflow;
 
 pub use body::{Json, MAX_BODY};
 pub use caller::{Caller, Operator, OperatorCaller};
 pub use document::Document;
+pub use idempotency::IdempotencyKey;
 pub use kind::Kind;
 pub use operation::Operation;
 pub use page::{Listed, PageParams};

@@ -41,6 +41,12 @@ pub enum Error {
     /// The tenant was given its subscription before.
     #[error("the tenant `{0}` has a subscription already: use `change_plan`")]
     AlreadySubscribed(String),
+    /// The subscription is not at the revision that the change was to start from.
+    #[error("the subscription was changed meanwhile, and is at the revision {revision}: read it again")]
+    Changed {
+        /// The revision that it is at.
+        revision: u64,
+    },
     /// The id of an event was used before, for something else.
     #[error("the key `{key}` was used before, for something else")]
     KeyReused {

@@ -179,6 +179,14 @@ impl<S: QuotaStore> Quotas<S> {
         Ok(())
     }
 
+    /// The plans of this process's catalog, by their names.
+    #[must_use]
+    pub fn plans(&self) -> Vec<Arc<Plan>> {
+        let mut plans: Vec<_> = self.inner.plans.read().values().cloned().collect();
+        plans.sort_by(|a, b| a.name.cmp(&b.name));
+        plans
+    }
+
     #[inline]
     fn epoch(&self) -> u64 {
         self.inner.epoch.load(Ordering::Acquire)

@@ -116,6 +116,11 @@ impl Subscription {
         self.revision
     }
 
+    /// The limits of single subjects, in the order in which they were set.
+    pub fn limits(&self) -> impl Iterator<Item = (&FeatureName, &Subject, &Limit)> {
+        self.overrides.iter().map(|each| (&each.feature, &each.subject, &each.limit))
+    }
+
     pub(crate) fn cycle(&self, cadence: Cadence) -> Cycle {
         Cycle::of(cadence, self.anchor, self.zone)
     }

@@ -175,7 +175,9 @@ impl<S: DeliveryStore> Webhooks<S> {
         &self.inner.config
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time by its clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 

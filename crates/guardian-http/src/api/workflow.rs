@@ -8,12 +8,13 @@ use guardian_workflow::{
     Definition, Engine, Error, Library, Message, NodeId, Note, RunFilter, Start, Status, Update,
     WorkflowStore, validate,
 };
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Api, Caller, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, PageParams, Params, PathParam, Tagged,
+    Api, Caller, IdempotencyKey, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, PageParams, Params,
+    PathParam, Tagged,
 };
 use crate::Problem;
 
@@ -408,19 +409,15 @@ async fn start<S: WorkflowStore + Clone>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
     PathParam(name): PathParam<String>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(body): Json<Begin>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let mut start = Start::with(body.input);
     if let Some(version) = body.version {
         start = start.version(version);
     }
-    if let Some(key) = headers.get("idempotency-key") {
-        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= 128);
-        start = start.key(key.ok_or_else(|| {
-            Kind::InvalidRequest
-                .because("the header `Idempotency-Key` has to have 1 to 128 characters of ASCII")
-        })?);
+    if let Some(key) = key {
+        start = start.key(key);
     }
     let id = reached.engine.start(&scope, &name, start).await.map_err(|error| failed(&error))?;
     Ok((StatusCode::CREATED, Json(Started { id: id.to_string() })))

@@ -1,9 +1,13 @@
 //! The API and its document agree: each operation is called, and what comes back is held against what the document says.
 
+mod audit;
 mod contract;
 mod ipaccess;
 mod kit;
+mod quota;
 mod ratelimit;
 mod rbac;
 mod tenant;
+mod webhook;
+mod whole;
 mod workflow;

@@ -48,11 +48,35 @@ impl<S: QuotaStore> Quotas<S> {
         plan: &PlanName,
         how: Proration,
     ) -> Result<Subscription, Error> {
+        self.move_to(scope, None, plan, how).await
+    }
+
+    /// The same from a revision that was read, so that two administrators do not undo each other's work.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when the subscription is at another revision; and as for [`change_plan`](Self::change_plan).
+    pub async fn change_plan_at(
+        &self,
+        scope: &Scope,
+        revision: u64,
+        plan: &PlanName,
+        how: Proration,
+    ) -> Result<Subscription, Error> {
+        self.move_to(scope, Some(revision), plan, how).await
+    }
+
+    async fn move_to(
+        &self,
+        scope: &Scope,
+        revision: Option<u64>,
+        plan: &PlanName,
+        how: Proration,
+    ) -> Result<Subscription, Error> {
         let new = self.plan(plan)?;
         let now = self.now();
         let mut before = None;
         let changed = self
-            .change(scope, |current| {
+            .change(scope, revision, |current| {
                 let old = self.plan(&current.plan)?;
                 before = Some(current.plan.clone());
                 Ok(current.changed(&old, &new, now, how))
@@ -74,13 +98,39 @@ impl<S: QuotaStore> Quotas<S> {
         subject: &Subject,
         limit: Option<Limit>,
     ) -> Result<Subscription, Error> {
+        self.limit_to(scope, None, feature, subject, limit).await
+    }
+
+    /// The same from a revision of the subscription that was read.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when the subscription is at another revision; and as for [`set_limit`](Self::set_limit).
+    pub async fn set_limit_at(
+        &self,
+        scope: &Scope,
+        revision: u64,
+        feature: &str,
+        subject: &Subject,
+        limit: Option<Limit>,
+    ) -> Result<Subscription, Error> {
+        self.limit_to(scope, Some(revision), feature, subject, limit).await
+    }
+
+    async fn limit_to(
+        &self,
+        scope: &Scope,
+        revision: Option<u64>,
+        feature: &str,
+        subject: &Subject,
+        limit: Option<Limit>,
+    ) -> Result<Subscription, Error> {
         let feature = FeatureName::new(feature)?;
         let terms = self.meter(scope, &feature).await?;
         if let Some(limit) = &limit {
             limit.check(terms.meter.aggregation)?;
         }
         let changed = self
-            .change(scope, |current| {
+            .change(scope, revision, |current| {
                 let mut next = current.clone();
                 next.set_override(&feature, subject, limit.clone())?;
                 Ok(next)
@@ -94,11 +144,15 @@ impl<S: QuotaStore> Quotas<S> {
     async fn change(
         &self,
         scope: &Scope,
+        wanted: Option<u64>,
         mut change: impl FnMut(&Subscription) -> Result<Subscription, Error>,
     ) -> Result<Subscription, Error> {
         for _ in 0..MAX_TRIES {
             let current = self.inner.store.subscription(scope).await?;
             let current = current.ok_or_else(|| Error::NoSubscription(scope.tenant().to_string()))?;
+            if wanted.is_some_and(|wanted| wanted != current.revision) {
+                return Err(Error::Changed { revision: current.revision });
+            }
             let next = Subscription { revision: current.revision + 1, ..change(&current)? };
             if self.inner.store.subscribe(scope, &next).await? {
                 self.forget(scope);

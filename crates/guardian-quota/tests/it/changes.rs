@@ -101,6 +101,33 @@ async fn a_grant_under_a_used_id_must_be_the_same() {
 }
 
 #[tokio::test]
+async fn two_administrators_do_not_undo_each_others_work() {
+    let limit = || Limit::hard(100, Cadence::Month);
+    let (quotas, _) = quotas(vec![plan("a", limit()), plan("b", limit())]).await;
+    let names: Vec<String> = quotas.plans().iter().map(|plan| plan.name.to_string()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let read = quotas.subscription(&scope()).await.unwrap().unwrap();
+    assert_eq!(read.limits().count(), 0);
+    let org = Subject::org();
+    let own = Limit::hard(7, Cadence::Month);
+    let one =
+        quotas.set_limit_at(&scope(), read.revision(), "tokens", &org, Some(own.clone())).await.unwrap();
+    assert_eq!(one.revision(), read.revision() + 1);
+    // The other one read the same, and comes second.
+    let how = Proration::Immediate;
+    let late = quotas.change_plan_at(&scope(), read.revision(), &name("b"), how).await;
+    assert!(matches!(late, Err(Error::Changed { revision }) if revision == one.revision()), "{late:?}");
+    let late = quotas.set_limit_at(&scope(), read.revision(), "tokens", &org, None).await;
+    assert!(matches!(late, Err(Error::Changed { .. })), "{late:?}");
+    assert_eq!(balance(&quotas).await.limit, Some(7), "nothing changed");
+    let two = quotas.change_plan_at(&scope(), one.revision(), &name("b"), how).await.unwrap();
+    assert_eq!((two.plan(), two.revision()), (&name("b"), one.revision() + 1));
+    let limits: Vec<_> =
+        two.limits().map(|(feature, subject, limit)| (feature.as_str(), subject, limit)).collect();
+    assert_eq!(limits, [("tokens", &org, &own)]);
+}
+
+#[tokio::test]
 async fn another_process_learns_of_a_plan_within_seconds() {
     let clock = ManualClock::at(at("2026-04-16T00:00:00Z"));
     let store = Arc::new(MemoryStore::new());

@@ -14,6 +14,8 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+mod mutants;
+
 /// Where the document stands for the validator, which wants a place.
 const PLACE: &str = "https://api.test/openapi.json";
 

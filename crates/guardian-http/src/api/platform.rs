@@ -1,0 +1,30 @@
+//! What operations of several domains have in common: an operator at work in a tenant, and moments.
+
+use guardian_core::{Scope, TenantId, Timestamp};
+
+use super::{Kind, OperatorCaller};
+use crate::Problem;
+
+/// An operator's scope in another tenant.
+pub(super) fn in_tenant(operator: &OperatorCaller, tenant: &str) -> Result<Scope, Problem> {
+    let tenant = TenantId::new(tenant).map_err(|error| Kind::InvalidRequest.because(error))?;
+    Ok(Scope::new(tenant, operator.scope.actor().clone()))
+}
+
+/// Why an operator does something, where it is kept.
+pub(super) fn reason(operator: &OperatorCaller) -> Result<&str, Problem> {
+    let reason = operator.reason.trim();
+    if (10..=200).contains(&reason.len()) {
+        return Ok(reason);
+    }
+    Err(Kind::InvalidRequest.because("the header `Guardian-Reason` has not between 10 and 200 characters"))
+}
+
+/// A moment of the caller's, of a year that has four digits: what is computed from it stays within the calendar.
+pub(super) fn sensible(at: Timestamp) -> Result<Timestamp, Problem> {
+    // 1 January 0000 and 10000, in seconds.
+    if (-62_167_219_200..253_402_300_800).contains(&at.timestamp()) {
+        return Ok(at);
+    }
+    Err(Kind::InvalidRequest.because("the year of a moment is 0000 to 9999"))
+}

@@ -1,0 +1,108 @@
+//! Which deliveries.
+
+use guardian_core::Timestamp;
+use guardian_webhook::{DeliveryFilter, DeliveryState, Error};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::failed;
+use crate::Problem;
+use crate::api::{Kind, PageParams};
+
+/// Which deliveries an operation touches: all of what is named has to fit, and something has to be named.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookDeliverySelection {
+    /// Only those to this endpoint.
+    #[schema(max_length = 64)]
+    endpoint: Option<String>,
+    /// Only those of this message.
+    #[schema(max_length = 64)]
+    message: Option<String>,
+    /// Only those of this event type.
+    #[schema(max_length = 128)]
+    event_type: Option<String>,
+    /// Only those in this state: `queued`, `sending`, `waiting`, `succeeded`, `dead` or `cancelled`.
+    #[schema(max_length = 16)]
+    state: Option<String>,
+    /// Only those whose last answer had this status.
+    #[schema(minimum = 100, maximum = 999)]
+    status: Option<u16>,
+    /// Only those published then or later.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Only those published before.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
+/// Which deliveries a list shows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeliveryQuery {
+    /// Only those to this endpoint.
+    #[param(max_length = 64)]
+    endpoint: Option<String>,
+    /// Only those of this message.
+    #[param(max_length = 64)]
+    message: Option<String>,
+    /// Only those of this event type.
+    #[param(max_length = 128, example = "deal.won")]
+    event_type: Option<String>,
+    /// Only those in this state: `queued`, `sending`, `waiting`, `succeeded`, `dead` or `cancelled`.
+    #[param(max_length = 16, example = "dead")]
+    state: Option<String>,
+    /// Only those whose last answer had this status.
+    #[param(minimum = 100, maximum = 999)]
+    status: Option<u16>,
+    /// Only those published then or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Only those published before.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// How many items at most; 50 when nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    size: Option<u32>,
+    /// Where the page begins: `next` of the page before.
+    #[param(max_length = 1024)]
+    after: Option<String>,
+}
+
+impl DeliveryQuery {
+    pub(super) fn split(self) -> (WebhookDeliverySelection, PageParams) {
+        let Self { endpoint, message, event_type, state, status, since, until, size, after } = self;
+        let selection =
+            WebhookDeliverySelection { endpoint, message, event_type, state, status, since, until };
+        (selection, PageParams { size, after })
+    }
+}
+
+impl WebhookDeliverySelection {
+    pub(super) fn filter(&self) -> Result<DeliveryFilter, Problem> {
+        self.read().map_err(|error| failed(&error))
+    }
+
+    /// The filter of an operation that changes what it shows: not everything by oversight.
+    pub(super) fn some(&self) -> Result<DeliveryFilter, Problem> {
+        let filter = self.filter()?;
+        if filter == DeliveryFilter::new() {
+            return Err(
+                Kind::InvalidRequest.because("name at least one thing that the deliveries have in common")
+            );
+        }
+        Ok(filter)
+    }
+
+    fn read(&self) -> Result<DeliveryFilter, Error> {
+        let mut filter = DeliveryFilter::new();
+        filter.endpoint = self.endpoint.as_deref().map(str::parse).transpose()?;
+        filter.message = self.message.as_deref().map(str::parse).transpose()?;
+        filter.event_type = self.event_type.as_deref().map(str::parse).transpose()?;
+        filter.state = self.state.as_deref().map(str::parse::<DeliveryState>).transpose()?;
+        filter.status = self.status;
+        filter.since = self.since;
+        filter.until = self.until;
+        Ok(filter)
+    }
+}

@@ -1,0 +1,165 @@
+//! Requests that are right but for one thing.
+
+use serde_json::{Value, json};
+
+use super::{Contract, Sent, required};
+
+/// Values of parameters that nobody expects, encoded as in a URI.
+const TEXTS: [&str; 16] = [
+    "",
+    "x",
+    "-1",
+    "0",
+    "1e5",
+    "18446744073709551615",
+    "99999999999999999999999",
+    "%00",
+    "%ff",
+    "%2B262142-12-31T23:59:59Z",
+    "-262143-01-01T00:00:00Z",
+    "0000-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z",
+    "2026-02-30T00:00:00Z",
+    "null",
+    "%F0%9F%A6%80%E2%80%AE",
+];
+
+const HEADERS: [&str; 8] = [
+    "x",
+    "\"",
+    "\"\"",
+    "\"18446744073709551616\"",
+    "W/\"1\"",
+    "\"1\", \"2\"",
+    "close:1",
+    "~~~~~~~~~~~~~~~~~~~~",
+];
+
+fn odd_values() -> Vec<Value> {
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    vec![
+        Value::Null,
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1e300),
+        json!(""),
+        json!("x"),
+        json!("a\u{0}b"),
+        json!("\u{202e}🦀"),
+        json!("x".repeat(20_000)),
+        json!("+262142-12-31T23:59:59Z"),
+        json!("-262143-01-01T00:00:00Z"),
+        json!("0000-01-01T00:00:00Z"),
+        json!([]),
+        json!(["x"]),
+        json!({}),
+        json!({"x": 1}),
+        deep,
+    ]
+}
+
+/// All places within a value, as JSON pointers.
+fn places(value: &Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    for (name, member) in value.as_object().into_iter().flatten() {
+        places(member, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), all);
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        places(item, &format!("{at}/{index}"), all);
+    }
+}
+
+impl Contract {
+    /// Sends each operation with one thing wrong at a time: each member of its body as each value that nobody expects, each
+    /// parameter of its query, each header, each part of its path. Parts of the path are otherwise these. Whatever it is, the
+    /// server does not fail and answers as declared. How many requests it were.
+    pub(crate) async fn mutants(&mut self, known: &[(&str, &str)]) -> usize {
+        let paths = self.document["paths"].as_object().unwrap().clone();
+        let mut sum = 0;
+        // What removes something comes last, so that the others find it.
+        for removes in [false, true] {
+            for (path, item) in &paths {
+                let all = item.as_object().unwrap().iter();
+                for (method, operation) in all.filter(|(method, _)| (*method == "delete") == removes) {
+                    for (uri, sent) in mutants_of(path, operation, known) {
+                        self.survives(&method.to_uppercase(), &uri, operation, sent).await;
+                        sum += 1;
+                    }
+                }
+            }
+        }
+        sum
+    }
+
+    async fn survives(&self, method: &str, uri: &str, operation: &Value, sent: Sent) {
+        let body: String = sent.body.clone().unwrap_or_default().chars().take(400).collect();
+        let (status, .., answer) = self.send(method, uri, sent).await;
+        let declared = operation["responses"][status.as_str()].is_object();
+        assert!(
+            declared && !status.is_server_error(),
+            "{method} {uri:.300} with `{body}` answered {status}: {answer:.300}"
+        );
+    }
+}
+
+fn mutants_of(path: &str, operation: &Value, known: &[(&str, &str)]) -> Vec<(String, Sent)> {
+    let value_of =
+        |name: &str| known.iter().find(|(known, _)| *known == name).map_or("x", |(_, value)| value);
+    let fill = |odd: Option<(&str, &str)>| {
+        path.split(['{', '}']).enumerate().fold(String::new(), |uri, (at, part)| {
+            let part = match odd {
+                _ if at % 2 == 0 => part,
+                Some((name, value)) if name == part => value,
+                _ => value_of(part),
+            };
+            uri + part
+        })
+    };
+    let (right, sent) = (fill(None), required(operation));
+    let mut all = vec![(right.clone(), sent.clone())];
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let name = parameter["name"].as_str().unwrap();
+        match parameter["in"].as_str().unwrap() {
+            "path" => {
+                let values = TEXTS.iter().filter(|value| !value.is_empty());
+                all.extend(values.map(|value| (fill(Some((name, value))), sent.clone())));
+            }
+            "query" => {
+                all.extend(TEXTS.iter().map(|value| (format!("{right}?{name}={value}"), sent.clone())));
+            }
+            _ => all.extend(HEADERS.iter().map(|value| (right.clone(), sent.clone().instead(name, value)))),
+        }
+    }
+    let example = &operation["requestBody"]["content"]["application/json"]["example"];
+    if !example.is_null() {
+        let mut everywhere = Vec::new();
+        places(example, "", &mut everywhere);
+        for place in everywhere {
+            for value in odd_values() {
+                let mut body = example.clone();
+                *body.pointer_mut(&place).unwrap() = value;
+                all.push((right.clone(), Sent { body: Some(body.to_string()), ..sent.clone() }));
+            }
+        }
+        for name in example.as_object().into_iter().flat_map(|object| object.keys()) {
+            let mut body = example.clone();
+            body.as_object_mut().unwrap().remove(name);
+            all.push((right.clone(), Sent { body: Some(body.to_string()), ..sent.clone() }));
+        }
+    }
+    all
+}
+
+impl Sent {
+    /// With another value of a header, in place of the one that is there.
+    fn instead(mut self, name: &str, value: &str) -> Self {
+        const NAMES: [&str; 3] = ["if-match", "guardian-reason", "idempotency-key"];
+        let name = NAMES.into_iter().find(|known| name.eq_ignore_ascii_case(known)).unwrap();
+        self.headers.retain(|(known, _)| *known != name);
+        self.header(name, value)
+    }
+}
