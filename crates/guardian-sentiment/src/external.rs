@@ -26,7 +26,8 @@ pub enum Class {
 /// A host's classifier as a model.
 ///
 /// Where its classes say nothing of types, or nothing of polarity, the shipped model says how the chance is shared out: how much
-/// of what is negative is angry and how much disappointed, for example. It explains nothing, because the classifier is closed.
+/// of what is negative is angry and how much disappointed, for example. Only a classifier that has classes for the outer steps is read as
+/// very negative or very positive. It explains nothing, because the classifier is closed.
 ///
 /// ```
 /// use guardian_sentiment::{Class, Classifier, External, Polarity, Reading, SentimentModel};

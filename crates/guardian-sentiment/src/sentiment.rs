@@ -12,7 +12,8 @@ pub struct Sentiment {
     pub chances: [f64; 3],
     /// The step of the scale.
     pub polarity: Polarity,
-    /// The likeliest type.
+    /// The type to act on: the likeliest, save that the shipped models prefer a rare type to a common one that is little likelier,
+    /// lest rare types are never said.
     pub feeling: Feeling,
     /// The calibrated chances of the types in the order of [`Feeling::ALL`]; they add up to 1.
     pub feelings: [f64; 5],
