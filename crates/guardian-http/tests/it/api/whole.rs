@@ -43,7 +43,7 @@ fn all() -> Vec<(&'static str, Api, usize)> {
     vec![
         ("tenants", api::tenant::api(registry), 10),
         ("ip-access", api::ipaccess::api(access, TrustedProxies::none()), 10),
-        ("roles", api::rbac::api(roles), 23),
+        ("roles", api::rbac::api(roles), 24),
         ("workflows", api::workflow::api(library, engine), 23),
         ("rate-limits", api::ratelimit::api(Limiter::in_memory(), api::ratelimit::Forgetful), 6),
         ("quotas", api::quota::api(Quotas::in_memory([]).unwrap()), 33),
