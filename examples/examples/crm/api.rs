@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
+use guardian::audit::checkpoint::KeyRing;
 use guardian::core::{StoreError, TenantId};
 use guardian::http::api::{self, Document};
 use guardian::ratelimit::Rule;
@@ -21,7 +22,12 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .under(PLACE)
         .with(api::ratelimit::api(app.limits.limiter(), Book(Arc::clone(&app.limits))))
         .with(api::ipaccess::api(Arc::clone(&app.addresses), addresses::proxies()))
-        .with(api::rbac::api(app.rbac.clone()));
+        .with(api::rbac::api(app.rbac.clone()))
+        .with(api::quota::api(app.quotas.clone()))
+        .with(app.hooks.api())
+        .with(app.automation.api())
+        // The demo signs no checkpoints, so there are no keys to hold them against.
+        .with(api::audit::api(app.crm.trail().sink(), KeyRing::new()));
     Router::new().nest(PLACE, document.into_router().with_state(()))
 }
 

@@ -10,6 +10,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use guardian::core::{Clock, Event, IdSource, PageRequest, Scope, SystemClock, SystemIds, TenantId};
 use guardian::http::Problem;
+use guardian::http::api::Api;
 use guardian::rbac::Rbac;
 use guardian::sql::{Database, Savepoint, params};
 use guardian::workflow::{
@@ -80,6 +81,11 @@ impl Automation {
         }
         automation.worker.run_once().await?;
         Ok(automation)
+    }
+
+    /// The ready-made operations on workflows and runs.
+    pub(crate) fn api(&self) -> Api {
+        guardian::http::api::workflow::api(self.library.clone(), self.engine.clone())
     }
 
     /// Tells the workflows what happened, and lets those run that wait for it. The record is kept already: what fails here is

@@ -12,6 +12,7 @@ use guardian::core::{
     Event, PageRequest, Scope, StoreError, StoreErrorKind, SystemClock, SystemIds, TenantId,
 };
 use guardian::http::Problem;
+use guardian::http::api::Api;
 use guardian::rbac::Rbac;
 use guardian::sql::{Database, TenantTx};
 use guardian::webhook::store::SqlStore;
@@ -34,6 +35,7 @@ const DEMO_KEY: [u8; 32] = *b"the demo's key, known to all .. ";
 #[derive(Debug)]
 pub(crate) struct Hooks {
     webhooks: Webhooks<SqlStore>,
+    sender: ReqwestSender,
     worker: Worker<SqlStore, ReqwestSender>,
 }
 
@@ -49,8 +51,13 @@ impl Hooks {
         let webhooks =
             Webhooks::new(store, AeadVault::new(DEMO_KEY), SystemClock::new(), SystemIds::new(), config);
         let sender = ReqwestSender::new(webhooks.config().http())?;
-        let worker = Worker::new(&webhooks, sender, WorkerConfig::default());
-        Ok(Self { webhooks, worker })
+        let worker = Worker::new(&webhooks, sender.clone(), WorkerConfig::default());
+        Ok(Self { webhooks, sender, worker })
+    }
+
+    /// The ready-made operations on webhooks; trials are sent as deliveries are.
+    pub(crate) fn api(&self) -> Api {
+        guardian::http::api::webhook::api(self.webhooks.clone(), self.sender.clone())
     }
 
     /// Publishes a change within its own transaction; messages of one record come in order.

@@ -50,11 +50,16 @@ fn manages(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, summary).takes("audit:manage").may(Kind::Unprocessable).may(Kind::Conflict)
 }
 
+/// The longest query, in characters.
+const MAX_QUERY: usize = 4096;
+
 /// A query, as it is written; none finds everything.
 fn query(text: Option<&str>) -> Result<Query, Problem> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Query::All) };
-    if text.contains(char::is_control) {
-        return Err(Kind::InvalidRequest.because("a query has no control characters"));
+    if text.contains(char::is_control) || text.chars().nth(MAX_QUERY).is_some() {
+        return Err(
+            Kind::InvalidRequest.because("a query has at most 4096 characters, and no control characters")
+        );
     }
     text.parse().map_err(|error| Kind::InvalidRequest.because(format_args!("the query: {error}")))
 }

@@ -213,6 +213,9 @@ impl NewAuditRecord {
         if let Some(occurred) = self.occurred {
             event = event.with_occurred(sensible(occurred)?);
         }
+        if self.changes.iter().any(|change| change.path.chars().nth(1024).is_some()) {
+            return Err(Kind::InvalidRequest.because("the path of a change has at most 1024 characters"));
+        }
         event.category = self.category;
         event.target = self.target.map(|of| {
             let target = Target::new(of.kind, of.id);

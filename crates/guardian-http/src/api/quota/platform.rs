@@ -1,15 +1,15 @@
 //! What the platform's operators do: plans, subscriptions, limits of single subjects, grants and corrections.
 
+mod body;
+
 use axum::extract::State;
-use guardian_core::Timestamp;
 use guardian_quota::store::QuotaStore;
-use guardian_quota::{Grant, PlanName, Proration, Quotas, Subscription};
+use guardian_quota::{Grant, PlanName, Quotas, Subscription};
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::json;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+use self::body::{NewQuotaGrant, NewQuotaSubscription, QuotaAdjustment, QuotaPlanChange, QuotaReset};
 use super::limit::{self, QuotaLimit};
 use super::plan::{self, QuotaPlan};
 use super::spending::{QuotaPosted, posted_example};
@@ -23,110 +23,6 @@ use crate::Problem;
 use crate::api::{
     Api, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, OperatorCaller, Params, PathParam, Tagged,
 };
-
-/// A tenant's first subscription.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewQuotaSubscription {
-    /// The name of the plan.
-    #[schema(max_length = 64)]
-    plan: String,
-    /// Where periods are counted from; now when nothing is said.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    anchor: Option<Timestamp>,
-    /// The IANA time zone on whose clocks periods begin; `UTC` when nothing is said.
-    #[schema(max_length = 64)]
-    zone: Option<String>,
-}
-
-/// A move to another plan.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct QuotaPlanChange {
-    /// The name of the new plan.
-    #[schema(max_length = 64)]
-    plan: String,
-    /// What it means for the period that runs; `immediate` when nothing is said.
-    #[serde(default)]
-    proration: QuotaProration,
-}
-
-/// What a change of plan means for the period that runs.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum QuotaProration {
-    /// The new amounts hold at once.
-    #[default]
-    Immediate,
-    /// Old and new amounts in proportion to the time.
-    ByTime,
-    /// A new period begins.
-    Restart,
-    /// The old amounts hold to the period's end.
-    NextPeriod,
-}
-
-impl From<QuotaProration> for Proration {
-    fn from(how: QuotaProration) -> Self {
-        match how {
-            QuotaProration::Immediate => Self::Immediate,
-            QuotaProration::ByTime => Self::ByTime,
-            QuotaProration::Restart => Self::Restart,
-            QuotaProration::NextPeriod => Self::NextPeriod,
-        }
-    }
-}
-
-/// Units besides what the plan includes.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewQuotaGrant {
-    /// Whose: `org`, or a path below it.
-    #[serde(default = "org")]
-    #[schema(max_length = 512)]
-    subject: String,
-    /// How many units.
-    #[schema(minimum = 1, maximum = 4_611_686_018_427_387_903_u64)]
-    amount: u64,
-    /// Your own id of it: a repetition with it changes nothing.
-    #[schema(format = "uuid")]
-    id: Option<String>,
-    /// Which is used first: the least. What the plan includes has 100; 200 when nothing is said.
-    priority: Option<u8>,
-    /// From when on it can be used; at once when nothing is said.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    starts: Option<Timestamp>,
-    /// Until when; for ever when nothing is said.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires: Option<Timestamp>,
-}
-
-fn org() -> String {
-    "org".to_owned()
-}
-
-/// A correction of what was spent in the present period.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct QuotaAdjustment {
-    /// Whose: `org`, or a path below it.
-    #[serde(default = "org")]
-    #[schema(max_length = 512)]
-    subject: String,
-    /// How much more was spent, or less when it is negative.
-    #[schema(minimum = -4_611_686_018_427_387_903_i64, maximum = 4_611_686_018_427_387_903_i64)]
-    amount: i64,
-}
-
-/// Whose spending is set to nothing.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct QuotaReset {
-    /// Whose: `org`, or a path below it.
-    #[serde(default = "org")]
-    #[schema(max_length = 512)]
-    subject: String,
-}
 
 fn operates(id: &'static str, summary: &'static str, changes: bool) -> Operation {
     fails(Operation::new(id, summary)).of_the_platform(changes)

@@ -80,6 +80,9 @@ impl DeliveryQuery {
 
 impl WebhookDeliverySelection {
     pub(super) fn filter(&self) -> Result<DeliveryFilter, Problem> {
+        if self.status.is_some_and(|status| !(100..=999).contains(&status)) {
+            return Err(Kind::InvalidRequest.because("a status is 100 to 999"));
+        }
         self.read().map_err(|error| failed(&error))
     }
 

@@ -69,6 +69,7 @@ async fn recording(world: &mut World) {
         (json!({"action": "a", "occurred": "+99999-01-01T00:00:00Z"}), 400),
         (json!({"action": "a", "message": "x".repeat(20_000)}), 400),
         (json!({"action": "a", "outcome": "maybe"}), 400),
+        (json!({"action": "a", "changes": [{"path": "x".repeat(1025)}]}), 400),
         // Who did it is not the caller's to say.
         (json!({"action": "a", "actor": {"kind": "user", "id": "bob"}}), 400),
     ] {
@@ -107,7 +108,7 @@ async fn searching(contract: &mut Contract) {
     for wrong in ["q=(", "q=colour:red", "q=risk:none", "q=%00", "size=0", "after=00", "query=x"] {
         contract.expect(400, "GET", &format!("/audit/events?{wrong}"), plain()).await;
     }
-    let long = "a".repeat(9000);
+    let long = "a".repeat(4097);
     contract.expect(400, "GET", &format!("/audit/events?q={long}"), plain()).await;
     let one = contract.expect(200, "GET", "/audit/events/{sequence=0}", plain()).await;
     assert_eq!(one.body, *deal);

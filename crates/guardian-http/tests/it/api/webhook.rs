@@ -271,6 +271,7 @@ async fn deliveries(world: &mut World, endpoint: &str, message: &str) {
         "message=ep_7",
         "event_type=a%20b",
         "status=x",
+        "status=99",
         "since=soon",
         "after=00",
         "colour=red",
