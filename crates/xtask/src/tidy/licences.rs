@@ -6,8 +6,10 @@ use super::{Violation, floors, spdx};
 use crate::workspace::{Package, Workspace};
 
 /// Licences that everything may have.
-const PERMISSIVE: [&str; 13] = [
+const PERMISSIVE: [&str; 14] = [
     "MIT",
+    // The same without the duty to name anybody.
+    "MIT-0",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
