@@ -22,7 +22,7 @@ pub(super) const PROBLEM: &str = "Problem";
 /// What one operation is called, takes and answers: the words of its part of the document, and the permission that it is
 /// behind.
 ///
-/// Some answers need not be said: 401, 403, 500 and 503 come by themselves; 400 with any parameter or body, 404 with a
+/// Some answers need not be said: 401, 403, 429 (of rate limits that the host puts in front), 500 and 503 come by themselves; 400 with any parameter or body, 404 with a
 /// parameter in the path, 413 and 415 with a body.
 #[must_use]
 pub struct Operation {
@@ -59,7 +59,7 @@ impl Operation {
             body: None,
             answers: Vec::new(),
             is_tagged: false,
-            kinds: BTreeSet::from([Kind::Unauthenticated, Kind::Internal, Kind::Unavailable]),
+            kinds: BTreeSet::from([Kind::Unauthenticated, Kind::Limited, Kind::Internal, Kind::Unavailable]),
             schemas: Vec::new(),
         }
     }
