@@ -263,6 +263,34 @@ fn a_key_may_do_what_its_role_says() {
 }
 
 #[test]
+fn administrators_have_an_api_that_describes_itself() {
+    let crm = Server::start("crm");
+    let document = crm.send("GET", "/v1/openapi.json", ACME, "");
+    let document: serde_json::Value = serde_json::from_str(&document.body).unwrap();
+    assert_eq!((&document["openapi"], &document["servers"][0]["url"]), (&json!("3.1.0"), &json!("/v1")));
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations: usize = paths.map(|item| item.as_object().unwrap().len()).sum();
+    assert!(operations >= 80, "{operations}");
+
+    // The domains behind it are those of the CRM itself.
+    let deal = crm.send("POST", "/deals", ACME, r#"{"title":"Fleet","amount_cents":990000,"stage":"won"}"#);
+    assert_eq!(deal.status, 201);
+    for (path, shown) in [
+        ("/v1/roles/admin", "Runs the organisation"),
+        ("/v1/quotas/plan", "starter"),
+        ("/v1/runs?workflow=follow-up", "follow-up"),
+        ("/v1/audit/events?q=action:deal.created", "deal.created"),
+        ("/v1/rate-limits/per-org", "120/min burst 40"),
+    ] {
+        let reply = crm.send("GET", path, ACME, "");
+        assert!(reply.status == 200 && reply.body.contains(shown), "{path}: {} {}", reply.status, reply.body);
+    }
+    // So are its roles: who brings records in may not look at the policy.
+    assert_eq!(crm.send("GET", "/v1/roles", ACME_IMPORT, "").status, 403);
+    assert_eq!(crm.send("GET", "/v1/roles", None, "").status, 401);
+}
+
+#[test]
 fn a_key_is_worth_nothing_from_elsewhere() {
     let crm = Server::start("crm");
     let from = |addr: &str, key| crm.send_from(addr, "GET", "/contacts", key).status;
