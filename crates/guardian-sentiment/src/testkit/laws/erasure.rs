@@ -21,14 +21,15 @@ async fn persist<T, E, F: Future<Output = Result<T, E>>>(
 /// # Errors
 /// The violation, or a fault of the store.
 pub fn overlapping_forgets_leave_nothing(fixture: &impl Fixture) -> Verdict {
-    for round in 0..4 {
+    for round in 0..6 {
         let (clock, scope) = (clock(), scope(&format!("overlap{round}"))?);
         fixture.block_on(async {
             let sentiments = sentiments(fixture.store(), &clock);
             for n in 0..24 {
-                let message = Message::new(&format!("m{n:02}"), "so so 0.25")?.of_customer("ann")?;
-                // The first of Ann's messages are the account's too, so that both begin with the same ones.
-                let message = if n < 8 { message.of_account("acme")? } else { message };
+                let message = Message::new(&format!("m{n:02}"), "so so 0.25")?;
+                // The first ones are of both, so that both begin with these; behind them each has its own.
+                let message = if n < 8 || n % 2 == 0 { message.of_account("acme")? } else { message };
+                let message = if n < 8 || n % 2 == 1 { message.of_customer("ann")? } else { message };
                 sentiments.record(&scope, &message).await?;
             }
             Ok::<_, Violation>(())
@@ -119,7 +120,7 @@ pub fn alarms_that_wait_lose_the_words_of_the_forgotten(fixture: &impl Fixture) 
 /// The violation, or a fault of the store.
 pub fn recording_and_forgetting_a_tenant_take_turns(fixture: &impl Fixture) -> Verdict {
     let (clock, scope) = (clock(), scope("turns")?);
-    for round in 0..4 {
+    for round in 0..10 {
         let results: Vec<Result<(), Error>> = std::thread::scope(|threads| {
             let work = |thread: u64| {
                 let (clock, scope) = (&clock, &scope);
