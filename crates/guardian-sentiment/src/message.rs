@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use chrono::SubsecRound;
 use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,10 +59,10 @@ impl Message {
         })
     }
 
-    /// The same, written then; without it, when it is recorded.
+    /// The same, written then, to the microsecond; without it, when it is recorded.
     #[must_use]
     pub fn written(mut self, at: Timestamp) -> Self {
-        self.at = Some(at);
+        self.at = Some(at.trunc_subsecs(6));
         self
     }
 

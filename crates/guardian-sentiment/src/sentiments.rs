@@ -108,7 +108,7 @@ impl Sentiments {
         }
     }
 
-    /// The same by another policy; series that are counted with one go on with it.
+    /// The same by another policy; a series keeps the half-lives that it began with.
     #[must_use]
     pub fn with_policy(mut self, policy: TrendPolicy) -> Self {
         self.policy = policy;
@@ -172,7 +172,8 @@ impl Sentiments {
         let at = message.at.map_or(now, |at| at.min(now));
         let entry = Entry::new(message, at, reading);
         let events = entry.segments.iter().map(|_| self.ids.next_id(now)).collect();
-        let new = NewEntry { entry, text: text.into_owned(), policy: self.policy.clone(), events };
+        let words = crate::trend::words_of(&text);
+        let new = NewEntry { entry, words, now, policy: self.policy.clone(), events };
         let recorded = self.store.record(scope, &new).await?;
         if recorded.updates.iter().any(|(_, update)| update.alert.is_some()) {
             // It stays to be told when this fails.
@@ -284,7 +285,7 @@ impl Sentiments {
         loop {
             let batch = self.store.forget(scope, segment, BATCH, &self.policy).await?;
             forgotten += u64::from(batch);
-            if batch < BATCH {
+            if batch == 0 {
                 return Ok(forgotten);
             }
         }

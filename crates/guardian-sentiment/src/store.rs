@@ -20,8 +20,10 @@ pub mod sql;
 pub struct NewEntry {
     /// What is to be kept.
     pub entry: Entry,
-    /// Its text, for the words of series; it is not kept.
-    pub text: String,
+    /// Words of its text, for those of series: at most 24, each once.
+    pub words: Vec<String>,
+    /// What time it is.
+    pub now: Timestamp,
     /// How series are counted.
     pub policy: TrendPolicy,
     /// An id for the event of each series, in case of an alarm; as many as the entry has series.
@@ -32,7 +34,7 @@ impl NewEntry {
     /// How a series counts the message; `None` when it does not count.
     #[must_use]
     pub fn observation(&self) -> Option<Observation<'_>> {
-        observation(&self.entry).map(|observation| observation.with_text(&self.text))
+        observation(&self.entry).map(|observation| observation.with_words(&self.words).counted_at(self.now))
     }
 
     /// Counts the message in a series: what stores do with each one that they bring. Says what came of it, and what is to be
@@ -70,7 +72,8 @@ pub(crate) fn recount(trend: &mut Trend, was: &Entry, is: Option<&Entry>, policy
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "stores make it")]
 pub struct AdaptationState {
-    /// Counts the changes, from 1.
+    /// Counts the changes. The first one is put with 1, and then has a version of the store's choice that nothing had before: so
+    /// nobody who knows what was forgotten with its tenant takes what came after it for that.
     pub version: u64,
     /// What was learned.
     pub bytes: Vec<u8>,
@@ -126,8 +129,8 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Vec<Segment>, StoreError>;
 
     /// Forgets at most `limit` entries of a series, and takes them out of all series that they are counted in, whose words are
-    /// forgotten with them. When none is left the series is gone, with alarms that were not told. Says how many entries were
-    /// forgotten; fewer than the limit means that none is left.
+    /// forgotten with them, and those of their alarms that were not told. When none is left the series is gone, with alarms that
+    /// were not told. Says how many entries were forgotten; 0 means that none is left.
     async fn forget(
         &self,
         scope: &Scope,
@@ -148,7 +151,7 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     /// What was learned for the tenant.
     async fn adaptation(&self, scope: &Scope) -> Result<Option<AdaptationState>, StoreError>;
 
-    /// Keeps what was learned if its version is one above the one that is kept, and says whether it did.
+    /// Keeps what was learned if its version is one above the one that is kept, or 1 where none is, and says whether it did.
     async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError>;
 }
 

@@ -19,9 +19,13 @@ mod laws;
 
 pub use guardian_testkit::Violation;
 pub use laws::{
-    a_correction_is_counted_in_place_of_the_reading, a_customer_is_forgotten_everywhere, a_fall_is_told_once,
-    a_message_is_counted_once, concurrent_messages_all_count, histories_are_read_page_by_page,
-    learning_is_kept_in_turns, series_follow_their_messages, tenants_do_not_meet,
+    a_clock_that_was_ahead_does_no_lasting_harm, a_correction_is_counted_in_place_of_the_reading,
+    a_customer_is_forgotten_everywhere, a_fall_is_told_once, a_message_is_counted_once,
+    alarms_that_wait_lose_the_words_of_the_forgotten, concurrent_messages_all_count,
+    histories_are_read_page_by_page, learning_is_kept_in_turns,
+    messages_of_one_microsecond_are_on_a_page_each, overlapping_forgets_leave_nothing,
+    recording_and_forgetting_a_tenant_take_turns, series_follow_their_messages, tenants_do_not_meet,
+    what_was_learned_before_a_tenant_was_forgotten_stays_forgotten,
 };
 
 /// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
@@ -46,6 +50,12 @@ macro_rules! sentiment_store_tests {
             a_customer_is_forgotten_everywhere
             learning_is_kept_in_turns
             tenants_do_not_meet
+            a_clock_that_was_ahead_does_no_lasting_harm
+            alarms_that_wait_lose_the_words_of_the_forgotten
+            messages_of_one_microsecond_are_on_a_page_each
+            overlapping_forgets_leave_nothing
+            recording_and_forgetting_a_tenant_take_turns
+            what_was_learned_before_a_tenant_was_forgotten_stays_forgotten
         );
     };
     (@each $fixture:expr; $($law:ident)+) => {$(

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use guardian_core::Timestamp;
@@ -13,6 +14,7 @@ use decayed::Decayed;
 use detector::Detector;
 pub use words::Rising;
 use words::Words;
+pub(crate) use words::words_of;
 
 /// When a series counts as falling, and how fast it forgets.
 ///
@@ -50,14 +52,16 @@ impl Default for TrendPolicy {
 }
 
 impl TrendPolicy {
-    /// After which time a message weighs half in the present level; at least a minute.
+    /// After which time a message weighs half in the present level; at least a minute. A series goes on with the one that it
+    /// began with: what its messages weigh in it can only be taken back with that one.
     #[must_use]
     pub fn with_half_life(mut self, half_life: Duration) -> Self {
         self.half_life = half_life.max(Duration::from_secs(60));
         self
     }
 
-    /// After which time a message weighs half in the baseline, which the level is held against; at least a minute.
+    /// After which time a message weighs half in the baseline, which the level is held against; at least a minute. A series goes
+    /// on with the one that it began with.
     #[must_use]
     pub fn with_baseline_half_life(mut self, half_life: Duration) -> Self {
         self.baseline_half_life = half_life.max(Duration::from_secs(60));
@@ -92,10 +96,18 @@ impl TrendPolicy {
         self.cool_down = cool_down;
         self
     }
+
+    fn half_lives(&self) -> HalfLives {
+        HalfLives { level: self.half_life, baseline: self.baseline_half_life }
+    }
 }
 
 /// Over how many messages the recent mean goes.
 const RECENT: f64 = 12.0;
+
+/// How many messages in a row must say that it is earlier than a series has it, before the series believes it: one process whose
+/// clock is behind does not take back the time that all others agree on.
+const AGREEING: u32 = 5;
 
 /// One message as a series counts it.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,8 +119,10 @@ pub struct Observation<'t> {
     pub score: f64,
     /// Whether it counts among the negative ones.
     pub is_negative: bool,
-    /// Its text, for the words that rise; may be empty.
-    pub text: &'t str,
+    /// The words of its text, each once; `None` without a text.
+    words: Option<Cow<'t, [String]>>,
+    /// What time it is, as far as who counts it knows.
+    now: Option<Timestamp>,
 }
 
 impl<'t> Observation<'t> {
@@ -116,7 +130,7 @@ impl<'t> Observation<'t> {
     #[must_use]
     pub fn new(at: Timestamp, score: f64) -> Self {
         let score = if score.is_finite() { score.clamp(-1.0, 1.0) } else { 0.0 };
-        Self { at, score, is_negative: score < -0.2, text: "" }
+        Self { at, score, is_negative: score < -0.2, words: None, now: None }
     }
 
     /// A message that was read so.
@@ -125,10 +139,23 @@ impl<'t> Observation<'t> {
         Self { is_negative: sentiment.polarity < Polarity::Neutral, ..Self::new(at, sentiment.score) }
     }
 
-    /// The same with its text.
+    /// The same with its text, of whose first 16 KiB the words are taken that may rise; at most 24.
     #[must_use]
-    pub fn with_text(mut self, text: &'t str) -> Self {
-        self.text = text;
+    pub fn with_text(mut self, text: &str) -> Self {
+        self.words = (!text.is_empty()).then(|| Cow::Owned(words_of(text)));
+        self
+    }
+
+    pub(crate) fn with_words(mut self, words: &'t [String]) -> Self {
+        self.words = Some(Cow::Borrowed(words));
+        self
+    }
+
+    /// The same, counted at this moment. A series that a wrong clock took into the future is brought back by the clocks that go
+    /// right; without it, a series knows the time of its messages alone.
+    #[must_use]
+    pub fn counted_at(mut self, now: Timestamp) -> Self {
+        self.now = Some(now);
         self
     }
 }
@@ -178,6 +205,29 @@ pub struct Trend {
     words: Words,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     days: Vec<Day>,
+    /// Those that the sums are counted with; the policy's before the first message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    half_lives: Option<HalfLives>,
+    /// Messages in a row that were counted long before the newest one was written.
+    #[serde(default)]
+    disagreeing: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rewound: Option<Rewound>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct HalfLives {
+    level: Duration,
+    baseline: Duration,
+}
+
+/// A series that had been in the future and was brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Rewound {
+    /// The newest message that it had.
+    from: Timestamp,
+    /// When that one is taken to have been written.
+    to: Timestamp,
 }
 
 /// A fall that was told and is not over.
@@ -259,9 +309,13 @@ impl Trend {
     /// messages until an alarm is at least the policy's.
     pub fn push(&mut self, message: &Observation<'_>, policy: &TrendPolicy) -> Update {
         let score = message.score;
+        let half_lives = *self.half_lives.get_or_insert_with(|| policy.half_lives());
+        if let Some(now) = message.now {
+            self.rewind(now, half_lives);
+        }
         let reference = self.settled.mean().filter(|_| self.messages >= u64::from(policy.least_messages));
         // What is much older than the newest message says nothing of the present.
-        let is_late = self.level.at().is_some_and(|newest| newest - message.at > span(policy.half_life));
+        let is_late = self.level.at().is_some_and(|newest| newest - message.at > span(half_lives.level));
         let mut evidence = self.detector.evidence();
         let mut is_alarm = false;
         if let Some(mean) = reference.filter(|_| !is_late) {
@@ -272,13 +326,12 @@ impl Trend {
                 is_alarm = evidence >= policy.messages_per_false_alarm;
             }
         }
-        self.count(message, policy, 1.0);
+        self.count(message, message.at, half_lives, 1.0);
         if self.fall.is_some() || !self.detector.is_suspicious() {
-            self.settled = self.settled.merge(&self.pending, policy.baseline_half_life);
-            self.pending = Decayed::default();
+            self.settle(half_lives);
         }
-        if !message.text.is_empty() {
-            self.words.add(message.text, message.at, policy.half_life);
+        if let Some(words) = &message.words {
+            self.words.add(words, message.at, half_lives.level);
         }
         let level = self.level.mean().unwrap_or(score);
         let mut recent = self.recent.unwrap_or(score);
@@ -316,14 +369,17 @@ impl Trend {
     /// Takes a message back that was counted: because it was deleted, or because it is counted anew with another score. What the
     /// test for a fall saw of it stays, and so do the words; [`Self::forget_words`] drops these.
     pub fn remove(&mut self, message: &Observation<'_>, policy: &TrendPolicy) {
-        self.count(message, policy, -1.0);
+        let half_lives = *self.half_lives.get_or_insert_with(|| policy.half_lives());
+        // Nobody knows in which part it is, and to take it out of the wrong one would move what the series is held against.
+        self.settle(half_lives);
+        self.count(message, self.time_of(message), half_lives, -1.0);
     }
 
     /// Counts a message again that was removed, without testing for a fall.
     pub fn restore(&mut self, message: &Observation<'_>, policy: &TrendPolicy) {
-        self.count(message, policy, 1.0);
-        self.settled = self.long_run(policy);
-        self.pending = Decayed::default();
+        let half_lives = *self.half_lives.get_or_insert_with(|| policy.half_lives());
+        self.count(message, self.time_of(message), half_lives, 1.0);
+        self.settle(half_lives);
     }
 
     /// Drops all words that are remembered.
@@ -331,10 +387,47 @@ impl Trend {
         self.words = Words::default();
     }
 
-    fn count(&mut self, message: &Observation<'_>, policy: &TrendPolicy, sign: f64) {
-        self.level.add(message.at, message.score, sign, policy.half_life);
+    /// Brings back a series that is in the future, where all that is new would weigh nothing, and nothing would be tested. What
+    /// it has keeps its weight.
+    fn rewind(&mut self, now: Timestamp, half_lives: HalfLives) {
+        let Some(from) = self.level.at().filter(|newest| *newest - now > span(half_lives.level)) else {
+            self.disagreeing = 0;
+            return;
+        };
+        self.disagreeing = self.disagreeing.saturating_add(1);
+        if self.disagreeing < AGREEING {
+            return;
+        }
+        self.disagreeing = 0;
+        self.rewound = Some(Rewound { from, to: now });
+        for sums in [&mut self.level, &mut self.settled, &mut self.pending] {
+            sums.rewind(now);
+        }
+        self.words.rewind(now);
+        self.last_alert = self.last_alert.map(|last| last.min(now));
+        if let Some(fall) = &mut self.fall {
+            fall.since = fall.since.min(now);
+        }
+    }
+
+    /// When the sums have a message that was counted: at its time, unless it was counted in the future.
+    fn time_of(&self, message: &Observation<'_>) -> Timestamp {
+        let is_ahead = |at: &Rewound| {
+            message.at > at.to
+                && (message.at == at.from || self.level.at().is_some_and(|newest| message.at > newest))
+        };
+        self.rewound.filter(is_ahead).map_or(message.at, |rewound| rewound.to)
+    }
+
+    fn settle(&mut self, half_lives: HalfLives) {
+        self.settled = self.long_run(half_lives);
+        self.pending = Decayed::default();
+    }
+
+    fn count(&mut self, message: &Observation<'_>, at: Timestamp, half_lives: HalfLives, sign: f64) {
+        self.level.add(at, message.score, sign, half_lives.level);
         let long_run = if sign > 0.0 { &mut self.pending } else { &mut self.settled };
-        long_run.add(message.at, message.score, sign, policy.baseline_half_life);
+        long_run.add(at, message.score, sign, half_lives.baseline);
         let change = |count: u64| if sign > 0.0 { count.saturating_add(1) } else { count.saturating_sub(1) };
         self.messages = change(self.messages);
         if message.is_negative {
@@ -354,8 +447,8 @@ impl Trend {
         self.add_day(Day { day, messages: 1, sum: message.score }, sign);
     }
 
-    fn long_run(&self, policy: &TrendPolicy) -> Decayed {
-        self.settled.merge(&self.pending, policy.baseline_half_life)
+    fn long_run(&self, half_lives: HalfLives) -> Decayed {
+        self.settled.merge(half_lives.baseline, &self.pending, half_lives.baseline)
     }
 
     fn add_day(&mut self, add: Day, sign: f64) {
@@ -385,12 +478,15 @@ impl Trend {
 
     /// Both series in one: the means and counts as if all messages had been counted in one place. Associative and commutative but
     /// for the rounding of the last digits. The test for a fall begins anew, because what it saw cannot be told in one order; the
-    /// later alarm of the two holds.
+    /// later alarm of the two holds. Of series with different half-lives the result goes on with this one's, which is then not
+    /// commutative.
     #[must_use]
     pub fn merge(&self, other: &Self, policy: &TrendPolicy) -> Self {
+        let [own, others] =
+            [self, other].map(|trend| trend.half_lives.unwrap_or_else(|| policy.half_lives()));
         let mut merged = Self {
-            level: self.level.merge(&other.level, policy.half_life),
-            settled: self.long_run(policy).merge(&other.long_run(policy), policy.baseline_half_life),
+            level: self.level.merge(own.level, &other.level, others.level),
+            settled: self.long_run(own).merge(own.baseline, &other.long_run(others), others.baseline),
             pending: Decayed::default(),
             messages: self.messages.saturating_add(other.messages),
             negatives: self.negatives.saturating_add(other.negatives),
@@ -403,8 +499,11 @@ impl Trend {
                 (one, two) => one.or(two),
             },
             last_alert: self.last_alert.max(other.last_alert),
-            words: self.words.merge(&other.words, policy.half_life),
+            words: self.words.merge(own.level, &other.words, others.level),
             days: self.days.clone(),
+            half_lives: self.half_lives.or(other.half_lives),
+            disagreeing: 0,
+            rewound: self.rewound.or(other.rewound),
         };
         for day in &other.days {
             merged.add_day(*day, 1.0);
@@ -421,7 +520,7 @@ impl Trend {
     /// The mean score of the long run; `None` without messages.
     #[must_use]
     pub fn baseline(&self, policy: &TrendPolicy) -> Option<f64> {
-        self.long_run(policy).mean()
+        self.long_run(self.half_lives.unwrap_or_else(|| policy.half_lives())).mean()
     }
 
     /// How many messages were counted.

@@ -1,6 +1,7 @@
 //! Histories and series in this process's memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use guardian_core::{PageRequest, Scope, StoreError, TenantId, Timestamp};
@@ -15,6 +16,8 @@ use crate::{Segment, Trend, TrendPolicy};
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     tenants: Mutex<BTreeMap<TenantId, Tenant>>,
+    /// How many tenants have begun to learn.
+    beginnings: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -152,6 +155,9 @@ impl SentimentStore for MemoryStore {
                         recount(trend, &entry, None, policy);
                         trend.forget_words();
                     }
+                    for told in tenant.untold.iter_mut().filter(|told| told.segment == *each) {
+                        told.alert.words.clear();
+                    }
                     if !tenant.members.contains_key(each) {
                         tenant.trends.remove(each);
                         tenant.untold.retain(|told| told.segment != *each);
@@ -185,12 +191,13 @@ impl SentimentStore for MemoryStore {
 
     async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
         Ok(self.with(scope, |tenant| {
-            let kept = tenant.adaptation.as_ref().map_or(0, |kept| kept.version);
-            let fits = state.version == kept + 1;
-            if fits {
-                tenant.adaptation = Some(state.clone());
-            }
-            fits
+            let version = match &tenant.adaptation {
+                None if state.version == 1 => (self.beginnings.fetch_add(1, Ordering::Relaxed) + 1) << 32,
+                Some(kept) if state.version == kept.version + 1 => state.version,
+                _ => return false,
+            };
+            tenant.adaptation = Some(AdaptationState { version, bytes: state.bytes.clone() });
+            true
         }))
     }
 }

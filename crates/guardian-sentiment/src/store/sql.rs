@@ -12,8 +12,9 @@ use crate::{Segment, Trend, TrendPolicy};
 
 /// Everything in SQLite or PostgreSQL.
 ///
-/// A message and all that it changes are one transaction. Its series are locked in their order, so that messages of several
-/// processes on the same series take turns and never block each other for good.
+/// A message and all that it changes are one transaction. The series of all messages is locked before anything that others may
+/// hold, and then the other series in their order, so that changes by several processes take turns and never block each other for
+/// good.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -108,6 +109,26 @@ impl SqlStore {
         Ok(())
     }
 
+    /// Takes the turn of who changes or forgets what is there. A message that is recorded takes it with its series.
+    async fn take_turn(&self, tx: &mut TenantTx, scope: &Scope) -> Result<(), StoreError> {
+        self.locked(tx, scope, &Segment::all().to_string()).await.map(drop)
+    }
+
+    /// Takes the words out of the alarms of a series that were not told.
+    async fn forget_words(&self, tx: &mut TenantTx, scope: &Scope, segment: &str) -> Result<(), StoreError> {
+        let sql =
+            "SELECT event, document FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
+        for row in tx.fetch_all(sql, params![scope.tenant(), segment]).await? {
+            let mut told: Told = self.read(row.get::<&str>("document")?)?;
+            told.alert.words.clear();
+            let document = self.write(&told)?;
+            let sql =
+                "UPDATE guardian_sentiment_untold SET document = $3 WHERE tenant_id = $1 AND event = $2";
+            tx.execute(sql, params![scope.tenant(), told.event, document]).await?;
+        }
+        Ok(())
+    }
+
     /// An entry, locked until the transaction ends.
     async fn locked_entry(
         &self,
@@ -147,14 +168,15 @@ impl SentimentStore for SqlStore {
             return Ok(Recorded { entry, is_new: false, updates: Vec::new() });
         }
         let mut updates = Vec::new();
-        // In the order of their texts, which is that of all transactions.
+        // That of all messages first, then in the order of their texts: as in all transactions.
         let mut segments: Vec<(String, usize, &Segment)> = entry
             .segments
             .iter()
             .enumerate()
             .map(|(at, segment)| (segment.to_string(), at, segment))
             .collect();
-        segments.sort();
+        let all = Segment::all();
+        segments.sort_by(|one, two| (*one.2 != all, &one.0).cmp(&(*two.2 != all, &two.0)));
         for (text, at, segment) in segments {
             let sql =
                 "INSERT INTO guardian_sentiment_members (tenant_id, segment, at, id) VALUES ($1, $2, $3, $4)";
@@ -186,6 +208,7 @@ impl SentimentStore for SqlStore {
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError> {
         let mut tx = self.db.begin(scope).await?;
+        self.take_turn(&mut tx, scope).await?;
         let Some(was) = self.locked_entry(&mut tx, scope, id).await? else {
             tx.rollback().await?;
             return Ok(None);
@@ -285,15 +308,24 @@ impl SentimentStore for SqlStore {
         policy: &TrendPolicy,
     ) -> Result<u32, StoreError> {
         let mut tx = self.db.begin(scope).await?;
+        self.take_turn(&mut tx, scope).await?;
         let tenant = scope.tenant();
         let sql = "SELECT id FROM guardian_sentiment_members WHERE tenant_id = $1 AND segment = $2 ORDER BY id LIMIT $3";
         let rows = tx.fetch_all(sql, params![tenant, segment.to_string(), i64::from(limit)]).await?;
         let mut gone = Vec::new();
         for row in &rows {
-            // Another process may have been faster.
             if let Some(entry) = self.locked_entry(&mut tx, scope, row.get::<&str>("id")?).await? {
                 gone.push(entry);
             }
+        }
+        if gone.is_empty() {
+            tx.rollback().await?;
+            // Nobody else deletes during this turn, but then nobody may say that nothing is left.
+            return if rows.is_empty() {
+                Ok(0)
+            } else {
+                Err(StoreError::new(StoreErrorKind::Conflict, self.db.dialect().name()))
+            };
         }
         let touched: std::collections::BTreeSet<String> =
             gone.iter().flat_map(|entry| entry.segments.iter().map(Segment::to_string)).collect();
@@ -313,6 +345,7 @@ impl SentimentStore for SqlStore {
                 }
             }
             trend.forget_words();
+            self.forget_words(&mut tx, scope, text).await?;
             self.keep(&mut tx, scope, text, &trend).await?;
             let sql = "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 AND NOT EXISTS \
                        (SELECT 1 FROM guardian_sentiment_members m WHERE m.tenant_id = $1 AND m.segment = $2)";
@@ -327,6 +360,7 @@ impl SentimentStore for SqlStore {
 
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
         let mut tx = self.db.begin(scope).await?;
+        self.take_turn(&mut tx, scope).await?;
         for sql in [
             "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1",
             "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1",
@@ -369,13 +403,26 @@ impl SentimentStore for SqlStore {
 
     async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
         let mut tx = self.db.begin(scope).await?;
-        let sql = if state.version == 1 {
-            "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, $2, $3) \
-             ON CONFLICT (tenant_id) DO NOTHING"
+        let changed = if state.version == 1 {
+            // Milliseconds, and something by chance for two within one.
+            let sql = match tx.dialect() {
+                Dialect::Postgres => {
+                    "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, \
+                     CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) * 1048576 \
+                     + CAST(floor(random() * 1048576) AS BIGINT), $2) ON CONFLICT (tenant_id) DO NOTHING"
+                }
+                _ => {
+                    "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, \
+                     CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1048576 \
+                     + abs(random() % 1048576), $2) ON CONFLICT (tenant_id) DO NOTHING"
+                }
+            };
+            tx.execute(sql, params![scope.tenant(), &state.bytes]).await?
         } else {
-            "UPDATE guardian_sentiment_adaptations SET version = $2, learned = $3 WHERE tenant_id = $1 AND version = $2 - 1"
+            let sql = "UPDATE guardian_sentiment_adaptations SET version = $2, learned = $3 \
+                       WHERE tenant_id = $1 AND version = $2 - 1";
+            tx.execute(sql, params![scope.tenant(), signed(state.version), &state.bytes]).await?
         };
-        let changed = tx.execute(sql, params![scope.tenant(), signed(state.version), &state.bytes]).await?;
         tx.commit().await?;
         Ok(changed > 0)
     }

@@ -15,6 +15,15 @@ use crate::{
     SentimentModel, Sentiments, Trend,
 };
 
+mod erasure;
+
+pub use erasure::{
+    a_clock_that_was_ahead_does_no_lasting_harm, alarms_that_wait_lose_the_words_of_the_forgotten,
+    messages_of_one_microsecond_are_on_a_page_each, overlapping_forgets_leave_nothing,
+    recording_and_forgetting_a_tenant_take_turns,
+    what_was_learned_before_a_tenant_was_forgotten_stays_forgotten,
+};
+
 /// Reads the number that a text ends with as its score.
 #[derive(Debug)]
 struct Said;
@@ -406,14 +415,19 @@ pub fn learning_is_kept_in_turns(fixture: &impl Fixture) -> Verdict {
         let (scope, store) = (scope("learning")?, fixture.store());
         ensure!(store.adaptation(&scope).await?.is_none(), "something was learned");
         let state = |version: u64, byte: u8| AdaptationState { version, bytes: vec![byte; 1000] };
+        ensure!(!store.put_adaptation(&scope, &state(2, 9)).await?, "a second one without a first");
+        ensure!(store.put_adaptation(&scope, &state(1, 1)).await?, "the first one is not kept");
+        let found = store.adaptation(&scope).await?.ok_or_else(|| Violation::new("nothing is kept"))?;
+        ensure!(found.bytes == state(1, 1).bytes && found.version > 0, "another one is kept");
+        let next = found.version + 1;
         for (version, byte, fits) in
-            [(2, 9, false), (1, 1, true), (1, 2, false), (3, 3, false), (2, 4, true), (2, 5, false)]
+            [(1, 2, false), (next + 1, 3, false), (next, 4, true), (next, 5, false), (1, 6, false)]
         {
             let kept = fixture.store().put_adaptation(&scope, &state(version, byte)).await?;
             ensure!(kept == fits, "version {version} with {byte}: {kept}");
         }
         let found = store.adaptation(&scope).await?;
-        ensure!(found == Some(state(2, 4)), "another one is kept");
+        ensure!(found == Some(state(next, 4)), "another one is kept");
         store.forget_tenant(&scope).await?;
         ensure!(store.adaptation(&scope).await?.is_none(), "it was not forgotten");
         Ok(())

@@ -51,14 +51,22 @@ impl Decayed {
         self.at = Some(to);
     }
 
-    pub(super) fn merge(&self, other: &Self, half_life: Duration) -> Self {
+    /// The same sums as if the newest value were not newer than that.
+    pub(super) fn rewind(&mut self, to: Timestamp) {
+        self.at = self.at.map(|at| at.min(to));
+    }
+
+    pub(super) fn merge(&self, half_life: Duration, other: &Self, half_life_of_other: Duration) -> Self {
         let Some(newest) = self.at.max(other.at) else { return *self };
         if other.at.is_none() {
             return *self;
         }
+        if self.at.is_none() {
+            return *other;
+        }
         let (mut one, mut two) = (*self, *other);
         one.advance(newest, half_life);
-        two.advance(newest, half_life);
+        two.advance(newest, half_life_of_other);
         for (sum, added) in one.sums.iter_mut().zip(two.sums) {
             *sum += added;
         }

@@ -1,5 +1,7 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use foldhash::HashSet;
 use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,49 +32,77 @@ pub(super) struct Words {
 /// The most words of a series, and of one message.
 const MOST: usize = 64;
 const MOST_OF_ONE: usize = 24;
+/// How much of a text is looked at, in bytes.
+const MOST_BYTES: usize = 16 * 1024;
 /// The longest word, in bytes.
 const LONGEST: usize = 24;
 /// How much longer the long run is than the late one.
 const LONG_RUN: u32 = 8;
 
-const COMMON: &str = "about after again also always another because been before being could does doing done dont down each even every \
+static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    "about after again also always another because been before being could does doing done dont down each even every \
     from have having here hers himself into itself just know like made make many more most much must need only other over \
     please same shall should some such than that their them then there these they this those through today tomorrow under until \
     very want were what when where which while will with without would your yours hello dear thanks thank regards best the and for \
     are but not you all any can had her was one our out day get has him his how man new now old see two way who its did yes she \
-    too use";
+    too use"
+        .split_ascii_whitespace()
+        .collect()
+});
+
+/// The words of a text that may rise, each once: of its beginning alone, so that no text takes long.
+pub(crate) fn words_of(text: &str) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    let words = beginning(text).split(|symbol: char| !is_of_word(symbol));
+    for word in words.map(|word| word.trim_matches(['\'', '-'])) {
+        if word.len() < 3 || word.len() > LONGEST || word.bytes().any(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let word = word.to_lowercase();
+        if COMMON.contains(word.as_str()) || seen.contains(&word) {
+            continue;
+        }
+        seen.push(word);
+        if seen.len() >= MOST_OF_ONE {
+            break;
+        }
+    }
+    seen
+}
+
+fn is_of_word(symbol: char) -> bool {
+    symbol.is_alphanumeric() || symbol == '\'' || symbol == '-'
+}
+
+/// As many whole words as are within the bound.
+fn beginning(text: &str) -> &str {
+    if text.len() <= MOST_BYTES {
+        return text;
+    }
+    let cut = (0..4).find_map(|back| text.get(..MOST_BYTES - back)).unwrap_or_default();
+    cut.rfind(|symbol: char| !is_of_word(symbol)).and_then(|end| cut.get(..end)).unwrap_or_default()
+}
 
 impl Words {
     pub(super) fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    pub(super) fn add(&mut self, text: &str, at: Timestamp, half_life: Duration) {
+    /// Counts a message with these words, each of them once; a late one weighs as it would have by now.
+    pub(super) fn add(&mut self, words: &[String], at: Timestamp, half_life: Duration) {
         self.advance(at, half_life);
-        self.late += 1.0;
-        self.all += 1.0;
-        let mut seen: Vec<String> = Vec::new();
-        let words = text.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '\'' && symbol != '-');
-        for word in words.map(|word| word.trim_matches(['\'', '-'])) {
-            if word.len() < 3 || word.len() > LONGEST || word.bytes().any(|byte| byte.is_ascii_digit()) {
-                continue;
-            }
-            let word = word.to_lowercase();
-            if seen.contains(&word) || COMMON.split_ascii_whitespace().any(|common| common == word) {
-                continue;
-            }
-            seen.push(word);
-            if seen.len() >= MOST_OF_ONE {
-                break;
-            }
-        }
-        for word in seen {
-            match self.counts.iter_mut().find(|(known, ..)| *known == word) {
+        let age = self.at.map_or_else(chrono::TimeDelta::zero, |newest| newest - at);
+        let of_late = decayed_weight(age, half_life);
+        let of_all = decayed_weight(age, half_life.saturating_mul(LONG_RUN));
+        self.late += of_late;
+        self.all += of_all;
+        for word in words.iter().take(MOST_OF_ONE) {
+            match self.counts.iter_mut().find(|(known, ..)| known == word) {
                 Some((_, late, all)) => {
-                    *late += 1.0;
-                    *all += 1.0;
+                    *late += of_late;
+                    *all += of_all;
                 }
-                None => self.counts.push((word, 1.0, 1.0)),
+                None => self.counts.push((word.clone(), of_late, of_all)),
             }
         }
         self.prune();
@@ -106,11 +136,15 @@ impl Words {
         self.at = Some(newest);
     }
 
-    pub(super) fn merge(&self, other: &Self, half_life: Duration) -> Self {
+    pub(super) fn rewind(&mut self, to: Timestamp) {
+        self.at = self.at.map(|at| at.min(to));
+    }
+
+    pub(super) fn merge(&self, half_life: Duration, other: &Self, half_life_of_other: Duration) -> Self {
         let Some(newest) = self.at.max(other.at) else { return self.clone() };
         let (mut one, mut two) = (self.clone(), other.clone());
         one.advance(newest, half_life);
-        two.advance(newest, half_life);
+        two.advance(newest, half_life_of_other);
         one.late += two.late;
         one.all += two.all;
         for (word, late, all) in two.counts {

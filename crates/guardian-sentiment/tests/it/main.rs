@@ -20,6 +20,8 @@ mod mail;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod series;
+#[cfg(test)]
 mod shipped;
 #[cfg(test)]
 mod stores;

@@ -1,0 +1,244 @@
+use std::sync::Barrier;
+
+use super::*;
+use crate::TrendPolicy;
+
+/// Repeats a call while its error says that it may help.
+async fn persist<T, E, F: Future<Output = Result<T, E>>>(
+    mut call: impl FnMut() -> F,
+    is_transient: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    loop {
+        match call().await {
+            Err(error) if is_transient(&error) => {}
+            result => break result,
+        }
+    }
+}
+
+/// Of two that forget messages which they share, neither says that none is left while one is.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn overlapping_forgets_leave_nothing(fixture: &impl Fixture) -> Verdict {
+    for round in 0..6 {
+        let (clock, scope) = (clock(), scope(&format!("overlap{round}"))?);
+        fixture.block_on(async {
+            let sentiments = sentiments(fixture.store(), &clock);
+            for n in 0..24 {
+                let message = Message::new(&format!("m{n:02}"), "so so 0.25")?;
+                // The first ones are of both, so that both begin with these; behind them each has its own.
+                let message = if n < 8 || n % 2 == 0 { message.of_account("acme")? } else { message };
+                let message = if n < 8 || n % 2 == 1 { message.of_customer("ann")? } else { message };
+                sentiments.record(&scope, &message).await?;
+            }
+            Ok::<_, Violation>(())
+        })?;
+        let both = [Segment::account("acme")?, Segment::customer("ann")?];
+        let (start, whole) = (Barrier::new(both.len()), page(100)?);
+        let left: Vec<Result<usize, StoreError>> = std::thread::scope(|threads| {
+            let work = |segment: &Segment| {
+                let (segment, start, scope, whole) = (segment.clone(), &start, &scope, &whole);
+                move || {
+                    fixture.block_on(async {
+                        let (store, policy) = (fixture.store(), TrendPolicy::default());
+                        start.wait();
+                        while persist(|| store.forget(scope, &segment, 8, &policy), StoreError::is_transient)
+                            .await?
+                            > 0
+                        {}
+                        Ok(store.history(scope, &segment, None, whole).await?.len())
+                    })
+                }
+            };
+            let running: Vec<_> = both.iter().map(|segment| threads.spawn(work(segment))).collect();
+            running.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        ensure!(left.len() == 2, "a thread panicked");
+        for left in left {
+            let left = left?;
+            ensure!(left == 0, "{left} messages were left by one who had forgotten all");
+        }
+    }
+    Ok(())
+}
+
+/// An alarm that is told after somebody was forgotten, of a series that they were in, has no words: these may be theirs.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn alarms_that_wait_lose_the_words_of_the_forgotten(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let mut cases = 0;
+        // Whoever writes the message that raises the alarm: in one of the two it is Ben.
+        for parity in 0..2 {
+            let (clock, scope) = (clock(), scope(&format!("words{parity}"))?);
+            let sink = Arc::new(Sink::default());
+            *sink.fails.lock() = true;
+            let sentiments = sentiments(fixture.store(), &clock).with_events(Arc::clone(&sink));
+            for n in 0..90 {
+                clock.advance(Duration::from_secs(12 * 3600));
+                let is_ann = n >= 50 && n % 2 == parity;
+                let text = if n < 50 {
+                    "wonderful 0.6"
+                } else if is_ann {
+                    "marzipan -0.6"
+                } else {
+                    "late -0.6"
+                };
+                let message = Message::new(&format!("{}{n}", if is_ann { "ann" } else { "ben" }), text)?;
+                let message = message.of_account("acme")?.of_customer(if is_ann { "ann" } else { "ben" })?;
+                sentiments.record(&scope, &message).await?;
+            }
+            let account = Segment::account("acme")?;
+            let of_ben = |told: &crate::Told| told.segment == account && told.message.starts_with("ben");
+            let untold = fixture.store().untold(&scope, 10).await?;
+            if !untold.iter().any(of_ben) {
+                continue;
+            }
+            cases += 1;
+            let has = |told: &crate::Told| told.alert.words.iter().any(|rising| rising.word == "marzipan");
+            ensure!(untold.iter().any(has), "Ann's word did not rise: {untold:?}");
+            sentiments.forget(&scope, &Segment::customer("ann")?).await?;
+            let untold = fixture.store().untold(&scope, 10).await?;
+            ensure!(untold.iter().any(of_ben), "Ben's alarm is lost: {untold:?}");
+            ensure!(!untold.iter().any(has), "Ann's word stays: {untold:?}");
+            *sink.fails.lock() = false;
+            sentiments.relay(&scope).await?;
+            let events = sink.events.lock().clone();
+            ensure!(!events.is_empty(), "nothing is told");
+            ensure!(events.iter().all(|event| !event.data.to_string().contains("marzipan")), "{events:?}");
+        }
+        ensure!(cases > 0, "no alarm was raised by Ben");
+        Ok(())
+    })
+}
+
+/// Messages that come while their tenant is forgotten are in the history and counted, or neither.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn recording_and_forgetting_a_tenant_take_turns(fixture: &impl Fixture) -> Verdict {
+    let (clock, scope) = (clock(), scope("turns")?);
+    for round in 0..10 {
+        let results: Vec<Result<(), Error>> = std::thread::scope(|threads| {
+            let work = |thread: u64| {
+                let (clock, scope) = (&clock, &scope);
+                move || {
+                    fixture.block_on(async {
+                        let sentiments = sentiments(fixture.store(), clock).with_ids(SeededIds::new(thread));
+                        for n in 0..10 {
+                            if thread == 0 {
+                                persist(|| sentiments.forget_tenant(scope), Error::is_transient).await?;
+                                continue;
+                            }
+                            let message = Message::new(&format!("m{round}-{thread}-{n}"), "so so 0.25")?
+                                .of_account("acme")?
+                                .of_customer(&format!("c{n}"))?;
+                            persist(|| sentiments.record(scope, &message), Error::is_transient).await?;
+                        }
+                        Ok(())
+                    })
+                }
+            };
+            let running: Vec<_> = (0..4).map(|thread| threads.spawn(work(thread))).collect();
+            running.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        ensure!(results.len() == 4, "a thread panicked");
+        results.into_iter().collect::<Result<(), _>>()?;
+        fixture.block_on(async {
+            let sentiments = sentiments(fixture.store(), &clock);
+            let mut segments = vec![Segment::all(), Segment::account("acme")?];
+            for n in 0..10 {
+                segments.push(Segment::customer(&format!("c{n}"))?);
+            }
+            for segment in segments {
+                let counted = sentiments.trend(&scope, &segment).await?.map_or(0, |trend| trend.messages());
+                let kept = sentiments.history(&scope, &segment, &page(200)?).await?.items.len();
+                ensure!(usize::try_from(counted)? == kept, "{segment} counts {counted} of {kept} messages");
+            }
+            Ok::<_, Violation>(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Who learned something before the tenant was forgotten cannot keep it behind what was learned since.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn what_was_learned_before_a_tenant_was_forgotten_stays_forgotten(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (scope, store) = (scope("relearning")?, fixture.store());
+        let mut before = 0;
+        for byte in 0..5 {
+            let first = AdaptationState { version: 1, bytes: vec![byte] };
+            ensure!(store.put_adaptation(&scope, &first).await?, "the first is not kept");
+            let late = AdaptationState { version: before + 1, bytes: vec![99] };
+            ensure!(byte == 0 || !store.put_adaptation(&scope, &late).await?, "what was forgotten is back");
+            let kept = store.adaptation(&scope).await?.ok_or_else(|| Violation::new("nothing is kept"))?;
+            ensure!(
+                kept.bytes == [byte] && kept.version > 0 && kept.version != before,
+                "{kept:?} after version {before}"
+            );
+            before = kept.version;
+            store.forget_tenant(&scope).await?;
+        }
+        Ok(())
+    })
+}
+
+/// A message that was recorded with a clock that was a month ahead does not keep a series from being watched.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn a_clock_that_was_ahead_does_no_lasting_harm(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (clock, ahead, scope) = (clock(), clock(), scope("ahead")?);
+        ahead.advance(Duration::from_secs(30 * 86_400));
+        let (right, wrong) = (sentiments(fixture.store(), &clock), sentiments(fixture.store(), &ahead));
+        let mut alarms = 0;
+        for n in 0..90 {
+            clock.advance(Duration::from_secs(3600));
+            if n == 40 {
+                wrong.record(&scope, &Message::new("stray", "so 0.6")?).await?;
+            }
+            let score = if n < 50 { 0.6 } else { -0.6 };
+            let recorded =
+                right.record(&scope, &Message::new(&format!("m{n}"), format!("so {score}"))?).await?;
+            alarms += recorded.updates.iter().filter(|(_, update)| update.alert.is_some()).count();
+        }
+        ensure!(alarms == 1, "{alarms} alarms");
+        let trend = right.trend(&scope, &Segment::all()).await?;
+        ensure!(trend.as_ref().and_then(Trend::level).is_some_and(|level| level < -0.2), "{trend:?}");
+        Ok(())
+    })
+}
+
+/// Messages that were written within one microsecond are each on one page.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn messages_of_one_microsecond_are_on_a_page_each(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (clock, scope) = (clock(), scope("microsecond")?);
+        let sentiments = sentiments(fixture.store(), &clock);
+        let start = clock.now();
+        clock.advance(Duration::from_secs(60));
+        for (id, nanos) in [("c", 100), ("a", 900), ("b", 500)] {
+            let message = Message::new(id, "so 0.1")?.written(start + Duration::from_nanos(nanos));
+            sentiments.record(&scope, &message).await?;
+        }
+        let (mut found, mut request) = (Vec::new(), page(1)?);
+        loop {
+            let page = sentiments.history(&scope, &Segment::all(), &request).await?;
+            found.extend(page.items.into_iter().map(|entry| entry.id));
+            match page.next {
+                Some(next) => request = request.after(next),
+                None => break,
+            }
+        }
+        ensure!(found == ["c", "b", "a"], "{found:?}");
+        Ok(())
+    })
+}
