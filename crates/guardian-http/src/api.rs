@@ -28,7 +28,7 @@ mod page;
 mod params;
 mod permissions;
 mod permit;
-#[cfg(any(feature = "audit", feature = "quota"))]
+#[cfg(any(feature = "audit", feature = "quota", feature = "sentiment"))]
 mod platform;
 #[cfg(feature = "quota")]
 pub mod quota;
@@ -38,6 +38,8 @@ pub mod ratelimit;
 pub mod rbac;
 mod revision;
 mod routes;
+#[cfg(feature = "sentiment")]
+pub mod sentiment;
 #[cfg(feature = "tenant")]
 pub mod tenant;
 #[cfg(feature = "webhook")]
