@@ -17,12 +17,15 @@
 #[cfg(feature = "audit")]
 pub mod audit;
 mod body;
+#[cfg(any(feature = "ipaccess", feature = "sentiment", feature = "workflow"))]
+mod bound;
 mod caller;
 mod document;
 mod idempotency;
 #[cfg(feature = "ipaccess")]
 pub mod ipaccess;
 mod kind;
+mod objects;
 mod operation;
 mod page;
 mod params;

@@ -15,6 +15,7 @@ use super::view::{
 };
 use super::{Answer, MESSAGE, failed, manages, reads, segment};
 use crate::Problem;
+use crate::api::bound::bounded;
 use crate::api::platform::sensible;
 use crate::api::{Api, Caller, Json, Kind, PathParam};
 
@@ -206,12 +207,7 @@ async fn read_text(
     Caller(scope): Caller,
     Json(asked): Json<SentimentText>,
 ) -> Answer<SentimentExplained> {
-    let length = asked.text.chars().count();
-    if length > MOST {
-        return Err(Kind::InvalidRequest.because(format_args!(
-            "the text has {length} characters, the most that is explained is {MOST}"
-        )));
-    }
+    bounded("text", &asked.text, 0, MOST)?;
     let own_text = asked.mail.then(|| Mail::split(&asked.text).reply().into_owned());
     let text = own_text.as_deref().unwrap_or(&asked.text);
     let reading = sentiments.read(&scope, text).await.map_err(|error| failed(&error))?;
