@@ -1,5 +1,7 @@
 //! Requests that are right but for one thing.
 
+use std::collections::BTreeMap;
+
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
@@ -92,12 +94,17 @@ impl Contract {
             for (path, item) in &paths {
                 let all = item.as_object().unwrap().iter();
                 for (method, operation) in all.filter(|(method, _)| (*method == "delete") == removes) {
-                    let bodies = self.bodies(operation);
+                    let shapes = self.shapes(operation);
                     for (uri, sent, forbidden) in mutants_of(path, operation, known) {
-                        let bodies = bodies.as_ref();
                         wrong.extend(
-                            self.survives(&method.to_uppercase(), &uri, operation, bodies, (sent, forbidden))
-                                .await,
+                            self.survives(
+                                &method.to_uppercase(),
+                                &uri,
+                                operation,
+                                &shapes,
+                                (sent, forbidden),
+                            )
+                            .await,
                         );
                         sum += 1;
                     }
@@ -108,28 +115,35 @@ impl Contract {
         sum
     }
 
-    /// What the document says of an operation's body.
-    fn bodies(&self, operation: &Value) -> Option<(Schemas, SchemaIndex)> {
-        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-        if schema.is_null() {
-            return None;
-        }
+    /// What the document says of an operation's body, by the name `body`, and of its answers, by their statuses.
+    fn shapes(&self, operation: &Value) -> Shapes {
+        let content = |within: &Value| within["content"]["application/json"]["schema"].clone();
+        let answers = operation["responses"].as_object().unwrap();
+        let asked = std::iter::once(("body".to_owned(), content(&operation["requestBody"])))
+            .chain(answers.iter().map(|(status, answer)| (status.clone(), content(answer))));
         let mut document = self.document.clone();
-        document["components"]["schemas"]["__asked"] = schema.clone();
+        let asked: Vec<_> = asked.filter(|(_, schema)| !schema.is_null()).collect();
+        for (name, schema) in &asked {
+            document["components"]["schemas"][format!("__{name}")] = schema.clone();
+        }
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
         compiler.add_resource(PLACE, document).unwrap();
-        let index = compiler.compile(&format!("{PLACE}#/components/schemas/__asked"), &mut schemas).unwrap();
-        Some((schemas, index))
+        let places = asked.into_iter().map(|(name, _)| {
+            let place = format!("{PLACE}#/components/schemas/__{name}");
+            (name, compiler.compile(&place, &mut schemas).unwrap())
+        });
+        let places = places.collect();
+        Shapes { schemas, places }
     }
 
-    /// What is wrong with the answer, if anything: it is undeclared, a failure of the server, or a success although the body does
-    /// not fit what the document says of it.
+    /// What is wrong with the answer, if anything: it is undeclared, a failure of the server, or a success that does not fit
+    /// what the document says of the request or of the answer.
     async fn survives(
         &self,
         method: &str,
         uri: &str,
         operation: &Value,
-        bodies: Option<&(Schemas, SchemaIndex)>,
+        shapes: &Shapes,
         (sent, forbidden): (Sent, bool),
     ) -> Option<String> {
         let body = sent.body.clone().unwrap_or_default();
@@ -142,10 +156,28 @@ impl Contract {
         if forbidden && status.is_success() {
             return Some(format!("{told}, though the document forbids that parameter"));
         }
-        let (schemas, index) = bodies.filter(|_| status.is_success())?;
-        let value: Value = serde_json::from_str(&body).ok()?;
-        let misfit = schemas.validate(&value, *index).err()?.to_string();
+        if !status.is_success() {
+            return None;
+        }
+        let misfit = shapes.misfit("body", &body).or_else(|| shapes.misfit(status.as_str(), &answer))?;
         Some(format!("{told}, though {misfit}"))
+    }
+}
+
+/// Schemas of one operation.
+struct Shapes {
+    schemas: Schemas,
+    places: BTreeMap<String, SchemaIndex>,
+}
+
+impl Shapes {
+    /// In which way a text does not fit, if there is a schema for it.
+    fn misfit(&self, name: &str, text: &str) -> Option<String> {
+        let place = self.places.get(name)?;
+        let Ok(value) = serde_json::from_str::<Value>(text) else {
+            return Some(format!("the {name} is no JSON"));
+        };
+        Some(format!("of the {name}: {}", self.schemas.validate(&value, *place).err()?))
     }
 }
 
