@@ -17,18 +17,21 @@
 #[cfg(feature = "audit")]
 pub mod audit;
 mod body;
+#[cfg(any(feature = "ipaccess", feature = "sentiment", feature = "workflow"))]
+mod bound;
 mod caller;
 mod document;
 mod idempotency;
 #[cfg(feature = "ipaccess")]
 pub mod ipaccess;
 mod kind;
+mod objects;
 mod operation;
 mod page;
 mod params;
 mod permissions;
 mod permit;
-#[cfg(any(feature = "audit", feature = "quota"))]
+#[cfg(any(feature = "audit", feature = "quota", feature = "sentiment"))]
 mod platform;
 #[cfg(feature = "quota")]
 pub mod quota;
@@ -38,6 +41,8 @@ pub mod ratelimit;
 pub mod rbac;
 mod revision;
 mod routes;
+#[cfg(feature = "sentiment")]
+pub mod sentiment;
 #[cfg(feature = "tenant")]
 pub mod tenant;
 #[cfg(feature = "webhook")]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Kind;
+use super::objects::Objects;
 use crate::Problem;
 
 /// The longest body of a request, in bytes: 1 MiB.
@@ -40,7 +41,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 fn parse<T: DeserializeOwned>(
     reader: &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>,
 ) -> Result<T, Problem> {
-    T::deserialize(reader).map_err(|error| Kind::InvalidRequest.because(format_args!("the body: {error}")))
+    T::deserialize(Objects(reader))
+        .map_err(|error| Kind::InvalidRequest.because(format_args!("the body: {error}")))
 }
 
 fn is_json(content_type: &str) -> bool {

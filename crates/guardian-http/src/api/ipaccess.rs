@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::bound::bounded;
 use super::{Api, Caller, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, Params, PathParam, Tagged};
 use crate::Problem;
 use crate::peer::peer;
@@ -512,6 +513,8 @@ async fn open_glass<S: AccessStore>(
     Caller(scope): Caller,
     Json(glass): Json<Glass>,
 ) -> Result<(StatusCode, Json<Revision>), Problem> {
+    bounded("user", &glass.user, 1, 256)?;
+    bounded("reason", &glass.reason, 1, 256)?;
     let holds = TimeDelta::minutes(glass.minutes.into());
     let opened = reached.access.break_glass(&scope, &glass.user, &glass.reason, holds).await;
     let revision = opened.map_err(|error| failed(&error))?;
@@ -523,12 +526,17 @@ async fn close_glass<S: AccessStore>(
     Caller(scope): Caller,
     PathParam(user): PathParam<String>,
 ) -> Result<Json<Revision>, Problem> {
+    bounded("user", &user, 1, 256)?;
     let revision = reached.access.close_break_glass(&scope, &user).await.map_err(|error| failed(&error))?;
     Ok(Json(Revision { revision }))
 }
 
 impl Asked {
     fn request<'a>(&'a self, roles: &'a [&'a str], now: Timestamp) -> Result<AccessRequest<'a>, Problem> {
+        if roles.len() > 100 {
+            return Err(Kind::InvalidRequest.because("a request has at most 100 roles"));
+        }
+        bounded("address", &self.address, 2, 64)?;
         let address = parse_address(&self.address).map_err(|error| Kind::InvalidRequest.because(error))?;
         let mut request = AccessRequest::new(address, now).roles(roles);
         if let Some(user) = &self.user {
@@ -546,6 +554,7 @@ impl Asked {
 
 /// What a policy does not say is open: that is how a tenant without one is treated.
 fn parse(text: &str) -> Result<AccessPolicy, Problem> {
+    bounded("text", text, 0, 1_000_000)?;
     AccessPolicy::parse(text, Defaults::open()).map_err(|error| Kind::InvalidRequest.because(error))
 }
 

@@ -1,17 +1,23 @@
 //! What operations of several domains have in common: an operator at work in a tenant, and moments.
 
-use guardian_core::{Scope, TenantId, Timestamp};
+use guardian_core::Timestamp;
+#[cfg(any(feature = "audit", feature = "quota"))]
+use guardian_core::{Scope, TenantId};
 
-use super::{Kind, OperatorCaller};
+use super::Kind;
+#[cfg(any(feature = "audit", feature = "quota"))]
+use super::OperatorCaller;
 use crate::Problem;
 
 /// An operator's scope in another tenant.
+#[cfg(any(feature = "audit", feature = "quota"))]
 pub(super) fn in_tenant(operator: &OperatorCaller, tenant: &str) -> Result<Scope, Problem> {
     let tenant = TenantId::new(tenant).map_err(|error| Kind::InvalidRequest.because(error))?;
     Ok(Scope::new(tenant, operator.scope.actor().clone()))
 }
 
 /// Why an operator does something, where it is kept.
+#[cfg(any(feature = "audit", feature = "quota"))]
 pub(super) fn reason(operator: &OperatorCaller) -> Result<&str, Problem> {
     let reason = operator.reason.trim();
     if (10..=200).contains(&reason.len()) {

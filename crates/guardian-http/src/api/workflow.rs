@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::bound::bounded;
 use super::{
     Api, Caller, IdempotencyKey, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, PageParams, Params,
     PathParam, Tagged,
@@ -170,7 +171,7 @@ fn channels<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
         "/workflows/{workflow}/archived",
         answer(
             change("archiveWorkflow", "Let no further run begin, or let them begin again")
-                .body::<Archived>(json!({"archived": true})),
+                .body::<Archived>(json!({"archived": false})),
         ),
         archive::<S>,
     )
@@ -480,6 +481,7 @@ async fn signal<S: WorkflowStore + Clone>(
     PathParam(id): PathParam<String>,
     Json(body): Json<SignalIn>,
 ) -> Result<(StatusCode, Json<Messaged>), Problem> {
+    bounded("name", &body.name, 1, 128)?;
     send(&reached, &scope, &id, &Message::Signal { name: body.name, payload: body.payload }).await
 }
 

@@ -7,6 +7,7 @@ mod kit;
 mod quota;
 mod ratelimit;
 mod rbac;
+mod sentiment;
 mod tenant;
 mod webhook;
 mod whole;

@@ -276,9 +276,8 @@ pub(super) struct Archived {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Begin {
-    /// What it is given.
+    /// What it is given: any value.
     #[serde(default)]
-    #[schema(value_type = Object)]
     pub(super) input: Value,
     /// In which version; the one that is published when it is missing.
     pub(super) version: Option<u64>,
@@ -468,9 +467,8 @@ pub(super) struct SignalIn {
     /// Its name.
     #[schema(min_length = 1, max_length = 128)]
     pub(super) name: String,
-    /// What it carries.
+    /// What it carries: any value.
     #[serde(default)]
-    #[schema(value_type = Object)]
     pub(super) payload: Value,
 }
 

@@ -75,3 +75,14 @@ async fn the_api_of_addresses_keeps_its_word() {
     contract.expect(404, "DELETE", "/ip-access/rules/{rule=1}", plain().if_match("*")).await;
     contract.finish().await;
 }
+
+#[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_rules_about_addresses_fail() {
+    let access = Arc::new(IpAccess::new(MemoryStore::new()));
+    let mut contract = Contract::unguarded(api(access, TrustedProxies::none()));
+    contract.peer = Some("192.0.2.9:4000".parse().unwrap());
+    let office = json!({"text": "default deny\nallow 192.0.2.0/24 # office"});
+    contract.expect(200, "PUT", "/ip-access/policy", with(office).if_match("\"0\"")).await;
+    let sent = contract.mutants(&[("rule", "1"), ("user", "ann")]).await;
+    assert!(sent > 300, "{sent}");
+}

@@ -41,3 +41,12 @@ async fn the_api_of_rate_limits_keeps_its_word() {
     assert_eq!((&back.body["limit"], &back.body["remaining"]), (&json!(40), &json!(40)));
     contract.finish().await;
 }
+
+#[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_rate_limits_fail() {
+    let limiter = Limiter::in_memory();
+    limiter.define(Policy::new("per-org", "120/min burst 40").unwrap()).unwrap();
+    let mut contract = Contract::unguarded(api(limiter, Forgetful));
+    let sent = contract.mutants(&[("tenant", "acme"), ("policy", "per-org")]).await;
+    assert!(sent > 150, "{sent}");
+}

@@ -128,3 +128,23 @@ async fn the_api_of_roles_keeps_its_word() {
     contract.expect(204, "DELETE", "/roles/{role=rep}", plain().if_match("*")).await;
     contract.finish().await;
 }
+
+#[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_roles_fail() {
+    let rbac = rbac().await;
+    let mut contract = Contract::of(Document::new("test", "1.0.0", rbac.clone()).with(api(rbac)));
+    let rep = json!({"id": "rep", "title": "Sales", "rules": [{"permissions": "deal:read"}]});
+    contract.expect(200, "PUT", "/roles/{role=rep}", with(rep).if_match("*")).await;
+    let grant = json!({"subject": "user:bob", "role": "rep", "reason": "joined sales", "depth": 1});
+    let given = contract.expect(201, "POST", "/grants", with(grant)).await;
+    contract.expect(204, "PUT", "/groups/{group=sales}/members/{member=user:dan}", plain()).await;
+    let known = [
+        ("role", "rep"),
+        ("grant", given.body["id"].as_str().unwrap()),
+        ("group", "sales"),
+        ("member", "user:dan"),
+        ("constraint", "four-eyes"),
+    ];
+    let sent = contract.mutants(&known).await;
+    assert!(sent > 1000, "{sent}");
+}

@@ -57,3 +57,13 @@ async fn the_api_of_tenants_keeps_its_word() {
     contract.expect(404, "GET", "/platform/tenants/{tenant=umbrella}", plain()).await;
     contract.finish().await;
 }
+
+#[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_tenants_fail() {
+    let mut contract = Contract::unguarded(api(Registry::new(MemoryStore::new())));
+    let new = json!({"id": "acme", "name": "Acme Inc.", "plan": "team", "region": "eu"});
+    let why = "ticket 4711: a new customer";
+    contract.expect(201, "POST", "/platform/tenants", with(new).because(why)).await;
+    let sent = contract.mutants(&[("tenant", "acme")]).await;
+    assert!(sent > 300, "{sent}");
+}

@@ -12,6 +12,7 @@ use guardian_ipaccess::IpAccess;
 use guardian_quota::Quotas;
 use guardian_ratelimit::Limiter;
 use guardian_rbac::{Catalog, Rbac};
+use guardian_sentiment::Sentiments;
 use guardian_tenant::Registry;
 use guardian_webhook::{AeadVault, Answer, Config, HttpSender, Request, SendError, Webhooks};
 use guardian_workflow::{Actions, Engine, Library};
@@ -48,6 +49,7 @@ fn all() -> Vec<(&'static str, Api, usize)> {
         ("rate-limits", api::ratelimit::api(Limiter::in_memory(), api::ratelimit::Forgetful), 6),
         ("quotas", api::quota::api(Quotas::in_memory([]).unwrap()), 33),
         ("webhooks", api::webhook::api(webhooks, Nowhere), 23),
+        ("sentiment", api::sentiment::api(Sentiments::new(guardian_sentiment::MemoryStore::new())), 14),
         ("audit", api::audit::api(log, KeyRing::new()), 20),
     ]
 }

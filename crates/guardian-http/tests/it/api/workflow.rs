@@ -144,3 +144,21 @@ async fn the_api_of_workflows_keeps_its_word() {
     contract.expect(200, "POST", &format!("{one}/rollback"), version(1)).await;
     contract.finish().await;
 }
+
+#[tokio::test]
+async fn one_thing_that_is_wrong_never_makes_workflows_fail() {
+    let store = std::sync::Arc::new(MemoryStore::new());
+    let actions = Actions::new();
+    let library = Library::new(store.clone(), actions.catalog().clone(), SystemClock::new());
+    let engine = Engine::new(store, actions, SystemClock::new(), SystemIds::new());
+    let worker = Worker::new(&engine, WorkerConfig::default());
+    let mut contract = Contract::unguarded(api(library, engine));
+    let one = "/workflows/{workflow=follow-up}";
+    contract.expect(200, "PUT", one, with(json!({"definition": definition("Ship?")})).if_match("*")).await;
+    contract.expect(200, "PUT", &format!("{one}/publication"), with(json!({"version": 1}))).await;
+    let started = contract.expect(201, "POST", &format!("{one}/runs"), with(json!({}))).await;
+    worker.run_once().await.unwrap();
+    let known = [("workflow", "follow-up"), ("version", "1"), ("run", started.body["id"].as_str().unwrap())];
+    let sent = contract.mutants(&known).await;
+    assert!(sent > 1000, "{sent}");
+}

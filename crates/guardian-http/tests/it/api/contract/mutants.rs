@@ -1,8 +1,11 @@
 //! Requests that are right but for one thing.
 
+use std::collections::BTreeMap;
+
+use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
-use super::{Contract, Sent, required};
+use super::{Contract, PLACE, Sent, required};
 
 /// Values of parameters that nobody expects, encoded as in a URI.
 const TEXTS: [&str; 16] = [
@@ -50,12 +53,18 @@ fn odd_values() -> Vec<Value> {
         json!("x"),
         json!("a\u{0}b"),
         json!("\u{202e}🦀"),
+        json!("x".repeat(65)),
+        json!("x".repeat(129)),
+        json!("x".repeat(201)),
+        json!("x".repeat(257)),
+        json!("x".repeat(501)),
         json!("x".repeat(20_000)),
         json!("+262142-12-31T23:59:59Z"),
         json!("-262143-01-01T00:00:00Z"),
         json!("0000-01-01T00:00:00Z"),
         json!([]),
         json!(["x"]),
+        json!(vec!["x"; 5_000]),
         json!({}),
         json!({"x": 1}),
         deep,
@@ -76,37 +85,103 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
 impl Contract {
     /// Sends each operation with one thing wrong at a time: each member of its body as each value that nobody expects, each
     /// parameter of its query, each header, each part of its path. Parts of the path are otherwise these. Whatever it is, the
-    /// server does not fail and answers as declared. How many requests it were.
+    /// server does not fail and answers as declared, and what goes well fits the document. How many requests it were.
     pub(crate) async fn mutants(&mut self, known: &[(&str, &str)]) -> usize {
         let paths = self.document["paths"].as_object().unwrap().clone();
-        let mut sum = 0;
+        let (mut sum, mut wrong) = (0, Vec::new());
         // What removes something comes last, so that the others find it.
         for removes in [false, true] {
             for (path, item) in &paths {
                 let all = item.as_object().unwrap().iter();
                 for (method, operation) in all.filter(|(method, _)| (*method == "delete") == removes) {
-                    for (uri, sent) in mutants_of(path, operation, known) {
-                        self.survives(&method.to_uppercase(), &uri, operation, sent).await;
+                    let shapes = self.shapes(operation);
+                    for (uri, sent, forbidden) in mutants_of(path, operation, known) {
+                        wrong.extend(
+                            self.survives(
+                                &method.to_uppercase(),
+                                &uri,
+                                operation,
+                                &shapes,
+                                (sent, forbidden),
+                            )
+                            .await,
+                        );
                         sum += 1;
                     }
                 }
             }
         }
+        assert!(wrong.is_empty(), "{} of {sum} requests:\n{}", wrong.len(), wrong.join("\n"));
         sum
     }
 
-    async fn survives(&self, method: &str, uri: &str, operation: &Value, sent: Sent) {
-        let body: String = sent.body.clone().unwrap_or_default().chars().take(400).collect();
+    /// What the document says of an operation's body, by the name `body`, and of its answers, by their statuses.
+    fn shapes(&self, operation: &Value) -> Shapes {
+        let content = |within: &Value| within["content"]["application/json"]["schema"].clone();
+        let answers = operation["responses"].as_object().unwrap();
+        let asked = std::iter::once(("body".to_owned(), content(&operation["requestBody"])))
+            .chain(answers.iter().map(|(status, answer)| (status.clone(), content(answer))));
+        let mut document = self.document.clone();
+        let asked: Vec<_> = asked.filter(|(_, schema)| !schema.is_null()).collect();
+        for (name, schema) in &asked {
+            document["components"]["schemas"][format!("__{name}")] = schema.clone();
+        }
+        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+        compiler.add_resource(PLACE, document).unwrap();
+        let places = asked.into_iter().map(|(name, _)| {
+            let place = format!("{PLACE}#/components/schemas/__{name}");
+            (name, compiler.compile(&place, &mut schemas).unwrap())
+        });
+        let places = places.collect();
+        Shapes { schemas, places }
+    }
+
+    /// What is wrong with the answer, if anything: it is undeclared, a failure of the server, or a success that does not fit
+    /// what the document says of the request or of the answer.
+    async fn survives(
+        &self,
+        method: &str,
+        uri: &str,
+        operation: &Value,
+        shapes: &Shapes,
+        (sent, forbidden): (Sent, bool),
+    ) -> Option<String> {
+        let body = sent.body.clone().unwrap_or_default();
         let (status, .., answer) = self.send(method, uri, sent).await;
         let declared = operation["responses"][status.as_str()].is_object();
-        assert!(
-            declared && !status.is_server_error(),
-            "{method} {uri:.300} with `{body}` answered {status}: {answer:.300}"
-        );
+        let told = format!("{method} {uri:.300} with `{body:.300}` answered {status}: {answer:.300}");
+        if !declared || status.is_server_error() {
+            return Some(told);
+        }
+        if forbidden && status.is_success() {
+            return Some(format!("{told}, though the document forbids that parameter"));
+        }
+        if !status.is_success() {
+            return None;
+        }
+        let misfit = shapes.misfit("body", &body).or_else(|| shapes.misfit(status.as_str(), &answer))?;
+        Some(format!("{told}, though {misfit}"))
     }
 }
 
-fn mutants_of(path: &str, operation: &Value, known: &[(&str, &str)]) -> Vec<(String, Sent)> {
+/// Schemas of one operation.
+struct Shapes {
+    schemas: Schemas,
+    places: BTreeMap<String, SchemaIndex>,
+}
+
+impl Shapes {
+    /// In which way a text does not fit, if there is a schema for it.
+    fn misfit(&self, name: &str, text: &str) -> Option<String> {
+        let place = self.places.get(name)?;
+        let Ok(value) = serde_json::from_str::<Value>(text) else {
+            return Some(format!("the {name} is no JSON"));
+        };
+        Some(format!("of the {name}: {}", self.schemas.validate(&value, *place).err()?))
+    }
+}
+
+fn mutants_of(path: &str, operation: &Value, known: &[(&str, &str)]) -> Vec<(String, Sent, bool)> {
     let value_of =
         |name: &str| known.iter().find(|(known, _)| *known == name).map_or("x", |(_, value)| value);
     let fill = |odd: Option<(&str, &str)>| {
@@ -120,18 +195,27 @@ fn mutants_of(path: &str, operation: &Value, known: &[(&str, &str)]) -> Vec<(Str
         })
     };
     let (right, sent) = (fill(None), required(operation));
-    let mut all = vec![(right.clone(), sent.clone())];
+    let mut all = vec![(right.clone(), sent.clone(), false)];
+    let long = "x".repeat(5_000);
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap();
         match parameter["in"].as_str().unwrap() {
             "path" => {
-                let values = TEXTS.iter().filter(|value| !value.is_empty());
-                all.extend(values.map(|value| (fill(Some((name, value))), sent.clone())));
+                let values = TEXTS.into_iter().chain([long.as_str()]).filter(|value| !value.is_empty());
+                all.extend(values.map(|value| {
+                    (fill(Some((name, value))), sent.clone(), is_forbidden(&parameter["schema"], value))
+                }));
             }
             "query" => {
-                all.extend(TEXTS.iter().map(|value| (format!("{right}?{name}={value}"), sent.clone())));
+                let values = TEXTS.into_iter().chain([long.as_str()]);
+                all.extend(values.map(|value| {
+                    let forbidden = is_forbidden(&parameter["schema"], value);
+                    (format!("{right}?{name}={value}"), sent.clone(), forbidden)
+                }));
             }
-            _ => all.extend(HEADERS.iter().map(|value| (right.clone(), sent.clone().instead(name, value)))),
+            _ => all.extend(
+                HEADERS.iter().map(|value| (right.clone(), sent.clone().instead(name, value), false)),
+            ),
         }
     }
     let example = &operation["requestBody"]["content"]["application/json"]["example"];
@@ -142,16 +226,28 @@ fn mutants_of(path: &str, operation: &Value, known: &[(&str, &str)]) -> Vec<(Str
             for value in odd_values() {
                 let mut body = example.clone();
                 *body.pointer_mut(&place).unwrap() = value;
-                all.push((right.clone(), Sent { body: Some(body.to_string()), ..sent.clone() }));
+                all.push((right.clone(), Sent { body: Some(body.to_string()), ..sent.clone() }, false));
             }
         }
         for name in example.as_object().into_iter().flat_map(|object| object.keys()) {
             let mut body = example.clone();
             body.as_object_mut().unwrap().remove(name);
-            all.push((right.clone(), Sent { body: Some(body.to_string()), ..sent.clone() }));
+            all.push((right.clone(), Sent { body: Some(body.to_string()), ..sent.clone() }, false));
         }
     }
     all
+}
+
+/// Whether the document says that the value of a parameter is out of its bounds.
+fn is_forbidden(schema: &Value, value: &str) -> bool {
+    let number: Option<f64> = value.parse().ok();
+    let outside = |bound: &str, is_outside: fn(f64, f64) -> bool| {
+        schema[bound].as_f64().zip(number).is_some_and(|(bound, number)| is_outside(number, bound))
+    };
+    let is_long = schema["maxLength"].as_u64().is_some_and(|most| value.len() >= 5_000 && most < 5_000);
+    is_long
+        || outside("minimum", |number, bound| number < bound)
+        || outside("maximum", |number, bound| number > bound)
 }
 
 impl Sent {
