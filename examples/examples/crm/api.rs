@@ -26,6 +26,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .with(api::quota::api(app.quotas.clone()))
         .with(app.hooks.api())
         .with(app.automation.api())
+        .with(api::sentiment::api(app.moods.clone()))
         // The demo signs no checkpoints, so there are no keys to hold them against.
         .with(api::audit::api(app.crm.trail().sink(), KeyRing::new()));
     Router::new().nest(PLACE, document.into_router().with_state(()))
