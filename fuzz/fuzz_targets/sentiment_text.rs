@@ -1,11 +1,28 @@
 //! Reading sentiment from any text: it ends, chances are chances, spans lie in the text, and parts add up to the margin.
 #![no_main]
 
-use guardian_sentiment::{Ensemble, Reading, SentimentModel};
+use std::sync::OnceLock;
+
+use guardian_sentiment::{Adaptation, Adapted, Ensemble, Polarity, Reading, SentimentModel};
 use libfuzzer_sys::fuzz_target;
 
+/// A tenant's own model, which sees the n-grams of the whole text.
+fn own() -> &'static Adapted {
+    static OWN: OnceLock<Adapted> = OnceLock::new();
+    OWN.get_or_init(|| {
+        let mut tenant = Adaptation::new(&Ensemble::default());
+        tenant.learn("1", "the service was good", Polarity::Negative);
+        tenant.learn("2", "waiting for a refund", Polarity::Neutral);
+        tenant.model()
+    })
+}
+
 fuzz_target!(|text: &str| {
-    let model = Ensemble::default();
+    judge(&Ensemble::default(), text);
+    judge(own(), text);
+});
+
+fn judge(model: &dyn SentimentModel, text: &str) {
     let Reading::Read(sentiment) = model.read(text) else { return };
     assert!((sentiment.chances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
     assert!((sentiment.feelings.iter().sum::<f64>() - 1.0).abs() < 1e-9);
@@ -19,4 +36,4 @@ fuzz_target!(|text: &str| {
     let twice = format!("{text} {text}");
     let Reading::Read(again) = model.read(&twice) else { panic!("said twice, it is not read") };
     assert!((again.score - sentiment.score).abs() < 0.02);
-});
+}

@@ -3,6 +3,7 @@
 mod fit;
 mod kept;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fit::{Case, Delta, fit};
@@ -214,36 +215,39 @@ impl Adaptation {
         self.kept.iter().map(|kept| kept.id.as_str())
     }
 
-    /// The tenant's own model. It takes some milliseconds for a thousand corrections: compute it once and keep it.
+    /// The tenant's own model. For a thousand short corrections it takes some
+    /// milliseconds, for two thousand long ones a second or more: compute it once and keep it.
     #[must_use]
     pub fn model(&self) -> Adapted {
         Adapted { core: Arc::clone(&self.core), delta: Arc::new(fit(&self.kept.iter().collect::<Vec<_>>())) }
     }
 
-    /// How the own model does on corrections that it has not seen: ten models, each trained without a tenth of them.
+    /// How the own model does on corrections that it has not seen: ten models, each trained without a tenth of the texts. All
+    /// corrections of one text are in the same tenth, and the same said of it many times decides once.
     #[must_use]
     pub fn shadow(&self) -> Shadow {
-        const PARTS: usize = 10;
+        const PARTS: u64 = 10;
         let (mut messages, mut base_right, mut own_right) = (0, 0, 0);
         let (mut only_base, mut only_own) = (0_u32, 0_u32);
         for part in 0..PARTS {
-            let rest: Vec<&Kept> = self
-                .kept
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| at % PARTS != part)
-                .map(|(_, kept)| kept)
-                .collect();
+            let (seen, rest): (Vec<&Kept>, Vec<&Kept>) =
+                self.kept.iter().partition(|kept| kept.case.text() % PARTS == part);
+            if seen.is_empty() {
+                continue;
+            }
             let delta = fit(&rest);
-            for kept in self.kept.iter().skip(part).step_by(PARTS) {
+            let mut decided = BTreeSet::new();
+            for kept in seen {
                 let Some(class) = kept.class else { continue };
                 let base = top(kept.case.base.map(f64::from)) == usize::from(class);
                 let own = top(delta.polarity(&kept.case)) == usize::from(class);
                 messages += 1;
                 base_right += usize::from(base);
                 own_right += usize::from(own);
-                only_base += u32::from(base && !own);
-                only_own += u32::from(own && !base);
+                if decided.insert((kept.case.text(), class)) {
+                    only_base += u32::from(base && !own);
+                    only_own += u32::from(own && !base);
+                }
             }
         }
         Shadow { messages, base_right, own_right, p_value: sign_test(only_base, only_own) }
@@ -263,6 +267,24 @@ impl Adaptation {
         let (version, kept) = kept::read(model.core.checksum, bytes)?;
         Ok(Self { core: Arc::clone(&model.core), kept, version })
     }
+
+    /// N-grams that are learned from, which is what the own model's size goes by.
+    pub(crate) fn weight(&self) -> usize {
+        self.kept.iter().map(|kept| kept.case.grams.len()).sum()
+    }
+}
+
+/// The ids in the bytes of an adaptation, on top of whichever model it was learned.
+pub(crate) fn ids_of(bytes: &[u8]) -> Result<Vec<String>, ModelError> {
+    Ok(kept::read_any(bytes)?.2.into_iter().map(|kept| kept.id).collect())
+}
+
+/// The bytes of an adaptation without some messages, for the model on top of which it was learned. Bytes that cannot be
+/// read give one that knows nothing.
+pub(crate) fn without(bytes: &[u8], gone: &BTreeSet<String>) -> Vec<u8> {
+    let (model, version, mut kept) = kept::read_any(bytes).unwrap_or_default();
+    kept.retain(|kept| !gone.contains(&kept.id));
+    kept::write(model, version, &kept)
 }
 
 /// The model of one tenant: the shipped one and what was learned on top of it.

@@ -1,5 +1,9 @@
 //! What a linear model sees of a text: hashed n-grams of words and of the letters of words.
 
+use std::cell::Cell;
+
+use foldhash::HashSet;
+
 use crate::tokens::{CLITIC, DENIED, IDIOM, Kind, SHOUTED, STRETCHED, Token, Tokens, mix};
 
 /// A text may have no more than this many n-grams of a block; those beyond do not count.
@@ -28,18 +32,21 @@ const LETTERS: u64 = 0x6c65_7474;
 pub(crate) fn grams(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize, Block, u64)) {
     let mut seen = Seen::default();
     let mut before = 0_u64;
-    let mut left = [MAX_GRAMS; 2];
+    let left = [Cell::new(MAX_GRAMS), Cell::new(MAX_GRAMS)];
     let mut take = |at: usize, block: Block, hash: u64| {
         let left = match block {
-            Block::Words => left.first_mut(),
-            Block::Letters => left.last_mut(),
+            Block::Words => left.first(),
+            Block::Letters => left.last(),
         };
-        if let Some(left) = left.filter(|left| **left > 0) {
-            *left -= 1;
+        if let Some(left) = left.filter(|left| left.get() > 0) {
+            left.set(left.get() - 1);
             take(at, block, hash);
         }
     };
     for (at, token) in list.iter().enumerate() {
+        if left.iter().all(|left| left.get() == 0) {
+            break;
+        }
         let denied = token.has(DENIED);
         // A phrase of praise is one word, whatever its parts would say alone.
         if token.has(IDIOM) {
@@ -105,22 +112,62 @@ fn letters(form: &[u8], mut take: impl FnMut(u64)) {
     }
 }
 
-/// Which hashes were seen: exact for a text of usual length, because a filter answers most questions before the list.
+/// So many hashes are looked through one by one.
+const FEW: usize = 64;
+
+/// Which hashes were seen, exactly. A text of usual length needs no more than a filter and a short list.
 #[derive(Default)]
 struct Seen {
     filter: [u64; 4],
-    list: Vec<u64>,
+    few: Vec<u64>,
+    many: HashSet<u64>,
 }
 
 impl Seen {
     fn first(&mut self, hash: u64) -> bool {
         let bit = 1_u64 << (hash & 63);
         let Some(word) = self.filter.get_mut((hash >> 6) as usize & 3) else { return true };
-        if *word & bit != 0 && self.list.contains(&hash) {
+        if *word & bit != 0 && (self.few.contains(&hash) || self.many.contains(&hash)) {
             return false;
         }
         *word |= bit;
-        self.list.push(hash);
+        if self.few.len() < FEW {
+            self.few.push(hash);
+        } else {
+            self.many.insert(hash);
+        }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of many different words must not be compared word by word with all words before.
+    #[test]
+    fn each_hash_is_new_once_and_few_are_looked_through() {
+        let mut seen = Seen::default();
+        for round in 0..2 {
+            for hash in 0..20_000 {
+                assert_eq!(seen.first(mix(hash)), round == 0, "{hash}");
+            }
+        }
+        assert_eq!((seen.few.len(), seen.many.len()), (FEW, 20_000 - FEW));
+    }
+
+    /// What does not count is not even looked at.
+    #[test]
+    fn a_text_ends_where_nothing_counts_any_more() {
+        let text: String = (0..60_000).map(|at| format!("w{at}x ")).collect();
+        let tokens = Tokens::of(&text);
+        let mut taken = [0_u32; 2];
+        let mut last = 0;
+        grams(&tokens, &tokens.list, |at, block, _| {
+            taken[usize::from(block == Block::Letters)] += 1;
+            last = at;
+        });
+        assert_eq!(taken, [MAX_GRAMS; 2]);
+        assert!(last < 10_000, "{last}");
     }
 }

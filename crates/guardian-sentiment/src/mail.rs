@@ -113,6 +113,26 @@ impl<'t> Mail<'t> {
         }
     }
 
+    /// Where the bytes of [`Self::reply`] are in the text: spans in their order, whose bytes are the reply.
+    pub(crate) fn reply_spans(&self) -> Vec<Range<usize>> {
+        let spans: Vec<Range<usize>> =
+            self.parts.iter().filter(|part| part.kind == Kind::Reply).map(|part| part.span.clone()).collect();
+        let all: String = spans.iter().filter_map(|span| self.text.get(span.clone())).collect();
+        let (end, len) = (all.trim_end().len(), trimmed(&all).len());
+        let (mut skip, mut left) = (end - len, len);
+        let mut found = Vec::new();
+        for span in spans {
+            let start = span.start + skip.min(span.len());
+            skip -= start - span.start;
+            let end = span.end.min(start + left);
+            left -= end - start;
+            if start < end {
+                found.push(start..end);
+            }
+        }
+        found
+    }
+
     /// The signature, without empty lines around it.
     #[must_use]
     pub fn signature(&self) -> Option<&'t str> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mail::Mail;
 use crate::segment::shown;
-use crate::{Alert, Confidence, Error, Feeling, InvalidSegment, Polarity, Reading, Segment, Update};
+use crate::{Alert, Confidence, Error, Feeling, InvalidSegment, Part, Polarity, Reading, Segment, Update};
 
 /// A message to be read: a mail, a note, a line of a chat.
 ///
@@ -121,6 +121,27 @@ impl Message {
     #[must_use]
     pub fn own_text(&self) -> Cow<'_, str> {
         if self.is_mail { Mail::split(&self.text).reply() } else { Cow::Borrowed(&self.text) }
+    }
+
+    /// Brings spans of its own text to where they are in its whole text.
+    pub(crate) fn spans_in_text(&self, parts: &mut [Part]) {
+        if !self.is_mail {
+            return;
+        }
+        let spans = Mail::split(&self.text).reply_spans();
+        let mut spans = spans.into_iter();
+        // The span of the text at hand, and where it begins in the own text. The parts are in the order of the text.
+        let (mut here, mut begins) = (spans.next().unwrap_or_default(), 0);
+        for part in parts {
+            while part.span.start >= begins + here.len() {
+                let Some(next) = spans.next() else { break };
+                begins += here.len();
+                here = next;
+            }
+            let start = here.start + part.span.start.saturating_sub(begins);
+            // Parts of a mail are whole lines, over whose ends no word goes.
+            part.span = start..(start + part.span.len()).min(here.end).max(start);
+        }
     }
 
     /// Its id.

@@ -1,19 +1,23 @@
-use std::collections::BTreeMap;
+mod own;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use guardian_core::{
-    Clock, Cursor, Event, EventSink, IdSource, MonoTime, NullSink, Page, PageRequest, Scope, SystemClock,
-    SystemIds, TenantId, Timestamp,
+    Clock, Cursor, Event, EventSink, IdSource, NullSink, Page, PageRequest, Scope, SystemClock, SystemIds,
+    Timestamp,
 };
+use own::{Found, Own, Owns, Stamp};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
+use crate::adaptation::{ids_of, without};
 use crate::message::check_id;
 use crate::segment::shown;
 use crate::store::{AdaptationState, NewEntry, SentimentStore};
 use crate::{
-    Adaptation, Adapted, Corrected, Correction, English, Ensemble, Entry, Error, Explanation, Message,
-    Reading, Recorded, Segment, SentimentModel, Shadow, Told, Trend, TrendPolicy,
+    Adaptation, Corrected, Correction, English, Ensemble, Entry, Error, Explanation, Learned, Message,
+    ModelError, Reading, Recorded, Segment, SentimentModel, Shadow, Told, Trend, TrendPolicy,
 };
 
 /// Reads messages, keeps how they were read, follows the series that they are in, and learns from corrections.
@@ -54,7 +58,7 @@ pub struct Sentiments {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     events: Arc<dyn EventSink>,
-    adapted: Arc<Mutex<BTreeMap<TenantId, Cached>>>,
+    owns: Arc<Mutex<Owns>>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,22 +69,14 @@ enum Model {
     Fixed(Arc<dyn SentimentModel>),
 }
 
-#[derive(Clone, Debug)]
-struct Cached {
-    model: Option<Adapted>,
-    at: MonoTime,
-}
-
-/// For how long a process reads on with what it knows a tenant to have taught.
-const MAX_AGE: Duration = Duration::from_secs(30);
-/// Tenants whose models are at hand.
-const MAX_CACHED: usize = 1_000;
 /// How often learning is tried when others learn at the same time.
 const MAX_TRIES: u32 = 16;
 /// Entries that are forgotten at a time.
 const BATCH: u32 = 200;
 /// Alarms that are told at a time.
 const MAX_TOLD: u32 = 100;
+/// Alarms that could not be told, behind which others are looked for.
+const MAX_FAILED: u32 = 1_000;
 
 impl Sentiments {
     /// With the model that comes with the crate, which reads English and says so of other languages, and learns from each
@@ -104,7 +100,7 @@ impl Sentiments {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
             events: Arc::new(NullSink),
-            adapted: Arc::default(),
+            owns: Arc::default(),
         }
     }
 
@@ -158,6 +154,23 @@ impl Sentiments {
         Ok(self.model_of(scope).await?.explain(text))
     }
 
+    /// Why a message is read as it is, with the spans of its parts in its whole text: of a mail, in the mail with its quotes.
+    /// `None` where it is not read.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn explain_message(
+        &self,
+        scope: &Scope,
+        message: &Message,
+    ) -> Result<Option<Explanation>, Error> {
+        let mut explanation = self.explain(scope, &message.own_text()).await?;
+        if let Some(explanation) = &mut explanation {
+            message.spans_in_text(&mut explanation.parts);
+        }
+        Ok(explanation)
+    }
+
     /// Reads a message, keeps how it was read, counts it in its series, and tells alarms. A message whose id was recorded before
     /// changes nothing, even if its text is another.
     ///
@@ -177,16 +190,16 @@ impl Sentiments {
         let recorded = self.store.record(scope, &new).await?;
         if recorded.updates.iter().any(|(_, update)| update.alert.is_some()) {
             // It stays to be told when this fails.
-            drop(self.relay(scope).await);
+            drop(self.tell(scope, true).await);
         }
         Ok(recorded)
     }
 
     /// Puts right how a message was read: in the history and in its series, and the tenant's model learns from it. The same
-    /// correction again changes nothing.
+    /// correction again changes nothing. Of two people who correct one message at once, the one that the history has is learned.
     ///
     /// # Errors
-    /// When there is no such message, or the store fails; then the history may have it already while the model has not learned:
+    /// When there is no such message, or no more, or the store fails; then the history may have it already while the model has not learned:
     /// correct again.
     pub async fn correct(
         &self,
@@ -196,15 +209,30 @@ impl Sentiments {
     ) -> Result<Entry, Error> {
         let correction = correction.into();
         let corrected = Corrected::new(correction, self.clock.now(), scope.actor().to_string());
-        let entry = self.store.correct(scope, message.id(), &corrected, &self.policy).await?;
-        let entry = entry.ok_or_else(|| Error::UnknownMessage { id: shown(message.id()) })?;
+        let unknown = || Error::UnknownMessage { id: shown(message.id()) };
+        let was = self.store.entry(scope, message.id()).await?.ok_or_else(unknown)?;
+        if said(&was) != Some(correction) {
+            self.store.correct(scope, message.id(), &corrected, &self.policy).await?.ok_or_else(unknown)?;
+        }
         let text = message.own_text();
-        self.change(scope, |adaptation| {
-            use crate::Learned;
-            matches!(adaptation.learn(message.id(), &text, correction), Learned::New | Learned::Replaced)
-        })
-        .await?;
-        Ok(entry)
+        let mut wanted = correction;
+        for _ in 0..MAX_TRIES {
+            self.change(scope, |adaptation| {
+                matches!(adaptation.learn(message.id(), &text, wanted), Learned::New | Learned::Replaced)
+            })
+            .await?;
+            // The history is right. It may be that the message was forgotten meanwhile, or corrected by another person.
+            let entry = self.store.entry(scope, message.id()).await?;
+            match entry.as_ref().and_then(said) {
+                Some(now) if now == wanted => return entry.ok_or_else(unknown),
+                Some(now) => wanted = now,
+                None => {
+                    self.unlearn(scope, |id, _| id == message.id()).await?;
+                    return Err(unknown());
+                }
+            }
+        }
+        Err(Error::Contended)
     }
 
     /// One entry of the history.
@@ -238,7 +266,7 @@ impl Sentiments {
     /// # Errors
     /// When the store fails.
     pub async fn trend(&self, scope: &Scope, segment: &Segment) -> Result<Option<Trend>, Error> {
-        Ok(self.store.trend(scope, segment).await?)
+        Ok(self.store.trend(scope, segment).await?.filter(|trend| trend.messages() > 0))
     }
 
     /// The tenant's series behind one, in the order of their texts; at most 1,000 of them.
@@ -261,34 +289,62 @@ impl Sentiments {
     /// # Errors
     /// When the store fails.
     pub async fn forget(&self, scope: &Scope, segment: &Segment) -> Result<u64, Error> {
-        // First what was learned: its messages are found by the history.
-        if let Some((_, adaptation)) = self.adaptation(scope).await? {
-            let mut gone = Vec::new();
-            for id in adaptation.ids() {
-                let entry = self.store.entry(scope, id).await?;
-                if entry.is_some_and(|entry| entry.segments.contains(segment)) {
-                    gone.push(id.to_owned());
-                }
-            }
-            if !gone.is_empty() {
-                self.change(scope, |adaptation| {
-                    let mut changed = false;
-                    for id in &gone {
-                        changed |= adaptation.forget(id);
-                    }
-                    changed
-                })
-                .await?;
-            }
-        }
         let mut forgotten = 0;
         loop {
             let batch = self.store.forget(scope, segment, BATCH, &self.policy).await?;
             forgotten += u64::from(batch);
+            // Another who forgets at the same time may have taken some of a batch.
             if batch == 0 {
-                return Ok(forgotten);
+                break;
             }
         }
+        // Behind that: what is learned from now on is looked up in the history by who learns it. An id without an entry was
+        // learned from a message that is forgotten.
+        self.unlearn(scope, |_, entry| entry.is_none_or(|entry| entry.segments.contains(segment))).await?;
+        Ok(forgotten)
+    }
+
+    /// Forgets one message: in the history, in all series that it is counted in, whose words are forgotten with it, and in what the
+    /// tenant's model learned. Says whether there was such a message. For one that was deleted, or that was changed and is to be
+    /// recorded anew.
+    ///
+    /// # Errors
+    /// When the id is none, or the store fails: then it may be half done; do it again.
+    pub async fn forget_message(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
+        check_id(id)?;
+        let was = self.store.forget_message(scope, id, &self.policy).await?;
+        self.unlearn(scope, |other, entry| other == id && entry.is_none()).await?;
+        Ok(was)
+    }
+
+    /// Takes messages out of what was learned, on top of whichever model it was; what cannot be read goes altogether.
+    async fn unlearn(
+        &self,
+        scope: &Scope,
+        is_gone: impl Fn(&str, Option<&Entry>) -> bool + Send + Sync,
+    ) -> Result<(), Error> {
+        for _ in 0..MAX_TRIES {
+            let Some(state) = self.store.adaptation(scope).await? else { return Ok(()) };
+            let mut gone = BTreeSet::new();
+            if let Ok(ids) = ids_of(&state.bytes) {
+                for id in ids {
+                    if is_gone(&id, self.store.entry(scope, &id).await?.as_ref()) {
+                        gone.insert(id);
+                    }
+                }
+                if gone.is_empty() {
+                    return Ok(());
+                }
+            }
+            let state = AdaptationState { version: state.version + 1, bytes: without(&state.bytes, &gone) };
+            if self.store.put_adaptation(scope, &state).await? {
+                if let Model::Learning(base) = &self.model {
+                    self.keep(scope, &state, learned(base, &state)?);
+                }
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
     }
 
     /// Forgets everything of the tenant.
@@ -297,7 +353,7 @@ impl Sentiments {
     /// When the store fails.
     pub async fn forget_tenant(&self, scope: &Scope) -> Result<(), Error> {
         self.store.forget_tenant(scope).await?;
-        self.adapted.lock().remove(scope.tenant());
+        self.owns.lock().forgotten(scope.tenant(), self.clock.monotonic());
         Ok(())
     }
 
@@ -305,20 +361,43 @@ impl Sentiments {
     /// now and then, in case a process ended between an alarm and its event.
     ///
     /// # Errors
-    /// When the store or the sink fails; what was not told stays.
+    /// The first failure of the store or the sink; the alarms behind it are told all the same, and what was not told stays.
     pub async fn relay(&self, scope: &Scope) -> Result<u64, Error> {
+        self.tell(scope, false).await
+    }
+
+    /// Tells what was not told: the first of it, or all. One event that cannot be told keeps none back.
+    async fn tell(&self, scope: &Scope, only_first: bool) -> Result<u64, Error> {
         let mut count = 0;
+        let mut failed = BTreeSet::<Uuid>::new();
+        let mut first = None;
         loop {
-            let untold = self.store.untold(scope, MAX_TOLD).await?;
+            // Those that failed come again, first.
+            let behind = u32::try_from(failed.len()).unwrap_or(u32::MAX);
+            let untold = self.store.untold(scope, MAX_TOLD.saturating_add(behind)).await?;
+            let mut fresh = 0;
             for told in &untold {
-                self.events.emit(self.event(scope, told)).await?;
-                self.store.told(scope, told.event).await?;
-                count += 1;
+                if failed.contains(&told.event) {
+                    continue;
+                }
+                fresh += 1;
+                match self.emit(scope, told).await {
+                    Ok(()) => count += 1,
+                    Err(error) => {
+                        failed.insert(told.event);
+                        first.get_or_insert(error);
+                    }
+                }
             }
-            if untold.len() < usize::try_from(MAX_TOLD).unwrap_or(usize::MAX) {
-                return Ok(count);
+            if fresh < MAX_TOLD || only_first || behind >= MAX_FAILED {
+                return first.map_or(Ok(count), Err);
             }
         }
+    }
+
+    async fn emit(&self, scope: &Scope, told: &Told) -> Result<(), Error> {
+        self.events.emit(self.event(scope, told)).await?;
+        Ok(self.store.told(scope, told.event).await?)
     }
 
     fn event(&self, scope: &Scope, told: &Told) -> Event {
@@ -339,7 +418,8 @@ impl Sentiments {
     /// # Errors
     /// When the store fails, or what was learned cannot be used.
     pub async fn shadow(&self, scope: &Scope) -> Result<Option<Shadow>, Error> {
-        Ok(self.adaptation(scope).await?.map(|(_, adaptation)| adaptation.shadow()))
+        let found = self.adaptation(scope).await?.filter(|(_, adaptation)| !adaptation.is_empty());
+        Ok(found.map(|(_, adaptation)| adaptation.shadow()))
     }
 
     /// The version of what the tenant taught, to go back to; 0 when there is nothing.
@@ -362,7 +442,7 @@ impl Sentiments {
     async fn adaptation(&self, scope: &Scope) -> Result<Option<(u64, Adaptation)>, Error> {
         let Model::Learning(base) = &self.model else { return Ok(None) };
         let Some(state) = self.store.adaptation(scope).await? else { return Ok(None) };
-        Ok(Some((state.version, Adaptation::from_bytes(base, &state.bytes)?)))
+        Ok(Some((state.version, learned(base, &state)?)))
     }
 
     /// Changes what the tenant taught, if the work says that it changed something.
@@ -380,20 +460,16 @@ impl Sentiments {
             }
             let state = AdaptationState { version: version + 1, bytes: adaptation.to_bytes() };
             if self.store.put_adaptation(scope, &state).await? {
-                self.remember(scope, Some(adaptation.model()));
+                self.keep(scope, &state, adaptation);
                 return Ok(());
             }
         }
         Err(Error::Contended)
     }
 
-    fn remember(&self, scope: &Scope, model: Option<Adapted>) {
-        let cached = Cached { model, at: self.clock.monotonic() };
-        let mut adapted = self.adapted.lock();
-        if adapted.len() >= MAX_CACHED && !adapted.contains_key(scope.tenant()) {
-            adapted.clear();
-        }
-        adapted.insert(scope.tenant().clone(), cached);
+    fn keep(&self, scope: &Scope, state: &AdaptationState, adaptation: Adaptation) {
+        let own = Arc::new(Own::new(Stamp::from(state), adaptation));
+        self.owns.lock().changed(scope.tenant(), own, self.clock.monotonic());
     }
 
     async fn model_of(&self, scope: &Scope) -> Result<Arc<dyn SentimentModel>, Error> {
@@ -402,21 +478,41 @@ impl Sentiments {
             Model::Learning(base) => base,
         };
         let now = self.clock.monotonic();
-        let cached =
-            self.adapted.lock().get(scope.tenant()).filter(|cached| now.since(cached.at) < MAX_AGE).cloned();
-        let model = match cached {
-            Some(cached) => cached.model,
-            None => {
-                let model = self.adaptation(scope).await?.map(|(_, adaptation)| adaptation.model());
-                self.remember(scope, model.clone());
-                model
+        let found = self.owns.lock().find(scope.tenant(), now);
+        let own = match found {
+            Found::Young(own) => own,
+            Found::Old(asked) => {
+                let state = self.store.adaptation(scope).await?;
+                let own = state.map(|state| {
+                    let stamp = Stamp::from(&state);
+                    // The model of what did not change is not computed again.
+                    asked.same(stamp).map_or_else(
+                        || Ok(Arc::new(Own::new(stamp, learned(base, &state)?))),
+                        Ok::<_, ModelError>,
+                    )
+                });
+                self.owns.lock().answer(scope.tenant(), &asked, own.transpose()?, now)
             }
         };
-        Ok(match model {
+        Ok(match own.and_then(|own| own.model()) {
             Some(model) => Arc::new(English(model)),
             None => Arc::new(English(base.clone())),
         })
     }
+}
+
+/// What was learned, on top of this model. On top of another it is no use, and learning begins anew.
+fn learned(base: &Ensemble, state: &AdaptationState) -> Result<Adaptation, ModelError> {
+    match Adaptation::from_bytes(base, &state.bytes) {
+        Err(ModelError::OtherModel { .. }) => Ok(Adaptation::new(base)),
+        read => read,
+    }
+}
+
+/// What a person said of an entry.
+fn said(entry: &Entry) -> Option<Correction> {
+    let Corrected { polarity, feeling, .. } = *entry.correction.as_ref()?;
+    Some(Correction { polarity, feeling })
 }
 
 fn cursor(entry: &Entry) -> Cursor {

@@ -139,6 +139,11 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
         policy: &TrendPolicy,
     ) -> Result<u32, StoreError>;
 
+    /// Forgets one entry, as [`forget`](Self::forget) forgets those of a series, and says whether there was one. Alarms that
+    /// were not told lose their words where they are of its series.
+    async fn forget_message(&self, scope: &Scope, id: &str, policy: &TrendPolicy)
+    -> Result<bool, StoreError>;
+
     /// Forgets everything of the tenant.
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError>;
 
@@ -206,6 +211,15 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         policy: &TrendPolicy,
     ) -> Result<u32, StoreError> {
         (**self).forget(scope, segment, limit, policy).await
+    }
+
+    async fn forget_message(
+        &self,
+        scope: &Scope,
+        id: &str,
+        policy: &TrendPolicy,
+    ) -> Result<bool, StoreError> {
+        (**self).forget_message(scope, id, policy).await
     }
 
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {

@@ -70,6 +70,14 @@ pub(crate) async fn read(moods: &Moods, scope: &Scope, id: Uuid, text: &str, acc
     }
 }
 
+/// Forgets a note that was deleted, or that is to be read anew.
+#[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
+pub(crate) async fn forget(moods: &Moods, scope: &Scope, id: Uuid) {
+    if let Err(error) = moods.forget_message(scope, &id.to_string()).await {
+        eprintln!("crm: moods: {error}");
+    }
+}
+
 /// `GET /sentiment?of=account:acme`: how notes sound of late, and why it turned.
 pub(crate) fn api(rbac: &Rbac) -> Result<Router<App>, guardian::rbac::Error> {
     Ok(Router::new().route("/sentiment", get(trend)).layer(roles::takes(rbac, "note:read")?))

@@ -129,6 +129,10 @@ async fn replace<T: Entity>(
     let (table, fields) = (app.crm.table::<T>(), valid(body)?);
     let record = table.replace(&scope, known::<T>(&id)?, fields).await.map_err(|error| failed(&error))?;
     if let Some(record) = &record {
+        if let Some((text, account)) = record.fields.words() {
+            moods::forget(&app.moods, &scope, record.id).await;
+            moods::read(&app.moods, &scope, record.id, text, account).await;
+        }
         app.automation.tell(&scope, format!("{}.updated", T::SINGULAR), record).await;
     }
     record.map(Json).ok_or_else(|| no_such::<T>(&id))
@@ -140,9 +144,13 @@ async fn remove<T: Entity>(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let table = app.crm.table::<T>();
-    let removed = table.remove(&scope, known::<T>(&id)?).await.map_err(|error| failed(&error))?;
+    let known = known::<T>(&id)?;
+    let removed = table.remove(&scope, known).await.map_err(|error| failed(&error))?;
     if !removed {
         return Err(no_such::<T>(&id));
+    }
+    if T::HAS_WORDS {
+        moods::forget(&app.moods, &scope, known).await;
     }
     quotas::remove_record(&app, &scope).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -108,6 +108,9 @@ pub(crate) trait Entity: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What the types do not say about a record that a client sent.
     fn check(&self) -> Result<(), &'static str>;
 
+    /// Whether somebody may have written something in it that is read for its mood.
+    const HAS_WORDS: bool = false;
+
     /// What somebody wrote in it, and on which account, where there is such a text.
     fn words(&self) -> Option<(&str, Option<&str>)> {
         None
@@ -139,6 +142,7 @@ impl Entity for Deal {
 impl Entity for Note {
     const PLURAL: &'static str = "notes";
     const SINGULAR: &'static str = "note";
+    const HAS_WORDS: bool = true;
 
     fn check(&self) -> Result<(), &'static str> {
         filled(&self.text).ok_or("`text` is empty")?;

@@ -246,9 +246,8 @@ fn named(reading: &Reading) -> String {
 
 /// One line for a message: its type, how sure that is, and the text with what speaks for good in green and for bad in red.
 fn shown(reading: &Reading, text: &str, why: Option<&Explanation>, colours: bool) -> String {
-    let text: String = text.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect();
     let Reading::Read(sentiment) = reading else {
-        return format!("{:<13} {:<7} {text}", named(reading), "");
+        return format!("{:<13} {:<7} {}", named(reading), "", clean(text));
     };
     let sure = match sentiment.confidence {
         Confidence::High => "sure",
@@ -260,16 +259,17 @@ fn shown(reading: &Reading, text: &str, why: Option<&Explanation>, colours: bool
     let end = if colours { "\x1b[0m" } else { "" };
     let mut line = format!("{tint}{:<13}{end} {sure:<7} ", sentiment.feeling.as_str());
     let Some(why) = why else {
-        line.push_str(&text);
+        line.push_str(&clean(text));
         return line;
     };
     let mut at = 0;
     for part in &why.parts {
-        // Control characters are one byte each, as the spaces in their place are.
         let (Some(before), Some(span)) = (text.get(at..part.span.start), text.get(part.span.clone())) else {
             continue;
         };
-        line.push_str(before);
+        // Spans are of the text as it is, so that it is cleaned piece by piece.
+        line.push_str(&clean(before));
+        let span = clean(span);
         let strong = part.contribution.abs() >= 0.6;
         // Writing to a text does not fail.
         let _ = match (strong, colours) {
@@ -281,8 +281,13 @@ fn shown(reading: &Reading, text: &str, why: Option<&Explanation>, colours: bool
         };
         at = part.span.end;
     }
-    line.push_str(text.get(at..).unwrap_or(""));
+    line.push_str(&clean(text.get(at..).unwrap_or("")));
     line
+}
+
+/// A space in the place of each character that a terminal would obey.
+fn clean(text: &str) -> String {
+    text.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect()
 }
 
 fn tint(sentiment: &Sentiment, colours: bool) -> &'static str {

@@ -115,6 +115,20 @@ fn an_account_whose_notes_turn_bad_is_told() {
     assert_eq!(crm.send("GET", "/sentiment?of=mood", GLOBEX, "").status, 400);
 }
 
+#[test]
+fn a_note_that_is_changed_or_deleted_is_read_anew_or_forgotten() {
+    let crm = Server::start("crm");
+    let body = |text: &str| json!({"text": text, "account": "bob-inc"}).to_string();
+    let made = crm.send("POST", "/notes", GLOBEX, &body("Terrible, they are furious"));
+    let note = format!("/notes/{}", made.body["id"].as_str().unwrap());
+    let mood = || crm.send("GET", "/sentiment?of=account:bob-inc", GLOBEX, "").body;
+    assert_eq!((&mood()["messages"], &mood()["negative"]), (&json!(1), &json!(1)));
+    assert_eq!(crm.send("PUT", &note, GLOBEX, &body("Wonderful call, thanks a lot")).status, 200);
+    assert_eq!((&mood()["messages"], &mood()["negative"]), (&json!(1), &json!(0)));
+    assert_eq!(crm.send("DELETE", &note, GLOBEX, "").status, 204);
+    assert_eq!(mood()["messages"], json!(0));
+}
+
 /// The next request of a connection: its headers and its body.
 fn next_request(stream: &mut TcpStream) -> Option<(HeaderMap, Vec<u8>)> {
     let mut reader = BufReader::new(stream);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Kept, share};
 use crate::readout::softmax;
+use crate::tokens::mix;
 
 /// How often each correction is seen.
 const EPOCHS: u32 = 30;
@@ -59,6 +60,11 @@ impl Case {
     /// Whether it is of the same text.
     pub(super) fn same(&self, other: &Self) -> bool {
         self.grams == other.grams && self.base == other.base
+    }
+
+    /// A number of the text: of its n-grams.
+    pub(super) fn text(&self) -> u64 {
+        self.grams.iter().fold(0, |hash, gram| mix(hash ^ u64::from(*gram)))
     }
 
     fn margin(&self) -> f64 {

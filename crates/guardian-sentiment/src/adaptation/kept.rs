@@ -30,11 +30,17 @@ pub(super) fn write(model: u64, version: u64, kept: &[Kept]) -> Vec<u8> {
 }
 
 pub(super) fn read(model: u64, bytes: &[u8]) -> Result<(u64, Vec<Kept>), ModelError> {
-    let mut reader = Reader::open(bytes, MAGIC, VERSION)?;
-    let found = reader.u64()?;
+    let (found, version, kept) = read_any(bytes)?;
     if found != model {
         return Err(ModelError::OtherModel { found });
     }
+    Ok((version, kept))
+}
+
+/// The same, learned on top of any model, whose checksum comes first.
+pub(super) fn read_any(bytes: &[u8]) -> Result<(u64, u64, Vec<Kept>), ModelError> {
+    let mut reader = Reader::open(bytes, MAGIC, VERSION)?;
+    let found = reader.u64()?;
     let version = reader.u64()?;
     let count = reader.u32()? as usize;
     if count > MAX_CORRECTIONS {
@@ -66,7 +72,7 @@ pub(super) fn read(model: u64, bytes: &[u8]) -> Result<(u64, Vec<Kept>), ModelEr
         all.push(Kept { id, version: at, class, feeling, case });
     }
     reader.finish()?;
-    Ok((version, all))
+    Ok((found, version, all))
 }
 
 fn label(value: u32, classes: u8, field: &'static str) -> Result<Option<u8>, ModelError> {

@@ -33,15 +33,26 @@ const LONGEST: usize = 400;
 
 pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
     let mut start = 0;
+    let mut was_quoted = false;
     text.split_inclusive('\n')
         .map(|line| {
             let span = start..start + line.len();
             start = span.end;
             let text = line.trim();
-            // `>>> a link <<<` is an ornament.
-            Line { span, text, quoted: text.starts_with('>') && !text.ends_with("<<") }
+            // `>>> a link <<<` is an ornament, and an angry face is none of the marks, unless it goes on with a quote.
+            let quoted =
+                text.starts_with('>') && !text.ends_with("<<") && (was_quoted || !begins_with_face(text));
+            was_quoted = quoted;
+            Line { span, text, quoted }
         })
         .collect()
+}
+
+/// Whether a line begins with an emoticon that begins as a quote does.
+fn begins_with_face(text: &str) -> bool {
+    [">:(", ">:-(", ">_<"].iter().any(|face| {
+        text.strip_prefix(face).is_some_and(|rest| !rest.starts_with(|symbol: char| symbol.is_alphanumeric()))
+    })
 }
 
 pub(super) fn find(lines: &[Line<'_>], at: usize) -> Found {

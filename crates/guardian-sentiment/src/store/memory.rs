@@ -170,6 +170,36 @@ impl SentimentStore for MemoryStore {
         }))
     }
 
+    async fn forget_message(
+        &self,
+        scope: &Scope,
+        id: &str,
+        policy: &TrendPolicy,
+    ) -> Result<bool, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            let Some(entry) = tenant.entries.remove(id) else { return false };
+            tenant.untold.retain(|told| told.message != id);
+            for segment in &entry.segments {
+                if let Some(members) = tenant.members.get_mut(segment) {
+                    members.remove(&(entry.at, entry.id.clone()));
+                }
+                if let Some(trend) = tenant.trends.get_mut(segment) {
+                    recount(trend, &entry, None, policy);
+                    trend.forget_words();
+                }
+                for told in tenant.untold.iter_mut().filter(|told| told.segment == *segment) {
+                    told.alert.words.clear();
+                }
+                if tenant.members.get(segment).is_none_or(BTreeSet::is_empty) {
+                    tenant.members.remove(segment);
+                    tenant.trends.remove(segment);
+                    tenant.untold.retain(|told| told.segment != *segment);
+                }
+            }
+            true
+        }))
+    }
+
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
         self.tenants.lock().remove(scope.tenant());
         Ok(())

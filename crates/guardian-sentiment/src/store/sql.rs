@@ -358,6 +358,54 @@ impl SentimentStore for SqlStore {
         Ok(u32::try_from(gone.len()).unwrap_or(u32::MAX))
     }
 
+    async fn forget_message(
+        &self,
+        scope: &Scope,
+        id: &str,
+        policy: &TrendPolicy,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.db.begin(scope).await?;
+        self.take_turn(&mut tx, scope).await?;
+        let tenant = scope.tenant();
+        let Some(entry) = self.locked_entry(&mut tx, scope, id).await? else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        for sql in [
+            "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND id = $2",
+            "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 AND id = $2",
+            "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2",
+        ] {
+            tx.execute(sql, params![tenant, id]).await?;
+        }
+        let mut segments: Vec<String> = entry.segments.iter().map(Segment::to_string).collect();
+        segments.sort();
+        for text in &segments {
+            let mut trend = self.locked(&mut tx, scope, text).await?;
+            recount(&mut trend, &entry, None, policy);
+            trend.forget_words();
+            self.keep(&mut tx, scope, text, &trend).await?;
+            let sql = "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 AND NOT EXISTS \
+                       (SELECT 1 FROM guardian_sentiment_members m WHERE m.tenant_id = $1 AND m.segment = $2)";
+            if tx.execute(sql, params![tenant, text]).await? > 0 {
+                let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
+                tx.execute(sql, params![tenant, text]).await?;
+                continue;
+            }
+            let sql = "SELECT document FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
+            for row in tx.fetch_all(sql, params![tenant, text]).await? {
+                let mut told: Told = self.read(row.get::<&str>("document")?)?;
+                told.alert.words.clear();
+                let document = self.write(&told)?;
+                let sql =
+                    "UPDATE guardian_sentiment_untold SET document = $3 WHERE tenant_id = $1 AND event = $2";
+                tx.execute(sql, params![tenant, told.event, document]).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
         let mut tx = self.db.begin(scope).await?;
         self.take_turn(&mut tx, scope).await?;

@@ -47,6 +47,24 @@ fn a_trade_of_its_own_is_learned_and_the_shadow_says_so() {
     assert!(shadow.is_better() && shadow.own_right > 140, "{shadow:?}");
 }
 
+/// Canned messages, which many customers send, are no messages that the model has not seen.
+#[test]
+fn one_text_that_comes_often_proves_nothing() {
+    let mut tenant = Adaptation::new(&Ensemble::default());
+    for at in 0..40 {
+        tenant.learn(&format!("m{at}"), "That beat is sick", Polarity::Positive);
+    }
+    let shadow = tenant.shadow();
+    assert_eq!((shadow.messages, shadow.own_right), (40, shadow.base_right), "{shadow:?}");
+    assert!(!shadow.is_better(), "{shadow:?}");
+    // Other texts teach the same word: then the text is read right, and decides once.
+    for at in ["kick", "drum", "bass", "hook", "loop", "horn"] {
+        tenant.learn(at, &format!("This {at} is so sick"), Polarity::Positive);
+    }
+    let shadow = tenant.shadow();
+    assert!(shadow.p_value > 0.01, "{shadow:?}");
+}
+
 #[test]
 fn other_texts_are_read_much_as_before() {
     let base = Ensemble::default();

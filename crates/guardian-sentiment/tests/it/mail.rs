@@ -190,3 +190,13 @@ proptest! {
         prop_assert_eq!(at, text.len());
     }
 }
+
+#[test]
+fn an_angry_face_is_no_quote() {
+    for text in [">:( it is broken again", ">:-( again", ">_< not again"] {
+        assert_eq!(Mail::split(text).reply(), text);
+    }
+    // Within a quote it may be somebody else's.
+    assert_eq!(Mail::split("Mine.\n\n> Theirs.\n>:( theirs too").reply(), "Mine.");
+    assert_eq!(Mail::split("Mine.\n\n> :( theirs").reply(), "Mine.");
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod adaptation;
 #[cfg(test)]
+mod between;
+#[cfg(test)]
 mod external;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]

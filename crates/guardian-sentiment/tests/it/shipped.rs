@@ -17,11 +17,25 @@ fn it_is_whole_small_and_says_where_it_comes_from() {
     assert!(bytes.len() <= 2_000_000, "{} bytes", bytes.len());
     let manifest: serde_json::Value = serde_json::from_str(Linear::shipped().manifest()).unwrap();
     assert_eq!(manifest["may_be_shipped"], true);
+    // These and no others: what may not be shipped is not to be listed, it is not here.
     let files: Vec<&String> = manifest["files"].as_object().unwrap().keys().collect();
-    assert!(files.iter().all(|file| !file.contains("airline") && !file.contains("semeval")), "{files:?}");
+    let sources = ["cr", "goemotions", "mpqa", "sst5", "uci", "vader_gt"];
+    assert_eq!(files, sources.map(|source| format!("{source}.train.tsv.gz")).iter().collect::<Vec<_>>());
     let again = Linear::from_bytes(&bytes).unwrap();
     assert_eq!(again.checksum(), Linear::shipped().checksum());
     assert_eq!(again.read("So glad this works again!"), Linear::shipped().read("So glad this works again!"));
+}
+
+/// A model in ONNX comes by `External`; a feature that is spoken of is there.
+#[test]
+fn the_features_are_those_that_are_told() {
+    let (manifest, readme) = (include_str!("../../Cargo.toml"), include_str!("../../README.md"));
+    let features = manifest.split("[features]").nth(1).unwrap().split("[dependencies]").next().unwrap();
+    let names = features.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    for name in names.filter(|name| *name != "default") {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+    }
+    assert!(!features.contains("tract") && readme.contains("no feature `tract`"));
 }
 
 #[test]

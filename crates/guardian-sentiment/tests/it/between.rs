@@ -1,0 +1,368 @@
+//! What others do between two steps of a call, and what an upgrade leaves behind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use guardian_core::{
+    Event, EventSink, ManualClock, PageRequest, Scope, StoreError, StoreErrorKind, TenantId, Timestamp,
+};
+use guardian_sentiment::store::{AdaptationState, NewEntry, SentimentStore};
+use guardian_sentiment::{
+    Adaptation, Alert, Corrected, Ensemble, Entry, Error, Linear, MemoryStore, Message, Polarity, Reading,
+    Recorded, Segment, Sentiments, Told, Trend, TrendPolicy,
+};
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+fn scope() -> Scope {
+    Scope::system(TenantId::new("acme").unwrap())
+}
+
+fn of(name: &str, id: &str) -> Message {
+    Message::new(id, "The spinner appeared on the start page").unwrap().of_customer(name).unwrap()
+}
+
+fn ann() -> Segment {
+    Segment::customer("ann").unwrap()
+}
+
+/// What somebody else does.
+#[derive(Debug)]
+enum Other {
+    Corrects(Message, Polarity),
+    Forgets(Segment),
+    ForgetsMessage(String),
+}
+
+/// A store between whose calls another process does something, once.
+#[derive(Debug, Default)]
+struct Between {
+    inner: Arc<MemoryStore>,
+    behind_correct: Mutex<Option<Other>>,
+    before_forget: Mutex<Option<Other>>,
+    /// Alarms besides those of the store.
+    alarms: Mutex<Vec<Told>>,
+}
+
+impl Between {
+    async fn other(&self, scope: &Scope, slot: &Mutex<Option<Other>>) {
+        let other = slot.lock().take();
+        let sentiments = Sentiments::new(Arc::clone(&self.inner));
+        match other {
+            Some(Other::Corrects(message, polarity)) => {
+                sentiments.correct(scope, &message, polarity).await.unwrap();
+            }
+            Some(Other::Forgets(segment)) => {
+                sentiments.forget(scope, &segment).await.unwrap();
+            }
+            Some(Other::ForgetsMessage(id)) => {
+                assert!(sentiments.forget_message(scope, &id).await.unwrap());
+            }
+            None => {}
+        }
+    }
+}
+
+#[async_trait]
+impl SentimentStore for Between {
+    async fn record(&self, scope: &Scope, new: &NewEntry) -> Result<Recorded, StoreError> {
+        self.inner.record(scope, new).await
+    }
+    async fn correct(
+        &self,
+        scope: &Scope,
+        id: &str,
+        correction: &Corrected,
+        policy: &TrendPolicy,
+    ) -> Result<Option<Entry>, StoreError> {
+        let entry = self.inner.correct(scope, id, correction, policy).await;
+        self.other(scope, &self.behind_correct).await;
+        entry
+    }
+    async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
+        self.inner.entry(scope, id).await
+    }
+    async fn history(
+        &self,
+        scope: &Scope,
+        segment: &Segment,
+        after: Option<&(Timestamp, String)>,
+        page: &PageRequest,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.inner.history(scope, segment, after, page).await
+    }
+    async fn trend(&self, scope: &Scope, segment: &Segment) -> Result<Option<Trend>, StoreError> {
+        self.inner.trend(scope, segment).await
+    }
+    async fn segments(
+        &self,
+        scope: &Scope,
+        after: Option<&Segment>,
+        limit: u32,
+    ) -> Result<Vec<Segment>, StoreError> {
+        self.inner.segments(scope, after, limit).await
+    }
+    async fn forget(
+        &self,
+        scope: &Scope,
+        segment: &Segment,
+        limit: u32,
+        policy: &TrendPolicy,
+    ) -> Result<u32, StoreError> {
+        self.other(scope, &self.before_forget).await;
+        self.inner.forget(scope, segment, limit, policy).await
+    }
+    async fn forget_message(
+        &self,
+        scope: &Scope,
+        id: &str,
+        policy: &TrendPolicy,
+    ) -> Result<bool, StoreError> {
+        self.inner.forget_message(scope, id, policy).await
+    }
+    async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
+        self.inner.forget_tenant(scope).await
+    }
+    async fn untold(&self, _scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
+        Ok(self.alarms.lock().iter().take(usize::try_from(limit).unwrap()).cloned().collect())
+    }
+    async fn told(&self, _scope: &Scope, event: Uuid) -> Result<(), StoreError> {
+        self.alarms.lock().retain(|told| told.event != event);
+        Ok(())
+    }
+    async fn adaptation(&self, scope: &Scope) -> Result<Option<AdaptationState>, StoreError> {
+        self.inner.adaptation(scope).await
+    }
+    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+        self.inner.put_adaptation(scope, state).await
+    }
+}
+
+/// The ids that the tenant's model has learned from.
+async fn learned(store: &MemoryStore) -> Vec<String> {
+    let Some(state) = store.adaptation(&scope()).await.unwrap() else { return Vec::new() };
+    let adaptation = Adaptation::from_bytes(&Ensemble::default(), &state.bytes).unwrap();
+    adaptation.ids().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_customer_who_is_forgotten_within_a_correction_has_taught_nothing() {
+    for forgets in [Other::Forgets(ann()), Other::ForgetsMessage("a".to_owned())] {
+        let store = Arc::new(Between::default());
+        let sentiments = Sentiments::new(Arc::clone(&store));
+        sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+        sentiments.record(&scope(), &of("ben", "b")).await.unwrap();
+        sentiments.correct(&scope(), &of("ben", "b"), Polarity::Negative).await.unwrap();
+        *store.behind_correct.lock() = Some(forgets);
+        let found = sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await;
+        assert!(matches!(found, Err(Error::UnknownMessage { .. })), "{found:?}");
+        assert_eq!(learned(&store.inner).await, ["b"]);
+    }
+}
+
+#[tokio::test]
+async fn a_correction_within_forgetting_teaches_nothing() {
+    let store = Arc::new(Between::default());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+    *store.before_forget.lock() = Some(Other::Corrects(of("ann", "a"), Polarity::Negative));
+    assert_eq!(sentiments.forget(&scope(), &ann()).await.unwrap(), 1);
+    assert_eq!(learned(&store.inner).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn of_two_who_correct_at_once_the_model_learns_what_the_history_has() {
+    let store = Arc::new(Between::default());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+    *store.behind_correct.lock() = Some(Other::Corrects(of("ann", "a"), Polarity::Positive));
+    let entry = sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    assert_eq!(entry.polarity(), Some(Polarity::Positive));
+    assert_eq!(sentiments.entry(&scope(), "a").await.unwrap(), Some(entry));
+    let mut right = Adaptation::new(&Ensemble::default());
+    right.learn("a", &of("ann", "a").own_text(), Polarity::Positive);
+    let text = "The spinner again";
+    assert_eq!(
+        sentiments.read(&scope(), text).await.unwrap(),
+        guardian_sentiment::SentimentModel::read(&right.model(), text)
+    );
+}
+
+#[tokio::test]
+async fn the_same_correction_again_leaves_who_said_it_first() {
+    let clock = Arc::new(ManualClock::new());
+    let sentiments = Sentiments::new(MemoryStore::new()).with_clock(Arc::clone(&clock));
+    sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+    let first = sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    clock.advance(std::time::Duration::from_secs(60));
+    let again = sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    assert_eq!(first, again);
+}
+
+/// The files of two versions of the crate differ; a tenant who corrected something with the one goes on with the other.
+#[tokio::test]
+async fn a_new_model_locks_nobody_out() {
+    let store = Arc::new(MemoryStore::new());
+    let before = Ensemble::from(Linear::shipped().with_manifest("{}").unwrap());
+    let mut old = Adaptation::new(&before);
+    old.learn("a", "The spinner appeared on the start page", Polarity::Negative);
+    old.learn("b", "The spinner appeared on the start page", Polarity::Negative);
+    for version in 1..=7 {
+        let state = AdaptationState { version, bytes: old.to_bytes() };
+        assert!(store.put_adaptation(&scope(), &state).await.unwrap());
+    }
+
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    for (name, id) in [("ann", "a"), ("ben", "b")] {
+        assert!(sentiments.record(&scope(), &of(name, id)).await.unwrap().is_new);
+    }
+    let text = "The spinner again";
+    let base = guardian_sentiment::SentimentModel::read(&Ensemble::default(), text);
+    assert_eq!(sentiments.read(&scope(), text).await.unwrap(), base);
+    assert_eq!(sentiments.shadow(&scope()).await.unwrap(), None);
+    assert_eq!(sentiments.version(&scope()).await.unwrap(), 0);
+
+    // Who is forgotten is so in what processes of the old version go on with, too.
+    sentiments.forget(&scope(), &ann()).await.unwrap();
+    let state = store.adaptation(&scope()).await.unwrap().unwrap();
+    let left = Adaptation::from_bytes(&before, &state.bytes).unwrap();
+    assert_eq!(left.ids().collect::<Vec<_>>(), ["b"]);
+
+    sentiments.correct(&scope(), &of("ben", "b"), Polarity::Negative).await.unwrap();
+    assert_eq!(sentiments.version(&scope()).await.unwrap(), 1);
+    assert_ne!(sentiments.read(&scope(), text).await.unwrap(), base);
+    assert_eq!(learned(&store).await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_customer_is_forgotten_even_if_what_was_learned_is_damaged() {
+    let store = Arc::new(MemoryStore::new());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+    let state = AdaptationState { version: 1, bytes: b"damaged".to_vec() };
+    assert!(store.put_adaptation(&scope(), &state).await.unwrap());
+    assert_eq!(sentiments.forget(&scope(), &ann()).await.unwrap(), 1);
+    assert!(matches!(sentiments.read(&scope(), "good").await.unwrap(), Reading::Read(_)));
+}
+
+#[tokio::test]
+async fn one_message_is_forgotten_alone() {
+    let store = Arc::new(MemoryStore::new());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    for id in ["a", "b"] {
+        sentiments.record(&scope(), &of("ann", id)).await.unwrap();
+        sentiments.correct(&scope(), &of("ann", id), Polarity::Negative).await.unwrap();
+    }
+    assert!(sentiments.forget_message(&scope(), "a").await.unwrap());
+    assert!(!sentiments.forget_message(&scope(), "a").await.unwrap());
+    assert_eq!(sentiments.entry(&scope(), "a").await.unwrap(), None);
+    assert_eq!(sentiments.trend(&scope(), &ann()).await.unwrap().unwrap().messages(), 1);
+    assert_eq!(learned(&store).await, ["b"]);
+    assert!(sentiments.forget_message(&scope(), "b").await.unwrap());
+    assert_eq!(sentiments.trend(&scope(), &ann()).await.unwrap(), None);
+    assert_eq!(sentiments.segments(&scope(), None, 10).await.unwrap(), []);
+}
+
+/// On a database as in memory: the same with an alarm that was not told.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn one_message_is_forgotten_in_a_database() {
+    let db = guardian_sql::Database::open("sqlite::memory:").await.unwrap();
+    let store = guardian_sentiment::SqlStore::open(db).await.unwrap();
+    for store in [Arc::new(store) as Arc<dyn SentimentStore>, Arc::new(MemoryStore::new())] {
+        let clock = Arc::new(ManualClock::new());
+        let sink = Arc::new(Picky { refused: Mutex::new(None), told: Mutex::default() });
+        let sentiments =
+            Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock)).with_events(Arc::clone(&sink));
+        for n in 0..110 {
+            clock.advance(std::time::Duration::from_secs(3600));
+            let text = ["Thanks, that was great", "It is rather bad", "Terrible invoice, awful"];
+            let text = text[if n < 60 { n % 2 } else { 2 }];
+            let message = Message::new(&format!("m{n}"), text).unwrap().of_customer("ann").unwrap();
+            sentiments.record(&scope(), &message).await.unwrap();
+        }
+        let untold = store.untold(&scope(), 10).await.unwrap();
+        assert_eq!(untold.len(), 2, "{untold:?}");
+        assert!(untold.iter().all(|told| !told.alert.words.is_empty()), "{untold:?}");
+        let before = sentiments.trend(&scope(), &ann()).await.unwrap().unwrap();
+        assert!(sentiments.forget_message(&scope(), "m109").await.unwrap());
+        let after = sentiments.trend(&scope(), &ann()).await.unwrap().unwrap();
+        assert_eq!((before.messages(), after.messages()), (110, 109));
+        assert_eq!(after.negatives() + 1, before.negatives());
+        assert_eq!(after.rising(5), []);
+        let untold = store.untold(&scope(), 10).await.unwrap();
+        assert!(untold.iter().all(|told| told.alert.words.is_empty()), "{untold:?}");
+        // The alarm goes with the message that raised it.
+        let raised = untold[0].message.clone();
+        assert!(sentiments.forget_message(&scope(), &raised).await.unwrap());
+        let untold = store.untold(&scope(), 10).await.unwrap();
+        assert!(untold.iter().all(|told| told.message != raised), "{untold:?}");
+    }
+}
+
+/// A sink that refuses one event for good, and all while none is named.
+#[derive(Debug)]
+struct Picky {
+    refused: Mutex<Option<BTreeSet<Uuid>>>,
+    told: Mutex<Vec<Uuid>>,
+}
+
+#[async_trait]
+impl EventSink for Picky {
+    async fn emit(&self, event: Event) -> Result<(), StoreError> {
+        if self.refused.lock().as_ref().is_none_or(|refused| refused.contains(&event.id)) {
+            return Err(StoreError::new(StoreErrorKind::Internal, "picky"));
+        }
+        self.told.lock().push(event.id);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_that_cannot_be_told_keeps_none_back() {
+    let alarm: Alert = serde_json::from_value(serde_json::json!({
+        "at": "2026-01-01T00:00:00Z", "recent": -0.5, "baseline": 0.5, "messages": 20, "words": [],
+    }))
+    .unwrap();
+    let told = |n: u128| -> Told {
+        serde_json::from_value(serde_json::json!({
+            "event": Uuid::from_u128(n), "segment": "all", "message": "m", "alert": alarm,
+        }))
+        .unwrap()
+    };
+    let store = Arc::new(Between::default());
+    *store.alarms.lock() = (0..350).map(told).collect();
+    // The first, and a whole batch and more behind it.
+    let refused: BTreeSet<Uuid> = (0..130).chain([200]).map(Uuid::from_u128).collect();
+    let sink = Arc::new(Picky { refused: Mutex::new(Some(refused)), told: Mutex::default() });
+    let sentiments = Sentiments::new(Arc::clone(&store)).with_events(Arc::clone(&sink));
+    assert!(sentiments.relay(&scope()).await.is_err());
+    assert_eq!(sink.told.lock().len(), 350 - 131);
+    assert_eq!(store.alarms.lock().len(), 131, "what was not told stays");
+    *sink.refused.lock() = Some(BTreeSet::new());
+    assert_eq!(sentiments.relay(&scope()).await.unwrap(), 131);
+    assert_eq!(sentiments.relay(&scope()).await.unwrap(), 0);
+}
+
+/// Parts of a mail's explanation are in the mail, also behind quotes.
+#[tokio::test]
+async fn an_explanation_is_shown_in_the_mail() {
+    let sentiments = Sentiments::new(MemoryStore::new());
+    let text = " \r\n\n> The quote is wonderful.\n\n  Terrible répons. \n> Is it lovely now?\n\nNo, it is awful!\n\n-- \nAnn Lovely\n";
+    let mail = Message::new("m", text).unwrap().as_mail();
+    let explanation = sentiments.explain_message(&scope(), &mail).await.unwrap().unwrap();
+    let words: Vec<&str> =
+        explanation.parts.iter().map(|part| text.get(part.span.clone()).unwrap()).collect();
+    let own = mail.own_text();
+    let of_own = sentiments.explain(&scope(), &own).await.unwrap().unwrap();
+    let expected: Vec<&str> = of_own.parts.iter().map(|part| own.get(part.span.clone()).unwrap()).collect();
+    assert_eq!(words, expected);
+    for (word, line) in [("Terrible", "  Terrible"), ("awful", "No, it is awful")] {
+        let part = explanation.parts.iter().find(|part| text.get(part.span.clone()) == Some(word)).unwrap();
+        assert_eq!(part.span.end, text.find(line).unwrap() + line.len(), "{word}");
+    }
+    let plain = Message::new("p", "So good").unwrap();
+    let explanation = sentiments.explain_message(&scope(), &plain).await.unwrap();
+    assert_eq!(explanation, sentiments.explain(&scope(), "So good").await.unwrap());
+}
