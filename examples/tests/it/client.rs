@@ -75,7 +75,7 @@ pub(crate) fn complaint(example: &str, arguments: &[&str]) -> String {
 }
 
 /// Cargo builds examples beside the tests, and says where only to the tests of their own package's programs.
-fn program(example: &str) -> PathBuf {
+pub(crate) fn program(example: &str) -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples").join(example)
 }
 

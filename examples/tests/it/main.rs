@@ -5,3 +5,4 @@ mod access_log;
 mod client;
 mod crm;
 mod rbac_matrix;
+mod sentiment_inbox;
