@@ -33,7 +33,7 @@ pub enum Disclosure {
 }
 
 /// Decides, and says what the client hears where it may not.
-pub(crate) async fn require(
+async fn require(
     rbac: &Rbac,
     scope: Option<&Scope>,
     permission: &str,

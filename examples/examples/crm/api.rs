@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::Router;
 use guardian::audit::checkpoint::KeyRing;
 use guardian::core::{StoreError, TenantId};
-use guardian::http::api::{self, Document};
+use guardian::http::api::{self, Document, OperatorCaller};
 use guardian::ratelimit::Rule;
 
 use crate::App;
@@ -43,7 +43,17 @@ impl fmt::Debug for Book {
 
 #[async_trait]
 impl api::ratelimit::RuleBook for Book {
-    async fn keep(&self, tenant: &TenantId, policy: &str, rule: Option<&Rule>) -> Result<(), StoreError> {
+    async fn keep(
+        &self,
+        _: &OperatorCaller,
+        tenant: &TenantId,
+        policy: &str,
+        rule: Option<&Rule>,
+    ) -> Result<(), StoreError> {
         self.0.store_rule(policy, tenant, rule.copied()).await
+    }
+
+    async fn note_reset(&self, _: &OperatorCaller, _: &TenantId, _: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 }

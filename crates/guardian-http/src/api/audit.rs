@@ -11,7 +11,7 @@ use guardian_audit::store::AuditStore;
 use guardian_audit::{AuditLog, Error, Query};
 use guardian_core::StoreErrorKind;
 
-use super::platform::{in_tenant, reason, sensible};
+use super::platform::{in_tenant, sensible};
 use super::{Api, Json, Kind, Listed, Operation};
 use crate::Problem;
 

@@ -28,13 +28,17 @@ pub struct Operator(pub Scope);
 pub struct OperatorCaller {
     /// On whose behalf.
     pub scope: Scope,
-    /// From the header `Guardian-Reason`, which is required for everything but reading.
+    /// From the header `Guardian-Reason`, 10 to 200 characters of ASCII, which is required for everything but reading.
     pub reason: String,
 }
 
 impl OperatorCaller {
     /// The header that says why.
     pub const REASON: &'static str = "guardian-reason";
+    /// The shortest reason, in characters.
+    pub const MIN_REASON: usize = 10;
+    /// The longest reason, in characters.
+    pub const MAX_REASON: usize = 200;
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for OperatorCaller {
@@ -51,8 +55,13 @@ impl<S: Send + Sync> FromRequestParts<S> for OperatorCaller {
         let reason = match parts.headers.get(Self::REASON) {
             Some(value) => value
                 .to_str()
-                .map_err(|_| {
-                    Kind::InvalidRequest.because("the header `Guardian-Reason` is not of ASCII characters")
+                .ok()
+                .map(str::trim)
+                .filter(|reason| (Self::MIN_REASON..=Self::MAX_REASON).contains(&reason.len()))
+                .ok_or_else(|| {
+                    Kind::InvalidRequest.because(
+                        "the header `Guardian-Reason` has not between 10 and 200 characters of ASCII",
+                    )
                 })?
                 .to_owned(),
             None if parts.method.is_safe() => "read over the API".to_owned(),

@@ -108,8 +108,9 @@ impl From<&guardian_core::StoreError> for Problem {
     fn from(error: &guardian_core::StoreError) -> Self {
         use guardian_core::StoreErrorKind;
         match error.kind() {
+            // Any operation may meet another at its work.
             StoreErrorKind::Conflict => {
-                Kind::Conflict.because("it was changed by somebody else at the same time: try again")
+                Kind::Unavailable.because("it was changed by somebody else at the same time: try again")
             }
             // Stores say so of a cursor of another list.
             StoreErrorKind::Constraint => Kind::InvalidRequest

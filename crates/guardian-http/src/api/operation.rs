@@ -3,14 +3,14 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use serde_json::{Value, json};
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Kind, PageParams};
+use super::{Kind, OperatorCaller, PageParams};
 use crate::Problem;
 
 /// The name of the security scheme that all operations ask for.
@@ -22,8 +22,8 @@ pub(super) const PROBLEM: &str = "Problem";
 /// What one operation is called, takes and answers: the words of its part of the document, and the permission that it is
 /// behind.
 ///
-/// Some answers need not be said: 401, 403, 429 (of rate limits that the host puts in front), 500 and 503 come by themselves; 400 with any parameter or body, 404 with a
-/// parameter in the path, 413 and 415 with a body.
+/// Some answers need not be said: 401, 403, 429 (of rate limits that the host puts in front), 500 and 503 come by themselves; 304 with
+/// a tagged read, 400 with any parameter or body, 404 with a parameter in the path, 413 and 415 with a body.
 #[must_use]
 pub struct Operation {
     id: &'static str,
@@ -82,7 +82,7 @@ impl Operation {
         if !changes {
             return this;
         }
-        let reason = text(10, 200).description(Some("Why this is done; it is kept with what was done."));
+        let reason = text(OperatorCaller::MIN_REASON, OperatorCaller::MAX_REASON);
         this.parameter(
             ParameterBuilder::new()
                 .name("Guardian-Reason")
@@ -225,7 +225,7 @@ impl Operation {
     }
 
     /// Its part of the document.
-    pub(super) fn build(self, tag: &str) -> utoipa::openapi::path::Operation {
+    pub(super) fn build(self, tag: &str, method: &HttpMethod) -> utoipa::openapi::path::Operation {
         let security = SecurityRequirement::new(SECURITY, std::iter::empty::<String>());
         let about = match (self.about, self.permission) {
             (Some(about), Some(permission)) => {
@@ -234,8 +234,7 @@ impl Operation {
             (None, Some(permission)) => Some(format!("Takes the permission `{permission}`.")),
             (about, None) => about.map(str::to_owned),
         };
-        // A tagged answer without a body before it is a read.
-        let is_read_again = self.is_tagged && self.body.is_none();
+        let is_read_again = self.is_tagged && *method == HttpMethod::Get;
         let mut operation = OperationBuilder::new()
             .operation_id(Some(self.id))
             .tag(tag)

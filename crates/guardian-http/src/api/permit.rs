@@ -33,7 +33,16 @@ impl Permit for Unguarded {
 #[async_trait]
 impl Permit for guardian_rbac::Rbac {
     async fn permit(&self, scope: &Scope, permission: &str) -> Result<(), Problem> {
-        let resource = guardian_rbac::Resource::tenant();
-        crate::rbac::require(self, Some(scope), permission, resource, crate::Disclosure::Permission).await
+        use super::Kind;
+        use guardian_rbac::{Error, Resource};
+        match self.check(scope, permission, Resource::tenant()).await {
+            Ok(decision) if decision.is_allowed() => Ok(()),
+            Ok(_) => Err(Kind::Forbidden.because(format_args!("this takes the permission `{permission}`"))),
+            Err(Error::UnknownPermission { permission, .. }) => Err(Kind::Internal.because(format_args!(
+                "the catalog of roles has no permission `{permission}`: add those of `guardian_http::api::PERMISSIONS`"
+            ))),
+            Err(Error::Store(error)) => Err((&error).into()),
+            Err(_) => Err(Kind::Unavailable.because("permissions cannot be told at the moment")),
+        }
     }
 }

@@ -16,16 +16,6 @@ pub(super) fn in_tenant(operator: &OperatorCaller, tenant: &str) -> Result<Scope
     Ok(Scope::new(tenant, operator.scope.actor().clone()))
 }
 
-/// Why an operator does something, where it is kept.
-#[cfg(any(feature = "audit", feature = "quota"))]
-pub(super) fn reason(operator: &OperatorCaller) -> Result<&str, Problem> {
-    let reason = operator.reason.trim();
-    if (10..=200).contains(&reason.len()) {
-        return Ok(reason);
-    }
-    Err(Kind::InvalidRequest.because("the header `Guardian-Reason` has not between 10 and 200 characters"))
-}
-
 /// A moment of the caller's, of a year that has four digits: what is computed from it stays within the calendar.
 pub(super) fn sensible(at: Timestamp) -> Result<Timestamp, Problem> {
     // 1 January 0000 and 10000, in seconds.

@@ -10,7 +10,7 @@ use guardian_quota::{Error, Quotas, Subject, Subscription};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::platform::{in_tenant, reason, sensible};
+use super::platform::{in_tenant, sensible};
 use super::{Api, Json, Kind, Listed, Operation};
 use crate::Problem;
 

@@ -16,23 +16,51 @@ use utoipa::ToSchema;
 use super::{Api, Caller, Json, Kind, Listed, Operation, OperatorCaller, PathParam};
 use crate::Problem;
 
-/// Where rules of a tenant's own are kept, so that they hold after a restart: the limiter itself forgets them.
+/// Where rules of a tenant's own are kept, so that they hold after a restart (the limiter itself forgets them), and what operators
+/// did, with their reasons. Each call comes before the limiter changes.
 #[async_trait]
 pub trait RuleBook: fmt::Debug + Send + Sync + 'static {
-    /// Keeps the rule, or forgets the one that is kept. It is called before the limiter changes.
+    /// Keeps the rule, or forgets the one that is kept.
     ///
     /// # Errors
     /// When it cannot be kept; then nothing changes.
-    async fn keep(&self, tenant: &TenantId, policy: &str, rule: Option<&Rule>) -> Result<(), StoreError>;
+    async fn keep(
+        &self,
+        operator: &OperatorCaller,
+        tenant: &TenantId,
+        policy: &str,
+        rule: Option<&Rule>,
+    ) -> Result<(), StoreError>;
+
+    /// Notes that the tenant's counter is made as good as new.
+    ///
+    /// # Errors
+    /// When it cannot be noted; then nothing changes.
+    async fn note_reset(
+        &self,
+        operator: &OperatorCaller,
+        tenant: &TenantId,
+        policy: &str,
+    ) -> Result<(), StoreError>;
 }
 
-/// A rule book that keeps nothing: rules hold until the process ends.
+/// A rule book that keeps nothing: rules hold until the process ends, and nobody knows who made them.
 #[derive(Debug, Clone, Copy)]
 pub struct Forgetful;
 
 #[async_trait]
 impl RuleBook for Forgetful {
-    async fn keep(&self, _: &TenantId, _: &str, _: Option<&Rule>) -> Result<(), StoreError> {
+    async fn keep(
+        &self,
+        _: &OperatorCaller,
+        _: &TenantId,
+        _: &str,
+        _: Option<&Rule>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn note_reset(&self, _: &OperatorCaller, _: &TenantId, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -159,34 +187,37 @@ async fn read<S: Store>(
 
 async fn put_rule<S: Store>(
     State(reached): State<Reached<S>>,
-    _: OperatorCaller,
+    operator: OperatorCaller,
     PathParam((tenant, policy)): PathParam<(String, String)>,
     Json(new): Json<NewRule>,
 ) -> Result<Json<RateLimit>, Problem> {
     let rule: Rule = new.rule.parse().map_err(|error| Kind::InvalidRequest.because(error))?;
-    change(&reached, &tenant, &policy, Some(rule)).await
+    change(&reached, &operator, &tenant, &policy, Some(rule)).await
 }
 
 async fn remove_rule<S: Store>(
     State(reached): State<Reached<S>>,
-    _: OperatorCaller,
+    operator: OperatorCaller,
     PathParam((tenant, policy)): PathParam<(String, String)>,
 ) -> Result<Json<RateLimit>, Problem> {
-    change(&reached, &tenant, &policy, None).await
+    change(&reached, &operator, &tenant, &policy, None).await
 }
 
 async fn reset_limit<S: Store>(
     State(reached): State<Reached<S>>,
-    _: OperatorCaller,
+    operator: OperatorCaller,
     PathParam((tenant, policy)): PathParam<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let (tenant, id) = (known_tenant(&tenant)?, find(&reached.limiter, &policy)?);
+    let noted = reached.book.note_reset(&operator, &tenant, &policy).await;
+    noted.map_err(|error| Problem::from(&error))?;
     reached.limiter.reset(&tenant, &[Limit::whole(id)]).await.map_err(|error| failed(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn change<S: Store>(
     reached: &Reached<S>,
+    operator: &OperatorCaller,
     tenant: &str,
     policy: &str,
     rule: Option<Rule>,
@@ -195,7 +226,7 @@ async fn change<S: Store>(
     let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
     let defined = reached.limiter.policy(id).map(|policy| algorithm(policy.rule()));
     if rule.is_none_or(|rule| Some(algorithm(&rule)) == defined) {
-        let kept = reached.book.keep(&tenant, policy, rule.as_ref()).await;
+        let kept = reached.book.keep(operator, &tenant, policy, rule.as_ref()).await;
         kept.map_err(|error| Problem::from(&error))?;
     }
     // One that does not fit is refused here, and was not kept.

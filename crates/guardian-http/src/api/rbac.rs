@@ -558,8 +558,8 @@ async fn reviews(
     let items = rbac.review(&scope).await.map_err(|error| failed(&error))?;
     let tell = items.iter().take(1000).map(|item| ReviewOut {
         grant: GrantOut::of(&item.grant),
-        last_used: item.last_used.map(words::written),
-        last_seen: words::written(item.last_seen),
+        last_used: item.last_used,
+        last_seen: item.last_seen,
     });
     Ok(Json(Listed::whole(tell.collect())))
 }

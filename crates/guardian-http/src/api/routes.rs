@@ -136,7 +136,8 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         }
         self.router = self.router.route(path, served);
         self.schemas.append(&mut operation.schemas);
-        self.operations.push((path, method, operation.build(self.tag)));
+        let described = operation.build(self.tag, &method);
+        self.operations.push((path, method, described));
         self
     }
 

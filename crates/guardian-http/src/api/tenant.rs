@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use guardian_core::{TenantId, Timestamp};
 use guardian_tenant::{
     DisplayName, Error, Industry, InvalidField, NewTenant, Plan, Platform, Region, Registry, Settings,
     Status, Tenant, TenantChange, TenantFilter, Version,
 };
 use http::StatusCode;
+use http::request::Parts;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -135,13 +136,16 @@ struct TenantOut {
     /// Why it is suspended.
     reason: Option<String>,
     /// Until when it can be brought back, while it is being deleted.
-    purge_after: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    purge_after: Option<Timestamp>,
     /// How often it was changed.
     version: i64,
     /// When it was created, RFC 3339.
-    created: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
     /// When it was last changed, RFC 3339.
-    updated: String,
+    #[schema(value_type = String, format = DateTime)]
+    updated: Timestamp,
 }
 
 impl From<Tenant> for TenantOut {
@@ -160,10 +164,10 @@ impl From<Tenant> for TenantOut {
             internal: tenant.internal.as_map().clone(),
             status: tenant.status.name(),
             reason,
-            purge_after: tenant.status.purge_after().map(written),
+            purge_after: tenant.status.purge_after(),
             version: tenant.version.number(),
-            created: written(tenant.created),
-            updated: written(tenant.updated),
+            created: tenant.created,
+            updated: tenant.updated,
         }
     }
 }
@@ -186,11 +190,13 @@ struct ProfileOut {
     /// `active`, `suspended` or `deleting`.
     status: String,
     /// Until when it can be brought back, while it is being deleted.
-    purge_after: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    purge_after: Option<Timestamp>,
     /// How often it was changed.
     version: i64,
     /// When it was created, RFC 3339.
-    created: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
 }
 
 /// A tenant to be.
@@ -270,10 +276,6 @@ struct Grace {
     grace_days: Option<u32>,
 }
 
-fn written(time: Timestamp) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
-}
-
 fn tenant_example() -> Value {
     json!({
         "id": "acme", "name": "Acme Inc.", "plan": "team", "region": "eu-central-1", "industry": null, "settings": {},
@@ -303,9 +305,9 @@ async fn own(
         industry: profile.industry.map(|industry| industry.as_str().to_owned()),
         settings: profile.settings.as_map().clone(),
         status: profile.status,
-        purge_after: profile.purge_after.map(written),
+        purge_after: profile.purge_after,
         version: profile.version.number(),
-        created: written(profile.created),
+        created: profile.created,
     };
     Ok(Tagged::new(profile.version.number().unsigned_abs(), out).unless(known))
 }
@@ -362,15 +364,32 @@ async fn read(
     Ok(Tagged::new(revision(&tenant), tenant.into()).unless(known))
 }
 
+/// An operator about to change a tenant that they have seen, or whichever is there.
+struct Change {
+    platform: Platform,
+    id: TenantId,
+    version: Version,
+}
+
+impl FromRequestParts<Registry> for Change {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, registry: &Registry) -> Result<Self, Problem> {
+        let platform = platform(OperatorCaller::from_request_parts(parts, registry).await?)?;
+        let PathParam(tenant) = PathParam::<String>::from_request_parts(parts, registry).await?;
+        let wanted = IfMatch::from_request_parts(parts, registry).await?;
+        let tenant = registry.get(&platform, &tenant_id(&tenant)?).await.map_err(|error| failed(&error))?;
+        wanted.holds(revision(&tenant))?;
+        // Whoever changes it in between is found out by the registry, which is told the version.
+        Ok(Self { platform, id: tenant.id, version: tenant.version })
+    }
+}
+
 async fn change(
     State(registry): State<Registry>,
-    operator: OperatorCaller,
-    PathParam(tenant): PathParam<String>,
-    wanted: IfMatch,
+    Change { platform, id, version }: Change,
     Json(change): Json<TenantChangeIn>,
 ) -> Result<Tagged<TenantOut>, Problem> {
-    let platform = platform(operator)?;
-    let (id, version) = seen(&registry, &platform, &tenant, wanted).await?;
     let change = changes(change).map_err(|error| invalid(&error))?;
     answer(registry.update(&platform, &id, version, change).await)
 }
@@ -401,32 +420,21 @@ fn changes(wanted: TenantChangeIn) -> Result<TenantChange, InvalidField> {
 /// The reason that is kept with the tenant is that of the operator's header.
 async fn suspend(
     State(registry): State<Registry>,
-    operator: OperatorCaller,
-    PathParam(tenant): PathParam<String>,
-    wanted: IfMatch,
+    Change { platform, id, version }: Change,
 ) -> Result<Tagged<TenantOut>, Problem> {
-    let reason = operator.reason.clone();
-    let platform = platform(operator)?;
-    let (id, version) = seen(&registry, &platform, &tenant, wanted).await?;
-    answer(registry.suspend(&platform, &id, version, &reason).await)
+    answer(registry.suspend(&platform, &id, version, platform.reason()).await)
 }
 
 async fn resume(
     State(registry): State<Registry>,
-    operator: OperatorCaller,
-    PathParam(tenant): PathParam<String>,
-    wanted: IfMatch,
+    Change { platform, id, version }: Change,
 ) -> Result<Tagged<TenantOut>, Problem> {
-    let platform = platform(operator)?;
-    let (id, version) = seen(&registry, &platform, &tenant, wanted).await?;
     answer(registry.resume(&platform, &id, version).await)
 }
 
 async fn delete(
     State(registry): State<Registry>,
-    operator: OperatorCaller,
-    PathParam(tenant): PathParam<String>,
-    wanted: IfMatch,
+    Change { platform, id, version }: Change,
     Params(grace): Params<Grace>,
 ) -> Result<Tagged<TenantOut>, Problem> {
     let days = grace.grace_days.unwrap_or(30);
@@ -434,44 +442,21 @@ async fn delete(
         return Err(Kind::InvalidRequest.because(format_args!("a grace of {days} days is longer than 3650")));
     }
     let grace = Duration::from_secs(86_400 * u64::from(days));
-    let platform = platform(operator)?;
-    let (id, version) = seen(&registry, &platform, &tenant, wanted).await?;
     answer(registry.delete(&platform, &id, version, grace).await)
 }
 
 async fn undelete(
     State(registry): State<Registry>,
-    operator: OperatorCaller,
-    PathParam(tenant): PathParam<String>,
-    wanted: IfMatch,
+    Change { platform, id, version }: Change,
 ) -> Result<Tagged<TenantOut>, Problem> {
-    let platform = platform(operator)?;
-    let (id, version) = seen(&registry, &platform, &tenant, wanted).await?;
     answer(registry.undelete(&platform, &id, version).await)
 }
 
 async fn purge(
     State(registry): State<Registry>,
-    operator: OperatorCaller,
-    PathParam(tenant): PathParam<String>,
-    wanted: IfMatch,
+    Change { platform, id, version }: Change,
 ) -> Result<Tagged<TenantOut>, Problem> {
-    let platform = platform(operator)?;
-    let (id, version) = seen(&registry, &platform, &tenant, wanted).await?;
     answer(registry.purge(&platform, &id, version).await)
-}
-
-/// The tenant and the version that the change is based on: the one that the caller names, or the present one.
-async fn seen(
-    registry: &Registry,
-    platform: &Platform,
-    tenant: &str,
-    wanted: IfMatch,
-) -> Result<(TenantId, Version), Problem> {
-    let id = tenant_id(tenant)?;
-    let tenant = registry.get(platform, &id).await.map_err(|error| failed(&error))?;
-    wanted.holds(revision(&tenant))?;
-    Ok((id, tenant.version))
 }
 
 fn answer(changed: Result<Tenant, Error>) -> Result<Tagged<TenantOut>, Problem> {

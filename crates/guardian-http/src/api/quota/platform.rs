@@ -16,7 +16,7 @@ use super::spending::{QuotaPosted, posted_example};
 use super::standing::{QuotaBalance, balance_example};
 use super::subscription::{self, QuotaSubjectLimit, QuotaSubscription, limits_of};
 use super::{
-    Answer, FEATURE, Items, OfSubject, TENANT, failed, fails, in_tenant, reason, sensible, subject,
+    Answer, FEATURE, Items, OfSubject, TENANT, failed, fails, in_tenant, sensible, subject,
     subscription_of,
 };
 use crate::Problem;
@@ -193,7 +193,6 @@ async fn subscribe_tenant<S: QuotaStore>(
     PathParam(tenant): PathParam<String>,
     Json(new): Json<NewQuotaSubscription>,
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
-    reason(&operator)?;
     let scope = in_tenant(&operator, &tenant)?;
     let plan = named(&quotas, &new.plan)?;
     let mut subscription = Subscription::new(plan, sensible(new.anchor.unwrap_or_else(|| quotas.now()))?);
@@ -212,7 +211,6 @@ async fn change_plan<S: QuotaStore>(
     wanted: IfMatch,
     Json(change): Json<QuotaPlanChange>,
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
-    reason(&operator)?;
     let scope = in_tenant(&operator, &tenant)?;
     let (plan, how) = (named(&quotas, &change.plan)?, change.proration.into());
     let changed = match wanted {
@@ -260,7 +258,6 @@ async fn set_limit<S: QuotaStore>(
     wanted: IfMatch,
     limit: Option<guardian_quota::Limit>,
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
-    reason(operator)?;
     let (scope, subject) = (in_tenant(operator, tenant)?, of.subject()?);
     let changed = match wanted {
         IfMatch::Revision(revision) => quotas.set_limit_at(&scope, revision, feature, &subject, limit).await,
@@ -286,7 +283,6 @@ async fn give_grant<S: QuotaStore>(
     PathParam((tenant, feature)): PathParam<(String, String)>,
     Json(new): Json<NewQuotaGrant>,
 ) -> Result<(StatusCode, Json<QuotaPosted>), Problem> {
-    reason(&operator)?;
     let (scope, subject) = (in_tenant(&operator, &tenant)?, subject(&new.subject)?);
     let mut grant = Grant::new(new.amount).map_err(|error| failed(&error))?;
     if let Some(id) = &new.id {
@@ -316,7 +312,7 @@ async fn adjust_usage<S: QuotaStore>(
     if change.amount.unsigned_abs() > guardian_quota::MAX_AMOUNT {
         return Err(Kind::InvalidRequest.because("the amount is at most 2^62 - 1, up or down"));
     }
-    let posted = quotas.adjust(&scope, &feature, &subject, change.amount, reason(&operator)?).await;
+    let posted = quotas.adjust(&scope, &feature, &subject, change.amount, operator.reason.as_str()).await;
     Ok(Json(posted.map_err(|error| failed(&error))?.into()))
 }
 
@@ -327,6 +323,6 @@ async fn reset_usage<S: QuotaStore>(
     Json(reset): Json<QuotaReset>,
 ) -> Answer<QuotaPosted> {
     let (scope, subject) = (in_tenant(&operator, &tenant)?, subject(&reset.subject)?);
-    let posted = quotas.reset(&scope, &feature, &subject, reason(&operator)?).await;
+    let posted = quotas.reset(&scope, &feature, &subject, operator.reason.as_str()).await;
     Ok(Json(posted.map_err(|error| failed(&error))?.into()))
 }

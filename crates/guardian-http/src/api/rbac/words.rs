@@ -111,9 +111,11 @@ pub(super) struct GrantOut {
     /// Whether it was taken in an emergency.
     emergency: bool,
     /// When it was given, RFC 3339.
-    created: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
     /// When somebody last said that it stays, RFC 3339.
-    certified: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    certified: Option<Timestamp>,
 }
 
 impl GrantOut {
@@ -130,8 +132,8 @@ impl GrantOut {
             parent: grant.parent.map(|parent| parent.to_string()),
             depth: grant.depth,
             emergency: grant.break_glass,
-            created: written(grant.created),
-            certified: grant.certified.map(written),
+            created: grant.created,
+            certified: grant.certified,
         }
     }
 }
@@ -180,9 +182,11 @@ pub(super) struct ReviewOut {
     /// The grant.
     pub(super) grant: GrantOut,
     /// When it last decided something, as far as noted.
-    pub(super) last_used: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) last_used: Option<Timestamp>,
     /// When somebody last looked at it.
-    pub(super) last_seen: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub(super) last_seen: Timestamp,
 }
 
 /// Something that the caller may do, will be able to, or is forbidden.
@@ -341,8 +345,4 @@ pub(super) fn outcome(outcome: Outcome) -> &'static str {
         Outcome::NotYetActive { .. } => "not_yet_active",
         _ => "not_permitted",
     }
-}
-
-pub(super) fn written(time: Timestamp) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }

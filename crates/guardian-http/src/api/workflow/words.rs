@@ -26,9 +26,11 @@ pub(super) struct WorkflowRow {
     /// Whether nothing starts it any more.
     archived: bool,
     /// When it was made, RFC 3339.
-    created: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
     /// When it was changed last, RFC 3339.
-    updated: String,
+    #[schema(value_type = String, format = DateTime)]
+    updated: Timestamp,
 }
 
 /// A version that a part of the new runs get.
@@ -50,8 +52,8 @@ impl WorkflowRow {
                 .canary
                 .map(|canary| CanaryOut { version: canary.version, weight: canary.weight }),
             archived: workflow.archived,
-            created: written(workflow.created),
-            updated: written(workflow.updated),
+            created: workflow.created,
+            updated: workflow.updated,
         }
     }
 }
@@ -107,7 +109,8 @@ pub(super) struct VersionRow {
     /// Why.
     message: String,
     /// When, RFC 3339.
-    created: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
     /// The hash of its content.
     hash: String,
 }
@@ -119,7 +122,7 @@ impl VersionRow {
             semver: version.semver.to_string(),
             author: version.author.to_string(),
             message: version.message.clone(),
-            created: written(version.created),
+            created: version.created,
             hash: version.hash.to_string(),
         }
     }
@@ -144,7 +147,8 @@ pub(super) struct VersionOut {
     /// Why.
     message: String,
     /// When, RFC 3339.
-    created: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
     /// The definition, as the guide to workflows describes it.
     #[schema(value_type = Object)]
     definition: Value,
@@ -157,7 +161,7 @@ impl VersionOut {
             semver: version.semver.to_string(),
             author: version.author.to_string(),
             message: version.message.clone(),
-            created: written(version.created),
+            created: version.created,
             definition: version.definition.to_value(),
         }
     }
@@ -325,7 +329,8 @@ pub(super) struct RunRow {
     /// `running`, `compensating`, `completed`, `failed` or `cancelled`.
     status: &'static str,
     /// When it began, RFC 3339.
-    created: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
 }
 
 impl RunRow {
@@ -336,7 +341,7 @@ impl RunRow {
             version: run.version,
             trigger: run.trigger.to_string(),
             status: run.state.status.as_str(),
-            created: written(run.created),
+            created: run.created,
         }
     }
 }
@@ -378,7 +383,8 @@ struct PositionOut {
     /// What is asked, where somebody has to decide.
     prompt: Option<String>,
     /// Until when, where that is known, RFC 3339.
-    until: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
 }
 
 impl RunOut {
@@ -394,7 +400,7 @@ impl RunOut {
                 Doing::Approving { prompt, .. } => ("approving", Some(prompt.clone())),
                 _ => ("joining", None),
             };
-            PositionOut { node: at.node.to_string(), doing, prompt, until: at.until.map(written) }
+            PositionOut { node: at.node.to_string(), doing, prompt, until: at.until }
         });
         Self {
             id: run.id.to_string(),
@@ -433,9 +439,11 @@ pub(super) struct EntryOut {
     /// Which attempt.
     attempt: u32,
     /// When it was entered, RFC 3339.
-    started: String,
+    #[schema(value_type = String, format = DateTime)]
+    started: Timestamp,
     /// When it was done, RFC 3339.
-    ended: String,
+    #[schema(value_type = String, format = DateTime)]
+    ended: Timestamp,
     /// All that is kept of it.
     #[schema(value_type = Object)]
     entry: Value,
@@ -447,8 +455,8 @@ impl EntryOut {
             number: entry.number,
             node: entry.node.to_string(),
             attempt: entry.attempt,
-            started: written(entry.started),
-            ended: written(entry.ended),
+            started: entry.started,
+            ended: entry.ended,
             entry: serde_json::to_value(entry).unwrap_or_default(),
         }
     }
@@ -548,8 +556,4 @@ impl MigrationOut {
 
 pub(super) fn migration_example() -> Value {
     json!({"from": 1, "to": 2, "possible": true, "obstacles": [], "diff": {"class": "preserving", "changes": []}})
-}
-
-fn written(time: Timestamp) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
