@@ -42,6 +42,32 @@ impl MemoryStore {
     }
 }
 
+impl Tenant {
+    /// Takes a message out of everything that knows of it; whether there was one.
+    fn take_out(&mut self, id: &str, policy: &TrendPolicy) -> bool {
+        let Some(entry) = self.entries.remove(id) else { return false };
+        self.untold.retain(|told| told.message != id);
+        for segment in &entry.segments {
+            if let Some(members) = self.members.get_mut(segment) {
+                members.remove(&(entry.at, entry.id.clone()));
+            }
+            if let Some(trend) = self.trends.get_mut(segment) {
+                recount(trend, &entry, None, policy);
+                trend.forget_words();
+            }
+            for told in self.untold.iter_mut().filter(|told| told.segment == *segment) {
+                told.alert.words.clear();
+            }
+            if self.members.get(segment).is_none_or(BTreeSet::is_empty) {
+                self.members.remove(segment);
+                self.trends.remove(segment);
+                self.untold.retain(|told| told.segment != *segment);
+            }
+        }
+        true
+    }
+}
+
 #[async_trait]
 impl SentimentStore for MemoryStore {
     async fn record(&self, scope: &Scope, new: &NewEntry) -> Result<Recorded, StoreError> {
@@ -141,32 +167,8 @@ impl SentimentStore for MemoryStore {
             let members = tenant.members.get(segment);
             let ids: Vec<String> =
                 members.into_iter().flatten().take(most).map(|(_, id)| id.clone()).collect();
-            let mut forgotten = 0;
-            for id in &ids {
-                let Some(entry) = tenant.entries.remove(id) else { continue };
-                for each in &entry.segments {
-                    if let Some(members) = tenant.members.get_mut(each) {
-                        members.remove(&(entry.at, entry.id.clone()));
-                        if members.is_empty() {
-                            tenant.members.remove(each);
-                        }
-                    }
-                    if let Some(trend) = tenant.trends.get_mut(each) {
-                        recount(trend, &entry, None, policy);
-                        trend.forget_words();
-                    }
-                    for told in tenant.untold.iter_mut().filter(|told| told.segment == *each) {
-                        told.alert.words.clear();
-                    }
-                    if !tenant.members.contains_key(each) {
-                        tenant.trends.remove(each);
-                        tenant.untold.retain(|told| told.segment != *each);
-                    }
-                }
-                tenant.untold.retain(|told| told.message != *id);
-                forgotten += 1;
-            }
-            forgotten
+            let forgotten = ids.iter().filter(|id| tenant.take_out(id, policy)).count();
+            u32::try_from(forgotten).unwrap_or(u32::MAX)
         }))
     }
 
@@ -176,28 +178,7 @@ impl SentimentStore for MemoryStore {
         id: &str,
         policy: &TrendPolicy,
     ) -> Result<bool, StoreError> {
-        Ok(self.with(scope, |tenant| {
-            let Some(entry) = tenant.entries.remove(id) else { return false };
-            tenant.untold.retain(|told| told.message != id);
-            for segment in &entry.segments {
-                if let Some(members) = tenant.members.get_mut(segment) {
-                    members.remove(&(entry.at, entry.id.clone()));
-                }
-                if let Some(trend) = tenant.trends.get_mut(segment) {
-                    recount(trend, &entry, None, policy);
-                    trend.forget_words();
-                }
-                for told in tenant.untold.iter_mut().filter(|told| told.segment == *segment) {
-                    told.alert.words.clear();
-                }
-                if tenant.members.get(segment).is_none_or(BTreeSet::is_empty) {
-                    tenant.members.remove(segment);
-                    tenant.trends.remove(segment);
-                    tenant.untold.retain(|told| told.segment != *segment);
-                }
-            }
-            true
-        }))
+        Ok(self.with(scope, |tenant| tenant.take_out(id, policy)))
     }
 
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {

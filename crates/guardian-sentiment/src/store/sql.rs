@@ -1,5 +1,7 @@
 //! Histories and series in a SQL database: SQLite or PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use guardian_core::{PageRequest, Scope, StoreError, StoreErrorKind, Timestamp};
 use guardian_sql::{Database, Dialect, Error as SqlError, Migration, Migrations, TenantTx, params};
@@ -125,6 +127,45 @@ impl SqlStore {
             let sql =
                 "UPDATE guardian_sentiment_untold SET document = $3 WHERE tenant_id = $1 AND event = $2";
             tx.execute(sql, params![scope.tenant(), told.event, document]).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes messages out of everything that knows of them. Their entries are locked, and the caller has the turn.
+    async fn take_out(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        gone: &[Entry],
+        policy: &TrendPolicy,
+    ) -> Result<(), StoreError> {
+        let tenant = scope.tenant();
+        let touched: BTreeSet<String> =
+            gone.iter().flat_map(|entry| entry.segments.iter().map(Segment::to_string)).collect();
+        for entry in gone {
+            let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND id = $2";
+            tx.execute(sql, params![tenant, &entry.id]).await?;
+            let sql = "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 AND id = $2";
+            tx.execute(sql, params![tenant, &entry.id]).await?;
+            let sql = "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2";
+            tx.execute(sql, params![tenant, &entry.id]).await?;
+        }
+        for text in &touched {
+            let mut trend = self.locked(tx, scope, text).await?;
+            for entry in gone {
+                if entry.segments.iter().any(|segment| segment.to_string() == *text) {
+                    recount(&mut trend, entry, None, policy);
+                }
+            }
+            trend.forget_words();
+            self.forget_words(tx, scope, text).await?;
+            self.keep(tx, scope, text, &trend).await?;
+            let sql = "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 AND NOT EXISTS \
+                       (SELECT 1 FROM guardian_sentiment_members m WHERE m.tenant_id = $1 AND m.segment = $2)";
+            if tx.execute(sql, params![tenant, text]).await? > 0 {
+                let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
+                tx.execute(sql, params![tenant, text]).await?;
+            }
         }
         Ok(())
     }
@@ -309,9 +350,8 @@ impl SentimentStore for SqlStore {
     ) -> Result<u32, StoreError> {
         let mut tx = self.db.begin(scope).await?;
         self.take_turn(&mut tx, scope).await?;
-        let tenant = scope.tenant();
         let sql = "SELECT id FROM guardian_sentiment_members WHERE tenant_id = $1 AND segment = $2 ORDER BY id LIMIT $3";
-        let rows = tx.fetch_all(sql, params![tenant, segment.to_string(), i64::from(limit)]).await?;
+        let rows = tx.fetch_all(sql, params![scope.tenant(), segment.to_string(), i64::from(limit)]).await?;
         let mut gone = Vec::new();
         for row in &rows {
             if let Some(entry) = self.locked_entry(&mut tx, scope, row.get::<&str>("id")?).await? {
@@ -327,33 +367,7 @@ impl SentimentStore for SqlStore {
                 Err(StoreError::new(StoreErrorKind::Conflict, self.db.dialect().name()))
             };
         }
-        let touched: std::collections::BTreeSet<String> =
-            gone.iter().flat_map(|entry| entry.segments.iter().map(Segment::to_string)).collect();
-        for entry in &gone {
-            let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND id = $2";
-            tx.execute(sql, params![tenant, &entry.id]).await?;
-            let sql = "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 AND id = $2";
-            tx.execute(sql, params![tenant, &entry.id]).await?;
-            let sql = "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2";
-            tx.execute(sql, params![tenant, &entry.id]).await?;
-        }
-        for text in &touched {
-            let mut trend = self.locked(&mut tx, scope, text).await?;
-            for entry in &gone {
-                if entry.segments.iter().any(|segment| segment.to_string() == *text) {
-                    recount(&mut trend, entry, None, policy);
-                }
-            }
-            trend.forget_words();
-            self.forget_words(&mut tx, scope, text).await?;
-            self.keep(&mut tx, scope, text, &trend).await?;
-            let sql = "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 AND NOT EXISTS \
-                       (SELECT 1 FROM guardian_sentiment_members m WHERE m.tenant_id = $1 AND m.segment = $2)";
-            if tx.execute(sql, params![tenant, text]).await? > 0 {
-                let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
-                tx.execute(sql, params![tenant, text]).await?;
-            }
-        }
+        self.take_out(&mut tx, scope, &gone, policy).await?;
         tx.commit().await?;
         Ok(u32::try_from(gone.len()).unwrap_or(u32::MAX))
     }
@@ -366,42 +380,11 @@ impl SentimentStore for SqlStore {
     ) -> Result<bool, StoreError> {
         let mut tx = self.db.begin(scope).await?;
         self.take_turn(&mut tx, scope).await?;
-        let tenant = scope.tenant();
         let Some(entry) = self.locked_entry(&mut tx, scope, id).await? else {
             tx.rollback().await?;
             return Ok(false);
         };
-        for sql in [
-            "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND id = $2",
-            "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 AND id = $2",
-            "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2",
-        ] {
-            tx.execute(sql, params![tenant, id]).await?;
-        }
-        let mut segments: Vec<String> = entry.segments.iter().map(Segment::to_string).collect();
-        segments.sort();
-        for text in &segments {
-            let mut trend = self.locked(&mut tx, scope, text).await?;
-            recount(&mut trend, &entry, None, policy);
-            trend.forget_words();
-            self.keep(&mut tx, scope, text, &trend).await?;
-            let sql = "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 AND NOT EXISTS \
-                       (SELECT 1 FROM guardian_sentiment_members m WHERE m.tenant_id = $1 AND m.segment = $2)";
-            if tx.execute(sql, params![tenant, text]).await? > 0 {
-                let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
-                tx.execute(sql, params![tenant, text]).await?;
-                continue;
-            }
-            let sql = "SELECT document FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
-            for row in tx.fetch_all(sql, params![tenant, text]).await? {
-                let mut told: Told = self.read(row.get::<&str>("document")?)?;
-                told.alert.words.clear();
-                let document = self.write(&told)?;
-                let sql =
-                    "UPDATE guardian_sentiment_untold SET document = $3 WHERE tenant_id = $1 AND event = $2";
-                tx.execute(sql, params![tenant, told.event, document]).await?;
-            }
-        }
+        self.take_out(&mut tx, scope, &[entry], policy).await?;
         tx.commit().await?;
         Ok(true)
     }
