@@ -134,6 +134,21 @@ impl<S: AccessStore> IpAccess<S> {
         Ok(true)
     }
 
+    /// Looks for the tenants that are at hand whether another process has changed their policies, and takes them up: what the host does each
+    /// second, say. It asks the store for a number a tenant.
+    ///
+    /// # Errors
+    /// The first fault of the store, after all were asked; what was there goes on deciding.
+    pub async fn follow(&self) -> Result<(), Error> {
+        let known: Vec<TenantId> = self.doors.read().keys().cloned().collect();
+        let mut first = Ok(());
+        for tenant in known {
+            let refreshed = self.refresh(&Scope::system(tenant)).await;
+            first = first.and(refreshed.map(drop));
+        }
+        first
+    }
+
     /// The tenant's policy and its revision; the default one and 0 if it has none.
     ///
     /// # Errors

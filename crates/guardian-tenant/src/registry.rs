@@ -391,6 +391,13 @@ pub trait Purger: Send + Sync + fmt::Debug + 'static {
     async fn purge(&self, scope: &Scope) -> Result<(), StoreError>;
 }
 
+#[async_trait]
+impl<P: Purger + ?Sized> Purger for Arc<P> {
+    async fn purge(&self, scope: &Scope) -> Result<(), StoreError> {
+        (**self).purge(scope).await
+    }
+}
+
 /// For hosts that keep nothing besides the registry, and those that purge on the event.
 #[derive(Debug)]
 struct NothingToPurge;

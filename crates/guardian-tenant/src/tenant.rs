@@ -121,6 +121,12 @@ impl NewTenant {
         })
     }
 
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        &self.id
+    }
+
     /// The same in this industry.
     ///
     /// # Errors

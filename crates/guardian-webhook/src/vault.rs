@@ -44,6 +44,26 @@ pub trait Vault: Send + Sync + fmt::Debug + 'static {
     }
 }
 
+#[async_trait]
+impl<V: Vault + ?Sized> Vault for Arc<V> {
+    async fn seal(&self, tenant: &TenantId, endpoint: EndpointId, secret: &[u8]) -> Result<Vec<u8>, Error> {
+        (**self).seal(tenant, endpoint, secret).await
+    }
+
+    async fn open(
+        &self,
+        tenant: &TenantId,
+        endpoint: EndpointId,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        (**self).open(tenant, endpoint, sealed).await
+    }
+
+    async fn external(&self, tenant: &TenantId, reference: &str) -> Result<Arc<dyn Signer>, Error> {
+        (**self).external(tenant, reference).await
+    }
+}
+
 /// Seals with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03), a random nonce each, bound to the tenant and the endpoint.
 ///
 /// The first key seals; all open, so a new one is put in front and the old ones stay until their secrets were sealed anew.

@@ -57,6 +57,13 @@ impl Approvers for ByName {
     }
 }
 
+#[async_trait]
+impl<A: Approvers + ?Sized> Approvers for Arc<A> {
+    async fn are(&self, approvers: &Value, scope: &Scope) -> Result<bool, Problem> {
+        (**self).are(approvers, scope).await
+    }
+}
+
 /// The operations on workflows and runs: permissions `workflows:read`, `workflows:manage`, and `workflows:decide` for approvals, which
 /// those may decide whom the node names. What drives the runs is a worker of the host's.
 pub fn api<S: WorkflowStore + Clone>(
