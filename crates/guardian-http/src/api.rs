@@ -14,6 +14,8 @@
 //! | bodies | JSON of at most [`MAX_BODY`] bytes, unknown members refused |
 //! | failures | problem documents (RFC 9457) whose types are [`Kind`]s |
 
+#[cfg(any(feature = "audit", feature = "rbac", feature = "sentiment"))]
+mod alone;
 #[cfg(feature = "audit")]
 pub mod audit;
 mod body;
@@ -29,6 +31,8 @@ mod objects;
 mod operation;
 mod page;
 mod params;
+#[cfg(any(feature = "tenant", feature = "webhook"))]
+mod patch;
 mod permissions;
 mod permit;
 #[cfg(any(feature = "audit", feature = "quota", feature = "sentiment"))]

@@ -117,8 +117,7 @@ impl Document {
             .into_iter()
             .fold(Router::new(), |router, api| router.merge(api.router))
             .method_not_allowed_fallback(async || {
-                crate::Problem::new(http::StatusCode::METHOD_NOT_ALLOWED)
-                    .with_detail("what the header `Allow` names can be done here")
+                Kind::MethodNotAllowed.because("what the header `Allow` names can be done here")
             })
             .layer(Extension(gatekeeper))
             .route("/openapi.json", served)
