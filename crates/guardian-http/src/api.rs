@@ -22,6 +22,7 @@ mod body;
 #[cfg(any(feature = "ipaccess", feature = "sentiment", feature = "workflow"))]
 mod bound;
 mod caller;
+mod clash;
 mod document;
 mod idempotency;
 #[cfg(feature = "ipaccess")]
@@ -56,6 +57,7 @@ pub mod workflow;
 
 pub use body::{Json, MAX_BODY};
 pub use caller::{Caller, Operator, OperatorCaller};
+pub use clash::Clash;
 pub use document::Document;
 pub use idempotency::IdempotencyKey;
 pub use kind::Kind;

@@ -12,6 +12,7 @@ use utoipa::openapi::path::{HttpMethod, ParameterIn};
 use utoipa::openapi::schema::Schema;
 
 use super::caller::{caller, operator};
+use super::clash::Place;
 use super::page::none_of_this_list;
 use super::{Kind, Operation, Permit};
 use crate::problem::Refused;
@@ -57,6 +58,13 @@ impl<S> fmt::Debug for Api<S> {
             .field("tag", &self.tag)
             .field("operations", &self.operations.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl<S> Api<S> {
+    /// Where its operations are.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.operations.iter().map(|(path, method, _)| Place::new(self.tag, method, path))
     }
 }
 
@@ -143,7 +151,11 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         if operation.is_of_the_platform {
             served = served.layer(from_fn(operators_only));
         }
-        self.router = self.router.route(path, served);
+        // Two at one place are told of by the document: a router would panic.
+        let place = Place::new(self.tag, &method, path);
+        if !self.places().any(|other| other.meets(&place)) {
+            self.router = self.router.route(path, served);
+        }
         self.schemas.append(&mut operation.schemas);
         let described = operation.build(self.tag, &method);
         self.operations.push((path, method, described));
@@ -178,7 +190,7 @@ async fn guard(
         Err(problem) => return problem.into_response(),
     };
     let Some(Extension(Gatekeeper(gatekeeper))) = gatekeeper else {
-        // Closed: an API that is served without a document has nobody to ask.
+        // Closed, whatever else is wrong: the document puts somebody there.
         return Kind::Forbidden.because("nobody decides about permissions here").into_response();
     };
     match gatekeeper.permit(&scope, permission).await {

@@ -229,14 +229,15 @@ impl<S: QuotaStore> Quotas<S> {
         self.correct(scope, usage, -amount, None).await
     }
 
-    /// The same by somebody who says why: it is kept in the ledger, and `quota.given_back` tells. A repetition tells nothing.
+    /// [`give_back`](Self::give_back) by somebody who says why: it is kept in the ledger, and `quota.given_back` tells of it. What
+    /// wrote nothing, as a repetition, tells nothing.
     ///
     /// # Errors
     /// As for [`Self::adjust`].
     pub async fn give_back_because(&self, scope: &Scope, usage: &Usage, why: &str) -> Result<Posted, Error> {
         let amount = i64::try_from(usage.amount).unwrap_or(i64::MAX);
         let posted = self.correct(scope, usage, -amount, Some(why)).await?;
-        if !posted.replayed {
+        if posted.entry.is_some() && !posted.replayed {
             let (feature, subject) = (&usage.feature, &usage.subject);
             let data = json!({ "feature": feature, "subject": subject, "amount": amount, "why": why });
             self.tell(scope, "quota.given_back", data).await?;

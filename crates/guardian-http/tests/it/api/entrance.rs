@@ -9,17 +9,19 @@ use guardian_http::api::{
     Api, Caller, Document, IfNoneMatch, Json, Kind, Listed, Operation, OperatorCaller, PageParams, Tagged,
     Unguarded,
 };
+use guardian_rbac::Catalog;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use utoipa::ToSchema;
 
-use super::contract::{Contract, plain, scope};
+use super::contract::{Contract, plain, scope, with};
 
 /// A door.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Door {
     /// Where it leads.
     to: String,
@@ -48,6 +50,11 @@ fn doors() -> Api {
             "/platform/{tenant}/door",
             one("openDoor").of_the_platform(true).path("tenant", "The tenant.", "acme"),
             async |operator: OperatorCaller| Json(door(operator.scope.tenant().as_str())),
+        )
+        .put(
+            "/door",
+            one("paintDoor").takes("doors:paint").body::<Door>(json!({"to": "umbrella"})),
+            async |Caller(_): Caller, Json(door): Json<Door>| Json(door),
         )
         .get(
             "/doors",
@@ -113,6 +120,10 @@ async fn queries_where_there_are_none_and_nul_are_refused() {
     contract.expect(400, "POST", "/platform/{tenant=acme}/door?dry_run=true", sent.clone()).await;
     contract.expect(400, "POST", "/platform/{tenant=a%00}/door", sent).await;
     contract.expect(400, "GET", "/doors?after=%00", plain()).await;
+    // In a body too; but that a text writes of it is no NUL.
+    let refused = contract.expect(400, "PUT", "/door", with(json!({"to": "a\0b"}))).await;
+    assert!(refused.body["detail"].as_str().unwrap().contains("NUL"), "{}", refused.body);
+    contract.expect(200, "PUT", "/door", with(json!({"to": "a\\u0000b"}))).await;
 }
 
 #[tokio::test]
@@ -156,8 +167,43 @@ async fn answer(router: Router, method: Method, uri: &str) -> (StatusCode, Value
 
 #[tokio::test]
 async fn a_method_that_is_none_of_a_path_has_a_type_of_the_apis_own() {
-    let router = Document::new("test", "1.0.0", Unguarded).with(doors()).into_router();
+    let router = Document::new("test", "1.0.0", Unguarded).with(doors()).into_router().unwrap();
     let (status, body) = answer(router, Method::DELETE, "/door").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(body["type"], "urn:guardian:problem:method-not-allowed");
+}
+
+#[test]
+fn two_operations_at_one_place_are_an_error_and_no_panic() {
+    let document = || Document::new("test", "1.0.0", Unguarded);
+    let twice = document().with(doors()).with(doors()).into_router().unwrap_err();
+    assert_eq!(
+        twice.to_string(),
+        "`GET /door` of `doors` and `GET /door` of `doors` are at one place: give one of them another, or add each API once"
+    );
+    let at = |path: &'static str| {
+        Api::new("gates", "Gates.").post(path, one("openGate"), async || Json(door("acme"))).with_state(())
+    };
+    // Another method at the same place is another operation; another name of the same parameter is not.
+    drop(document().with(doors()).with(at("/door")).into_router().unwrap());
+    let named = document().with(doors()).with(at("/platform/{gate}/door")).into_router().unwrap_err();
+    assert!(named.to_string().contains("`POST /platform/{gate}/door` of `gates`"), "{named}");
+    let own = Api::new("gates", "Gates.")
+        .get("/openapi.json", one("readGate"), async || Json(door("acme")))
+        .with_state(());
+    assert!(document().with(own).into_router().unwrap_err().to_string().contains("of `openapi`"));
+    let within = Api::new("gates", "Gates.")
+        .get("/gate", one("readGate"), async || Json(door("acme")))
+        .get("/gate", one("readGateAgain"), async || Json(door("acme")))
+        .with_state(());
+    assert!(document().with(within).into_router().is_err());
+}
+
+#[test]
+fn permissions_that_a_catalog_lacks_are_told_before_anybody_asks() {
+    let document = Document::new("test", "1.0.0", Unguarded).with(doors());
+    let catalog = Catalog::builder().permission("doors:paint", "Paint doors").build().unwrap();
+    assert_eq!(document.missing(&catalog).into_iter().collect::<Vec<_>>(), ["doors:read"]);
+    let catalog = catalog.to_builder().permission("doors:read", "See doors").build().unwrap();
+    assert!(document.missing(&catalog).is_empty());
 }

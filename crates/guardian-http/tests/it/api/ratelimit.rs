@@ -95,8 +95,10 @@ async fn two_changes_at_once_end_with_the_rule_that_is_kept() {
     let limiter = Limiter::in_memory();
     let per_org = limiter.define(Policy::new("per-org", "120/min burst 40").unwrap()).unwrap();
     let book = Slow::default();
-    let router =
-        Document::new("test", "1.0.0", Unguarded).with(api(limiter.clone(), book.clone())).into_router();
+    let router = Document::new("test", "1.0.0", Unguarded)
+        .with(api(limiter.clone(), book.clone()))
+        .into_router()
+        .unwrap();
     let put = |rule: &str| {
         let request = Request::put("/platform/tenants/acme/rate-limits/per-org")
             .header("content-type", "application/json")
