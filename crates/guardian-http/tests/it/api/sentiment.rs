@@ -1,6 +1,7 @@
-use guardian_core::ManualClock;
+use guardian_core::{ManualClock, Scope};
+use guardian_http::Problem;
 use guardian_http::api::sentiment::api;
-use guardian_http::api::{Document, Unguarded};
+use guardian_http::api::{Document, Kind, Permit, Unguarded};
 use guardian_sentiment::{MemoryStore, Sentiments};
 use serde_json::{Value, json};
 
@@ -35,6 +36,28 @@ async fn the_api_of_sentiment_keeps_its_word() {
     contract.expect(204, "DELETE", "/sentiment", plain()).await;
     contract.expect(404, "GET", "/sentiment/segments/{segment=all}/trend", plain()).await;
     contract.finish().await;
+}
+
+/// Lets everybody read, and nobody change anything.
+#[derive(Debug)]
+struct Readers;
+
+#[async_trait::async_trait]
+impl Permit for Readers {
+    async fn permit(&self, _: &Scope, permission: &str) -> Result<(), Problem> {
+        permission
+            .ends_with(":read")
+            .then_some(())
+            .ok_or_else(|| Kind::Forbidden.because("no more than to read"))
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_makes_no_model_be_trained() {
+    let document = Document::new("test", "1.0.0", Readers);
+    let mut contract = Contract::of(document.with(api(Sentiments::new(MemoryStore::new()))));
+    contract.expect(200, "GET", "/sentiment/learning", plain()).await;
+    contract.expect(403, "POST", "/sentiment/learning/evaluations", plain()).await;
 }
 
 async fn readings(contract: &mut Contract) {
