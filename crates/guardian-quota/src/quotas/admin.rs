@@ -236,7 +236,9 @@ impl<S: QuotaStore> Quotas<S> {
     /// As for [`Self::adjust`].
     pub async fn give_back_because(&self, scope: &Scope, usage: &Usage, why: &str) -> Result<Posted, Error> {
         let amount = i64::try_from(usage.amount).unwrap_or(i64::MAX);
-        let posted = self.correct(scope, usage, -amount, Some(why)).await?;
+        // A correction by nothing would be a line for its reason alone.
+        let note = (amount != 0).then_some(why);
+        let posted = self.correct(scope, usage, -amount, note).await?;
         if posted.entry.is_some() && !posted.replayed {
             let (feature, subject) = (&usage.feature, &usage.subject);
             let data = json!({ "feature": feature, "subject": subject, "amount": amount, "why": why });
