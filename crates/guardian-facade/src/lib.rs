@@ -51,3 +51,8 @@ pub use guardian_webhook as webhook;
 /// Workflows: definitions, validation, versions, diffs, runs, workers, importers.
 #[cfg(feature = "workflow")]
 pub use guardian_workflow as workflow;
+
+/// The guide to the door: its example is a host as a whole, and compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/http.md")]
+struct Door;

@@ -14,12 +14,15 @@
 //! | bodies | JSON of at most [`MAX_BODY`] bytes, unknown members refused |
 //! | failures | problem documents (RFC 9457) whose types are [`Kind`]s |
 
+#[cfg(any(feature = "audit", feature = "rbac", feature = "sentiment"))]
+mod alone;
 #[cfg(feature = "audit")]
 pub mod audit;
 mod body;
 #[cfg(any(feature = "ipaccess", feature = "sentiment", feature = "workflow"))]
 mod bound;
 mod caller;
+mod clash;
 mod document;
 mod idempotency;
 #[cfg(feature = "ipaccess")]
@@ -29,6 +32,8 @@ mod objects;
 mod operation;
 mod page;
 mod params;
+#[cfg(any(feature = "tenant", feature = "webhook"))]
+mod patch;
 mod permissions;
 mod permit;
 #[cfg(any(feature = "audit", feature = "quota", feature = "sentiment"))]
@@ -52,6 +57,7 @@ pub mod workflow;
 
 pub use body::{Json, MAX_BODY};
 pub use caller::{Caller, Operator, OperatorCaller};
+pub use clash::Clash;
 pub use document::Document;
 pub use idempotency::IdempotencyKey;
 pub use kind::Kind;

@@ -66,7 +66,15 @@ struct Members {
     detail: Option<Cow<'static, str>>,
     instance: Option<Cow<'static, str>>,
     extensions: Vec<(Cow<'static, str>, Value)>,
+    /// The store refused the data: what the list that was asked for makes its own of, if it had a cursor.
+    #[cfg(feature = "api")]
+    is_refused: bool,
 }
+
+/// Says of a response that the store refused the data.
+#[cfg(feature = "api")]
+#[derive(Clone, Copy)]
+pub(crate) struct Refused;
 
 impl Problem {
     /// The media type of [`to_bytes`](Self::to_bytes) (RFC 9457 section 3).
@@ -95,6 +103,8 @@ impl Problem {
             detail: None,
             instance: None,
             extensions: Vec::new(),
+            #[cfg(feature = "api")]
+            is_refused: false,
         };
         Self { members: Box::new(members) }
     }
@@ -187,6 +197,13 @@ impl Problem {
         Ok(self)
     }
 
+    /// The same, where the store refused the data.
+    #[cfg(feature = "api")]
+    pub(crate) fn and_refused(mut self) -> Self {
+        self.members.is_refused = true;
+        self
+    }
+
     /// The type URI.
     #[must_use]
     pub fn type_uri(&self) -> &str {
@@ -242,6 +259,12 @@ impl Problem {
 impl axum::response::IntoResponse for Problem {
     fn into_response(self) -> axum::response::Response {
         let headers = [(http::header::CONTENT_TYPE, Self::CONTENT_TYPE)];
-        (self.members.status, headers, self.to_bytes()).into_response()
+        #[cfg_attr(not(feature = "api"), expect(unused_mut, reason = "only the API marks responses"))]
+        let mut response = (self.members.status, headers, self.to_bytes()).into_response();
+        #[cfg(feature = "api")]
+        if self.members.is_refused {
+            response.extensions_mut().insert(Refused);
+        }
+        response
     }
 }

@@ -217,7 +217,8 @@ impl<S: AccessStore> IpAccess<S> {
         self.report(scope, "ip_access.policy_changed", data, revision + 1).await
     }
 
-    /// Lets a user in for a while, whatever the rules say; the new revision. Overrides that have ended are forgotten.
+    /// Lets a user in for a while, whatever the rules say, in place of what the user was given before; the new revision. Overrides
+    /// that have ended are forgotten.
     ///
     /// # Errors
     /// When it would hold for no time or for longer than [`MAX_BREAK_GLASS`](Self::MAX_BREAK_GLASS), or has no reason; then as
@@ -239,8 +240,11 @@ impl<S: AccessStore> IpAccess<S> {
         let (user, reason) = (user.to_owned(), reason.to_owned());
         let glass = BreakGlass { user, reason, given_by: scope.actor().clone(), from, until: from + holds };
         let data = json!({ "user": glass.user, "reason": glass.reason, "until": glass.until });
-        self.change_overrides(scope, "ip_access.break_glass_opened", data, |overrides| overrides.push(glass))
-            .await
+        self.change_overrides(scope, "ip_access.break_glass_opened", data, |overrides| {
+            overrides.retain(|other| other.user != glass.user);
+            overrides.push(glass);
+        })
+        .await
     }
 
     /// Ends a user's emergency overrides; the new revision.
@@ -350,7 +354,7 @@ fn difference(
     };
     let (added, removed) = (missing(before, after), missing(after, before));
     json!({
-        "from": author.addr,
+        "from": (!author.addr.is_unspecified()).then_some(author.addr),
         "confirmed": confirm == Confirm::Meant,
         "added": added.iter().take(SHOWN).collect::<Vec<_>>(),
         "added_count": added.len(),

@@ -199,6 +199,12 @@ impl Rbac {
         Self { inner: Arc::clone(&self.inner), base: Some(revision) }
     }
 
+    /// What its clock says: the moment that its decisions are made for.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
     /// The permissions that there are.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::Router;
 use guardian::audit::checkpoint::KeyRing;
 use guardian::core::{StoreError, TenantId};
-use guardian::http::api::{self, Document, OperatorCaller};
+use guardian::http::api::{self, Clash, Document, OperatorCaller};
 use guardian::ratelimit::Rule;
 
 use crate::App;
@@ -17,7 +17,7 @@ use crate::limits::Limits;
 const PLACE: &str = "/v1";
 
 /// The operations, and their OpenAPI document at `/v1/openapi.json`.
-pub(crate) fn routes(app: &App) -> Router<App> {
+pub(crate) fn routes(app: &App) -> Result<Router<App>, Clash> {
     let document = Document::new("CRM", env!("CARGO_PKG_VERSION"), app.rbac.clone())
         .under(PLACE)
         .with(api::ratelimit::api(app.limits.limiter(), Book(Arc::clone(&app.limits))))
@@ -29,7 +29,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .with(api::sentiment::api(app.moods.clone()))
         // The demo signs no checkpoints, so there are no keys to hold them against.
         .with(api::audit::api(app.crm.trail().sink(), KeyRing::new()));
-    Router::new().nest(PLACE, document.into_router().with_state(()))
+    Ok(Router::new().nest(PLACE, document.into_router()?.with_state(())))
 }
 
 /// Rules of a tenant's own are kept in the database.

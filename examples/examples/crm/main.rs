@@ -143,7 +143,7 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
         .merge(roles::api())
         .merge(addresses::api(&app.rbac)?)
         .merge(quotas::api())
-        .merge(api::routes(&app))
+        .merge(api::routes(&app)?)
         // What the limits deny is no call that anybody pays for.
         .layer(quotas::calls(&app.quotas)?)
         .layer(from_fn_with_state(app.clone(), quotas::take_a_seat))

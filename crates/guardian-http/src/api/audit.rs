@@ -11,7 +11,8 @@ use guardian_audit::store::AuditStore;
 use guardian_audit::{AuditLog, Error, Query};
 use guardian_core::StoreErrorKind;
 
-use super::platform::{in_tenant, sensible};
+use super::alone::Alone;
+use super::platform::sensible;
 use super::{Api, Json, Kind, Listed, Operation};
 use crate::Problem;
 
@@ -30,7 +31,11 @@ pub fn api<S: AuditStore>(log: AuditLog<S>, ring: KeyRing) -> Api {
     let api = figures::declare(api);
     let api = proof::declare(api);
     let api = export::declare(api);
-    keeping::declare(api).with_state(Arc::new(Reached { log, ring }))
+    keeping::declare(api).with_state(Arc::new(Reached {
+        log,
+        ring,
+        verifying: Alone::new("the log is being verified already"),
+    }))
 }
 
 /// What the handlers reach.
@@ -38,6 +43,7 @@ pub fn api<S: AuditStore>(log: AuditLog<S>, ring: KeyRing) -> Api {
 struct Reached<S> {
     log: AuditLog<S>,
     ring: KeyRing,
+    verifying: Alone,
 }
 
 type Shared<S> = Arc<Reached<S>>;

@@ -13,8 +13,8 @@ use crate::Problem;
 /// The longest body of a request, in bytes: 1 MiB.
 pub const MAX_BODY: usize = 1 << 20;
 
-/// A body as JSON, in a request and in an answer. A request's body that is no JSON, does not fit its type or is longer than
-/// [`MAX_BODY`] is answered with a problem that says where.
+/// A body as JSON, in a request and in an answer. A request's body that is no JSON, does not fit its type, is longer than
+/// [`MAX_BODY`] or has a text with the character NUL, which no store keeps, is answered with a problem that says where.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -30,6 +30,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             );
         }
         let bytes = read(request).await?;
+        if has_nul(&bytes) {
+            return Err(Kind::InvalidRequest.because("the body: no text has the character NUL"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         // Depth is bounded by the reader (128); the body's bytes bound everything else.
         let value = parse(&mut reader)?;
@@ -43,6 +46,21 @@ fn parse<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     T::deserialize(Objects(reader))
         .map_err(|error| Kind::InvalidRequest.because(format_args!("the body: {error}")))
+}
+
+/// Whether one of its texts has the character NUL, which JSON writes in one way. What is no JSON is told of otherwise.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json.iter();
+    while let Some(byte) = rest.next() {
+        if *byte == b'\\' {
+            if rest.as_slice().starts_with(b"u0000") {
+                return true;
+            }
+            // What is escaped begins nothing.
+            rest.next();
+        }
+    }
+    false
 }
 
 fn is_json(content_type: &str) -> bool {

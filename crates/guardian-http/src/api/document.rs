@@ -11,9 +11,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Server};
 
+use super::clash::{self, Place};
 use super::operation::{PROBLEM, SECURITY};
 use super::routes::Gatekeeper;
-use super::{Api, Kind, Permit};
+use super::{Api, Clash, Kind, Permit};
 
 /// Several [`Api`]s as one: the router that serves them, and the OpenAPI 3.1 document that describes them.
 ///
@@ -22,8 +23,9 @@ use super::{Api, Kind, Permit};
 ///
 /// let document = Document::new("CRM", "1.0.0", Unguarded);
 /// assert_eq!(document.openapi()["openapi"], "3.1.0");
-/// let router: axum::Router = document.into_router(); // with the document itself at /openapi.json
+/// let router: axum::Router = document.into_router()?; // with the document itself at /openapi.json
 /// # let _ = router;
+/// # Ok::<(), guardian_http::api::Clash>(())
 /// ```
 #[derive(Debug)]
 #[must_use]
@@ -63,6 +65,32 @@ impl Document {
     #[must_use]
     pub fn permissions(&self) -> BTreeSet<&'static str> {
         self.apis.iter().flat_map(|api| api.permissions.iter().copied()).collect()
+    }
+
+    /// The permissions that its operations take and that a catalog of roles lacks: nobody can be given them, so to these operations
+    /// everybody gets the answer 500. Ask when the host starts.
+    ///
+    /// ```
+    /// # #[cfg(feature = "ratelimit")] {
+    /// use guardian_http::api::{Document, PERMISSIONS, ratelimit};
+    /// use guardian_ratelimit::Limiter;
+    /// use guardian_rbac::{Catalog, MemoryStore, Rbac};
+    ///
+    /// let catalog = Catalog::builder().permission("deal:edit", "Change deals").build().unwrap();
+    /// let document = Document::new("CRM", "1.0.0", Rbac::new(catalog.clone(), MemoryStore::new()))
+    ///     .with(ratelimit::api(Limiter::in_memory(), ratelimit::Forgetful));
+    /// assert!(document.missing(&catalog).contains("rate-limits:read"));
+    ///
+    /// let add = |catalog: guardian_rbac::CatalogBuilder, (name, title): &(&str, &str)| catalog.permission(name, title);
+    /// let catalog = PERMISSIONS.iter().fold(catalog.to_builder(), add).build().unwrap();
+    /// assert!(document.missing(&catalog).is_empty());
+    /// # }
+    /// ```
+    #[cfg(feature = "rbac")]
+    #[must_use]
+    pub fn missing(&self, catalog: &guardian_rbac::Catalog) -> BTreeSet<&'static str> {
+        let lacks = |permission: &&'static str| catalog.handle(permission).is_err();
+        self.permissions().into_iter().filter(lacks).collect()
     }
 
     /// The OpenAPI 3.1 document.
@@ -109,19 +137,26 @@ impl Document {
     /// The router of all operations, and of the document at `/openapi.json`, which needs nobody signed in.
     ///
     /// Authentication goes around it: a layer that puts a [`Scope`](guardian_core::Scope) into each request's extensions.
-    pub fn into_router(self) -> Router {
+    ///
+    /// # Errors
+    /// When two operations are at one place, as when an API was added twice.
+    pub fn into_router(self) -> Result<Router, Clash> {
+        if let Some(clash) = clash::first(self.apis.iter().flat_map(Api::places)) {
+            return Err(clash);
+        }
         let text: Arc<str> = self.openapi().to_string().into();
         let served = get(async move || ([(CONTENT_TYPE, "application/json")], text.to_string()));
         let gatekeeper = Gatekeeper(self.permit);
-        self.apis
+        let router = self
+            .apis
             .into_iter()
             .fold(Router::new(), |router, api| router.merge(api.router))
             .method_not_allowed_fallback(async || {
-                crate::Problem::new(http::StatusCode::METHOD_NOT_ALLOWED)
-                    .with_detail("what the header `Allow` names can be done here")
+                Kind::MethodNotAllowed.because("what the header `Allow` names can be done here")
             })
             .layer(Extension(gatekeeper))
-            .route("/openapi.json", served)
+            .route(Place::DOCUMENT.path, served);
+        Ok(router)
     }
 }
 

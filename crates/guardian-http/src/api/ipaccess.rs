@@ -111,6 +111,7 @@ pub fn api<S: AccessStore>(access: Arc<IpAccess<S>>, proxies: TrustedProxies) ->
         .post(
             "/ip-access/break-glass",
             Operation::new("openBreakGlass", "Let a user in for a while, whatever the rules say")
+                .about("In place of what the user was given before.")
                 .takes("ip-access:manage")
                 .may(Kind::Conflict)
                 .body::<Glass>(json!({"user": "ann", "reason": "on call, hotel network", "minutes": 60}))
@@ -319,7 +320,9 @@ fn told(policy: &AccessPolicy, revision: i64) -> PolicyOut {
 /// Who makes a change, and from where.
 struct Author {
     scope: Scope,
-    address: Option<IpAddr>,
+    /// The client's; where that is not known, that of the last who could be believed, and else the unspecified one.
+    address: IpAddr,
+    is_conclusive: bool,
     path: String,
 }
 
@@ -332,8 +335,9 @@ where
     async fn from_request_parts(parts: &mut Parts, reached: &Reached<S>) -> Result<Self, Problem> {
         let Caller(scope) = Caller::from_request_parts(parts, reached).await?;
         let client = peer(parts).map(|peer| ClientAddr::resolve(peer, &parts.headers, &reached.proxies));
-        let address = client.filter(ClientAddr::is_conclusive).map(|client| client.addr());
-        Ok(Self { scope, address, path: parts.uri.path().to_owned() })
+        let is_conclusive = client.is_some_and(|client| client.is_conclusive());
+        let address = client.map_or(IpAddr::from([0, 0, 0, 0]), |client| client.addr());
+        Ok(Self { scope, address, is_conclusive, path: parts.uri.path().to_owned() })
     }
 }
 
@@ -348,15 +352,12 @@ impl Author {
     ) -> Result<Tagged<PolicyOut>, Problem> {
         let (_, revision) = access.policy(&self.scope).await.map_err(|error| failed(&error))?;
         wanted.holds(revision.unsigned_abs())?;
-        let address = match self.address {
-            Some(address) => address,
-            None if is_meant => IpAddr::from([0, 0, 0, 0]),
-            None => {
-                let why = "from where you come is not known, so nobody can tell whether this keeps you out: confirm it";
-                return Err(Kind::Unprocessable.because(why));
-            }
-        };
-        let mut request = AccessRequest::new(address, access.clock().now()).route(&self.path);
+        if !self.is_conclusive && !is_meant {
+            let why =
+                "from where you come is not known, so nobody can tell whether this keeps you out: confirm it";
+            return Err(Kind::Unprocessable.because(why));
+        }
+        let mut request = AccessRequest::new(self.address, access.clock().now()).route(&self.path);
         let actor = self.scope.actor();
         match actor.kind() {
             ActorKind::User => request = request.user(actor.id().as_str()),
@@ -517,7 +518,7 @@ async fn open_glass<S: AccessStore>(
     bounded("reason", &glass.reason, 1, 256)?;
     let holds = TimeDelta::minutes(glass.minutes.into());
     let opened = reached.access.break_glass(&scope, &glass.user, &glass.reason, holds).await;
-    let revision = opened.map_err(|error| failed(&error))?;
+    let revision = opened.map_err(|error| raced(&error))?;
     Ok((StatusCode::CREATED, Json(Revision { revision })))
 }
 
@@ -527,7 +528,7 @@ async fn close_glass<S: AccessStore>(
     PathParam(user): PathParam<String>,
 ) -> Result<Json<Revision>, Problem> {
     bounded("user", &user, 1, 256)?;
-    let revision = reached.access.close_break_glass(&scope, &user).await.map_err(|error| failed(&error))?;
+    let revision = reached.access.close_break_glass(&scope, &user).await.map_err(|error| raced(&error))?;
     Ok(Json(Revision { revision }))
 }
 
@@ -556,6 +557,16 @@ impl Asked {
 fn parse(text: &str) -> Result<AccessPolicy, Problem> {
     bounded("text", text, 0, 1_000_000)?;
     AccessPolicy::parse(text, Defaults::open()).map_err(|error| Kind::InvalidRequest.because(error))
+}
+
+/// As [`failed`], where the caller said nothing of what they had seen.
+fn raced(error: &Error) -> Problem {
+    match error {
+        Error::Conflict { .. } => {
+            Kind::Conflict.because("it was changed by somebody else at the same time: try again")
+        }
+        error => failed(error),
+    }
 }
 
 fn failed(error: &Error) -> Problem {

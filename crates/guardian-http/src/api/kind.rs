@@ -16,6 +16,8 @@ pub enum Kind {
     Forbidden,
     /// 404: nothing is there, or nothing that the caller's tenant may know of.
     NotFound,
+    /// 405: the path is there, and this method is none of its own.
+    MethodNotAllowed,
     /// 409: what is asked for does not go together with what is there.
     Conflict,
     /// 412: it was changed since the caller read it.
@@ -45,6 +47,7 @@ impl Kind {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict => StatusCode::CONFLICT,
             Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -65,6 +68,7 @@ impl Kind {
             Self::Unauthenticated => "urn:guardian:problem:unauthenticated",
             Self::Forbidden => "urn:guardian:problem:forbidden",
             Self::NotFound => "urn:guardian:problem:not-found",
+            Self::MethodNotAllowed => "urn:guardian:problem:method-not-allowed",
             Self::Conflict => "urn:guardian:problem:conflict",
             Self::Changed => "urn:guardian:problem:changed",
             Self::TooLarge => "urn:guardian:problem:too-large",
@@ -85,6 +89,7 @@ impl Kind {
             Self::Unauthenticated => "Nobody is signed in",
             Self::Forbidden => "Not permitted",
             Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Not done this way",
             Self::Conflict => "It does not go together",
             Self::Changed => "Changed meanwhile",
             Self::TooLarge => "The body is too long",
@@ -112,9 +117,10 @@ impl From<&guardian_core::StoreError> for Problem {
             StoreErrorKind::Conflict => {
                 Kind::Unavailable.because("it was changed by somebody else at the same time: try again")
             }
-            // Stores say so of a cursor of another list.
-            StoreErrorKind::Constraint => Kind::InvalidRequest
-                .because("the cursor does not belong to this list, or a value not to what is there"),
+            // Of a cursor of another list too: the list knows whether it was given one.
+            StoreErrorKind::Constraint => {
+                Kind::Internal.because("the data could not be read or written").and_refused()
+            }
             _ if error.is_transient() => {
                 Kind::Unavailable.because("the data cannot be reached at the moment")
             }

@@ -22,14 +22,15 @@ pub(super) const PROBLEM: &str = "Problem";
 /// What one operation is called, takes and answers: the words of its part of the document, and the permission that it is
 /// behind.
 ///
-/// Some answers need not be said: 401, 403, 429 (of rate limits that the host puts in front), 500 and 503 come by themselves; 304 with
-/// a tagged read, 400 with any parameter or body, 404 with a parameter in the path, 413 and 415 with a body.
+/// Some answers need not be said: 400, 401, 403, 429 (of rate limits that the host puts in front), 500 and 503 come by themselves; 304 with
+/// a tagged read, 404 with a parameter in the path, 413 and 415 with a body.
 #[must_use]
 pub struct Operation {
     id: &'static str,
     summary: &'static str,
     about: Option<&'static str>,
     pub(super) permission: Option<&'static str>,
+    pub(super) is_of_the_platform: bool,
     parameters: Vec<Parameter>,
     body: Option<RequestBodyBuilder>,
     answers: Vec<(StatusCode, Response)>,
@@ -55,11 +56,19 @@ impl Operation {
             summary,
             about: None,
             permission: None,
+            is_of_the_platform: false,
             parameters: Vec::new(),
             body: None,
             answers: Vec::new(),
             is_tagged: false,
-            kinds: BTreeSet::from([Kind::Unauthenticated, Kind::Limited, Kind::Internal, Kind::Unavailable]),
+            kinds: BTreeSet::from([
+                Kind::InvalidRequest,
+                Kind::Unauthenticated,
+                Kind::Forbidden,
+                Kind::Limited,
+                Kind::Internal,
+                Kind::Unavailable,
+            ]),
             schemas: Vec::new(),
         }
     }
@@ -73,22 +82,22 @@ impl Operation {
     /// The permission that it takes, as `quotas:read`.
     pub fn takes(mut self, permission: &'static str) -> Self {
         self.permission = Some(permission);
-        self.may(Kind::Forbidden)
+        self
     }
 
     /// It is the platform's: it takes an [`Operator`](super::Operator), and to change anything the header `Guardian-Reason`.
-    pub fn of_the_platform(self, changes: bool) -> Self {
-        let this = self.may(Kind::Forbidden);
+    pub fn of_the_platform(mut self, changes: bool) -> Self {
+        self.is_of_the_platform = true;
         if !changes {
-            return this;
+            return self;
         }
         let reason = text(OperatorCaller::MIN_REASON, OperatorCaller::MAX_REASON);
-        this.parameter(
+        self.parameter(
             ParameterBuilder::new()
                 .name("Guardian-Reason")
                 .parameter_in(ParameterIn::Header)
                 .required(Required::True)
-                .description(Some("Why this is done; it is kept with what was done."))
+                .description(Some("Why this is done."))
                 .schema(Some(reason))
                 .example(Some(json!("ticket 4711: unpaid invoices"))),
         )
@@ -115,7 +124,7 @@ impl Operation {
     /// The parameters of the query.
     pub fn query<Q: IntoParams>(mut self) -> Self {
         self.parameters.extend(Q::into_params(|| Some(ParameterIn::Query)));
-        self.may(Kind::InvalidRequest)
+        self
     }
 
     /// It answers with pages: `size` and `after` in the query.
@@ -173,7 +182,17 @@ impl Operation {
 
     fn parameter(mut self, parameter: ParameterBuilder) -> Self {
         self.parameters.push(parameter.build());
-        self.may(Kind::InvalidRequest)
+        self
+    }
+
+    /// Whether it has a parameter of this name there.
+    pub(super) fn has_parameter(&self, place: &ParameterIn, name: &str) -> bool {
+        self.parameters.iter().any(|each| each.parameter_in == *place && each.name == name)
+    }
+
+    /// Whether it has parameters in the query.
+    pub(super) fn has_query(&self) -> bool {
+        self.parameters.iter().any(|each| each.parameter_in == ParameterIn::Query)
     }
 
     /// Its body, as JSON, with an example that fits.
@@ -184,7 +203,7 @@ impl Operation {
                 .required(Some(Required::True))
                 .content("application/json", content.build()),
         );
-        self.may(Kind::InvalidRequest).may(Kind::TooLarge).may(Kind::NotJson)
+        self.may(Kind::TooLarge).may(Kind::NotJson)
     }
 
     /// Its body as another media type, with an example.
@@ -193,7 +212,7 @@ impl Operation {
         self.body = Some(
             RequestBodyBuilder::new().required(Some(Required::True)).content(media_type, content.build()),
         );
-        self.may(Kind::InvalidRequest).may(Kind::TooLarge)
+        self.may(Kind::TooLarge)
     }
 
     /// What it answers when all is well, as JSON, with an example that fits.
@@ -246,6 +265,14 @@ impl Operation {
             operation = operation.parameter(parameter);
         }
         if is_read_again {
+            let known = ParameterBuilder::new()
+                .name("If-None-Match")
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some("The `ETag`s that the caller has: of these nothing is sent again."))
+                .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+                .example(Some(json!("\"7\"")));
+            operation = operation.parameter(known);
             let same = Response::new("The caller has this revision already, by `If-None-Match`.");
             operation = operation.response(StatusCode::NOT_MODIFIED.as_str(), same);
         }

@@ -1,5 +1,5 @@
 use axum::extract::FromRequestParts;
-use guardian_core::{Page, PageRequest};
+use guardian_core::{Cursor, Page, PageRequest};
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -46,6 +46,43 @@ impl<S: Send + Sync> FromRequestParts<S> for PageParams {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Params::<Self>::from_request_parts(parts, state).await.map(|Params(page)| page)
     }
+}
+
+/// 400: the cursor was never given out for this list.
+pub(super) fn none_of_this_list() -> Problem {
+    Kind::InvalidRequest.because("the cursor is none of this list: pass on what the last page gave")
+}
+
+/// The key that a page of a list begins behind, of a list whose cursors are keys of so many bytes.
+pub(super) fn behind<const N: usize>(page: &PageRequest) -> Result<Option<[u8; N]>, Problem> {
+    let key = page.cursor().map(|cursor| <[u8; N]>::try_from(cursor.as_bytes())).transpose();
+    key.map_err(|_| none_of_this_list())
+}
+
+/// The page of a list that begins with these items: one more of them than it has tells whether there is another page, which begins
+/// behind the key of the last.
+pub(super) fn cut<T, K: AsRef<[u8]>>(
+    items: impl IntoIterator<Item = T>,
+    page: &PageRequest,
+    key: impl Fn(&T) -> K,
+) -> Page<T> {
+    let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
+    let mut rest = items.into_iter();
+    let items: Vec<T> = rest.by_ref().take(size).collect();
+    let last = rest.next().and(items.last());
+    let next = last.map(|last| Cursor::from_bytes(key(last).as_ref()));
+    Page::new(items, next)
+}
+
+/// The page of a whole list that is sorted by keys of so many bytes.
+pub(super) fn sorted<T, const N: usize>(
+    items: impl IntoIterator<Item = T>,
+    page: &PageRequest,
+    key: impl Fn(&T) -> [u8; N],
+) -> Result<Page<T>, Problem> {
+    let after = behind::<N>(page)?;
+    let rest = items.into_iter().filter(|item| after.is_none_or(|after| key(item) > after));
+    Ok(cut(rest, page, &key))
 }
 
 /// A page of a list, as it is answered: `{"items": […], "next": CURSOR or null}`.

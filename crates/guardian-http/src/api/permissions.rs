@@ -17,7 +17,7 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("audit:read", "Search the audit log"),
     ("ip-access:manage", "Change the rules about addresses"),
     ("ip-access:read", "See the rules about addresses"),
-    ("quotas:manage", "Spend, hold and give back what is metered"),
+    ("quotas:manage", "Spend and hold what is metered"),
     ("quotas:read", "See quotas and what is left"),
     ("rate-limits:read", "See rate limits"),
     ("sentiment:manage", "Correct and forget sentiments"),

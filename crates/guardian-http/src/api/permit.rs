@@ -39,7 +39,7 @@ impl Permit for guardian_rbac::Rbac {
             Ok(decision) if decision.is_allowed() => Ok(()),
             Ok(_) => Err(Kind::Forbidden.because(format_args!("this takes the permission `{permission}`"))),
             Err(Error::UnknownPermission { permission, .. }) => Err(Kind::Internal.because(format_args!(
-                "the catalog of roles has no permission `{permission}`: add those of `guardian_http::api::PERMISSIONS`"
+                "the catalog of roles has no permission `{permission}`: add those of `api::PERMISSIONS`"
             ))),
             Err(Error::Store(error)) => Err((&error).into()),
             Err(_) => Err(Kind::Unavailable.because("permissions cannot be told at the moment")),

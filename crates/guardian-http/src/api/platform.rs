@@ -1,20 +1,9 @@
-//! What operations of several domains have in common: an operator at work in a tenant, and moments.
+//! Moments that callers name.
 
 use guardian_core::Timestamp;
-#[cfg(any(feature = "audit", feature = "quota"))]
-use guardian_core::{Scope, TenantId};
 
 use super::Kind;
-#[cfg(any(feature = "audit", feature = "quota"))]
-use super::OperatorCaller;
 use crate::Problem;
-
-/// An operator's scope in another tenant.
-#[cfg(any(feature = "audit", feature = "quota"))]
-pub(super) fn in_tenant(operator: &OperatorCaller, tenant: &str) -> Result<Scope, Problem> {
-    let tenant = TenantId::new(tenant).map_err(|error| Kind::InvalidRequest.because(error))?;
-    Ok(Scope::new(tenant, operator.scope.actor().clone()))
-}
 
 /// A moment of the caller's, of a year that has four digits: what is computed from it stays within the calendar.
 pub(super) fn sensible(at: Timestamp) -> Result<Timestamp, Problem> {

@@ -1,8 +1,8 @@
 //! Quotas: the tenant's plan and its features, what is used and left, holds, ledgers, and analytics; and for the platform's
 //! operators subscriptions, limits of single subjects, grants and corrections.
 //!
-//! What costs money is the platform's: a tenant cannot change its plan, its limits or what it has spent. It can spend, and give
-//! back. Which plans there are is the platform's to know too: plans may be named after customers.
+//! What costs money is the platform's: a tenant cannot change its plan, its limits or what it has spent, so giving back is the
+//! platform's too. A tenant can spend, and hold. Which plans there are is the platform's to know too: plans may be named after customers.
 
 use guardian_core::{Scope, Timestamp, shorten};
 use guardian_quota::store::QuotaStore;
@@ -10,7 +10,7 @@ use guardian_quota::{Error, Quotas, Subject, Subscription};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::platform::{in_tenant, sensible};
+use super::platform::sensible;
 use super::{Api, Json, Kind, Listed, Operation};
 use crate::Problem;
 

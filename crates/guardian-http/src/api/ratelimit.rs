@@ -11,8 +11,10 @@ use guardian_ratelimit::{Error, Limit, Limiter, Mode, PolicyId, Rule, Subject};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
+use super::caller::tenant_id;
 use super::{Api, Caller, Json, Kind, Listed, Operation, OperatorCaller, PathParam};
 use crate::Problem;
 
@@ -87,7 +89,8 @@ pub fn api<S: Store>(limiter: Limiter<S>, book: impl RuleBook) -> Api {
             json!({"items": [example()], "next": null}),
         );
     let put = Operation::new("putRateLimitRule", "Give a tenant a rule of its own")
-        .about("It holds from the next request on; what was used stays used. A policy keeps its algorithm.")
+        .about("It holds from the next request on that the process gets which answers; others hear of it from the host. What was used stays \
+             used. A policy keeps its algorithm.")
         .of_the_platform(true)
         .path("tenant", "The tenant.", "acme")
         .path("policy", POLICY, "per-org")
@@ -111,7 +114,7 @@ pub fn api<S: Store>(limiter: Limiter<S>, book: impl RuleBook) -> Api {
         .put("/platform/tenants/{tenant}/rate-limits/{policy}", put, put_rule::<S>)
         .delete("/platform/tenants/{tenant}/rate-limits/{policy}", remove, remove_rule::<S>)
         .post("/platform/tenants/{tenant}/rate-limits/{policy}/reset", reset, reset_limit::<S>)
-        .with_state(Reached { limiter, book: Arc::new(book) })
+        .with_state(Reached { limiter, book: Arc::new(book), changing: Arc::default() })
 }
 
 const POLICY: &str = "The name of the limit's policy.";
@@ -121,11 +124,17 @@ const POLICY: &str = "The name of the limit's policy.";
 struct Reached<S: Store> {
     limiter: Limiter<S>,
     book: Arc<dyn RuleBook>,
+    /// Held from the book's change to the limiter's, so that both end with the same rule.
+    changing: Arc<Mutex<()>>,
 }
 
 impl<S: Store> Clone for Reached<S> {
     fn clone(&self) -> Self {
-        Self { limiter: self.limiter.clone(), book: Arc::clone(&self.book) }
+        Self {
+            limiter: self.limiter.clone(),
+            book: Arc::clone(&self.book),
+            changing: Arc::clone(&self.changing),
+        }
     }
 }
 
@@ -140,7 +149,8 @@ struct RateLimit {
     default_rule: String,
     /// The most at once.
     limit: u32,
-    /// What is left of the tenant's limit as a whole; null for one that counts something else only.
+    /// What is left of the tenant's limit as a whole; null for one that counts something else only, and after a change while the
+    /// counters cannot be reached.
     remaining: Option<u32>,
     /// A dry run denies nothing.
     dry_run: bool,
@@ -174,7 +184,7 @@ async fn list_of_tenant<S: Store>(
     _: OperatorCaller,
     PathParam(tenant): PathParam<String>,
 ) -> Result<Json<Listed<RateLimit>>, Problem> {
-    all(&reached.limiter, &known_tenant(&tenant)?).await
+    all(&reached.limiter, &tenant_id(&tenant)?).await
 }
 
 async fn read<S: Store>(
@@ -208,7 +218,7 @@ async fn reset_limit<S: Store>(
     operator: OperatorCaller,
     PathParam((tenant, policy)): PathParam<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let (tenant, id) = (known_tenant(&tenant)?, find(&reached.limiter, &policy)?);
+    let (tenant, id) = (tenant_id(&tenant)?, find(&reached.limiter, &policy)?);
     let noted = reached.book.note_reset(&operator, &tenant, &policy).await;
     noted.map_err(|error| Problem::from(&error))?;
     reached.limiter.reset(&tenant, &[Limit::whole(id)]).await.map_err(|error| failed(&error))?;
@@ -222,7 +232,8 @@ async fn change<S: Store>(
     policy: &str,
     rule: Option<Rule>,
 ) -> Result<Json<RateLimit>, Problem> {
-    let (tenant, id) = (known_tenant(tenant)?, find(&reached.limiter, policy)?);
+    let (tenant, id) = (tenant_id(tenant)?, find(&reached.limiter, policy)?);
+    let _in_order = reached.changing.lock().await;
     let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
     let defined = reached.limiter.policy(id).map(|policy| algorithm(policy.rule()));
     if rule.is_none_or(|rule| Some(algorithm(&rule)) == defined) {
@@ -231,7 +242,9 @@ async fn change<S: Store>(
     }
     // One that does not fit is refused here, and was not kept.
     reached.limiter.set_override(id, &tenant, rule).map_err(|error| failed(&error))?;
-    one(&reached.limiter, &tenant, id).await.map(Json)
+    // The rule is changed, whatever the counters can tell.
+    let left = remaining(&reached.limiter, &tenant, id).await.unwrap_or_default();
+    limit(&reached.limiter, &tenant, id, left).map(Json)
 }
 
 async fn all<S: Store>(limiter: &Limiter<S>, tenant: &TenantId) -> Result<Json<Listed<RateLimit>>, Problem> {
@@ -244,14 +257,31 @@ async fn all<S: Store>(limiter: &Limiter<S>, tenant: &TenantId) -> Result<Json<L
 }
 
 async fn one<S: Store>(limiter: &Limiter<S>, tenant: &TenantId, id: PolicyId) -> Result<RateLimit, Problem> {
+    let left = remaining(limiter, tenant, id).await.map_err(|error| failed(&error))?;
+    limit(limiter, tenant, id, left)
+}
+
+async fn remaining<S: Store>(
+    limiter: &Limiter<S>,
+    tenant: &TenantId,
+    id: PolicyId,
+) -> Result<Option<u32>, Error> {
+    let decision = limiter.peek(tenant, &[Limit::whole(id)]).await?;
+    // A peek tells what would be left after a request, so the request is added again.
+    let outcome = decision.outcomes().first();
+    Ok(outcome.map(|outcome| outcome.remaining().saturating_add(u32::from(outcome.admits()))))
+}
+
+fn limit<S: Store>(
+    limiter: &Limiter<S>,
+    tenant: &TenantId,
+    id: PolicyId,
+    remaining: Option<u32>,
+) -> Result<RateLimit, Problem> {
     let (Some(policy), Some(rule)) = (limiter.policy(id), limiter.effective_rule(id, tenant, Subject::Whole))
     else {
         return Err(Kind::NotFound.because("there is no such limit"));
     };
-    let decision = limiter.peek(tenant, &[Limit::whole(id)]).await.map_err(|error| failed(&error))?;
-    // A peek tells what would be left after a request, so the request is added again.
-    let outcome = decision.outcomes().first();
-    let remaining = outcome.map(|outcome| outcome.remaining().saturating_add(u32::from(outcome.admits())));
     Ok(RateLimit {
         policy: policy.name().to_string(),
         rule: rule.to_string(),
@@ -265,10 +295,6 @@ async fn one<S: Store>(limiter: &Limiter<S>, tenant: &TenantId, id: PolicyId) ->
 fn find<S: Store>(limiter: &Limiter<S>, policy: &str) -> Result<PolicyId, Problem> {
     let unknown = || Kind::NotFound.because(format_args!("there is no limit `{}`", shorten(policy)));
     limiter.find(policy).ok_or_else(unknown)
-}
-
-fn known_tenant(text: &str) -> Result<TenantId, Problem> {
-    TenantId::new(text).map_err(|error| Kind::InvalidRequest.because(error))
 }
 
 fn failed(error: &Error) -> Problem {

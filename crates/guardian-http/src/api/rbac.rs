@@ -2,18 +2,23 @@
 //!
 //! Who may change what, the policy itself decides: nobody gives what they do not have.
 
+use axum::Extension;
 use axum::extract::State;
-use guardian_core::{Clock as _, Page, SystemClock, shorten};
+use guardian_core::shorten;
 use guardian_rbac::{
     Area, Ask, BREAK_GLASS, Change, Constraint, ConstraintId, Error, Grant, GrantId, GroupId, Item,
-    MatrixCell, Membership, NewGrant, Permission, Principal, REVIEW, Rbac, Resource, Revision, Role, RoleId,
-    Subject, WRITE_CONSTRAINTS, WRITE_GRANTS, WRITE_ROLES,
+    MatrixCell, Membership, NewGrant, Permission, Principal, REVIEW, Rbac, Resource, ReviewItem, Revision,
+    Role, RoleId, Subject, WRITE_CONSTRAINTS, WRITE_GRANTS, WRITE_ROLES,
 };
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Api, Caller, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, Params, PathParam, Tagged};
+use super::alone::Alone;
+use super::{
+    Api, Caller, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, PageParams, Params, PathParam, Tagged,
+    page,
+};
 use crate::Problem;
 
 mod words;
@@ -26,7 +31,9 @@ use words::{
 /// The operations on roles and grants. Reading takes `rbac.policy:review`; what a change takes, the policy decides.
 pub fn api(rbac: Rbac) -> Api {
     let api = Api::new("roles", "Who may do what, and why.");
-    constraints(groups(grants(roles(questions(api))))).with_state(rbac)
+    let previewing = Alone::new("roles are being tried out already");
+    let questions = questions(api).reaching(Extension(previewing));
+    constraints(groups(grants(roles(questions)))).with_state(rbac)
 }
 
 fn questions(api: Api<Rbac>) -> Api<Rbac> {
@@ -68,13 +75,13 @@ fn questions(api: Api<Rbac>) -> Api<Rbac> {
             .takes(REVIEW)
             .may(Kind::Unprocessable)
             .body::<WhoIn>(json!({"permission": "deal:edit"}))
-            .answers::<WhoOut>(StatusCode::OK, "They.", json!({"everyone": false, "principals": ["user:ann"]})),
+            .answers::<WhoOut>(StatusCode::OK, "They.", json!({"everyone": false, "principals": ["user:ann"], "truncated": false})),
         who_can,
     )
     .post(
         "/role-previews",
         Operation::new("previewRoles", "What would change for whom if roles were written")
-            .about("Nothing is written.")
+            .about("Nothing is written. More than 10,000 differences are none to look through: 422, try fewer roles. One at a time: 409.")
             .takes(REVIEW)
             .may(Kind::Conflict)
             .may(Kind::Unprocessable)
@@ -221,13 +228,14 @@ fn grants(api: Api<Rbac>) -> Api<Rbac> {
         "/grant-reviews",
         Operation::new("listGrantReviews", "Grants by how long nobody has looked at them")
             .takes(REVIEW)
+            .pages()
             .answers::<Listed<ReviewOut>>(
-            StatusCode::OK,
-            "The longest unseen first, at most 1000.",
-            json!({"items": [{
+                StatusCode::OK,
+                "A page of them, the longest unseen first.",
+                json!({"items": [{
                 "grant": words::grant_example(), "last_used": null, "last_seen": "2026-01-01T00:00:00Z",
             }], "next": null}),
-        ),
+            ),
         reviews,
     )
     .post(
@@ -282,12 +290,17 @@ fn groups(api: Api<Rbac>) -> Api<Rbac> {
 
 fn constraints(api: Api<Rbac>) -> Api<Rbac> {
     let example = || json!({"id": "four-eyes", "duty": "static", "roles": ["payer", "approver"], "limit": 2});
-    let one = |id, summary| {
-        Operation::new(id, summary)
+    let named =
+        |operation: Operation| operation.path("constraint", "The name of the separation.", "four-eyes");
+    let changes = |id, summary| {
+        named(Operation::new(id, summary))
             .takes(WRITE_CONSTRAINTS)
-            .path("constraint", "The name of the separation.", "four-eyes")
+            .if_match()
             .may(Kind::Conflict)
             .may(Kind::Unprocessable)
+    };
+    let told = |operation: Operation| {
+        operation.tagged().answers::<ConstraintBody>(StatusCode::OK, "The separation.", example())
     };
     api.get(
         "/constraints",
@@ -300,18 +313,21 @@ fn constraints(api: Api<Rbac>) -> Api<Rbac> {
             ),
         list_constraints,
     )
+    .get(
+        "/constraints/{constraint}",
+        told(named(Operation::new("readConstraint", "One separation")))
+            .about("Its `ETag` is the revision of the whole policy.")
+            .takes(REVIEW),
+        read_constraint,
+    )
     .put(
         "/constraints/{constraint}",
-        one("putConstraint", "Keep roles apart").body::<ConstraintBody>(example()).answers::<ConstraintBody>(
-            StatusCode::OK,
-            "The separation.",
-            example(),
-        ),
+        told(changes("putConstraint", "Keep roles apart")).body::<ConstraintBody>(example()),
         put_constraint,
     )
     .delete(
         "/constraints/{constraint}",
-        one("removeConstraint", "Let roles come together")
+        changes("removeConstraint", "Let roles come together")
             .answers_nothing(StatusCode::NO_CONTENT, "It is gone."),
         remove_constraint,
     )
@@ -319,7 +335,7 @@ fn constraints(api: Api<Rbac>) -> Api<Rbac> {
 
 async fn own(State(rbac): State<Rbac>, Caller(scope): Caller) -> Result<Json<Listed<Mine>>, Problem> {
     let tenant = rbac.load(&scope).await.map_err(|error| failed(&error))?;
-    let (snapshot, now) = (tenant.snapshot(), SystemClock::new().now());
+    let (snapshot, now) = (tenant.snapshot(), rbac.now());
     let mine = snapshot.what_can(scope.actor(), &Resource::tenant(), now).into_iter().filter_map(|can| {
         let permission = snapshot.catalog().permission(can.permission)?.to_string();
         Some(Mine { permission, outcome: words::outcome(can.outcome) })
@@ -354,6 +370,9 @@ async fn check(
     }))
 }
 
+/// How many people or differences an answer has at most.
+const MOST: usize = 10_000;
+
 async fn who_can(
     State(rbac): State<Rbac>,
     Caller(scope): Caller,
@@ -361,15 +380,15 @@ async fn who_can(
 ) -> Result<Json<WhoOut>, Problem> {
     let area = area(asked.area.as_deref())?;
     let tenant = rbac.load(&scope).await.map_err(|error| failed(&error))?;
-    let now = SystemClock::new().now();
-    let found = tenant.snapshot().who_can(asked.permission.as_str(), &Resource::area(&area), now);
+    let found = tenant.snapshot().who_can(asked.permission.as_str(), &Resource::area(&area), rbac.now());
     let found = found.map_err(|error| failed(&error))?;
-    let principals = found.principals.iter().take(10_000).map(ToString::to_string).collect();
-    Ok(Json(WhoOut { everyone: found.everyone, principals }))
+    let principals = found.principals.iter().take(MOST).map(ToString::to_string).collect();
+    Ok(Json(WhoOut { everyone: found.everyone, principals, truncated: found.principals.len() > MOST }))
 }
 
 async fn preview(
     State(rbac): State<Rbac>,
+    Extension(previewing): Extension<Alone>,
     Caller(scope): Caller,
     Json(preview): Json<PreviewIn>,
 ) -> Result<Json<Listed<DifferenceOut>>, Problem> {
@@ -379,8 +398,14 @@ async fn preview(
     let roles =
         preview.roles.iter().map(|role| domain::<Role>(role).map(|role| Change::Put(Item::Role(role))));
     let changes: Vec<Change> = roles.collect::<Result<_, _>>()?;
+    let _alone = previewing.enter(&scope)?;
     let found = rbac.preview(&scope, &changes).await.map_err(|error| failed(&error))?;
-    let tell = found.iter().take(10_000).map(|each| DifferenceOut {
+    if found.len() > MOST {
+        let count = found.len();
+        return Err(Kind::Unprocessable
+            .because(format_args!("{count} differences are more than {MOST}: try fewer roles at once")));
+    }
+    let tell = found.iter().map(|each| DifferenceOut {
         principal: each.principal.as_ref().map(ToString::to_string),
         permission: each.permission.to_string(),
         area: each.area.to_string(),
@@ -484,20 +509,8 @@ async fn list_grants(
         grants.retain(|grant| grant.role.as_str() == role);
     }
     grants.sort_unstable_by_key(|grant| grant.id);
-    let after = match page.cursor() {
-        Some(cursor) => {
-            let bytes = <[u8; 16]>::try_from(cursor.as_bytes());
-            Some(bytes.map_err(|_| Kind::InvalidRequest.because("the cursor is not of this list"))?)
-        }
-        None => None,
-    };
-    let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
-    let mut rest =
-        grants.into_iter().filter(|grant| after.is_none_or(|after| *grant.id.uuid().as_bytes() > after));
-    let items: Vec<&Grant> = rest.by_ref().take(size).collect();
-    let next = rest.next().and(items.last());
-    let next = next.map(|last| guardian_core::Cursor::from_bytes(last.id.uuid().as_bytes()));
-    Ok(Json(Listed::of(Page::new(items, next), GrantOut::of)))
+    let found = page::sorted(grants, &page, |grant| *grant.id.uuid().as_bytes())?;
+    Ok(Json(Listed::of(found, GrantOut::of)))
 }
 
 async fn give(
@@ -554,14 +567,28 @@ async fn certify(
 async fn reviews(
     State(rbac): State<Rbac>,
     Caller(scope): Caller,
+    page: PageParams,
 ) -> Result<Json<Listed<ReviewOut>>, Problem> {
-    let items = rbac.review(&scope).await.map_err(|error| failed(&error))?;
-    let tell = items.iter().take(1000).map(|item| ReviewOut {
+    let page = page.request()?;
+    let mut items = rbac.review(&scope).await.map_err(|error| failed(&error))?;
+    items.sort_by_cached_key(by_last_seen);
+    let tell = |item: ReviewItem| ReviewOut {
         grant: GrantOut::of(&item.grant),
         last_used: item.last_used,
         last_seen: item.last_seen,
-    });
-    Ok(Json(Listed::whole(tell.collect())))
+    };
+    Ok(Json(Listed::of(page::sorted(items, &page, by_last_seen)?, tell)))
+}
+
+/// The moment, such that bytes are in the order of time, and then the grant.
+fn by_last_seen(item: &ReviewItem) -> [u8; 24] {
+    let moment = item.last_seen.timestamp_micros().wrapping_add(i64::MIN).to_be_bytes();
+    let id = *item.grant.id.uuid().as_bytes();
+    let mut key = [0; 24];
+    for (to, from) in key.iter_mut().zip(moment.into_iter().chain(id)) {
+        *to = from;
+    }
+    key
 }
 
 async fn emergency(
@@ -620,27 +647,44 @@ async fn list_constraints(
     Ok(Json(Listed::whole(constraints)))
 }
 
+async fn read_constraint(
+    State(rbac): State<Rbac>,
+    Caller(scope): Caller,
+    PathParam(name): PathParam<String>,
+    known: IfNoneMatch,
+) -> Result<Tagged<ConstraintBody>, Problem> {
+    let tenant = rbac.load(&scope).await.map_err(|error| failed(&error))?;
+    let revision = tenant.snapshot().revision().number().unsigned_abs();
+    let policy = tenant.policy();
+    let found = policy.constraints().find(|each| each.id.as_str() == name);
+    let found = found.ok_or_else(|| Kind::NotFound.because("there is no such separation"))?;
+    Ok(Tagged::new(revision, worded(&**found)?).unless(known))
+}
+
 async fn put_constraint(
     State(rbac): State<Rbac>,
     Caller(scope): Caller,
     PathParam(name): PathParam<String>,
+    wanted: IfMatch,
     Json(body): Json<ConstraintBody>,
-) -> Result<Json<ConstraintBody>, Problem> {
+) -> Result<Tagged<ConstraintBody>, Problem> {
     if body.id != name {
         return Err(Kind::InvalidRequest.because("the separation in the body has another `id` than the path"));
     }
     let constraint: Constraint = domain(&body)?;
-    rbac.put_constraint(&scope, constraint).await.map_err(|error| failed(&error))?;
-    Ok(Json(body))
+    let written = based(&rbac, wanted).put_constraint(&scope, constraint).await;
+    let revision = written.map_err(|error| failed(&error))?;
+    Ok(Tagged::new(revision.number().unsigned_abs(), body))
 }
 
 async fn remove_constraint(
     State(rbac): State<Rbac>,
     Caller(scope): Caller,
     PathParam(name): PathParam<String>,
+    wanted: IfMatch,
 ) -> Result<StatusCode, Problem> {
     let id = ConstraintId::new(&name).map_err(|_| Kind::NotFound.because("there is no such separation"))?;
-    rbac.remove_constraint(&scope, &id).await.map_err(|error| failed(&error))?;
+    based(&rbac, wanted).remove_constraint(&scope, &id).await.map_err(|error| failed(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

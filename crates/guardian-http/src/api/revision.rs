@@ -52,17 +52,41 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The revision that the caller has already, from `If-None-Match`; see [`Tagged::unless`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IfNoneMatch(Option<u64>);
+/// The revisions that the caller has already, from `If-None-Match` (RFC 9110 section 13.1.2); see [`Tagged::unless`].
+///
+/// It is compared and never refused: a tag that none of ours is like matches nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IfNoneMatch(Known);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Known {
+    /// `*`: whichever there is.
+    Any,
+    /// A list, which may be empty.
+    These(Vec<u64>),
+}
+
+impl IfNoneMatch {
+    fn has(self, current: u64) -> bool {
+        match self.0 {
+            Known::Any => true,
+            Known::These(revisions) => revisions.into_iter().any(|revision| revision == current),
+        }
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(
-            single(&parts.headers, &IF_NONE_MATCH)?.and_then(|tag| revision(tag.trim_start_matches("W/"))),
-        ))
+        let lines = || parts.headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+        if lines().any(|line| line.trim() == "*") {
+            return Ok(Self(Known::Any));
+        }
+        // None of our tags has a comma, so whatever one is in is another's.
+        let tags = lines().flat_map(|line| line.split(',')).map(str::trim);
+        let revisions = tags.filter_map(|tag| revision(tag.strip_prefix("W/").unwrap_or(tag)));
+        Ok(Self(Known::These(revisions.collect())))
     }
 }
 
@@ -75,8 +99,11 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
     }
 }
 
+/// The tags are the numbers as we write them: `"07"` is none of them.
 fn revision(tag: &str) -> Option<u64> {
-    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let revision: u64 = digits.parse().ok()?;
+    (revision.to_string() == digits).then_some(revision)
 }
 
 /// An answer with the revision of what it tells in its `ETag`.
@@ -107,7 +134,7 @@ impl<T> Tagged<T> {
     /// 304 when the caller has this revision already.
     #[must_use]
     pub fn unless(self, known: IfNoneMatch) -> Self {
-        if known.0 == Some(self.revision) {
+        if known.has(self.revision) {
             return Self { status: StatusCode::NOT_MODIFIED, value: None, ..self };
         }
         self

@@ -3,16 +3,19 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use axum::{Extension, Router};
-use guardian_core::Scope;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::path::{HttpMethod, ParameterIn};
 use utoipa::openapi::schema::Schema;
 
+use super::caller::{caller, operator};
+use super::clash::Place;
+use super::page::none_of_this_list;
 use super::{Kind, Operation, Permit};
+use crate::problem::Refused;
 
 /// The operations on one domain: what serves them and what describes them, declared together.
 ///
@@ -55,6 +58,13 @@ impl<S> fmt::Debug for Api<S> {
             .field("tag", &self.tag)
             .field("operations", &self.operations.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl<S> Api<S> {
+    /// Where its operations are.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.operations.iter().map(|(path, method, _)| Place::new(self.tag, method, path))
     }
 }
 
@@ -130,15 +140,32 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         handler: H,
     ) -> Self {
         let mut served = on(filter, handler);
+        if operation.has_parameter(&ParameterIn::Query, "after") {
+            served = served.layer(from_fn(foreign_cursor));
+        }
+        served = served.layer(from_fn_with_state(operation.has_query(), readable));
         if let Some(permission) = operation.permission {
             served = served.layer(from_fn_with_state(permission, guard));
             self.permissions.push(permission);
         }
-        self.router = self.router.route(path, served);
+        if operation.is_of_the_platform {
+            served = served.layer(from_fn(operators_only));
+        }
+        // Two at one place are told of by the document: a router would panic.
+        let place = Place::new(self.tag, &method, path);
+        if !self.places().any(|other| other.meets(&place)) {
+            self.router = self.router.route(path, served);
+        }
         self.schemas.append(&mut operation.schemas);
         let described = operation.build(self.tag, &method);
         self.operations.push((path, method, described));
         self
+    }
+
+    /// With an extension of the requests to the operations that it has so far.
+    #[cfg(any(feature = "rbac", feature = "sentiment"))]
+    pub(super) fn reaching<E: Clone + Send + Sync + 'static>(self, extension: Extension<E>) -> Self {
+        Self { router: self.router.layer(extension), ..self }
     }
 
     /// With what its handlers reach.
@@ -155,19 +182,50 @@ pub(super) struct Gatekeeper(pub(super) Arc<dyn Permit>);
 async fn guard(
     State(permission): State<&'static str>,
     gatekeeper: Option<Extension<Gatekeeper>>,
-    scope: Option<Extension<Scope>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(Extension(scope)) = scope else {
-        return Kind::Unauthenticated.because("this request is nobody's").into_response();
+    let scope = match caller(request.extensions()) {
+        Ok(scope) => scope.clone(),
+        Err(problem) => return problem.into_response(),
     };
     let Some(Extension(Gatekeeper(gatekeeper))) = gatekeeper else {
-        // Closed: an API that is served without a document has nobody to ask.
+        // Closed, whatever else is wrong: the document puts somebody there.
         return Kind::Forbidden.because("nobody decides about permissions here").into_response();
     };
     match gatekeeper.permit(&scope, permission).await {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// What is the platform's is for its operators, also where a handler forgets to ask.
+async fn operators_only(request: Request, next: Next) -> Response {
+    match operator(request.extensions()) {
+        Ok(_) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// A query where there is none is a mistake of the caller's, and no store takes the character NUL.
+async fn readable(State(has_query): State<bool>, request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    if !has_query && !query.is_empty() {
+        return Kind::InvalidRequest.because("this operation has no parameters in the query").into_response();
+    }
+    if query.contains("%00") || request.uri().path().contains("%00") {
+        return Kind::InvalidRequest.because("no text has the character NUL").into_response();
+    }
+    next.run(request).await
+}
+
+/// Data that the store refused to a list with a cursor is that cursor.
+async fn foreign_cursor(request: Request, next: Next) -> Response {
+    let has_cursor =
+        request.uri().query().is_some_and(|query| query.split('&').any(|each| each.starts_with("after=")));
+    let response = next.run(request).await;
+    if has_cursor && response.extensions().get::<Refused>().is_some() {
+        return none_of_this_list().into_response();
+    }
+    response
 }

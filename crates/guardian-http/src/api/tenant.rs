@@ -10,10 +10,12 @@ use guardian_tenant::{
 };
 use http::StatusCode;
 use http::request::Parts;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::caller::tenant_id;
+use super::patch::Patch;
 use super::{
     Api, Caller, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, OperatorCaller, PageParams, Params,
     PathParam, Tagged,
@@ -236,18 +238,13 @@ struct TenantChangeIn {
     /// Another region; moving the data is the host's work.
     region: Option<String>,
     /// Another industry, or null for none.
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    industry: Option<Option<String>>,
+    industry: Patch<String>,
     /// Other settings, all of them.
     settings: Option<Map<String, Value>>,
     /// Other notes, all of them.
     internal: Option<Map<String, Value>>,
-}
-
-/// A member that is there, be it null, is another thing than one that is not.
-fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Which tenants, and which page of them.
@@ -405,9 +402,11 @@ fn changes(wanted: TenantChangeIn) -> Result<TenantChange, InvalidField> {
     if let Some(region) = wanted.region {
         change = change.region(Region::new(region)?);
     }
-    if let Some(industry) = wanted.industry {
-        change = change.industry(industry.map(Industry::new).transpose()?);
-    }
+    change = match wanted.industry {
+        Patch::Keep => change,
+        Patch::Clear => change.industry(None),
+        Patch::Set(industry) => change.industry(Some(Industry::new(industry)?)),
+    };
     if let Some(settings) = wanted.settings {
         change = change.settings(Settings::from_value(Value::Object(settings))?);
     }
@@ -470,11 +469,6 @@ fn revision(tenant: &Tenant) -> u64 {
 
 fn platform(operator: OperatorCaller) -> Result<Platform, Problem> {
     Platform::new(operator.scope, operator.reason).map_err(|error| invalid(&error))
-}
-
-/// A text that is no id is the id of nobody.
-fn tenant_id(text: &str) -> Result<TenantId, Problem> {
-    TenantId::new(text).map_err(|_| Kind::NotFound.because("there is no such tenant"))
 }
 
 fn invalid(error: &InvalidField) -> Problem {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod contract;
+mod entrance;
 mod ipaccess;
 mod kit;
 mod quota;

@@ -229,6 +229,24 @@ impl<S: QuotaStore> Quotas<S> {
         self.correct(scope, usage, -amount, None).await
     }
 
+    /// [`give_back`](Self::give_back) by somebody who says why: it is kept in the ledger, and `quota.given_back` tells of it. What
+    /// wrote nothing, as a repetition, tells nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::adjust`].
+    pub async fn give_back_because(&self, scope: &Scope, usage: &Usage, why: &str) -> Result<Posted, Error> {
+        let amount = i64::try_from(usage.amount).unwrap_or(i64::MAX);
+        // A correction by nothing would be a line for its reason alone.
+        let note = (amount != 0).then_some(why);
+        let posted = self.correct(scope, usage, -amount, note).await?;
+        if posted.entry.is_some() && !posted.replayed {
+            let (feature, subject) = (&usage.feature, &usage.subject);
+            let data = json!({ "feature": feature, "subject": subject, "amount": amount, "why": why });
+            self.tell(scope, "quota.given_back", data).await?;
+        }
+        Ok(posted)
+    }
+
     async fn correct(
         &self,
         scope: &Scope,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guardian_core::{Clock, Event, EventSink, StoreError, StoreErrorKind, TenantId};
 use guardian_quota::billing::{BillingEvent, BillingSink, Receipt, Relay, RelayConfig};
-use guardian_quota::testkit::{DAY, quotas};
-use guardian_quota::{FeatureName, Happened, MemoryStore, Period, Subject, Usage};
+use guardian_quota::testkit::{DAY, quotas, scope};
+use guardian_quota::{
+    FeatureName, Happened, MemoryStore, Period, Plan, PlanName, Quotas, Subject, Subscription, Usage,
+};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -163,4 +165,33 @@ async fn an_invoice_has_what_went_beyond() {
     quotas.record(&scope, &late).await.unwrap();
     assert_eq!(quotas.invoice(&scope, now).await.unwrap()[0].beyond, 7, "what came late is charged too");
     assert!(quotas.invoice(&scope, clock.now()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_given_back_with_a_reason_is_in_the_ledger_and_told_once() {
+    let plan = Plan::parse(
+        r#"{"name": "p", "features": {"seats": {"metered": {"unit": "seat", "aggregation": "count", "limits": {
+            "org": {"amount": 25, "period": "lifetime"}}}}}}"#,
+    );
+    let (told, scope) = (Told::default(), scope("acme").unwrap());
+    let quotas = Quotas::in_memory([plan.unwrap()]).unwrap().with_events(told.clone()).unwrap();
+    let anchor = "2026-01-01T00:00:00Z".parse().unwrap();
+    quotas.subscribe(&scope, Subscription::new(PlanName::new("p").unwrap(), anchor)).await.unwrap();
+    let seat = Usage::of("seats", &Subject::org(), 1).unwrap();
+    drop(quotas.consume(&scope, &seat).await.unwrap());
+    let keyed = seat.with_key("back-1").unwrap();
+    let first = quotas.give_back_because(&scope, &keyed, "ann has left").await.unwrap();
+    let again = quotas.give_back_because(&scope, &keyed, "ann has left").await.unwrap();
+    assert_eq!((again.entry, again.replayed), (first.entry, true));
+    let nothing = Usage::of("seats", &Subject::org(), 0).unwrap();
+    assert_eq!(quotas.give_back_because(&scope, &nothing, "a mistake").await.unwrap().entry, None);
+    let entries = quotas.entries(&scope, "seats", 0, 10).await.unwrap();
+    assert_eq!(
+        entries.iter().map(guardian_quota::Entry::note).collect::<Vec<_>>(),
+        [None, Some("ann has left")]
+    );
+    let given: Vec<_> =
+        told.0.lock().values().filter(|event| event.name == "quota.given_back").cloned().collect();
+    assert_eq!(given.len(), 1);
+    assert_eq!(given[0].data["why"], "ann has left");
 }

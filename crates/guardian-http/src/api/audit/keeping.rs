@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::event::subject;
-use super::{Answer, Items, Shared, failed, in_tenant, query};
+use super::{Answer, Items, Shared, failed, query};
 use crate::Problem;
 use crate::api::{Api, Json, Kind, Listed, Operation, OperatorCaller, PathParam};
 
@@ -165,7 +165,7 @@ async fn list_holds<S: AuditStore>(
     operator: OperatorCaller,
     PathParam(tenant): PathParam<String>,
 ) -> Items<AuditHold> {
-    let holds = reached.log.holds(&in_tenant(&operator, &tenant)?).await.map_err(|error| failed(&error))?;
+    let holds = reached.log.holds(&operator.in_tenant(&tenant)?).await.map_err(|error| failed(&error))?;
     Ok(Json(Listed::whole(holds.into_iter().map(AuditHold::from).collect())))
 }
 
@@ -175,7 +175,7 @@ async fn put_hold<S: AuditStore>(
     PathParam((tenant, name)): PathParam<(String, String)>,
     Json(new): Json<NewAuditHold>,
 ) -> Answer<AuditHold> {
-    let (scope, reason) = (in_tenant(&operator, &tenant)?, operator.reason.as_str());
+    let (scope, reason) = (operator.in_tenant(&tenant)?, operator.reason.as_str());
     let (name, query) = (hold_name(&name)?, query(Some(&new.query))?);
     let hold = reached.log.hold(&scope, name, query, reason).await.map_err(|error| failed(&error))?;
     Ok(Json(hold.into()))
@@ -186,7 +186,7 @@ async fn lift_hold<S: AuditStore>(
     operator: OperatorCaller,
     PathParam((tenant, name)): PathParam<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let scope = in_tenant(&operator, &tenant)?;
+    let scope = operator.in_tenant(&tenant)?;
     let lifted = reached.log.lift_hold(&scope, hold_name(&name)?).await.map_err(|error| failed(&error))?;
     if lifted {
         return Ok(StatusCode::NO_CONTENT);
@@ -200,7 +200,7 @@ async fn erase_subject<S: AuditStore>(
     PathParam(tenant): PathParam<String>,
     Json(person): Json<AuditErasure>,
 ) -> Answer<AuditErased> {
-    let (scope, subject) = (in_tenant(&operator, &tenant)?, subject(&person.kind, &person.id)?);
+    let (scope, subject) = (operator.in_tenant(&tenant)?, subject(&person.kind, &person.id)?);
     let erased = reached.log.erase_subject(&scope, &subject).await.map_err(|error| failed(&error))?;
     Ok(Json(AuditErased { key_destroyed: erased.key_destroyed }))
 }
@@ -211,7 +211,7 @@ async fn apply_retention<S: AuditStore>(
     PathParam(tenant): PathParam<String>,
     Json(wanted): Json<AuditRetention>,
 ) -> Answer<AuditRetained> {
-    let scope = in_tenant(&operator, &tenant)?;
+    let scope = operator.in_tenant(&tenant)?;
     let limit = wanted.limit.unwrap_or(1000);
     let is_kept = |rule: &AuditRetentionRule| (1..=36_500).contains(&rule.keep_days);
     if !(1..=100).contains(&wanted.rules.len())

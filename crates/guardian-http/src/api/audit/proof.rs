@@ -6,7 +6,7 @@ use guardian_audit::merkle::Hash;
 use guardian_audit::store::{AuditStore, Note, NoteKind};
 use guardian_audit::verify::{Fault, Leaf, Report, Verifier};
 use guardian_audit::{AuditEvent, Target};
-use guardian_core::{Cursor, Page, Scope, Timestamp, shorten};
+use guardian_core::{Scope, Timestamp, shorten};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, Items, Reached, Shared, failed, manages, reads};
 use crate::Problem;
-use crate::api::{Api, Caller, Json, Kind, Listed, PageParams, PathParam};
+use crate::api::{Api, Caller, Json, Kind, Listed, PageParams, PathParam, page};
 
 /// How far the log goes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -169,7 +169,8 @@ pub(super) fn declare<S: AuditStore>(api: Api<Shared<S>>) -> Api<Shared<S>> {
     let verify = manages("verifyAudit", "Verify the whole log")
         .about(
             "Each event is held against its leaf and the tree against the checkpoints: it takes as long as the log is. \
-             What is wrong is an answer and no failure. The log records that it was verified.",
+             What is wrong is an answer and no failure. The log records that it was verified. While one runs, another of the \
+             same tenant is a conflict.",
         )
         .answers::<AuditVerification>(
             StatusCode::OK,
@@ -218,18 +219,14 @@ async fn list_checkpoints<S: AuditStore>(
     page: PageParams,
 ) -> Items<AuditCheckpoint> {
     let page = page.request()?;
-    let before = page.cursor().map(|cursor| <[u8; 8]>::try_from(cursor.as_bytes())).transpose();
-    let before = before.map_err(|_| Kind::InvalidRequest.because("the cursor is none of this list"))?;
-    let before = before.map(|bytes| name(u64::from_be_bytes(bytes)));
+    let before = page::behind(&page)?.map(|bytes| name(u64::from_be_bytes(bytes)));
     let notes = notes(&reached, &scope).await?;
     let older = notes.iter().rev().filter(|note| before.as_ref().is_none_or(|before| note.name < *before));
     let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
     // One more than is wanted tells whether there is another page.
-    let mut items = older.take(size + 1).map(AuditCheckpoint::read).collect::<Result<Vec<_>, _>>()?;
-    let has_more = items.len() > size;
-    items.truncate(size);
-    let next = items.last().filter(|_| has_more).map(|last| Cursor::from_bytes(&last.size.to_be_bytes()));
-    Ok(Json(Listed::of(Page::new(items, next), |checkpoint| checkpoint)))
+    let items = older.take(size + 1).map(AuditCheckpoint::read).collect::<Result<Vec<_>, _>>()?;
+    let found = page::cut(items, &page, |last| last.size.to_be_bytes());
+    Ok(Json(Listed::of(found, |checkpoint| checkpoint)))
 }
 
 async fn read_checkpoint<S: AuditStore>(
@@ -259,6 +256,7 @@ async fn verify_log<S: AuditStore>(
     State(reached): State<Shared<S>>,
     Caller(scope): Caller,
 ) -> Answer<AuditVerification> {
+    let _alone = reached.verifying.enter(&scope)?;
     let report = verified(&reached, &scope).await?;
     let event = AuditEvent::new("audit_log.verified")
         .with_category("audit_log")

@@ -198,8 +198,24 @@ pub(super) struct AuditReceipt {
     pub(super) duplicate: bool,
 }
 
+/// How the actions begin that the log records of itself: they are evidence, and nobody else's to write.
+const OWN: [&str; 2] = ["audit_log.", "data_subject."];
+
 impl NewAuditRecord {
     pub(super) fn event(self) -> Result<AuditEvent, Problem> {
+        if OWN.iter().any(|own| self.action.starts_with(own)) {
+            let action = guardian_core::shorten(&self.action);
+            return Err(
+                Kind::Unprocessable.because(format_args!("`{action}` is for the log itself to record"))
+            );
+        }
+        if self
+            .category
+            .as_deref()
+            .is_some_and(|category| OWN.iter().any(|own| own.trim_end_matches('.') == category))
+        {
+            return Err(Kind::Unprocessable.because("the category is for the log itself"));
+        }
         let mut event = AuditEvent::new(self.action).with_outcome(match self.outcome {
             AuditOutcome::Success => Outcome::Success,
             AuditOutcome::Failure => Outcome::Failure,

@@ -40,7 +40,7 @@ fn hard() -> QuotaAtLimit {
 
 /// How usage is divided in time.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum QuotaCadence {
     /// Each day.
     Day,
@@ -64,7 +64,7 @@ pub(super) enum QuotaCadence {
 
 /// What happens at a limit.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum QuotaAtLimit {
     /// Nothing is denied; thresholds tell.
     Soft,

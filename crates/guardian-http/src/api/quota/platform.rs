@@ -12,15 +12,14 @@ use uuid::Uuid;
 use self::body::{NewQuotaGrant, NewQuotaSubscription, QuotaAdjustment, QuotaPlanChange, QuotaReset};
 use super::limit::{self, QuotaLimit};
 use super::plan::{self, QuotaPlan};
-use super::spending::{QuotaPosted, posted_example};
+use super::spending::{NewQuotaUsage, QuotaPosted, posted_example, usage};
 use super::standing::{QuotaBalance, balance_example};
 use super::subscription::{self, QuotaSubjectLimit, QuotaSubscription, limits_of};
-use super::{
-    Answer, FEATURE, Items, OfSubject, TENANT, failed, fails, in_tenant, sensible, subject, subscription_of,
-};
+use super::{Answer, FEATURE, Items, OfSubject, TENANT, failed, fails, sensible, subject, subscription_of};
 use crate::Problem;
 use crate::api::{
-    Api, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, OperatorCaller, Params, PathParam, Tagged,
+    Api, IdempotencyKey, IfMatch, IfNoneMatch, Json, Kind, Listed, Operation, OperatorCaller, Params,
+    PathParam, Tagged,
 };
 
 fn operates(id: &'static str, summary: &'static str, changes: bool) -> Operation {
@@ -117,6 +116,13 @@ fn accounts<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
         of_feature(operates("adjustQuotaUsage", "Correct what was spent in the present period", true))
             .about("Down to nothing at most. `Guardian-Reason` is kept in the ledger.")
             .body::<QuotaAdjustment>(json!({"subject": "user:ann", "amount": -250}));
+    let give_back = of_feature(operates("giveQuotaBack", "Give back what was consumed in this period", true))
+        .about(
+            "A seat that is free again, a call that failed. It is a correction: what is given back is not paid for. \
+             `Guardian-Reason` is kept in the ledger.",
+        )
+        .idempotency_key()
+        .body::<NewQuotaUsage>(json!({"subject": "user:ann", "amount": 1250}));
     let reset = of_feature(operates(
         "resetQuotaUsage",
         "Set what a subject spent in the present period to nothing",
@@ -141,6 +147,11 @@ fn accounts<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
             "/platform/tenants/{tenant}/quotas/features/{feature}/adjust",
             posted(adjust, StatusCode::OK),
             adjust_usage::<S>,
+        )
+        .post(
+            "/platform/tenants/{tenant}/quotas/features/{feature}/give-back",
+            posted(give_back, StatusCode::OK),
+            give_units_back::<S>,
         )
         .post(
             "/platform/tenants/{tenant}/quotas/features/{feature}/reset",
@@ -182,7 +193,7 @@ async fn read_subscription<S: QuotaStore>(
     PathParam(tenant): PathParam<String>,
     known: IfNoneMatch,
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
-    let found = subscription_of(&quotas, &in_tenant(&operator, &tenant)?).await?;
+    let found = subscription_of(&quotas, &operator.in_tenant(&tenant)?).await?;
     Ok(QuotaSubscription::tagged(&found).unless(known))
 }
 
@@ -192,7 +203,7 @@ async fn subscribe_tenant<S: QuotaStore>(
     PathParam(tenant): PathParam<String>,
     Json(new): Json<NewQuotaSubscription>,
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
-    let scope = in_tenant(&operator, &tenant)?;
+    let scope = operator.in_tenant(&tenant)?;
     let plan = named(&quotas, &new.plan)?;
     let mut subscription = Subscription::new(plan, sensible(new.anchor.unwrap_or_else(|| quotas.now()))?);
     if let Some(zone) = &new.zone {
@@ -210,7 +221,7 @@ async fn change_plan<S: QuotaStore>(
     wanted: IfMatch,
     Json(change): Json<QuotaPlanChange>,
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
-    let scope = in_tenant(&operator, &tenant)?;
+    let scope = operator.in_tenant(&tenant)?;
     let (plan, how) = (named(&quotas, &change.plan)?, change.proration.into());
     let changed = match wanted {
         IfMatch::Revision(revision) => quotas.change_plan_at(&scope, revision, &plan, how).await,
@@ -224,7 +235,7 @@ async fn list_limits<S: QuotaStore>(
     operator: OperatorCaller,
     PathParam(tenant): PathParam<String>,
 ) -> Items<QuotaSubjectLimit> {
-    limits_of(&subscription_of(&quotas, &in_tenant(&operator, &tenant)?).await?)
+    limits_of(&subscription_of(&quotas, &operator.in_tenant(&tenant)?).await?)
 }
 
 async fn put_limit<S: QuotaStore>(
@@ -257,7 +268,7 @@ async fn set_limit<S: QuotaStore>(
     wanted: IfMatch,
     limit: Option<guardian_quota::Limit>,
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
-    let (scope, subject) = (in_tenant(operator, tenant)?, of.subject()?);
+    let (scope, subject) = (operator.in_tenant(tenant)?, of.subject()?);
     let changed = match wanted {
         IfMatch::Revision(revision) => quotas.set_limit_at(&scope, revision, feature, &subject, limit).await,
         IfMatch::Any => quotas.set_limit(&scope, feature, &subject, limit).await,
@@ -271,7 +282,7 @@ async fn read_balance<S: QuotaStore>(
     PathParam((tenant, feature)): PathParam<(String, String)>,
     Params(of): Params<OfSubject>,
 ) -> Answer<QuotaBalance> {
-    let scope = in_tenant(&operator, &tenant)?;
+    let scope = operator.in_tenant(&tenant)?;
     let balance = quotas.balance(&scope, &feature, &of.subject()?).await;
     Ok(Json(balance.map_err(|error| failed(&error))?.into()))
 }
@@ -282,7 +293,7 @@ async fn give_grant<S: QuotaStore>(
     PathParam((tenant, feature)): PathParam<(String, String)>,
     Json(new): Json<NewQuotaGrant>,
 ) -> Result<(StatusCode, Json<QuotaPosted>), Problem> {
-    let (scope, subject) = (in_tenant(&operator, &tenant)?, subject(&new.subject)?);
+    let (scope, subject) = (operator.in_tenant(&tenant)?, subject(&new.subject)?);
     let mut grant = Grant::new(new.amount).map_err(|error| failed(&error))?;
     if let Some(id) = &new.id {
         let id = Uuid::parse_str(id);
@@ -307,11 +318,24 @@ async fn adjust_usage<S: QuotaStore>(
     PathParam((tenant, feature)): PathParam<(String, String)>,
     Json(change): Json<QuotaAdjustment>,
 ) -> Answer<QuotaPosted> {
-    let (scope, subject) = (in_tenant(&operator, &tenant)?, subject(&change.subject)?);
+    let (scope, subject) = (operator.in_tenant(&tenant)?, subject(&change.subject)?);
     if change.amount.unsigned_abs() > guardian_quota::MAX_AMOUNT {
         return Err(Kind::InvalidRequest.because("the amount is at most 2^62 - 1, up or down"));
     }
     let posted = quotas.adjust(&scope, &feature, &subject, change.amount, operator.reason.as_str()).await;
+    Ok(Json(posted.map_err(|error| failed(&error))?.into()))
+}
+
+async fn give_units_back<S: QuotaStore>(
+    State(quotas): State<Quotas<S>>,
+    operator: OperatorCaller,
+    PathParam((tenant, feature)): PathParam<(String, String)>,
+    key: IdempotencyKey,
+    Json(new): Json<NewQuotaUsage>,
+) -> Answer<QuotaPosted> {
+    let scope = operator.in_tenant(&tenant)?;
+    let usage = usage(&feature, &new.subject, new.amount, new.value.as_deref(), key)?;
+    let posted = quotas.give_back_because(&scope, &usage, operator.reason.as_str()).await;
     Ok(Json(posted.map_err(|error| failed(&error))?.into()))
 }
 
@@ -321,7 +345,7 @@ async fn reset_usage<S: QuotaStore>(
     PathParam((tenant, feature)): PathParam<(String, String)>,
     Json(reset): Json<QuotaReset>,
 ) -> Answer<QuotaPosted> {
-    let (scope, subject) = (in_tenant(&operator, &tenant)?, subject(&reset.subject)?);
+    let (scope, subject) = (operator.in_tenant(&tenant)?, subject(&reset.subject)?);
     let posted = quotas.reset(&scope, &feature, &subject, operator.reason.as_str()).await;
     Ok(Json(posted.map_err(|error| failed(&error))?.into()))
 }

@@ -1,4 +1,4 @@
-//! Calls that spend, hold and give back.
+//! Calls that spend and hold.
 
 mod body;
 
@@ -11,11 +11,11 @@ use guardian_quota::{Decision, Error, Happened, Hold, Posted, Quotas, Subject, U
 use http::StatusCode;
 use serde_json::{Value, json};
 
-pub(super) use self::body::QuotaPosted;
 use self::body::{
-    NewQuotaHold, NewQuotaUsage, PastQuotaUsage, QuotaDecision, QuotaHoldCommit, QuotaHoldEnd,
-    QuotaHoldExtension, QuotaHoldRelease,
+    NewQuotaHold, PastQuotaUsage, QuotaDecision, QuotaHoldCommit, QuotaHoldEnd, QuotaHoldExtension,
+    QuotaHoldRelease,
 };
+pub(super) use self::body::{NewQuotaUsage, QuotaPosted};
 use super::{Answer, FEATURE, failed, manages, reads, sensible, subject};
 use crate::Problem;
 use crate::api::{Api, Caller, IdempotencyKey, Json, Kind, Operation, PathParam};
@@ -50,7 +50,7 @@ fn of_hold(operation: Operation) -> Operation {
     of_feature(operation).path("hold", HOLD, HOLD_ID)
 }
 
-const KEY: &str =
+pub(super) const KEY: &str =
     "The idempotency key names the use for ever: it is 1 to 128 letters, digits and `. _ : / @ + = -`.";
 
 pub(super) fn declare<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
@@ -76,10 +76,6 @@ pub(super) fn declare<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
         .about("It is never denied. What happened in a period that is over corrects that period.")
         .idempotency_key()
         .body::<PastQuotaUsage>(json!({"subject": "user:ann", "amount": 1250, "at": "2026-03-02T09:30:00Z"}));
-    let give_back = of_feature(manages("giveQuotaBack", "Give back what was consumed in this period"))
-        .about("A seat that is free again, a call that failed.")
-        .idempotency_key()
-        .body::<NewQuotaUsage>(usage);
     let reserve = of_feature(manages("reserveQuota", "Hold units for a time, if every level has enough"))
         .about("A hold is no spending. It becomes that by a commit, and ends by a release or by itself.")
         .idempotency_key()
@@ -113,14 +109,13 @@ pub(super) fn declare<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
     api.post("/quotas/features/{feature}/check", decided(check), check_usage::<S>)
         .post("/quotas/features/{feature}/consume", decided(consume), consume_units::<S>)
         .post("/quotas/features/{feature}/record", posted(record), record_usage::<S>)
-        .post("/quotas/features/{feature}/give-back", posted(give_back), give_units_back::<S>)
         .post("/quotas/features/{feature}/holds", reserve, reserve_units::<S>)
         .post("/quotas/features/{feature}/holds/{hold}/commit", decided(commit), commit_hold::<S>)
         .post("/quotas/features/{feature}/holds/{hold}/extend", extend, extend_hold::<S>)
         .post("/quotas/features/{feature}/holds/{hold}/release", release, release_hold::<S>)
 }
 
-fn usage(
+pub(super) fn usage(
     feature: &str,
     by: &str,
     amount: u64,
@@ -187,17 +182,6 @@ async fn record_usage<S: QuotaStore>(
 ) -> Answer<QuotaPosted> {
     let usage = usage(&feature, &new.subject, new.amount, new.value.as_deref(), key)?;
     posted(quotas.record(&scope, &Happened { usage, at: sensible(new.at)? }).await)
-}
-
-async fn give_units_back<S: QuotaStore>(
-    State(quotas): State<Quotas<S>>,
-    Caller(scope): Caller,
-    PathParam(feature): PathParam<String>,
-    key: IdempotencyKey,
-    Json(new): Json<NewQuotaUsage>,
-) -> Answer<QuotaPosted> {
-    let usage = usage(&feature, &new.subject, new.amount, new.value.as_deref(), key)?;
-    posted(quotas.give_back(&scope, &usage).await)
 }
 
 async fn reserve_units<S: QuotaStore>(

@@ -1,7 +1,7 @@
 //! How accounts stand, and the ledger behind them.
 
 use axum::extract::State;
-use guardian_core::{Cursor, Page, Timestamp};
+use guardian_core::Timestamp;
 use guardian_quota::store::QuotaStore;
 use guardian_quota::{Balance, Entry, Feature, GrantBalance, Quotas};
 use http::StatusCode;
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::subscription::plan_of;
 use super::{Answer, FEATURE, Items, OfSubject, bound, failed, reads};
-use crate::api::{Api, Caller, Json, Kind, Listed, PageParams, Params, PathParam};
+use crate::api::{Api, Caller, Json, Listed, PageParams, Params, PathParam, page};
 
 /// How an account stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -273,21 +273,10 @@ async fn list_entries<S: QuotaStore>(
     page: PageParams,
 ) -> Items<QuotaEntry> {
     let request = page.request()?;
-    let after = match request.cursor() {
-        None => 0,
-        Some(cursor) => <[u8; 8]>::try_from(cursor.as_bytes()).map(u64::from_be_bytes).map_err(|_| {
-            Kind::InvalidRequest.because("the cursor is none of this list: pass on what the last page gave")
-        })?,
-    };
     // The store counts lines in 63 bits.
-    let after = after.min(i64::MAX.unsigned_abs());
-    let size = request.size();
+    let after = page::behind(&request)?.map_or(0, u64::from_be_bytes).min(i64::MAX.unsigned_abs());
     // One more than is wanted tells whether there is another page.
-    let found = quotas.entries(&scope, &feature, after, size + 1).await;
-    let mut items = found.map_err(|error| failed(&error))?;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let has_more = items.len() > size;
-    items.truncate(size);
-    let next = items.last().filter(|_| has_more).map(|last| Cursor::from_bytes(&last.seq().to_be_bytes()));
-    Ok(Json(Listed::of(Page::new(items, next), QuotaEntry::from)))
+    let found = quotas.entries(&scope, &feature, after, request.size() + 1).await;
+    let items = found.map_err(|error| failed(&error))?;
+    Ok(Json(Listed::of(page::cut(items, &request, |last| last.seq().to_be_bytes()), QuotaEntry::from)))
 }

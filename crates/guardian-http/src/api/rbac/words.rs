@@ -253,6 +253,8 @@ pub(super) struct WhoOut {
     pub(super) everyone: bool,
     /// Who else may, at most 10,000.
     pub(super) principals: Vec<String>,
+    /// Whether there are more than these.
+    pub(super) truncated: bool,
 }
 
 /// Roles to try out.

@@ -1,5 +1,6 @@
 //! What the tenant's model learned, alarms that were not told, and forgetting all of it.
 
+use axum::Extension;
 use axum::extract::State;
 use guardian_core::Scope;
 use guardian_sentiment::{Sentiments, Shadow};
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, failed, manages, reads};
 use crate::Problem;
+use crate::api::alone::Alone;
 use crate::api::{Api, Caller, Json, Operation};
 
 /// How the tenant's own model compares with the shipped one, on corrections that it has not learned from.
@@ -32,6 +34,13 @@ struct SentimentShadow {
 #[derive(Debug, Serialize, ToSchema)]
 struct SentimentLearning {
     /// The version, to go back to; 0 when there is nothing.
+    version: u64,
+}
+
+/// What the tenant taught, and whether it is better for it.
+#[derive(Debug, Serialize, ToSchema)]
+struct SentimentEvaluation {
+    /// The version that is evaluated; 0 when there is nothing.
     version: u64,
     /// How the own model does; null when nothing was learned.
     shadow: Option<SentimentShadow>,
@@ -66,17 +75,21 @@ impl From<Shadow> for SentimentShadow {
 
 pub(super) fn declare(api: Api<Sentiments>) -> Api<Sentiments> {
     let told = |operation: Operation| {
-        operation.answers::<SentimentLearning>(
+        operation.answers::<SentimentLearning>(StatusCode::OK, "What is learned now.", json!({"version": 40}))
+    };
+    let read = told(reads("readSentimentLearning", "What the tenant's model learned"));
+    let evaluate = manages("evaluateSentimentLearning", "Whether what was learned is better")
+        .about(
+            "Ten models are trained for the answer: it takes longer, the more corrections there are. While one runs, another of \
+             the same tenant is a conflict.",
+        )
+        .answers::<SentimentEvaluation>(
             StatusCode::OK,
-            "What is learned now.",
+            "How the own model compares with the shipped one.",
             json!({"version": 40, "shadow": {
                 "messages": 40, "shipped_right": 29, "own_right": 36, "p_value": 0.04, "is_better": true,
             }}),
-        )
-    };
-    let read =
-        told(reads("readSentimentLearning", "What the tenant's model learned, and whether it is better"))
-            .about("Ten models are trained for the answer: it takes longer, the more corrections there are.");
+        );
     let roll_back = told(manages(
         "rollBackSentimentLearning",
         "Go back to an earlier version of what was learned",
@@ -92,7 +105,10 @@ pub(super) fn declare(api: Api<Sentiments>) -> Api<Sentiments> {
     let forget = manages("forgetSentiment", "Forget everything of the tenant")
         .about("Histories, series, alarms, and what was learned. It does not come back.")
         .answers_nothing(StatusCode::NO_CONTENT, "It is forgotten.");
-    api.get("/sentiment/learning", read, read_learning)
+    let evaluating = Alone::new("what was learned is being evaluated already");
+    api.post("/sentiment/learning/evaluations", evaluate, evaluate_learning)
+        .reaching(Extension(evaluating))
+        .get("/sentiment/learning", read, read_learning)
         .post("/sentiment/learning/roll-back", roll_back, roll_back_learning)
         .delete("/sentiment/learning", forget_learning, forget_what_was_learned)
         .post("/sentiment/alarms/relay", relay, relay_alarms)
@@ -101,8 +117,18 @@ pub(super) fn declare(api: Api<Sentiments>) -> Api<Sentiments> {
 
 async fn learned(sentiments: &Sentiments, scope: &Scope) -> Answer<SentimentLearning> {
     let version = sentiments.version(scope).await.map_err(|error| failed(&error))?;
-    let shadow = sentiments.shadow(scope).await.map_err(|error| failed(&error))?;
-    Ok(Json(SentimentLearning { version, shadow: shadow.map(SentimentShadow::from) }))
+    Ok(Json(SentimentLearning { version }))
+}
+
+async fn evaluate_learning(
+    State(sentiments): State<Sentiments>,
+    Extension(evaluating): Extension<Alone>,
+    Caller(scope): Caller,
+) -> Answer<SentimentEvaluation> {
+    let _alone = evaluating.enter(&scope)?;
+    let version = sentiments.version(&scope).await.map_err(|error| failed(&error))?;
+    let shadow = sentiments.shadow(&scope).await.map_err(|error| failed(&error))?;
+    Ok(Json(SentimentEvaluation { version, shadow: shadow.map(SentimentShadow::from) }))
 }
 
 async fn read_learning(

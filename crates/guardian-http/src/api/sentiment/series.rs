@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::view::{SentimentEntry, SentimentWord, entry_example};
 use super::{Answer, Items, failed, manages, of_segment, reads, segment};
 use crate::Problem;
+use crate::api::page::none_of_this_list;
 use crate::api::{Api, Caller, Json, Kind, Listed, PageParams, Params, PathParam};
 
 const SVG: &str = "image/svg+xml";
@@ -142,10 +143,6 @@ pub(super) fn declare(api: Api<Sentiments>) -> Api<Sentiments> {
         .get("/sentiment/segments/{segment}/trend", trend, read_trend)
         .get("/sentiment/segments/{segment}/chart", chart, read_chart)
         .delete("/sentiment/segments/{segment}", forget, forget_segment)
-}
-
-fn none_of_this_list() -> Problem {
-    Kind::InvalidRequest.because("the cursor is none of this list: pass on what the last page gave")
 }
 
 /// The cursors of the list of series are their names.

@@ -70,6 +70,11 @@ async fn recording(world: &mut World) {
         (json!({"action": "a", "message": "x".repeat(20_000)}), 400),
         (json!({"action": "a", "outcome": "maybe"}), 400),
         (json!({"action": "a", "changes": [{"path": "x".repeat(1025)}]}), 400),
+        // What the log records of itself is evidence, and nobody else's to write.
+        (json!({"action": "audit_log.verified"}), 422),
+        (json!({"action": "audit_log.hold_lifted"}), 422),
+        (json!({"action": "data_subject.erased"}), 422),
+        (json!({"action": "deal.updated", "category": "audit_log"}), 422),
         // Who did it is not the caller's to say.
         (json!({"action": "a", "actor": {"kind": "user", "id": "bob"}}), 400),
     ] {
@@ -240,6 +245,11 @@ async fn keeping(world: &mut World) {
     contract
         .expect(400, "PUT", &format!("{holds}/{{hold=a%20b}}"), with(json!({"query": "x"})).because(WHY))
         .await;
+    // An operator is nobody of the tenant's own.
+    let told =
+        contract.expect(200, "GET", "/audit/events?q=action:audit_log.hold_placed&size=1", plain()).await;
+    let actor = &items(&told.body)[0]["actor"];
+    assert_eq!((&actor["kind"], &actor["id"]), (&json!("service"), &json!("operator.user:ann")));
     let listed = contract.expect(200, "GET", holds, plain()).await;
     assert_eq!(items(&listed.body)[0]["name"], "case-7");
     let elsewhere =

@@ -88,7 +88,7 @@ impl Contract {
     pub(crate) fn of(document: Document) -> Self {
         let text = document.openapi();
         let contract = Self {
-            router: document.into_router(),
+            router: document.into_router().unwrap(),
             document: text,
             called: BTreeSet::new(),
             went_well: BTreeSet::new(),

@@ -1,9 +1,12 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use guardian_core::{Event, EventSink, ManualClock, Scope, StoreError};
 use guardian_http::TrustedProxies;
 use guardian_http::api::ipaccess::api;
-use guardian_ipaccess::{IpAccess, MemoryStore};
-use serde_json::json;
+use guardian_ipaccess::store::{AccessStore, Stored};
+use guardian_ipaccess::{ForwardHeader, IpAccess, MemoryStore};
+use serde_json::{Value, json};
 
 use super::contract::{Contract, plain, scope, with};
 
@@ -85,4 +88,81 @@ async fn one_thing_that_is_wrong_never_makes_rules_about_addresses_fail() {
     contract.expect(200, "PUT", "/ip-access/policy", with(office).if_match("\"0\"")).await;
     let sent = contract.mutants(&[("rule", "1"), ("user", "ann")]).await;
     assert!(sent > 300, "{sent}");
+}
+
+#[derive(Debug, Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Event>>>);
+
+#[async_trait::async_trait]
+impl EventSink for Heard {
+    async fn emit(&self, event: Event) -> Result<(), StoreError> {
+        self.0.lock().unwrap().push(event);
+        Ok(())
+    }
+}
+
+/// A store in which somebody else is always faster.
+#[derive(Debug)]
+struct Raced;
+
+#[async_trait::async_trait]
+impl AccessStore for Raced {
+    async fn load(&self, _: &Scope) -> Result<Option<(i64, Arc<Stored>)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn revision(&self, _: &Scope) -> Result<i64, StoreError> {
+        Ok(7)
+    }
+
+    async fn save(&self, _: &Scope, _: i64, _: Arc<Stored>) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+#[tokio::test]
+async fn a_race_of_overrides_is_a_conflict_for_nobody_said_what_they_had_seen() {
+    let mut contract = Contract::unguarded(api(Arc::new(IpAccess::new(Raced)), TrustedProxies::none()));
+    contract.peer = Some("192.0.2.9:4000".parse().unwrap());
+    let glass = with(json!({"user": "ann", "reason": "hotel network", "minutes": 60}));
+    contract.expect(409, "POST", "/ip-access/break-glass", glass).await;
+    contract.expect(409, "DELETE", "/ip-access/break-glass/{user=ann}", plain()).await;
+    // Whoever did say so hears that it is another revision.
+    let office = with(json!({"text": "allow 192.0.2.0/24"}));
+    contract.expect(412, "PUT", "/ip-access/policy", office.if_match("\"0\"")).await;
+}
+
+#[tokio::test]
+async fn a_user_has_one_override_the_last_one() {
+    let clock = ManualClock::at("2026-03-02T12:00:00Z".parse().unwrap());
+    let access = Arc::new(IpAccess::new(MemoryStore::new()).with_clock(clock.clone()));
+    let mut contract = Contract::unguarded(api(access, TrustedProxies::none()));
+    let shut = with(json!({"text": "default deny", "confirm": true})).if_match("*");
+    contract.expect(200, "PUT", "/ip-access/policy", shut).await;
+    for minutes in [60, 1] {
+        let glass = with(json!({"user": "ann", "reason": "hotel network", "minutes": minutes}));
+        contract.expect(201, "POST", "/ip-access/break-glass", glass).await;
+    }
+    let ask = with(json!({"address": "203.0.113.9", "user": "ann"}));
+    let now = contract.expect(200, "POST", "/ip-access/explanations", ask.clone()).await;
+    assert_eq!(now.body["allowed"], true);
+    clock.advance(Duration::from_secs(120));
+    let then = contract.expect(200, "POST", "/ip-access/explanations", ask).await;
+    assert_eq!(then.body["allowed"], false, "the longer one is replaced");
+}
+
+#[tokio::test]
+async fn from_where_a_change_came_is_told_as_far_as_it_is_known() {
+    let heard = Heard::default();
+    let access = Arc::new(IpAccess::new(MemoryStore::new()).with_events(heard.clone()));
+    let proxies = TrustedProxies::parse(ForwardHeader::XForwardedFor, ["10.0.0.0/8"]).unwrap();
+    let mut contract = Contract::unguarded(api(access, proxies));
+    let office = || with(json!({"text": "allow 192.0.2.0/24", "confirm": true})).if_match("*");
+    // No peer, a proxy that names nobody, and a client.
+    contract.expect(200, "PUT", "/ip-access/policy", office()).await;
+    contract.peer = Some("10.0.0.1:4000".parse().unwrap());
+    contract.expect(200, "PUT", "/ip-access/policy", office().header("x-forwarded-for", "unknown")).await;
+    contract.expect(200, "PUT", "/ip-access/policy", office().header("x-forwarded-for", "192.0.2.7")).await;
+    let from: Vec<Value> = heard.0.lock().unwrap().iter().map(|event| event.data["from"].clone()).collect();
+    assert_eq!(from, [json!(null), json!("10.0.0.1"), json!("192.0.2.7")]);
 }

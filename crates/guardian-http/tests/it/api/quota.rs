@@ -108,12 +108,21 @@ async fn spending(contract: &mut Contract) {
     contract.expect(422, "POST", seats, with(json!({"amount": 1}))).await;
     contract.expect(422, "POST", "/quotas/features/{feature=sso}/consume", ann(1)).await;
     contract.expect(404, "POST", "/quotas/features/{feature=moon}/consume", ann(1)).await;
-    contract.expect(422, "POST", "/quotas/features/{feature=bytes}/give-back", ann(1)).await;
 
-    let back = contract.expect(200, "POST", &tokens("give-back"), ann(10)).await;
+    // What is given back is not paid for: an operator does so, and says why.
+    let give_back = platform("features/{feature=tokens}/give-back");
+    contract.expect(400, "POST", &give_back, ann(10)).await;
+    let keyed = ann(10).because(WHY).header("idempotency-key", "back-1");
+    let back = contract.expect(200, "POST", &give_back, keyed.clone()).await;
     assert!(back.body["entry"].is_u64());
-    let more = contract.expect(422, "POST", &tokens("give-back"), ann(31)).await;
+    assert_eq!(contract.expect(200, "POST", &give_back, keyed).await.body["replayed"], true);
+    let entries = contract.expect(200, "GET", &tokens("entries?size=1000"), plain()).await;
+    let last = entries.body["items"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["note"], &last["key"]), (&json!(WHY), &json!("back-1")));
+    let more = contract.expect(422, "POST", &give_back, ann(31).because(WHY)).await;
     assert!(more.body["detail"].as_str().unwrap().contains("at most 30"), "{more:?}");
+    let bytes = platform("features/{feature=bytes}/give-back");
+    contract.expect(422, "POST", &bytes, ann(1).because(WHY)).await;
     let late = json!({"subject": "user:bob", "amount": 7, "at": "2026-03-01T09:00:00Z"});
     contract.expect(200, "POST", &tokens("record"), with(late)).await;
     for at in ["2026-03-02T13:00:00Z", "+20000-01-01T00:00:00Z"] {
@@ -246,6 +255,10 @@ async fn operators(contract: &mut Contract) {
         json!({"amount": 1, "period": "fortnight"}),
         json!({"amount": 1, "thresholds": [90, 80]}),
         json!({"amount": u64::MAX}),
+        json!({"amount": 1, "at_limit": {"grace": {"second": 60}}}),
+        json!({"amount": 1, "at_limit": {"overage": {"price": {"currency": "usd", "micros": 1}, "capp": 100}}}),
+        json!({"amount": 1, "at_limit": {"overage": {"price": {"currency": "usd", "micros": 1, "pre": 5}}}}),
+        json!({"amount": 1, "rollover": {"most": 1, "periods": 1, "for": 1}}),
     ] {
         contract.expect(400, "PUT", &limit, why(with(wrong)).if_match("*")).await;
     }

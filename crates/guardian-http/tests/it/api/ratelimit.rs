@@ -1,6 +1,14 @@
-use guardian_http::api::ratelimit::{Forgetful, api};
-use guardian_ratelimit::{Limit, Limiter, Policy};
-use serde_json::json;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use guardian_core::{MonoTime, StoreError, StoreErrorKind, TenantId};
+use guardian_http::api::ratelimit::{Forgetful, RuleBook, api};
+use guardian_http::api::{Document, Operator, OperatorCaller, Unguarded};
+use guardian_ratelimit::store::{Call, Release, Store};
+use guardian_ratelimit::{Decision, Limit, Limiter, Policy, PolicyName, Rule, Subject};
+use http::Request;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::contract::{Contract, plain, scope, with};
 
@@ -29,6 +37,8 @@ async fn the_api_of_rate_limits_keeps_its_word() {
     let wrong =
         contract.expect(400, "PUT", place, with(json!({"rule": "often"})).because("no rule at all")).await;
     assert!(wrong.body["detail"].as_str().unwrap().contains("`often`"));
+    let nobody = "/platform/tenants/{tenant=a%20b}/rate-limits/{policy=per-org}";
+    contract.expect(404, "PUT", nobody, with(json!({"rule": "1/min"})).because("no tenant at all")).await;
     // Nobody else's limit has changed.
     contract.scope = Some(scope("umbrella"));
     let theirs = contract.expect(200, "GET", "/rate-limits/{policy=per-org}", plain()).await;
@@ -49,4 +59,107 @@ async fn one_thing_that_is_wrong_never_makes_rate_limits_fail() {
     let mut contract = Contract::unguarded(api(limiter, Forgetful));
     let sent = contract.mutants(&[("tenant", "acme"), ("policy", "per-org")]).await;
     assert!(sent > 150, "{sent}");
+}
+
+/// A rule book that takes long over its first rule.
+#[derive(Debug, Clone, Default)]
+struct Slow(Arc<Mutex<Vec<String>>>);
+
+#[async_trait::async_trait]
+impl RuleBook for Slow {
+    async fn keep(
+        &self,
+        _: &OperatorCaller,
+        _: &TenantId,
+        _: &str,
+        rule: Option<&Rule>,
+    ) -> Result<(), StoreError> {
+        let is_first = {
+            let mut kept = self.0.lock().unwrap();
+            kept.push(rule.map_or_else(String::new, ToString::to_string));
+            kept.len() == 1
+        };
+        for _ in 0..if is_first { 100 } else { 0 } {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn note_reset(&self, _: &OperatorCaller, _: &TenantId, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn two_changes_at_once_end_with_the_rule_that_is_kept() {
+    let limiter = Limiter::in_memory();
+    let per_org = limiter.define(Policy::new("per-org", "120/min burst 40").unwrap()).unwrap();
+    let book = Slow::default();
+    let router = Document::new("test", "1.0.0", Unguarded)
+        .with(api(limiter.clone(), book.clone()))
+        .into_router()
+        .unwrap();
+    let put = |rule: &str| {
+        let request = Request::put("/platform/tenants/acme/rate-limits/per-org")
+            .header("content-type", "application/json")
+            .header("guardian-reason", "two at the same time")
+            .extension(Operator(scope("operator")))
+            .body(Body::from(json!({"rule": rule}).to_string()));
+        router.clone().oneshot(request.unwrap())
+    };
+    let (one, other) = tokio::join!(put("600/min burst 100"), put("60/min burst 10"));
+    assert!(one.unwrap().status().is_success() && other.unwrap().status().is_success());
+    let holds = limiter.effective_rule(per_org, scope("acme").tenant(), Subject::Whole).unwrap();
+    assert_eq!(Some(&holds.to_string()), book.0.lock().unwrap().last());
+}
+
+/// Counters that cannot be reached.
+#[derive(Debug)]
+struct Down;
+
+fn down() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "test")
+}
+
+impl Store for Down {
+    fn register(&self, _: &PolicyName) -> u32 {
+        0
+    }
+
+    async fn check(&self, _: &Call<'_>) -> Result<Decision, StoreError> {
+        Err(down())
+    }
+
+    async fn peek(&self, _: &Call<'_>) -> Result<Decision, StoreError> {
+        Err(down())
+    }
+
+    async fn refund(&self, _: &Call<'_>, _: MonoTime) -> Result<(), StoreError> {
+        Err(down())
+    }
+
+    async fn reset(&self, _: &Call<'_>) -> Result<(), StoreError> {
+        Err(down())
+    }
+
+    async fn release(&self, _: &Release) -> Result<(), StoreError> {
+        Err(down())
+    }
+
+    fn release_detached(&self, _: Release) {}
+}
+
+#[tokio::test]
+async fn a_change_that_is_made_is_no_failure_for_counters_that_are_down() {
+    let limiter = Limiter::new(Down);
+    limiter.define(Policy::new("per-org", "120/min burst 40").unwrap()).unwrap();
+    let mut contract = Contract::unguarded(api(limiter, Forgetful));
+    let place = "/platform/tenants/{tenant=acme}/rate-limits/{policy=per-org}";
+    let new = with(json!({"rule": "600/min burst 100"})).because("ticket 4711: a larger plan");
+    let changed = contract.expect(200, "PUT", place, new).await;
+    assert_eq!(
+        (&changed.body["rule"], &changed.body["remaining"]),
+        (&json!("600/min burst 100"), &Value::Null)
+    );
+    contract.expect(503, "GET", "/rate-limits/{policy=per-org}", plain()).await;
 }

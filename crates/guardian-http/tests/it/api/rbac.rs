@@ -1,8 +1,8 @@
-use guardian_core::{Actor, Scope};
+use guardian_core::{Actor, ManualClock, Scope};
 use guardian_http::api::Document;
 use guardian_http::api::rbac::api;
-use guardian_rbac::{Catalog, MemoryStore, NewGrant, Rbac, Role, Rule};
-use serde_json::json;
+use guardian_rbac::{Catalog, Change, Item, Membership, MemoryStore, NewGrant, Rbac, Role, Rule, Window};
+use serde_json::{Value, json};
 
 use super::contract::{Contract, plain, scope, with};
 
@@ -89,10 +89,25 @@ async fn the_api_of_roles_keeps_its_word() {
     let check = json!({"principal": "user:bob", "permission": "deal:read"});
     assert_eq!(contract.expect(200, "POST", "/access-checks", with(check)).await.body["allowed"], true);
     let who = contract.expect(200, "POST", "/who-can", with(json!({"permission": "deal:read"}))).await;
-    assert_eq!(who.body["principals"], json!(["user:ann", "user:bob"]));
+    let both = json!({"everyone": false, "principals": ["user:ann", "user:bob"], "truncated": false});
+    assert_eq!(who.body, both);
     contract.expect(204, "POST", &format!("{one}/certifications"), plain()).await;
     let reviews = contract.expect(200, "GET", "/grant-reviews", plain()).await;
     assert_eq!(reviews.body["items"].as_array().unwrap().len(), 3);
+    let (mut paged, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = contract.expect(200, "GET", &format!("/grant-reviews?size=1{next}"), plain()).await;
+        paged.extend(page.body["items"].as_array().unwrap().clone());
+        match page.body["next"].as_str() {
+            Some(cursor) => next = format!("&after={cursor}"),
+            None => break,
+        }
+    }
+    // When a grant was used last changes with each request.
+    let ids = |items: &[Value]| items.iter().map(|item| item["grant"]["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&paged), ids(reviews.body["items"].as_array().unwrap()));
+    contract.expect(400, "GET", "/grant-reviews?after=00ff", plain()).await;
+    contract.expect(400, "GET", "/grants?after=00ff", plain()).await;
     contract.expect(409, "DELETE", "/roles/{role=rep}", plain().if_match("*")).await;
 
     // Bob passes his on, and may do nothing else.
@@ -119,9 +134,23 @@ async fn the_api_of_roles_keeps_its_word() {
     contract.expect(204, "DELETE", member, plain()).await;
     contract.expect(404, "DELETE", member, plain()).await;
     let apart = json!({"id": "four-eyes", "duty": "static", "roles": ["rep", "incident"], "limit": 2});
-    contract.expect(200, "PUT", "/constraints/{constraint=four-eyes}", with(apart.clone())).await;
+    let one = "/constraints/{constraint=four-eyes}";
+    contract.expect(428, "PUT", one, with(apart.clone())).await;
+    contract.expect(404, "GET", one, plain()).await;
+    let put = contract.expect(200, "PUT", one, with(apart.clone()).if_match("*")).await;
     assert_eq!(contract.expect(200, "GET", "/constraints", plain()).await.body["items"], json!([apart]));
-    contract.expect(204, "DELETE", "/constraints/{constraint=four-eyes}", plain()).await;
+    let read = contract.expect(200, "GET", one, plain()).await;
+    assert_eq!((&read.body, &read.etag), (&apart, &put.etag));
+    let seen = read.etag.unwrap();
+    contract.expect(304, "GET", one, plain().header("if-none-match", seen.clone())).await;
+    // Somebody else changes it: who has seen what it was before overwrites nothing.
+    let stricter = json!({"id": "four-eyes", "duty": "dynamic", "roles": ["rep", "incident"], "limit": 2});
+    contract.expect(200, "PUT", one, with(stricter.clone()).if_match(seen.clone())).await;
+    contract.expect(412, "PUT", one, with(apart).if_match(seen.clone())).await;
+    contract.expect(428, "DELETE", one, plain()).await;
+    contract.expect(412, "DELETE", one, plain().if_match(seen)).await;
+    assert_eq!(contract.expect(200, "GET", one, plain()).await.body, stricter);
+    contract.expect(204, "DELETE", one, plain().if_match("*")).await;
 
     let fire = json!({"role": "incident", "reason": "the site is down", "seconds": 60});
     contract.expect(201, "POST", "/emergencies", with(fire)).await;
@@ -147,4 +176,48 @@ async fn one_thing_that_is_wrong_never_makes_roles_fail() {
     ];
     let sent = contract.mutants(&known).await;
     assert!(sent > 1000, "{sent}");
+}
+
+#[tokio::test]
+async fn windows_are_told_by_the_clock_that_decides() {
+    let clock = ManualClock::at("2020-03-02T12:00:00Z".parse().unwrap());
+    let catalog = Catalog::builder().permission("deal:edit", "Change deals").build().unwrap();
+    let rbac = Rbac::new(catalog, MemoryStore::new()).with_clock(clock);
+    let host = Scope::system(scope("acme").tenant().clone());
+    let all = Role::new("all").unwrap().with(Rule::allow("*:*").unwrap());
+    let all = all.with(Rule::allow("rbac.policy:*").unwrap());
+    rbac.put_role(&host, all).await.unwrap();
+    let grant = NewGrant::new("user:ann".parse().unwrap(), "all", "for a year").unwrap();
+    let until = Window::until("2021-01-01T00:00:00Z".parse().unwrap());
+    rbac.grant(&host, grant.during(until)).await.unwrap();
+    let mut contract = Contract::of(Document::new("test", "1.0.0", rbac.clone()).with(api(rbac)));
+    let mine = contract.expect(200, "GET", "/permissions", plain()).await;
+    let edit = json!({"permission": "deal:edit", "outcome": "allow"});
+    assert!(mine.body["items"].as_array().unwrap().contains(&edit), "{}", mine.body);
+    let who = contract.expect(200, "POST", "/who-can", with(json!({"permission": "deal:edit"}))).await;
+    assert_eq!(who.body["principals"], json!(["user:ann"]));
+}
+
+#[tokio::test]
+async fn answers_that_are_cut_say_so() {
+    let rbac = rbac().await;
+    let host = Scope::system(scope("acme").tenant().clone());
+    let read = Role::new("reader").unwrap().with(Rule::allow("deal:read").unwrap());
+    rbac.put_role(&host, read).await.unwrap();
+    let grant = NewGrant::new("group:all".parse().unwrap(), "reader", "everybody reads").unwrap();
+    rbac.grant(&host, grant).await.unwrap();
+    let member = |number: u32| {
+        let member = format!("user:u_{number}").parse().unwrap();
+        Change::Put(Item::Membership(Membership::new("all".parse().unwrap(), member)))
+    };
+    for numbers in [0..6_000, 6_000..10_001] {
+        rbac.import(&host, numbers.map(member).collect()).await.unwrap();
+    }
+    let mut contract = Contract::of(Document::new("test", "1.0.0", rbac.clone()).with(api(rbac)));
+    let who = contract.expect(200, "POST", "/who-can", with(json!({"permission": "deal:read"}))).await;
+    assert_eq!(who.body["principals"].as_array().unwrap().len(), 10_000);
+    assert_eq!(who.body["truncated"], true);
+    let roles = json!({"roles": [{"id": "reader", "rules": []}]});
+    let many = contract.expect(422, "POST", "/role-previews", with(roles)).await;
+    assert!(many.body["detail"].as_str().unwrap().contains("fewer roles"), "{}", many.body);
 }

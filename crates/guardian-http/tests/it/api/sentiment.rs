@@ -1,6 +1,7 @@
-use guardian_core::ManualClock;
+use guardian_core::{ManualClock, Scope};
+use guardian_http::Problem;
 use guardian_http::api::sentiment::api;
-use guardian_http::api::{Document, Unguarded};
+use guardian_http::api::{Document, Kind, Permit, Unguarded};
 use guardian_sentiment::{MemoryStore, Sentiments};
 use serde_json::{Value, json};
 
@@ -35,6 +36,28 @@ async fn the_api_of_sentiment_keeps_its_word() {
     contract.expect(204, "DELETE", "/sentiment", plain()).await;
     contract.expect(404, "GET", "/sentiment/segments/{segment=all}/trend", plain()).await;
     contract.finish().await;
+}
+
+/// Lets everybody read, and nobody change anything.
+#[derive(Debug)]
+struct Readers;
+
+#[async_trait::async_trait]
+impl Permit for Readers {
+    async fn permit(&self, _: &Scope, permission: &str) -> Result<(), Problem> {
+        permission
+            .ends_with(":read")
+            .then_some(())
+            .ok_or_else(|| Kind::Forbidden.because("no more than to read"))
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_makes_no_model_be_trained() {
+    let document = Document::new("test", "1.0.0", Readers);
+    let mut contract = Contract::of(document.with(api(Sentiments::new(MemoryStore::new()))));
+    contract.expect(200, "GET", "/sentiment/learning", plain()).await;
+    contract.expect(403, "POST", "/sentiment/learning/evaluations", plain()).await;
 }
 
 async fn readings(contract: &mut Contract) {
@@ -152,15 +175,19 @@ async fn series(contract: &mut Contract) {
 
 async fn learning(contract: &mut Contract) {
     let state = contract.expect(200, "GET", "/sentiment/learning", plain()).await;
-    assert_eq!((&state.body["version"], &state.body["shadow"]["messages"]), (&json!(2), &json!(1)));
+    assert_eq!(state.body, json!({"version": 2}), "a read trains nothing");
+    let found = contract.expect(200, "POST", "/sentiment/learning/evaluations", plain()).await;
+    assert_eq!((&found.body["version"], &found.body["shadow"]["messages"]), (&json!(2), &json!(1)));
     let right = json!({"text": "Still broken.", "polarity": "very_negative"});
     let place = "/sentiment/messages/{message=m-3}/correction";
     contract.expect(200, "PUT", place, with(right.clone())).await;
     let back =
         contract.expect(200, "POST", "/sentiment/learning/roll-back", with(json!({"version": 2}))).await;
-    assert_eq!(back.body["shadow"]["messages"], 1);
+    assert!(back.body["version"].is_u64());
+    let found = contract.expect(200, "POST", "/sentiment/learning/evaluations", plain()).await;
+    assert_eq!(found.body["shadow"]["messages"], 1);
     contract.expect(204, "DELETE", "/sentiment/learning", plain()).await;
-    let state = contract.expect(200, "GET", "/sentiment/learning", plain()).await;
+    let state = contract.expect(200, "POST", "/sentiment/learning/evaluations", plain()).await;
     assert_eq!(state.body["shadow"], json!(null), "nothing is learned, so there is nothing to compare");
     // The history keeps what was said.
     let kept = contract.expect(200, "GET", "/sentiment/messages/{message=m-3}", plain()).await;
@@ -184,7 +211,7 @@ async fn others(contract: &mut Contract) {
     assert_eq!(none.body["items"], json!([]));
     contract.expect(204, "DELETE", "/sentiment", plain()).await;
     let state = contract.expect(200, "GET", "/sentiment/learning", plain()).await;
-    assert_eq!(state.body, json!({"version": 0, "shadow": null}));
+    assert_eq!(state.body, json!({"version": 0}));
     contract.scope = Some(scope("acme"));
     contract.expect(200, "GET", "/sentiment/messages/{message=m-1}", plain()).await;
 }

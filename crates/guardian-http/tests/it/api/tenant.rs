@@ -55,6 +55,7 @@ async fn the_api_of_tenants_keeps_its_word() {
     contract.expect(200, "DELETE", &format!("{one}?grace_days=0"), step()).await;
     assert_eq!(contract.expect(200, "POST", &format!("{one}/purge"), step()).await.body["status"], "purged");
     contract.expect(404, "GET", "/platform/tenants/{tenant=umbrella}", plain()).await;
+    contract.expect(404, "GET", "/platform/tenants/{tenant=a%20b}", plain()).await;
     contract.finish().await;
 }
 

@@ -63,17 +63,17 @@ pub(in crate::api::quota) struct QuotaPosted {
 /// What is used.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewQuotaUsage {
+pub(in crate::api::quota) struct NewQuotaUsage {
     /// Who uses it: `org`, or a path below it.
     #[serde(default = "org")]
     #[schema(max_length = 512)]
-    pub(super) subject: String,
+    pub(in crate::api::quota) subject: String,
     /// How much, 0 to 2^62 - 1.
     #[schema(maximum = 4_611_686_018_427_387_903_u64)]
-    pub(super) amount: u64,
+    pub(in crate::api::quota) amount: u64,
     /// The value, of features that count different values; of no others.
     #[schema(max_length = 1024)]
-    pub(super) value: Option<String>,
+    pub(in crate::api::quota) value: Option<String>,
 }
 
 fn org() -> String {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use guardian_webhook::{EndpointSettings, Error, KeyChoice, PayloadMode};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
+
+use crate::api::patch::Patch;
 
 /// An endpoint to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -110,34 +112,6 @@ pub(super) struct WebhookEndpointPatch {
     concurrency: Option<u32>,
     /// Whether messages with the same ordering key come one after the other.
     ordered: Option<bool>,
-}
-
-/// A member of a patch that can be null.
-#[derive(Debug, Default)]
-enum Patch<T> {
-    /// It is not named.
-    #[default]
-    Keep,
-    /// It is null.
-    Clear,
-    /// It has a value.
-    Set(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
-    }
-}
-
-impl<T> Patch<T> {
-    fn apply(self, to: &mut Option<T>) {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *to = None,
-            Self::Set(value) => *to = Some(value),
-        }
-    }
 }
 
 impl From<WebhookMode> for PayloadMode {
