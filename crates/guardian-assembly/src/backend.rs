@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use guardian_audit::store::AuditStore;
-use guardian_core::IdSource;
 use guardian_ipaccess::AccessStore;
 use guardian_quota::store::QuotaStore;
 use guardian_rbac::store::PolicyStore;
@@ -114,7 +113,7 @@ impl Stores<Sql> {
     pub(crate) async fn open(
         db: &guardian_sql::Database,
         operator: &guardian_core::Scope,
-        (clock, ids): (Arc<dyn guardian_core::Clock>, Arc<dyn IdSource>),
+        (clock, ids): (Arc<dyn guardian_core::Clock>, Arc<dyn guardian_core::IdSource>),
     ) -> Result<Self, crate::Error> {
         db.migrate(&crate::outbox::MIGRATIONS).await?;
         guardian_audit::migrate_outbox(db).await?;

@@ -224,7 +224,6 @@ impl<B: Backend> Guardian<B> {
     }
 
     /// What has to go on in the background.
-    #[must_use]
     pub fn workers(&self) -> Workers<B> {
         Workers::new(self.clone())
     }

@@ -1,6 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+/// All domains put together: services, events, workers, the API of administrators.
+#[cfg(feature = "assembly")]
+pub use guardian_assembly as assembly;
+
+/// All domains put together; begin with [`Guardian::builder`].
+#[cfg(feature = "assembly")]
+pub use guardian_assembly::Guardian;
+
 /// The audit log: events, search, stores, proofs, life cycle, exports.
 #[cfg(feature = "audit")]
 pub use guardian_audit as audit;

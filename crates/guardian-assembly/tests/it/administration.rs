@@ -22,7 +22,7 @@ async fn everything_is_there_behind_its_permission() {
 
     guardian.welcome(&platform(&guardian), new_tenant("acme")).await.unwrap();
     guardian.welcome(&platform(&guardian), new_tenant("globex")).await.unwrap();
-    let router = document.into_router();
+    let router = document.into_router().unwrap();
     let ask = async |scope: Option<Scope>, path: &str| {
         let mut request = axum::http::Request::get(path).body(Body::empty()).unwrap();
         if let Some(scope) = scope {

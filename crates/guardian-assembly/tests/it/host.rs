@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use guardian_assembly::{Backend, Builder, Guardian};
@@ -119,4 +120,14 @@ pub(crate) async fn recorded<B: Backend>(guardian: &Guardian<B>, scope: &Scope, 
     let query = format!("action:{name}").parse().unwrap();
     let page = guardian_core::PageRequest::first(1000).unwrap();
     guardian.audit().search(scope, &query, &page).await.unwrap().items.len()
+}
+
+/// Waits until something is the case.
+pub(crate) async fn until(mut done: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(120), waiting).await.is_ok(), "it takes too long");
 }

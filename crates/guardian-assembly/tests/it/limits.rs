@@ -25,7 +25,7 @@ mod on_a_database {
     }
 
     async fn ask(guardian: &Guardian<Sql>, method: &str, body: &'static str) -> u16 {
-        let router = guardian.administration("Test", "1.0.0", Default::default()).into_router();
+        let router = guardian.administration("Test", "1.0.0", Default::default()).into_router().unwrap();
         let scope = Scope::new(guardian.operator().tenant().clone(), Actor::user("op").unwrap());
         let mut request = axum::http::Request::builder()
             .method(method)

@@ -7,15 +7,7 @@ use guardian_assembly::{Backend, Guardian};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::host::{Ears, Letterbox, ann, builder, listen, recorded, runs};
-
-async fn until(mut done: impl AsyncFnMut() -> bool) {
-    let end = std::time::Instant::now() + Duration::from_secs(60);
-    while !done().await {
-        assert!(std::time::Instant::now() < end, "it takes too long");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
+use crate::host::{Ears, Letterbox, ann, builder, listen, recorded, runs, until};
 
 async fn works<B: Backend>(guardian: Guardian<B>, ears: Ears, letters: Letterbox) {
     let acme = ann("acme");
