@@ -58,13 +58,13 @@ pub(crate) fn observation(entry: &Entry) -> Option<Observation<'static>> {
     Some(observation)
 }
 
-/// Brings a series from an entry as it was to the entry as it is; `None` when one does not count.
+/// Brings a series from an entry as it was to the entry as it is; `None` when it is in the series no more.
 pub(crate) fn recount(trend: &mut Trend, was: &Entry, is: Option<&Entry>, policy: &TrendPolicy) {
-    if let Some(was) = observation(was) {
-        trend.remove(&was, policy);
-    }
-    if let Some(is) = is.and_then(observation) {
-        trend.restore(&is, policy);
+    match (observation(was), is.and_then(observation)) {
+        (Some(was), Some(is)) => trend.replace(&was, &is, policy),
+        (Some(was), None) => trend.remove(&was, policy),
+        (None, Some(is)) => trend.restore(&is, policy),
+        (None, None) => {}
     }
 }
 
