@@ -16,8 +16,7 @@ use super::spending::{QuotaPosted, posted_example};
 use super::standing::{QuotaBalance, balance_example};
 use super::subscription::{self, QuotaSubjectLimit, QuotaSubscription, limits_of};
 use super::{
-    Answer, FEATURE, Items, OfSubject, TENANT, failed, fails, in_tenant, sensible, subject,
-    subscription_of,
+    Answer, FEATURE, Items, OfSubject, TENANT, failed, fails, in_tenant, sensible, subject, subscription_of,
 };
 use crate::Problem;
 use crate::api::{
