@@ -11,13 +11,10 @@ use fit::{Case, Delta, fit};
 use crate::core::{Core, Features, View, pieces};
 use crate::features::{Block, grams};
 use crate::tokens::{Tokens, mix};
-use crate::{Ensemble, Explanation, Feeling, ModelError, Part, Polarity, Reading, SentimentModel};
+use crate::{Ensemble, Explanation, Feeling, Message, ModelError, Part, Polarity, Reading, SentimentModel};
 
 /// So many corrections are kept; a further one pushes out the oldest.
 pub const MAX_CORRECTIONS: usize = 2_000;
-
-/// So many bytes a message's id may have.
-pub const MAX_ID: usize = 200;
 
 /// N-grams of one message that are learned from.
 const MAX_KEPT: usize = 192;
@@ -70,7 +67,7 @@ pub enum Learned {
     /// The same was said of this message before: nothing changes.
     Known,
     /// There is nothing to learn from: the text is empty, the correction says nothing, or the id is empty or longer than
-    /// [`MAX_ID`].
+    /// [`Message::MAX_ID`](crate::Message::MAX_ID).
     Nothing,
 }
 
@@ -153,7 +150,7 @@ impl Adaptation {
         });
         let place = |feeling: Feeling| Feeling::ALL.iter().position(|other| *other == feeling);
         let feeling = correction.feeling.and_then(place).and_then(|place| u8::try_from(place).ok());
-        if id.is_empty() || id.len() > MAX_ID || (class.is_none() && feeling.is_none()) {
+        if id.is_empty() || id.len() > Message::MAX_ID || (class.is_none() && feeling.is_none()) {
             return Learned::Nothing;
         }
         let tokens = Tokens::of(text);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use guardian_core::{
-    Clock, Cursor, Event, EventSink, IdSource, NullSink, Page, PageRequest, Scope, SystemClock, SystemIds,
-    Timestamp,
+    Clock, Cursor, Event, EventSink, IdSource, NullSink, Page, PageRequest, Scope, StoreError, SystemClock,
+    SystemIds, Timestamp,
 };
 use own::{Found, Own, Owns, Stamp};
 use parking_lot::Mutex;
@@ -138,12 +138,13 @@ impl Sentiments {
         &self.policy
     }
 
-    /// Reads a text as the tenant's model does, without keeping anything.
+    /// Reads a text as the tenant's model does, without keeping anything. While the store is away it reads with what this process knows
+    /// the tenant to have taught, or with the shipped model if it knows nothing.
     ///
     /// # Errors
-    /// When the store fails, or what the tenant taught cannot be used.
+    /// When the store fails in a way that does not pass.
     pub async fn read(&self, scope: &Scope, text: &str) -> Result<Reading, Error> {
-        Ok(self.model_of(scope).await?.read(text))
+        Ok(self.model_at_hand(scope).await?.read(text))
     }
 
     /// Why a text is read as it is; `None` where it is not read.
@@ -151,7 +152,7 @@ impl Sentiments {
     /// # Errors
     /// As for [`Self::read`].
     pub async fn explain(&self, scope: &Scope, text: &str) -> Result<Option<Explanation>, Error> {
-        Ok(self.model_of(scope).await?.explain(text))
+        Ok(self.model_at_hand(scope).await?.explain(text))
     }
 
     /// Why a message is read as it is, with the spans of its parts in its whole text: of a mail, in the mail with its quotes.
@@ -199,8 +200,8 @@ impl Sentiments {
     /// correction again changes nothing. Of two people who correct one message at once, the one that the history has is learned.
     ///
     /// # Errors
-    /// When there is no such message, or no more, or the store fails; then the history may have it already while the model has not learned:
-    /// correct again.
+    /// When there is no such message, or no more, or the store fails, or a later version of this crate wrote what was learned; then the
+    /// history may have it already while the model has not learned: correct again.
     pub async fn correct(
         &self,
         scope: &Scope,
@@ -210,10 +211,7 @@ impl Sentiments {
         let correction = correction.into();
         let corrected = Corrected::new(correction, self.clock.now(), scope.actor().to_string());
         let unknown = || Error::UnknownMessage { id: shown(message.id()) };
-        let was = self.store.entry(scope, message.id()).await?.ok_or_else(unknown)?;
-        if said(&was) != Some(correction) {
-            self.store.correct(scope, message.id(), &corrected, &self.policy).await?.ok_or_else(unknown)?;
-        }
+        self.store.correct(scope, message.id(), &corrected, &self.policy).await?.ok_or_else(unknown)?;
         let text = message.own_text();
         let mut wanted = correction;
         for _ in 0..MAX_TRIES {
@@ -227,7 +225,7 @@ impl Sentiments {
                 Some(now) if now == wanted => return entry.ok_or_else(unknown),
                 Some(now) => wanted = now,
                 None => {
-                    self.unlearn(scope, |id, _| id == message.id()).await?;
+                    self.unlearn(scope, Some(message.id())).await?;
                     return Err(unknown());
                 }
             }
@@ -287,7 +285,8 @@ impl Sentiments {
     /// do it again.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or a later version of this crate wrote what was learned: then all is forgotten but what the messages
+    /// taught, and a process of that version has to be asked.
     pub async fn forget(&self, scope: &Scope, segment: &Segment) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
@@ -298,9 +297,8 @@ impl Sentiments {
                 break;
             }
         }
-        // Behind that: what is learned from now on is looked up in the history by who learns it. An id without an entry was
-        // learned from a message that is forgotten.
-        self.unlearn(scope, |_, entry| entry.is_none_or(|entry| entry.segments.contains(segment))).await?;
+        // Behind that: what is learned from now on is looked up in the history by who learns it.
+        self.unlearn(scope, None).await?;
         Ok(forgotten)
     }
 
@@ -309,37 +307,42 @@ impl Sentiments {
     /// recorded anew.
     ///
     /// # Errors
-    /// When the id is none, or the store fails: then it may be half done; do it again.
+    /// When the id is none, or as for [`Self::forget`]: then it may be half done; do it again.
     pub async fn forget_message(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
         check_id(id)?;
         let was = self.store.forget_message(scope, id, &self.policy).await?;
-        self.unlearn(scope, |other, entry| other == id && entry.is_none()).await?;
+        self.unlearn(scope, Some(id)).await?;
         Ok(was)
     }
 
-    /// Takes messages out of what was learned, on top of whichever model it was; what cannot be read goes altogether.
-    async fn unlearn(
-        &self,
-        scope: &Scope,
-        is_gone: impl Fn(&str, Option<&Entry>) -> bool + Send + Sync,
-    ) -> Result<(), Error> {
+    /// Takes out of what was learned, on top of whichever model it was, what no history has: a correction is in the history before
+    /// it is learned, so that nothing may stay learned of an entry that is gone, or that is there without a correction because
+    /// its id was used again. Of one message, or of all. What is damaged goes altogether; what a later version of this crate
+    /// wrote stays as it is, and is an error.
+    async fn unlearn(&self, scope: &Scope, id: Option<&str>) -> Result<(), Error> {
         for _ in 0..MAX_TRIES {
+            let asked = self.asked(scope);
             let Some(state) = self.store.adaptation(scope).await? else { return Ok(()) };
             let mut gone = BTreeSet::new();
-            if let Ok(ids) = ids_of(&state.bytes) {
-                for id in ids {
-                    if is_gone(&id, self.store.entry(scope, &id).await?.as_ref()) {
-                        gone.insert(id);
+            match ids_of(&state.bytes) {
+                Ok(mut ids) => {
+                    ids.retain(|other| id.is_none_or(|id| id == other));
+                    if !ids.is_empty() {
+                        let corrected = self.store.corrected(scope, &ids).await?;
+                        gone.extend(ids.into_iter().filter(|id| !corrected.contains(id)));
+                    }
+                    if gone.is_empty() {
+                        return Ok(());
                     }
                 }
-                if gone.is_empty() {
-                    return Ok(());
-                }
+                Err(newer @ ModelError::Version { .. }) => return Err(newer.into()),
+                Err(_) => {}
             }
             let state = AdaptationState { version: state.version + 1, bytes: without(&state.bytes, &gone) };
-            if self.store.put_adaptation(scope, &state).await? {
+            if let Some(version) = self.store.put_adaptation(scope, &state).await? {
                 if let Model::Learning(base) = &self.model {
-                    self.keep(scope, &state, learned(base, &state)?);
+                    let state = AdaptationState { version, bytes: state.bytes };
+                    self.keep(scope, &state, learned(base, &state), asked);
                 }
                 return Ok(());
             }
@@ -416,10 +419,10 @@ impl Sentiments {
     /// there are none.
     ///
     /// # Errors
-    /// When the store fails, or what was learned cannot be used.
+    /// When the store fails.
     pub async fn shadow(&self, scope: &Scope) -> Result<Option<Shadow>, Error> {
-        let found = self.adaptation(scope).await?.filter(|(_, adaptation)| !adaptation.is_empty());
-        Ok(found.map(|(_, adaptation)| adaptation.shadow()))
+        let found = self.adaptation(scope).await?.filter(|adaptation| !adaptation.is_empty());
+        Ok(found.map(|adaptation| adaptation.shadow()))
     }
 
     /// The version of what the tenant taught, to go back to; 0 when there is nothing.
@@ -427,25 +430,33 @@ impl Sentiments {
     /// # Errors
     /// As for [`Self::shadow`].
     pub async fn version(&self, scope: &Scope) -> Result<u64, Error> {
-        Ok(self.adaptation(scope).await?.map_or(0, |(_, adaptation)| adaptation.version()))
+        Ok(self.adaptation(scope).await?.map_or(0, |adaptation| adaptation.version()))
     }
 
-    /// Goes back to an earlier version of what the tenant taught; histories keep their corrections.
+    /// Goes back to an earlier version of what the tenant taught; histories keep their corrections. Says how many corrections were
+    /// dropped: none when the version is not behind the present one. Versions begin anew where learning did: after
+    /// [`Self::forget_tenant`], and on top of another model.
     ///
     /// # Errors
-    /// As for [`Self::shadow`].
-    pub async fn roll_back(&self, scope: &Scope, version: u64) -> Result<(), Error> {
-        self.change(scope, |adaptation| adaptation.roll_back(version) > 0).await
+    /// When the store fails, or a later version of this crate wrote what was learned.
+    pub async fn roll_back(&self, scope: &Scope, version: u64) -> Result<usize, Error> {
+        let mut dropped = 0;
+        self.change(scope, |adaptation| {
+            dropped = adaptation.roll_back(version);
+            dropped > 0
+        })
+        .await?;
+        Ok(dropped)
     }
 
-    /// What the tenant taught, with the version of the store.
-    async fn adaptation(&self, scope: &Scope) -> Result<Option<(u64, Adaptation)>, Error> {
+    /// What the tenant taught, as it can be used.
+    async fn adaptation(&self, scope: &Scope) -> Result<Option<Adaptation>, Error> {
         let Model::Learning(base) = &self.model else { return Ok(None) };
-        let Some(state) = self.store.adaptation(scope).await? else { return Ok(None) };
-        Ok(Some((state.version, learned(base, &state)?)))
+        Ok(self.store.adaptation(scope).await?.map(|state| learned(base, &state)))
     }
 
-    /// Changes what the tenant taught, if the work says that it changed something.
+    /// Changes what the tenant taught, if the work says that it changed something. What a later version of this crate wrote is not
+    /// written over.
     async fn change(
         &self,
         scope: &Scope,
@@ -453,26 +464,51 @@ impl Sentiments {
     ) -> Result<(), Error> {
         let Model::Learning(base) = &self.model else { return Ok(()) };
         for _ in 0..MAX_TRIES {
-            let (version, mut adaptation) =
-                self.adaptation(scope).await?.unwrap_or_else(|| (0, Adaptation::new(base)));
+            let asked = self.asked(scope);
+            let (version, mut adaptation) = match self.store.adaptation(scope).await? {
+                Some(state) => match Adaptation::from_bytes(base, &state.bytes) {
+                    Err(newer @ ModelError::Version { .. }) => return Err(newer.into()),
+                    read => (state.version, read.unwrap_or_else(|_| Adaptation::new(base))),
+                },
+                None => (0, Adaptation::new(base)),
+            };
             if !work(&mut adaptation) {
                 return Ok(());
             }
             let state = AdaptationState { version: version + 1, bytes: adaptation.to_bytes() };
-            if self.store.put_adaptation(scope, &state).await? {
-                self.keep(scope, &state, adaptation);
+            if let Some(version) = self.store.put_adaptation(scope, &state).await? {
+                self.keep(scope, &AdaptationState { version, bytes: state.bytes }, adaptation, asked);
                 return Ok(());
             }
         }
         Err(Error::Contended)
     }
 
-    fn keep(&self, scope: &Scope, state: &AdaptationState, adaptation: Adaptation) {
-        let own = Arc::new(Own::new(Stamp::from(state), adaptation));
-        self.owns.lock().changed(scope.tenant(), own, self.clock.monotonic());
+    /// What is at hand before the store is asked.
+    fn asked(&self, scope: &Scope) -> Option<u64> {
+        self.owns.lock().change_of(scope.tenant())
     }
 
+    fn keep(&self, scope: &Scope, state: &AdaptationState, adaptation: Adaptation, asked: Option<u64>) {
+        let own = Arc::new(Own::new(Stamp::from(state), adaptation));
+        self.owns.lock().changed(scope.tenant(), own, asked, self.clock.monotonic());
+    }
+
+    /// The model to record with: of a store that is away nothing can be recorded anyway.
     async fn model_of(&self, scope: &Scope) -> Result<Arc<dyn SentimentModel>, Error> {
+        self.model(scope, |error, _| Err(error)).await
+    }
+
+    /// The model to read with: while the store is away, the one at hand.
+    async fn model_at_hand(&self, scope: &Scope) -> Result<Arc<dyn SentimentModel>, Error> {
+        self.model(scope, |error, own| if error.is_transient() { Ok(own) } else { Err(error) }).await
+    }
+
+    async fn model(
+        &self,
+        scope: &Scope,
+        away: impl FnOnce(StoreError, Option<Arc<Own>>) -> Result<Option<Arc<Own>>, StoreError> + Send,
+    ) -> Result<Arc<dyn SentimentModel>, Error> {
         let base = match &self.model {
             Model::Fixed(model) => return Ok(Arc::clone(model)),
             Model::Learning(base) => base,
@@ -481,18 +517,17 @@ impl Sentiments {
         let found = self.owns.lock().find(scope.tenant(), now);
         let own = match found {
             Found::Young(own) => own,
-            Found::Old(asked) => {
-                let state = self.store.adaptation(scope).await?;
-                let own = state.map(|state| {
-                    let stamp = Stamp::from(&state);
-                    // The model of what did not change is not computed again.
-                    asked.same(stamp).map_or_else(
-                        || Ok(Arc::new(Own::new(stamp, learned(base, &state)?))),
-                        Ok::<_, ModelError>,
-                    )
-                });
-                self.owns.lock().answer(scope.tenant(), &asked, own.transpose()?, now)
-            }
+            Found::Old(asked) => match self.store.adaptation(scope).await {
+                Ok(state) => {
+                    let own = state.map(|state| {
+                        let stamp = Stamp::from(&state);
+                        // The model of what did not change is not computed again.
+                        asked.same(stamp).unwrap_or_else(|| Arc::new(Own::new(stamp, learned(base, &state))))
+                    });
+                    self.owns.lock().answer(scope.tenant(), &asked, own, now)
+                }
+                Err(error) => away(error, asked.own)?,
+            },
         };
         Ok(match own.and_then(|own| own.model()) {
             Some(model) => Arc::new(English(model)),
@@ -501,12 +536,10 @@ impl Sentiments {
     }
 }
 
-/// What was learned, on top of this model. On top of another it is no use, and learning begins anew.
-fn learned(base: &Ensemble, state: &AdaptationState) -> Result<Adaptation, ModelError> {
-    match Adaptation::from_bytes(base, &state.bytes) {
-        Err(ModelError::OtherModel { .. }) => Ok(Adaptation::new(base)),
-        read => read,
-    }
+/// What was learned, on top of this model, as it is read with. What cannot be used is as if nothing had been learned: on top of
+/// another model, damaged, or in the format of a later version of this crate. Messages are read all the same.
+fn learned(base: &Ensemble, state: &AdaptationState) -> Adaptation {
+    Adaptation::from_bytes(base, &state.bytes).unwrap_or_else(|_| Adaptation::new(base))
 }
 
 /// What a person said of an entry.

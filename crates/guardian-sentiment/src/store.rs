@@ -1,5 +1,6 @@
 //! Where histories and series live: the contract, and the stores that come with the crate.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ pub(crate) fn recount(trend: &mut Trend, was: &Entry, is: Option<&Entry>, policy
 #[expect(clippy::exhaustive_structs, reason = "stores make it")]
 pub struct AdaptationState {
     /// Counts the changes. The first one is put with 1, and then has a version of the store's choice that nothing had before: so
-    /// nobody who knows what was forgotten with its tenant takes what came after it for that.
+    /// nobody who knows what was forgotten with its tenant takes what came after it for that. Later versions are above it.
     pub version: u64,
     /// What was learned.
     pub bytes: Vec<u8>,
@@ -95,7 +96,8 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     /// Keeps an entry and counts it in its series, unless its id is there: then what is kept of that one is returned.
     async fn record(&self, scope: &Scope, new: &NewEntry) -> Result<Recorded, StoreError>;
 
-    /// Puts a correction on an entry, in the place of an earlier one, and counts it anew. `None` when there is no such entry.
+    /// Puts a correction on an entry, in the place of an earlier one, and counts it anew. One that says what the earlier one says
+    /// changes nothing, and leaves who said it first. The entry as it is then; `None` when there is none.
     async fn correct(
         &self,
         scope: &Scope,
@@ -103,6 +105,9 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
         correction: &Corrected,
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError>;
+
+    /// Which of these ids have an entry with a correction; at most as many as there may be corrections.
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError>;
 
     /// One entry.
     async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError>;
@@ -156,8 +161,10 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     /// What was learned for the tenant.
     async fn adaptation(&self, scope: &Scope) -> Result<Option<AdaptationState>, StoreError>;
 
-    /// Keeps what was learned if its version is one above the one that is kept, or 1 where none is, and says whether it did.
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError>;
+    /// Keeps what was learned if its version is one above the one that is kept, or 1 where none is, and says which version it has
+    /// then: that one, or of the store's choice. `None` when it was not kept.
+    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState)
+    -> Result<Option<u64>, StoreError>;
 }
 
 #[async_trait]
@@ -174,6 +181,10 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError> {
         (**self).correct(scope, id, correction, policy).await
+    }
+
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        (**self).corrected(scope, ids).await
     }
 
     async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
@@ -238,7 +249,11 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         (**self).adaptation(scope).await
     }
 
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+    ) -> Result<Option<u64>, StoreError> {
         (**self).put_adaptation(scope, state).await
     }
 }

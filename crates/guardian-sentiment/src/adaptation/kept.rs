@@ -1,9 +1,9 @@
 //! Corrections as bytes.
 
 use super::fit::Case;
-use super::{Kept, MAX_CORRECTIONS, MAX_ID, MAX_KEPT};
-use crate::ModelError;
+use super::{Kept, MAX_CORRECTIONS, MAX_KEPT};
 use crate::bytes::{Reader, Writer};
+use crate::{Message, ModelError};
 
 const MAGIC: &[u8; 8] = b"GRDSENTC";
 const VERSION: u32 = 1;
@@ -56,7 +56,7 @@ pub(super) fn read_any(bytes: &[u8]) -> Result<(u64, u64, Vec<Kept>), ModelError
     let mut all = Vec::with_capacity(count);
     let mut before = 0;
     for _ in 0..count {
-        let id = std::str::from_utf8(reader.bytes(MAX_ID, "id")?)
+        let id = std::str::from_utf8(reader.bytes(Message::MAX_ID, "id")?)
             .map_err(|_| ModelError::Range { field: "id" })?
             .to_owned();
         let at = reader.u64()?;

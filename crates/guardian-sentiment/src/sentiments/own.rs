@@ -30,6 +30,8 @@ pub(super) struct Owns {
 struct Known {
     own: Option<Arc<Own>>,
     at: MonoTime,
+    /// The tenant was forgotten: what was learned before is not put back.
+    is_forgotten: bool,
     /// A number for each time that it was put there.
     change: u64,
 }
@@ -97,7 +99,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Asked {
     change: Option<u64>,
-    own: Option<Arc<Own>>,
+    pub(super) own: Option<Arc<Own>>,
 }
 
 impl Asked {
@@ -135,10 +137,23 @@ impl Owns {
         }
     }
 
-    /// Keeps what was changed, unless a later change is there.
-    pub(super) fn changed(&mut self, tenant: &TenantId, own: Arc<Own>, now: MonoTime) {
-        let known = self.tenants.get(tenant).and_then(|known| known.own.as_ref());
-        if known.is_none_or(|known| known.stamp.version < own.stamp.version) {
+    /// Which change is at hand, to be told to [`Self::changed`].
+    pub(super) fn change_of(&self, tenant: &TenantId) -> Option<u64> {
+        self.tenants.get(tenant).map(|known| known.change)
+    }
+
+    /// Keeps what was changed, by who asked the store when that change was at hand; unless a later change is there, or the tenant was
+    /// forgotten meanwhile.
+    pub(super) fn changed(&mut self, tenant: &TenantId, own: Arc<Own>, asked: Option<u64>, now: MonoTime) {
+        let is_later = match self.tenants.get(tenant) {
+            Some(known) if Some(known.change) == asked => true,
+            Some(known) => {
+                let version = known.own.as_ref().map_or(0, |own| own.stamp.version);
+                !known.is_forgotten && version < own.stamp.version
+            }
+            None => asked.is_none(),
+        };
+        if is_later {
             self.put(tenant, Some(own), now);
         }
     }
@@ -146,11 +161,15 @@ impl Owns {
     /// Keeps that there is nothing.
     pub(super) fn forgotten(&mut self, tenant: &TenantId, now: MonoTime) {
         self.put(tenant, None, now);
+        if let Some(known) = self.tenants.get_mut(tenant) {
+            known.is_forgotten = true;
+        }
     }
 
     fn put(&mut self, tenant: &TenantId, own: Option<Arc<Own>>, now: MonoTime) {
         self.changes += 1;
-        self.tenants.insert(tenant.clone(), Known { own, at: now, change: self.changes });
+        self.tenants
+            .insert(tenant.clone(), Known { own, at: now, is_forgotten: false, change: self.changes });
         if self.tenants.len() <= MAX_TENANTS && self.weight() <= MAX_WEIGHT {
             return;
         }
@@ -193,23 +212,52 @@ mod tests {
         }
     }
 
+    fn put(owns: &mut Owns, at: usize, own: Arc<Own>, now: MonoTime) {
+        let asked = owns.change_of(&tenant(at));
+        owns.changed(&tenant(at), own, asked, now);
+    }
+
     /// Somebody who asked the store before a change, and comes back after it, does not undo it.
     #[test]
     fn a_late_answer_is_not_put_over_a_change() {
         let (mut owns, now) = (Owns::default(), MonoTime::from_nanos(0));
-        owns.changed(&tenant(0), own(1), now);
+        put(&mut owns, 0, own(1), now);
+        let before = owns.change_of(&tenant(0));
         let later = now + MAX_AGE;
         let Found::Old(asked) = owns.find(&tenant(0), later) else { panic!("it is young") };
-        owns.changed(&tenant(0), own(2), later);
+        put(&mut owns, 0, own(2), later);
         let read = owns.answer(&tenant(0), &asked, Some(own(1)), later);
         assert_eq!(read.map(|own| own.stamp.version), Some(2));
         assert_eq!(version(&owns, later), Some(2));
-        owns.changed(&tenant(0), own(1), later);
+        owns.changed(&tenant(0), own(1), before, later);
         assert_eq!(version(&owns, later), Some(2), "an earlier change that comes later");
         let Found::Old(asked) = owns.find(&tenant(0), later + MAX_AGE) else { panic!("it is young") };
         owns.forgotten(&tenant(0), later + MAX_AGE);
         owns.answer(&tenant(0), &asked, Some(own(2)), later + MAX_AGE);
         assert_eq!(version(&owns, later + MAX_AGE), None, "the tenant was forgotten");
+    }
+
+    /// What was learned before the tenant was forgotten is not put back behind it, and what was learned since is.
+    #[test]
+    fn what_was_forgotten_is_not_put_back() {
+        let (mut owns, now) = (Owns::default(), MonoTime::from_nanos(0));
+        put(&mut owns, 0, own(8), now);
+        for asked in [None, owns.change_of(&tenant(0))] {
+            owns.forgotten(&tenant(0), now);
+            owns.changed(&tenant(0), own(9), asked, now);
+            assert_eq!(version(&owns, now), None, "it was learned before");
+        }
+        put(&mut owns, 0, own(3), now);
+        assert_eq!(version(&owns, now), Some(3), "it was learned since");
+        // Whatever its version is: that is how another process begins anew.
+        put(&mut owns, 0, own(2), now);
+        assert_eq!(version(&owns, now), Some(2));
+        // Who only found nothing has not forgotten.
+        let Found::Old(asked) = owns.find(&tenant(1), now) else { panic!("it is known") };
+        owns.answer(&tenant(1), &asked, None, now);
+        owns.changed(&tenant(1), own(5), None, now);
+        let Found::Young(found) = owns.find(&tenant(1), now) else { panic!("it is old") };
+        assert_eq!(found.map(|own| own.stamp.version), Some(5));
     }
 
     /// What did not change is not computed again.
@@ -233,7 +281,7 @@ mod tests {
         for at in 0..10 {
             let mut own = Arc::into_inner(own(1)).unwrap();
             own.weight = MAX_WEIGHT / 4;
-            owns.changed(&tenant(at), Arc::new(own), now);
+            put(&mut owns, at, Arc::new(own), now);
         }
         assert_eq!(owns.tenants.len(), 4);
         assert!(owns.tenants.contains_key(&tenant(9)) && !owns.tenants.contains_key(&tenant(0)));

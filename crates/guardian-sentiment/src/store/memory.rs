@@ -103,12 +103,23 @@ impl SentimentStore for MemoryStore {
         Ok(self.with(scope, |tenant| {
             let entry = tenant.entries.get_mut(id)?;
             let was = entry.clone();
+            if was.correction.as_ref().is_some_and(|earlier| earlier.says_as(correction)) {
+                return Some(was);
+            }
             entry.correction = Some(correction.clone());
             let is = entry.clone();
             for segment in &is.segments {
                 recount(tenant.trends.entry(segment.clone()).or_default(), &was, Some(&is), policy);
             }
             Some(is)
+        }))
+    }
+
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            let is_corrected =
+                |id: &&String| tenant.entries.get(*id).is_some_and(|entry| entry.correction.is_some());
+            ids.iter().filter(is_corrected).cloned().collect()
         }))
     }
 
@@ -200,15 +211,19 @@ impl SentimentStore for MemoryStore {
         Ok(self.with(scope, |tenant| tenant.adaptation.clone()))
     }
 
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+    ) -> Result<Option<u64>, StoreError> {
         Ok(self.with(scope, |tenant| {
             let version = match &tenant.adaptation {
                 None if state.version == 1 => (self.beginnings.fetch_add(1, Ordering::Relaxed) + 1) << 32,
                 Some(kept) if state.version == kept.version + 1 => state.version,
-                _ => return false,
+                _ => return None,
             };
             tenant.adaptation = Some(AdaptationState { version, bytes: state.bytes.clone() });
-            true
+            Some(version)
         }))
     }
 }

@@ -74,6 +74,10 @@ impl SqlStore {
         serde_json::to_string(value).map_err(|error| self.corrupt(error))
     }
 
+    fn version(&self, kept: i64) -> Result<u64, StoreError> {
+        u64::try_from(kept).map_err(|error| self.corrupt(error))
+    }
+
     /// A series, locked until the transaction ends, and made if there was none.
     async fn locked(&self, tx: &mut TenantTx, scope: &Scope, segment: &str) -> Result<Trend, StoreError> {
         // A row that another process deletes meanwhile, because it forgot the last message, is made anew.
@@ -254,6 +258,10 @@ impl SentimentStore for SqlStore {
             tx.rollback().await?;
             return Ok(None);
         };
+        if was.correction.as_ref().is_some_and(|earlier| earlier.says_as(correction)) {
+            tx.rollback().await?;
+            return Ok(Some(was));
+        }
         let mut is = was.clone();
         is.correction = Some(correction.clone());
         let document = self.write(&is)?;
@@ -268,6 +276,25 @@ impl SentimentStore for SqlStore {
         }
         tx.commit().await?;
         Ok(Some(is))
+    }
+
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let sql = match tx.dialect() {
+            Dialect::Postgres => {
+                "SELECT id FROM guardian_sentiment_entries WHERE tenant_id = $1 \
+                 AND id IN (SELECT json_array_elements_text(CAST($2 AS JSON))) \
+                 AND CAST(document AS JSON) -> 'correction' IS NOT NULL"
+            }
+            _ => {
+                "SELECT id FROM guardian_sentiment_entries WHERE tenant_id = $1 \
+                 AND id IN (SELECT value FROM json_each($2)) \
+                 AND json_extract(document, '$.correction') IS NOT NULL"
+            }
+        };
+        let rows = tx.fetch_all(sql, params![scope.tenant(), self.write(&ids)?]).await?;
+        tx.commit().await?;
+        rows.iter().map(|row| Ok(row.get::<&str>("id")?.to_owned())).collect()
     }
 
     async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
@@ -426,35 +453,39 @@ impl SentimentStore for SqlStore {
         let row = tx.fetch_optional(sql, params![scope.tenant()]).await?;
         tx.commit().await?;
         row.map(|row| {
-            let version = u64::try_from(row.get::<i64>("version")?).map_err(|error| self.corrupt(error))?;
-            Ok(AdaptationState { version, bytes: row.get("learned")? })
+            Ok(AdaptationState { version: self.version(row.get("version")?)?, bytes: row.get("learned")? })
         })
         .transpose()
     }
 
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+    ) -> Result<Option<u64>, StoreError> {
         let mut tx = self.db.begin(scope).await?;
-        let changed = if state.version == 1 {
+        let row = if state.version == 1 {
             // Milliseconds, and something by chance for two within one.
             let sql = match tx.dialect() {
                 Dialect::Postgres => {
                     "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, \
                      CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) * 1048576 \
-                     + CAST(floor(random() * 1048576) AS BIGINT), $2) ON CONFLICT (tenant_id) DO NOTHING"
+                     + CAST(floor(random() * 1048576) AS BIGINT), $2) ON CONFLICT (tenant_id) DO NOTHING \
+                     RETURNING version"
                 }
                 _ => {
                     "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, \
                      CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1048576 \
-                     + abs(random() % 1048576), $2) ON CONFLICT (tenant_id) DO NOTHING"
+                     + abs(random() % 1048576), $2) ON CONFLICT (tenant_id) DO NOTHING RETURNING version"
                 }
             };
-            tx.execute(sql, params![scope.tenant(), &state.bytes]).await?
+            tx.fetch_optional(sql, params![scope.tenant(), &state.bytes]).await?
         } else {
             let sql = "UPDATE guardian_sentiment_adaptations SET version = $2, learned = $3 \
-                       WHERE tenant_id = $1 AND version = $2 - 1";
-            tx.execute(sql, params![scope.tenant(), signed(state.version), &state.bytes]).await?
+                       WHERE tenant_id = $1 AND version = $2 - 1 RETURNING version";
+            tx.fetch_optional(sql, params![scope.tenant(), signed(state.version), &state.bytes]).await?
         };
         tx.commit().await?;
-        Ok(changed > 0)
+        row.map(|row| self.version(row.get("version")?)).transpose()
     }
 }
