@@ -39,8 +39,8 @@ pub enum Error {
     /// What was learned for the tenant was written by a later version of this crate, and is not written over.
     #[error("what was learned for the tenant cannot be changed: a later version wrote it")]
     Model(#[from] ModelError),
-    /// Others changed what was learned for the tenant again and again.
-    #[error("what was learned for the tenant was changed by others again and again: try again")]
+    /// Others changed the same again and again: what was learned for the tenant, or a message.
+    #[error("others changed the same again and again: try again")]
     Contended,
     /// The store failed.
     #[error("the store of sentiments failed")]

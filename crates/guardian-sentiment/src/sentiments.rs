@@ -9,7 +9,6 @@ use guardian_core::{
 };
 use own::{Found, Own, Owns, Stamp};
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use crate::adaptation::{ids_of, without};
 use crate::message::check_id;
@@ -75,8 +74,6 @@ const MAX_TRIES: u32 = 16;
 const BATCH: u32 = 200;
 /// Alarms that are told at a time.
 const MAX_TOLD: u32 = 100;
-/// Alarms that could not be told, behind which others are looked for.
-const MAX_FAILED: u32 = 1_000;
 
 impl Sentiments {
     /// With the model that comes with the crate, which reads English and says so of other languages, and learns from each
@@ -144,7 +141,7 @@ impl Sentiments {
     /// # Errors
     /// When the store fails in a way that does not pass.
     pub async fn read(&self, scope: &Scope, text: &str) -> Result<Reading, Error> {
-        Ok(self.model_at_hand(scope).await?.read(text))
+        Ok(finite(self.model_at_hand(scope).await?.read(text)))
     }
 
     /// Why a text is read as it is; `None` where it is not read.
@@ -177,10 +174,10 @@ impl Sentiments {
     ///
     /// # Errors
     /// When the store fails: then the message may be recorded or not; record it again. An event that cannot be told is no
-    /// error; it is told with the next one, or by [`Self::relay`].
+    /// error; it is told by [`Self::relay`].
     pub async fn record(&self, scope: &Scope, message: &Message) -> Result<Recorded, Error> {
         let text = message.own_text();
-        let reading = self.model_of(scope).await?.read(&text);
+        let reading = finite(self.model_of(scope).await?.read(&text));
         let now = self.clock.now();
         // Nothing is from the future: a wrong clock of a sender would make the present weigh nothing.
         let at = message.at.map_or(now, |at| at.min(now));
@@ -189,11 +186,39 @@ impl Sentiments {
         let words = crate::trend::words_of(&text);
         let new = NewEntry { entry, words, now, policy: self.policy.clone(), events };
         let recorded = self.store.record(scope, &new).await?;
-        if recorded.updates.iter().any(|(_, update)| update.alert.is_some()) {
+        for told in new.raised(&recorded.updates) {
             // It stays to be told when this fails.
-            drop(self.tell(scope, true).await);
+            drop(self.emit(scope, &told).await);
         }
         Ok(recorded)
+    }
+
+    /// Reads a message anew whose text or series have changed, and counts it in place of what it was: where it was in time, unless the
+    /// message says when it was written. Saving one message often is no fall: nothing is tested, no alarm is raised and no word is
+    /// counted. What a person said of the text before goes, with what it taught, so call it only when something changed. A
+    /// message that was not recorded yet is recorded.
+    ///
+    /// # Errors
+    /// As for [`Self::record`] and [`Self::forget`]; reread it then.
+    pub async fn reread(&self, scope: &Scope, message: &Message) -> Result<Recorded, Error> {
+        for _ in 0..MAX_TRIES {
+            let Some(was) = self.store.entry(scope, message.id()).await? else {
+                let recorded = self.record(scope, message).await?;
+                if recorded.is_new {
+                    return Ok(recorded);
+                }
+                // Another recorded it meanwhile, perhaps as it was before.
+                continue;
+            };
+            let reading = finite(self.model_of(scope).await?.read(&message.own_text()));
+            let now = self.clock.now();
+            let entry = Entry::new(message, message.at.map_or(was.at, |at| at.min(now)), reading);
+            if self.store.replace(scope, &entry, &self.policy).await? {
+                self.unlearn(scope, Some(message.id())).await?;
+                return Ok(Recorded { entry, is_new: false, updates: Vec::new() });
+            }
+        }
+        Err(Error::Contended)
     }
 
     /// Puts right how a message was read: in the history and in its series, and the tenant's model learns from it. The same
@@ -303,8 +328,8 @@ impl Sentiments {
     }
 
     /// Forgets one message: in the history, in all series that it is counted in, whose words are forgotten with it, and in what the
-    /// tenant's model learned. Says whether there was such a message. For one that was deleted, or that was changed and is to be
-    /// recorded anew.
+    /// tenant's model learned. Says whether there was such a message. For one that was deleted; one that was changed is to be
+    /// [reread](Self::reread).
     ///
     /// # Errors
     /// When the id is none, or as for [`Self::forget`]: then it may be half done; do it again.
@@ -366,34 +391,19 @@ impl Sentiments {
     /// # Errors
     /// The first failure of the store or the sink; the alarms behind it are told all the same, and what was not told stays.
     pub async fn relay(&self, scope: &Scope) -> Result<u64, Error> {
-        self.tell(scope, false).await
-    }
-
-    /// Tells what was not told: the first of it, or all. One event that cannot be told keeps none back.
-    async fn tell(&self, scope: &Scope, only_first: bool) -> Result<u64, Error> {
-        let mut count = 0;
-        let mut failed = BTreeSet::<Uuid>::new();
-        let mut first = None;
+        let (mut count, mut after, mut first) = (0, None, None);
         loop {
-            // Those that failed come again, first.
-            let behind = u32::try_from(failed.len()).unwrap_or(u32::MAX);
-            let untold = self.store.untold(scope, MAX_TOLD.saturating_add(behind)).await?;
-            let mut fresh = 0;
+            let untold = self.store.untold(scope, after, MAX_TOLD).await?;
             for told in &untold {
-                if failed.contains(&told.event) {
-                    continue;
-                }
-                fresh += 1;
                 match self.emit(scope, told).await {
                     Ok(()) => count += 1,
-                    Err(error) => {
-                        failed.insert(told.event);
-                        first.get_or_insert(error);
-                    }
+                    Err(error) => drop(first.get_or_insert(error)),
                 }
             }
-            if fresh < MAX_TOLD || only_first || behind >= MAX_FAILED {
-                return first.map_or(Ok(count), Err);
+            // One that cannot be told keeps none behind it back.
+            match untold.last() {
+                Some(last) => after = Some(last.event),
+                None => return first.map_or(Ok(count), Err),
             }
         }
     }
@@ -540,6 +550,14 @@ impl Sentiments {
 /// another model, damaged, or in the format of a later version of this crate. Messages are read all the same.
 fn learned(base: &Ensemble, state: &AdaptationState) -> Adaptation {
     Adaptation::from_bytes(base, &state.bytes).unwrap_or_else(|_| Adaptation::new(base))
+}
+
+/// A reading that every store can keep: of a model that says no number, nothing is known.
+fn finite(reading: Reading) -> Reading {
+    match reading {
+        Reading::Read(sentiment) if !sentiment.is_finite() => Reading::Unsupported("und".to_owned()),
+        reading => reading,
+    }
 }
 
 /// What a person said of an entry.

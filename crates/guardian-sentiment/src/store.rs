@@ -42,13 +42,26 @@ impl NewEntry {
     /// told.
     pub fn fold(&self, at: usize, segment: &Segment, trend: &mut Trend) -> Option<(Update, Option<Told>)> {
         let update = trend.push(&self.observation()?, &self.policy);
-        let told = update.alert.clone().zip(self.events.get(at)).map(|(alert, event)| Told {
+        let told = self.told(at, segment, &update);
+        Some((update, told))
+    }
+
+    /// The alarms that were raised when it was counted.
+    pub(crate) fn raised(&self, updates: &[(Segment, Update)]) -> Vec<Told> {
+        let told = |(segment, update): &(Segment, Update)| {
+            let at = self.entry.segments.iter().position(|other| other == segment)?;
+            self.told(at, segment, update)
+        };
+        updates.iter().filter_map(told).collect()
+    }
+
+    fn told(&self, at: usize, segment: &Segment, update: &Update) -> Option<Told> {
+        update.alert.clone().zip(self.events.get(at)).map(|(alert, event)| Told {
             event: *event,
             segment: segment.clone(),
             message: self.entry.id.clone(),
             alert,
-        });
-        Some((update, told))
+        })
     }
 }
 
@@ -59,13 +72,18 @@ pub(crate) fn observation(entry: &Entry) -> Option<Observation<'static>> {
     Some(observation)
 }
 
-/// Brings a series from an entry as it was to the entry as it is; `None` when it is in the series no more.
-pub(crate) fn recount(trend: &mut Trend, was: &Entry, is: Option<&Entry>, policy: &TrendPolicy) {
-    match (observation(was), is.and_then(observation)) {
-        (Some(was), Some(is)) => trend.replace(&was, &is, policy),
-        (Some(was), None) => trend.remove(&was, policy),
-        (None, Some(is)) => trend.restore(&is, policy),
-        (None, None) => {}
+/// Brings a series from an entry as it was to the entry as it is; `None` when it is not in the series.
+pub(crate) fn recount(trend: &mut Trend, was: Option<&Entry>, is: Option<&Entry>, policy: &TrendPolicy) {
+    match (was.and_then(observation), is.and_then(observation)) {
+        (Some(was), Some(is)) if was.at == is.at => trend.replace(&was, &is, policy),
+        (was, is) => {
+            if let Some(was) = was {
+                trend.remove(&was, policy);
+            }
+            if let Some(is) = is {
+                trend.restore(&is, policy);
+            }
+        }
     }
 }
 
@@ -106,6 +124,11 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError>;
 
+    /// Puts an entry in the place of the one with its id, and says whether there was one. It counts in its series in place of the other,
+    /// without a test for a fall and without its words; of series that only the other was in, it is taken out. Words and alarms
+    /// stay, save those of a series that has no message left.
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError>;
+
     /// Which of these ids have an entry with a correction; at most as many as there may be corrections.
     async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError>;
 
@@ -122,10 +145,10 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
         page: &PageRequest,
     ) -> Result<Vec<Entry>, StoreError>;
 
-    /// How a series stands; `None` when nothing was counted in it.
+    /// How a series stands; `None` when nothing is counted in it.
     async fn trend(&self, scope: &Scope, segment: &Segment) -> Result<Option<Trend>, StoreError>;
 
-    /// The series of the tenant, in the order of their texts, behind one; at most `limit`.
+    /// The series of the tenant in which something is counted, in the order of their texts, behind one; at most `limit`.
     async fn segments(
         &self,
         scope: &Scope,
@@ -152,8 +175,8 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     /// Forgets everything of the tenant.
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError>;
 
-    /// At most `limit` alarms of the tenant that were not told, the oldest first.
-    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError>;
+    /// At most `limit` alarms of the tenant that were not told, in the order of their events, behind one.
+    async fn untold(&self, scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError>;
 
     /// That the alarm with this event was told.
     async fn told(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError>;
@@ -181,6 +204,10 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError> {
         (**self).correct(scope, id, correction, policy).await
+    }
+
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError> {
+        (**self).replace(scope, entry, policy).await
     }
 
     async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
@@ -237,8 +264,8 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         (**self).forget_tenant(scope).await
     }
 
-    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
-        (**self).untold(scope, limit).await
+    async fn untold(&self, scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError> {
+        (**self).untold(scope, after, limit).await
     }
 
     async fn told(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError> {

@@ -18,9 +18,10 @@ use crate::{
 mod erasure;
 
 pub use erasure::{
-    a_clock_that_was_ahead_does_no_lasting_harm, alarms_that_wait_lose_the_words_of_the_forgotten,
-    messages_of_one_microsecond_are_on_a_page_each, overlapping_forgets_leave_nothing,
-    recording_and_forgetting_a_tenant_take_turns,
+    a_clock_that_was_ahead_does_no_lasting_harm, a_message_is_forgotten_alone,
+    a_message_is_read_anew_in_its_place, a_reading_without_numbers_is_none,
+    alarms_that_wait_lose_the_words_of_the_forgotten, messages_of_one_microsecond_are_on_a_page_each,
+    overlapping_forgets_leave_nothing, recording_and_forgetting_a_tenant_take_turns,
     what_was_learned_before_a_tenant_was_forgotten_stays_forgotten,
 };
 
@@ -338,7 +339,7 @@ pub fn a_fall_is_told_once(fixture: &impl Fixture) -> Verdict {
         }
         ensure!(alerts == 2, "{alerts} alarms, not one of each series");
         ensure!(sink.events.lock().is_empty(), "the sink failed and has events");
-        let untold = fixture.store().untold(&scope, 10).await?;
+        let untold = fixture.store().untold(&scope, None, 10).await?;
         ensure!(untold.len() == 2, "{untold:?}");
 
         // Another process tells what the first could not.

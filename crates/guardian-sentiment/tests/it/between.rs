@@ -48,6 +48,8 @@ struct Between {
     behind_forget_message: Mutex<Option<Other>>,
     /// The store does not answer.
     is_away: AtomicBool,
+    /// How often it was asked for alarms.
+    pages: AtomicU32,
     /// How often it was asked for entries.
     looked_up: AtomicU32,
     /// Alarms besides those of the store.
@@ -98,6 +100,9 @@ impl SentimentStore for Between {
         let entry = self.inner.correct(scope, id, correction, policy).await;
         self.other(scope, &self.behind_correct).await;
         entry
+    }
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError> {
+        self.inner.replace(scope, entry, policy).await
     }
     async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
         self.looked_up.fetch_add(1, Relaxed);
@@ -150,8 +155,11 @@ impl SentimentStore for Between {
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
         self.inner.forget_tenant(scope).await
     }
-    async fn untold(&self, _scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
-        Ok(self.alarms.lock().iter().take(usize::try_from(limit).unwrap()).cloned().collect())
+    async fn untold(&self, _scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError> {
+        self.pages.fetch_add(1, Relaxed);
+        let alarms = self.alarms.lock();
+        let behind = alarms.iter().filter(|told| after.is_none_or(|after| told.event > after));
+        Ok(behind.take(usize::try_from(limit).unwrap()).cloned().collect())
     }
     async fn told(&self, _scope: &Scope, event: Uuid) -> Result<(), StoreError> {
         self.alarms.lock().retain(|told| told.event != event);
@@ -406,59 +414,21 @@ async fn what_was_forgotten_elsewhere_is_not_read_with_after_a_correction() {
     );
 }
 
+/// What was said of a text goes with it: of a message that was changed nothing stays learned.
 #[tokio::test]
-async fn one_message_is_forgotten_alone() {
+async fn a_message_that_is_read_anew_has_taught_nothing() {
     let store = Arc::new(MemoryStore::new());
     let sentiments = Sentiments::new(Arc::clone(&store));
-    for id in ["a", "b"] {
-        sentiments.record(&scope(), &of("ann", id)).await.unwrap();
-        sentiments.correct(&scope(), &of("ann", id), Polarity::Negative).await.unwrap();
-    }
-    assert!(sentiments.forget_message(&scope(), "a").await.unwrap());
-    assert!(!sentiments.forget_message(&scope(), "a").await.unwrap());
-    assert_eq!(sentiments.entry(&scope(), "a").await.unwrap(), None);
-    assert_eq!(sentiments.trend(&scope(), &ann()).await.unwrap().unwrap().messages(), 1);
-    assert_eq!(learned(&store).await, ["b"]);
-    assert!(sentiments.forget_message(&scope(), "b").await.unwrap());
-    assert_eq!(sentiments.trend(&scope(), &ann()).await.unwrap(), None);
-    assert_eq!(sentiments.segments(&scope(), None, 10).await.unwrap(), []);
-}
-
-/// On a database as in memory: the same with an alarm that was not told.
-#[cfg(feature = "sqlite")]
-#[tokio::test]
-async fn one_message_is_forgotten_in_a_database() {
-    let db = guardian_sql::Database::open("sqlite::memory:").await.unwrap();
-    let store = guardian_sentiment::SqlStore::open(db).await.unwrap();
-    for store in [Arc::new(store) as Arc<dyn SentimentStore>, Arc::new(MemoryStore::new())] {
-        let clock = Arc::new(ManualClock::new());
-        let sink = Arc::new(Picky { refused: Mutex::new(None), told: Mutex::default() });
-        let sentiments =
-            Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock)).with_events(Arc::clone(&sink));
-        for n in 0..110 {
-            clock.advance(Duration::from_secs(3600));
-            let text = ["Thanks, that was great", "It is rather bad", "Terrible invoice, awful"];
-            let text = text[if n < 60 { n % 2 } else { 2 }];
-            let message = Message::new(&format!("m{n}"), text).unwrap().of_customer("ann").unwrap();
-            sentiments.record(&scope(), &message).await.unwrap();
-        }
-        let untold = store.untold(&scope(), 10).await.unwrap();
-        assert_eq!(untold.len(), 2, "{untold:?}");
-        assert!(untold.iter().all(|told| !told.alert.words.is_empty()), "{untold:?}");
-        let before = sentiments.trend(&scope(), &ann()).await.unwrap().unwrap();
-        assert!(sentiments.forget_message(&scope(), "m109").await.unwrap());
-        let after = sentiments.trend(&scope(), &ann()).await.unwrap().unwrap();
-        assert_eq!((before.messages(), after.messages()), (110, 109));
-        assert_eq!(after.negatives() + 1, before.negatives());
-        assert_eq!(after.rising(5), []);
-        let untold = store.untold(&scope(), 10).await.unwrap();
-        assert!(untold.iter().all(|told| told.alert.words.is_empty()), "{untold:?}");
-        // The alarm goes with the message that raised it.
-        let raised = untold[0].message.clone();
-        assert!(sentiments.forget_message(&scope(), &raised).await.unwrap());
-        let untold = store.untold(&scope(), 10).await.unwrap();
-        assert!(untold.iter().all(|told| told.message != raised), "{untold:?}");
-    }
+    let first = sentiments.reread(&scope(), &of("ann", "a")).await.unwrap();
+    assert!(first.is_new, "it was not recorded yet");
+    sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    let changed = Message::new("a", "All is wonderful now, thank you!").unwrap().of_customer("ann").unwrap();
+    let again = sentiments.reread(&scope(), &changed).await.unwrap();
+    assert!(!again.is_new && again.updates.is_empty());
+    assert_eq!((again.entry.at, &again.entry.correction), (first.entry.at, &None));
+    assert!(again.entry.polarity() > Some(Polarity::Neutral), "{again:?}");
+    assert_eq!(sentiments.entry(&scope(), "a").await.unwrap(), Some(again.entry));
+    assert_eq!(learned(&store).await, [""; 0]);
 }
 
 /// A sink that refuses one event for good, and all while none is named.
@@ -499,10 +469,46 @@ async fn an_alarm_that_cannot_be_told_keeps_none_back() {
     let sentiments = Sentiments::new(Arc::clone(&store)).with_events(Arc::clone(&sink));
     assert!(sentiments.relay(&scope()).await.is_err());
     assert_eq!(sink.told.lock().len(), 350 - 131);
+    assert_eq!(store.pages.swap(0, Relaxed), 5, "each page once, and one of nothing");
     assert_eq!(store.alarms.lock().len(), 131, "what was not told stays");
     *sink.refused.lock() = Some(BTreeSet::new());
     assert_eq!(sentiments.relay(&scope()).await.unwrap(), 131);
     assert_eq!(sentiments.relay(&scope()).await.unwrap(), 0);
+}
+
+/// Alarms that a sink refuses for good do not come with each new one: who records tells what they raised.
+#[tokio::test]
+async fn a_message_tells_the_alarms_that_it_raised_and_no_others() {
+    let clock = Arc::new(ManualClock::new());
+    let sink = Arc::new(Picky { refused: Mutex::new(None), told: Mutex::default() });
+    let store = Arc::new(MemoryStore::new());
+    let sentiments =
+        Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock)).with_events(Arc::clone(&sink));
+    let record = async |n: u32, text: &str, name: &str| {
+        clock.advance(Duration::from_secs(3600));
+        let message = Message::new(&format!("{name}{n}"), text).unwrap().of_account(name).unwrap();
+        let updates = sentiments.record(&scope(), &message).await.unwrap().updates;
+        updates.into_iter().any(|(segment, update)| segment != Segment::all() && update.alert.is_some())
+    };
+    let good = ["Thanks, that was great", "It is rather bad"];
+    for name in ["acme", "bolt"] {
+        for n in 0..60 {
+            assert!(!record(n, good[n as usize % 2], name).await);
+        }
+    }
+    for n in 60..110 {
+        record(n, "Terrible invoice, awful", "acme").await;
+    }
+    let waiting = store.untold(&scope(), None, 10).await.unwrap();
+    assert!(!waiting.is_empty() && sink.told.lock().is_empty());
+    // Those are refused for good, and only those.
+    *sink.refused.lock() = Some(waiting.iter().map(|told| told.event).collect());
+    let mut raised = 0;
+    for n in 60..110 {
+        raised += u32::from(record(n, "Terrible invoice, awful", "bolt").await);
+    }
+    assert_eq!((raised, sink.told.lock().len()), (1, 1));
+    assert_eq!(store.untold(&scope(), None, 10).await.unwrap(), waiting);
 }
 
 /// Parts of a mail's explanation are in the mail, also behind quotes.
