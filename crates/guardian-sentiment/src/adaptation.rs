@@ -290,6 +290,13 @@ pub struct Adapted {
     delta: Arc<Delta>,
 }
 
+impl Adapted {
+    /// N-grams that it has weights of.
+    pub(crate) fn weight(&self) -> usize {
+        self.delta.len()
+    }
+}
+
 impl SentimentModel for Adapted {
     fn read(&self, text: &str) -> Reading {
         if self.delta.is_empty() {

@@ -539,8 +539,8 @@ impl Sentiments {
                 Err(error) => away(error, asked.own)?,
             },
         };
-        Ok(match own.and_then(|own| own.model()) {
-            Some(model) => Arc::new(English(model)),
+        Ok(match own {
+            Some(own) => Arc::new(English(own.model().await)),
             None => Arc::new(English(base.clone())),
         })
     }

@@ -231,6 +231,10 @@ impl Delta {
         self.grams.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.grams.len()
+    }
+
     fn find(&self, hash: u32) -> Option<&Gram> {
         self.grams.binary_search_by_key(&hash, |gram| gram.hash).ok().and_then(|at| self.grams.get(at))
     }
