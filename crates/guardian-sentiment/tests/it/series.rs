@@ -324,3 +324,14 @@ fn one_clock_that_is_behind_is_not_believed() {
     }
     assert!((with.level().unwrap() - without.level().unwrap()).abs() < 1e-9);
 }
+
+/// What was given is shown, even if there is no name in it, and never at length.
+#[test]
+fn what_is_no_segment_is_said_in_short() {
+    let said = |text: &str| text.parse::<guardian_sentiment::Segment>().unwrap_err().to_string();
+    assert_eq!(said("account:"), "invalid segment `account:`: the name is empty");
+    assert!(said("acount:acme").starts_with("invalid segment `acount:acme`: it begins with none of"));
+    for long in ["x".repeat(100_000), format!("topic:{}", "\u{1}".repeat(100_000))] {
+        assert!(said(&long).len() < 600, "{}", said(&long).len());
+    }
+}
