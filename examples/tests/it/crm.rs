@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
+use guardian::sentiment::{Sentiments, SqlStore};
 use guardian::webhook::Verifier;
 use guardian_core::{Clock, Scope, SystemClock, TenantId};
 use guardian_sql::testkit::{Fresh, Kind};
@@ -495,6 +496,27 @@ fn what_was_acknowledged_survives_a_kill() {
         assert_eq!(created.status, 201);
         paths.push(format!("/notes/{}", created.text("id")));
     }
+}
+
+/// A process may end between a note and its mood, and a note be changed while the moods cannot be reached.
+#[test]
+fn moods_that_are_missing_are_read_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite://{}", folder.path().join("crm.db").display());
+    let crm = Server::start_on("crm", &db);
+    for n in 0..3 {
+        let note = format!(r#"{{"text":"Terrible, they are furious about invoice {n}"}}"#);
+        assert_eq!(crm.send("POST", "/notes", GLOBEX, &note).status, 201);
+    }
+    let mood = crm.send("GET", "/sentiment", GLOBEX, "").body;
+    assert_eq!((&mood["messages"], &mood["negative"]), (&json!(3), &json!(3)));
+    drop(crm);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let moods = Sentiments::new(SqlStore::new(Database::open(&db).await.unwrap()));
+        moods.forget_tenant(&Scope::system(TenantId::new("globex").unwrap())).await.unwrap();
+    });
+    let crm = Server::start_on("crm", &db);
+    assert_eq!(crm.send("GET", "/sentiment", GLOBEX, "").body["messages"], json!(3));
 }
 
 #[test]

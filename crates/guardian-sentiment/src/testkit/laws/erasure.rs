@@ -205,6 +205,10 @@ pub fn a_message_is_read_anew_in_its_place(fixture: &impl Fixture) -> Verdict {
             ensure!(Some(trend.rising(9)) == words, "{segment} has other words: {:?}", trend.rising(9));
         }
         ensure!(fixture.store().untold(&scope, None, 9).await?.is_empty(), "an alarm");
+        let mut unknown = last.clone();
+        "unknown".clone_into(&mut unknown.id);
+        ensure!(!fixture.store().replace(&scope, &unknown, &policy).await?, "it replaced what is not there");
+        ensure!(sentiments.entry(&scope, "unknown").await?.is_none(), "it recorded what is not there");
         // It goes to another series, and to another time.
         let moved =
             Message::new("m29", "so -0.8")?.of_customer("ben")?.written(last.at - Duration::from_secs(7200));
