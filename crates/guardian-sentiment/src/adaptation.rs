@@ -339,7 +339,8 @@ impl Case {
         let readout = core.readout(View::Ensemble);
         let mut grams: Vec<(u32, f32)> =
             placed_grams(tokens).into_iter().map(|(_, gram, worth)| (gram, worth)).collect();
-        grams.sort_unstable_by(|one, two| one.0.cmp(&two.0).then(one.1.total_cmp(&two.1)));
+        // Those of each piece are in their order already, which a stable sort makes use of.
+        grams.sort_by_key(|(gram, _)| *gram);
         grams.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             kept.1 += if same { next.1 } else { 0.0 };
@@ -365,19 +366,22 @@ impl Case {
 fn placed_grams(tokens: &Tokens) -> Vec<(usize, u32, f32)> {
     let list = tokens.list.as_slice();
     let mut all = Vec::with_capacity(2 * list.len());
+    let mut piece: Vec<u64> = Vec::new();
     for (range, weight) in pieces(list) {
-        let (start, begins) = (range.start, all.len());
+        let start = range.start;
+        piece.clear();
         grams(tokens, list.get(range).unwrap_or_default(), |at, block, hash| {
             if block == Block::Words {
-                all.push((start + at, (hash >> 32) as u32, 0.0));
+                // The n-gram before its token: one number sorts by both.
+                piece.push((hash >> 32 << 32) | at as u64);
             }
         });
-        let mut piece = all.split_off(begins);
-        piece.sort_unstable_by_key(|(at, gram, _)| (*gram, *at));
-        piece.dedup_by_key(|(_, gram, _)| *gram);
+        piece.sort_unstable();
+        piece.dedup_by_key(|placed| *placed >> 32);
         let count = f64::from(u32::try_from(piece.len().max(1)).unwrap_or(u32::MAX));
         let worth = (weight / count.sqrt()) as f32;
-        all.extend(piece.into_iter().map(|(at, gram, _)| (at, gram, worth)));
+        let place = |placed: &u64| (start + (*placed & 0xffff_ffff) as usize, (placed >> 32) as u32, worth);
+        all.extend(piece.iter().map(place));
     }
     all
 }
