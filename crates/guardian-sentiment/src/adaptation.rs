@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fit::{Case, Delta, fit};
 
 use crate::core::{Core, Features, View, pieces};
-use crate::features::{Block, grams};
+use crate::features::words;
 use crate::tokens::{Tokens, mix};
 use crate::{Ensemble, Explanation, Feeling, Message, ModelError, Part, Polarity, Reading, SentimentModel};
 
@@ -370,11 +370,9 @@ fn placed_grams(tokens: &Tokens) -> Vec<(usize, u32, f32)> {
     for (range, weight) in pieces(list) {
         let start = range.start;
         piece.clear();
-        grams(tokens, list.get(range).unwrap_or_default(), |at, block, hash| {
-            if block == Block::Words {
-                // The n-gram before its token: one number sorts by both.
-                piece.push((hash >> 32 << 32) | at as u64);
-            }
+        words(tokens, list.get(range).unwrap_or_default(), |at, hash| {
+            // The n-gram before its token: one number sorts by both.
+            piece.push((hash >> 32 << 32) | at as u64);
         });
         piece.sort_unstable();
         piece.dedup_by_key(|placed| *placed >> 32);
