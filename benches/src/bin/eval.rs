@@ -9,27 +9,40 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use guardian_benches::suites::{SUITES, Suite, sentiment};
+use guardian_benches::suites::sentiment::{self, Asked};
+use guardian_benches::suites::{SUITES, Suite};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The suite that may have a second path.
+/// The suite that may have a second path, and whose data may be a part.
 const SENTIMENT: &str = "sentiment";
+/// Rows that are not judged for want of a file are no failure.
+const PARTIAL: &str = "--partial";
 
 const MISSED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (name, path, second) = match arguments.as_slice() {
-        [name, path] => (name, path, None),
-        [name, path, second] if name == SENTIMENT => (name, path, Some(Path::new(second))),
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let given = arguments.len();
+    arguments.retain(|argument| argument != PARTIAL);
+    let mut asked = Asked::default();
+    asked.is_partial = arguments.len() < given;
+    let (name, path) = match arguments.as_slice() {
+        [name, path] if name == SENTIMENT || !asked.is_partial => (name, path),
+        [name, path, training] if name == SENTIMENT => {
+            asked.training = Some(Path::new(training));
+            (name, path)
+        }
         _ => {
-            eprintln!("usage: eval SUITE PATH\n       eval {SENTIMENT} PATH TRAINING\n\n{}", listed());
+            eprintln!(
+                "usage: eval SUITE PATH\n       eval {SENTIMENT} PATH [TRAINING] [{PARTIAL}]\n\n{}",
+                listed()
+            );
             return ExitCode::from(MISUSED);
         }
     };
     match SUITES.iter().find(|suite| suite.name == *name) {
-        Some(suite) => judge(suite, Path::new(path), second),
+        Some(suite) => judge(suite, Path::new(path), &asked),
         None => {
             eprintln!("eval: unknown suite `{name}`\n\n{}", listed());
             ExitCode::from(MISUSED)
@@ -43,15 +56,16 @@ fn listed() -> String {
     format!("suites:\n{}", lines.trim_end())
 }
 
-fn judge(suite: &Suite, path: &Path, second: Option<&Path>) -> ExitCode {
+fn judge(suite: &Suite, path: &Path, asked: &Asked<'_>) -> ExitCode {
     // Hidden by itself where standard error is no terminal.
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg:28} {bar:30} {pos:>6} of {len}  {eta} left") {
         bar.set_style(style.progress_chars("━╸ "));
     }
-    let report = match second {
-        Some(second) => sentiment::run_with(path, Some(second), &bar),
-        None => (suite.run)(path, &bar),
+    let report = if suite.name == SENTIMENT {
+        sentiment::run_with(path, asked, &bar)
+    } else {
+        (suite.run)(path, &bar)
     };
     let report = match report {
         Ok(report) => report,

@@ -8,17 +8,13 @@ use std::sync::Arc;
 
 use fit::{Case, Delta, fit};
 
-use crate::core::{Core, Features, View};
-use crate::features::{Block, grams};
-use crate::readout::softmax;
-use crate::tokens::{Token, Tokens};
-use crate::{Ensemble, Explanation, Feeling, ModelError, Part, Polarity, Reading, SentimentModel};
+use crate::core::{Core, Features, View, pieces};
+use crate::features::words;
+use crate::tokens::{Tokens, mix};
+use crate::{Ensemble, Explanation, Feeling, Message, ModelError, Part, Polarity, Reading, SentimentModel};
 
 /// So many corrections are kept; a further one pushes out the oldest.
 pub const MAX_CORRECTIONS: usize = 2_000;
-
-/// So many bytes a message's id may have.
-pub const MAX_ID: usize = 200;
 
 /// N-grams of one message that are learned from.
 const MAX_KEPT: usize = 192;
@@ -71,7 +67,7 @@ pub enum Learned {
     /// The same was said of this message before: nothing changes.
     Known,
     /// There is nothing to learn from: the text is empty, the correction says nothing, or the id is empty or longer than
-    /// [`MAX_ID`].
+    /// [`Message::MAX_ID`](crate::Message::MAX_ID).
     Nothing,
 }
 
@@ -154,14 +150,14 @@ impl Adaptation {
         });
         let place = |feeling: Feeling| Feeling::ALL.iter().position(|other| *other == feeling);
         let feeling = correction.feeling.and_then(place).and_then(|place| u8::try_from(place).ok());
-        if id.is_empty() || id.len() > MAX_ID || (class.is_none() && feeling.is_none()) {
+        if id.is_empty() || id.len() > Message::MAX_ID || (class.is_none() && feeling.is_none()) {
             return Learned::Nothing;
         }
         let tokens = Tokens::of(text);
         if tokens.list.is_empty() {
             return Learned::Nothing;
         }
-        let case = Case::of(&self.core, &tokens);
+        let case = Case::of(&self.core, &tokens).sampled();
         let old = self.kept.iter().position(|kept| kept.id == id);
         let is_known = |kept: &Kept| kept.class == class && kept.feeling == feeling && kept.case.same(&case);
         if old.and_then(|at| self.kept.get(at)).is_some_and(is_known) {
@@ -294,6 +290,13 @@ pub struct Adapted {
     delta: Arc<Delta>,
 }
 
+impl Adapted {
+    /// N-grams that it has weights of.
+    pub(crate) fn weight(&self) -> usize {
+        self.delta.len()
+    }
+}
+
 impl SentimentModel for Adapted {
     fn read(&self, text: &str) -> Reading {
         if self.delta.is_empty() {
@@ -304,8 +307,8 @@ impl SentimentModel for Adapted {
             return Reading::Empty;
         }
         let case = Case::of(&self.core, &tokens);
-        let chances = softmax(self.delta.polarity(&case));
-        Reading::Read(self.core.bounds.sentiment(chances, self.delta.feelings(&case, chances)))
+        let (chances, feelings) = self.delta.chances(&case);
+        Reading::Read(self.core.bounds.sentiment(chances, feelings))
     }
 
     fn explain(&self, text: &str) -> Option<Explanation> {
@@ -317,10 +320,8 @@ impl SentimentModel for Adapted {
         for part in &mut explanation.parts {
             part.contribution *= scale;
         }
-        let kept = kept_grams(&tokens, &tokens.list);
-        let share = share(kept.len());
-        for (at, gram) in kept {
-            let added = self.delta.gram(gram) * share;
+        for (at, gram, worth) in placed_grams(&tokens) {
+            let added = self.delta.gram(gram) * f64::from(worth);
             explanation.margin += added;
             if let Some(Part { contribution, .. }) = explanation.parts.get_mut(at) {
                 *contribution += added;
@@ -331,29 +332,56 @@ impl SentimentModel for Adapted {
 }
 
 impl Case {
+    /// A text to be read.
     fn of(core: &Core, tokens: &Tokens) -> Self {
         let features = core.features(tokens, View::Ensemble);
         let Features { inputs, bends } = &features;
         let readout = core.readout(View::Ensemble);
-        let grams = kept_grams(tokens, &tokens.list).into_iter().map(|(_, gram)| gram).collect();
+        let mut grams: Vec<(u32, f32)> =
+            placed_grams(tokens).into_iter().map(|(_, gram, worth)| (gram, worth)).collect();
+        // Those of each piece are in their order already, which a stable sort makes use of.
+        grams.sort_by_key(|(gram, _)| *gram);
+        grams.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0.0 };
+            same
+        });
         Self::new(readout.polarity(inputs, bends), readout.feelings(inputs, bends), grams)
+    }
+
+    /// The same to be learned from: of a long text a sample, by hashes, so that its end counts as its beginning does.
+    fn sampled(mut self) -> Self {
+        if self.grams.len() > MAX_KEPT {
+            self.grams.sort_unstable_by_key(|(gram, _)| mix(u64::from(*gram)));
+            self.grams.truncate(MAX_KEPT);
+            self.grams.sort_unstable_by_key(|(gram, _)| *gram);
+        }
+        self
     }
 }
 
-/// The n-grams that are learned from, with their tokens.
-fn kept_grams(tokens: &Tokens, list: &[Token]) -> Vec<(usize, u32)> {
-    let mut kept = Vec::new();
-    grams(tokens, list, |at, block, hash| {
-        if block == Block::Words && kept.len() < MAX_KEPT {
-            kept.push((at, (hash >> 32) as u32));
-        }
-    });
-    kept
-}
-
-/// What each of so many n-grams is worth.
-fn share(count: usize) -> f64 {
-    1.0 / f64::from(u32::try_from(count.max(1)).unwrap_or(u32::MAX)).sqrt()
+/// The n-grams of a text, each with its token and what it is worth: once in each piece of the text, of which the whole is the
+/// mean. So nothing that is taught counts for more in a long text than in a short one.
+#[expect(clippy::cast_possible_truncation, reason = "24 bits of a share are enough")]
+fn placed_grams(tokens: &Tokens) -> Vec<(usize, u32, f32)> {
+    let list = tokens.list.as_slice();
+    let mut all = Vec::with_capacity(2 * list.len());
+    let mut piece: Vec<u64> = Vec::new();
+    for (range, weight) in pieces(list) {
+        let start = range.start;
+        piece.clear();
+        words(tokens, list.get(range).unwrap_or_default(), |at, hash| {
+            // The n-gram before its token: one number sorts by both.
+            piece.push((hash >> 32 << 32) | at as u64);
+        });
+        piece.sort_unstable();
+        piece.dedup_by_key(|placed| *placed >> 32);
+        let count = f64::from(u32::try_from(piece.len().max(1)).unwrap_or(u32::MAX));
+        let worth = (weight / count.sqrt()) as f32;
+        let place = |placed: &u64| (start + (*placed & 0xffff_ffff) as usize, (placed >> 32) as u32, worth);
+        all.extend(piece.iter().map(place));
+    }
+    all
 }
 
 fn top(values: [f64; 3]) -> usize {

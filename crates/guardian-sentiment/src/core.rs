@@ -180,7 +180,7 @@ impl Bounds {
 }
 
 /// The pieces of a text with their weights, which add up to 1: one piece of a short text, else some sentences each.
-fn pieces(list: &[Token]) -> Vec<(std::ops::Range<usize>, f64)> {
+pub(crate) fn pieces(list: &[Token]) -> Vec<(std::ops::Range<usize>, f64)> {
     if list.len() <= WHOLE {
         return vec![(0..list.len(), 1.0)];
     }

@@ -27,8 +27,8 @@ pub enum Error {
         /// The id, shortened.
         id: String,
     },
-    /// There is no such message.
-    #[error("there is no message `{id}`")]
+    /// The message was not recorded, or was forgotten.
+    #[error("the message `{id}` was not recorded, or was forgotten: `record` it first")]
     UnknownMessage {
         /// The id, shortened.
         id: String,
@@ -36,11 +36,11 @@ pub enum Error {
     /// A page is asked for with a cursor that is none of this list.
     #[error("the cursor is none of this list: pass on the one that the last page gave, unchanged")]
     InvalidCursor,
-    /// What was learned for the tenant cannot be read: it was learned on top of another model, or is damaged.
-    #[error("what was learned for the tenant cannot be used")]
+    /// What was learned for the tenant was written by a later version of this crate, and is not written over.
+    #[error("what was learned for the tenant cannot be changed: a later version wrote it")]
     Model(#[from] ModelError),
-    /// Others changed what was learned for the tenant again and again.
-    #[error("what was learned for the tenant was changed by others again and again: try again")]
+    /// Others changed the same again and again: what was learned for the tenant, or a message.
+    #[error("others changed the same again and again: try again")]
     Contended,
     /// The store failed.
     #[error("the store of sentiments failed")]

@@ -29,10 +29,20 @@ const LETTERS: u64 = 0x6c65_7474;
 ///
 /// A pair belongs to its last word.
 #[inline]
-pub(crate) fn grams(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize, Block, u64)) {
+pub(crate) fn grams(tokens: &Tokens, list: &[Token], take: impl FnMut(usize, Block, u64)) {
+    walk::<true>(tokens, list, take);
+}
+
+/// The same of words alone.
+pub(crate) fn words(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize, u64)) {
+    walk::<false>(tokens, list, |at, _, hash| take(at, hash));
+}
+
+#[inline]
+fn walk<const LETTERS_TOO: bool>(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize, Block, u64)) {
     let mut seen = Seen::default();
     let mut before = 0_u64;
-    let left = [Cell::new(MAX_GRAMS), Cell::new(MAX_GRAMS)];
+    let left = [Cell::new(MAX_GRAMS), Cell::new(if LETTERS_TOO { MAX_GRAMS } else { 0 })];
     let mut take = |at: usize, block: Block, hash: u64| {
         let left = match block {
             Block::Words => left.first(),
@@ -70,7 +80,7 @@ pub(crate) fn grams(tokens: &Tokens, list: &[Token], mut take: impl FnMut(usize,
                 let name = if denied { mix(token.hash ^ NOT) } else { token.hash };
                 if seen.first(name) {
                     take(at, Block::Words, name);
-                    if !token.has(CLITIC) {
+                    if LETTERS_TOO && !token.has(CLITIC) {
                         letters(tokens.form(token), |gram| take(at, Block::Letters, gram));
                     }
                 }

@@ -37,7 +37,7 @@ pub mod store;
 pub mod testkit;
 mod trend;
 
-pub use adaptation::{Adaptation, Adapted, Correction, Learned, MAX_CORRECTIONS, MAX_ID, Shadow};
+pub use adaptation::{Adaptation, Adapted, Correction, Learned, MAX_CORRECTIONS, Shadow};
 pub use chart::Chart;
 pub use ensemble::Ensemble;
 pub use error::ModelError;

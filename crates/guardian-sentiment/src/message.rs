@@ -238,6 +238,11 @@ impl Corrected {
         Self { polarity: correction.polarity, feeling: correction.feeling, at, by }
     }
 
+    /// Whether another says the same, whoever says it when.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        (self.polarity, self.feeling) == (other.polarity, other.feeling)
+    }
+
     /// The score that the step stands for: -1, -0.5, 0, 0.5 or 1; `None` where the person said nothing of it.
     #[must_use]
     pub fn score(&self) -> Option<f64> {

@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 /// Input as it may be shown in an error: bounded, control characters escaped.
 pub(crate) fn shown(text: &str) -> String {
     const SHOWN: usize = 80;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
+    let mut shown = String::new();
+    for (at, char) in text.chars().enumerate() {
+        if at >= SHOWN || shown.len() >= 4 * SHOWN {
+            shown.push('…');
+            break;
+        }
+        shown.extend(char.escape_debug());
     }
     shown
 }
@@ -80,7 +84,7 @@ impl Segment {
         Self { kind: SegmentKind::All, name: String::new() }
     }
 
-    /// The series of one person.
+    /// The series of one person, by the bare name: `c_17`.
     ///
     /// # Errors
     /// When the name is empty, longer than [`Self::MAX_LEN`], or has a control character.
@@ -88,7 +92,7 @@ impl Segment {
         Self::named(SegmentKind::Customer, name)
     }
 
-    /// The series of one company.
+    /// The series of one company, by the bare name: `acme`.
     ///
     /// # Errors
     /// As for [`Self::customer`].
@@ -96,7 +100,7 @@ impl Segment {
         Self::named(SegmentKind::Account, name)
     }
 
-    /// The series of one way of coming in.
+    /// The series of one way of coming in, by the bare name: `email`.
     ///
     /// # Errors
     /// As for [`Self::customer`].
@@ -104,7 +108,7 @@ impl Segment {
         Self::named(SegmentKind::Channel, name)
     }
 
-    /// The series of one thing.
+    /// The series of one thing, by the bare name: `billing`.
     ///
     /// # Errors
     /// As for [`Self::customer`].
@@ -159,7 +163,10 @@ impl FromStr for Segment {
             kinds.into_iter().find(|known| known.as_str() == kind).map(|kind| (kind, name))
         });
         match found {
-            Some((kind, name)) => Self::named(kind, name),
+            // The whole text is shown, and not the name alone: that may be empty.
+            Some((kind, name)) => {
+                Self::named(kind, name).map_err(|error| InvalidSegment { input: shown(text), ..error })
+            }
             None => Err(InvalidSegment {
                 input: shown(text),
                 why: "it begins with none of `account:`, `channel:`, `customer:`, `topic:`, and is not `all`",

@@ -21,6 +21,13 @@ pub struct Sentiment {
     pub confidence: Confidence,
 }
 
+impl Sentiment {
+    /// Whether all of its numbers are some.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.score.is_finite() && self.chances.iter().chain(&self.feelings).all(|chance| chance.is_finite())
+    }
+}
+
 /// How far a reading may be trusted; ordered from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

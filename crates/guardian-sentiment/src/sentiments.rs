@@ -1,23 +1,20 @@
+mod learning;
 mod own;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use guardian_core::{
     Clock, Cursor, Event, EventSink, IdSource, NullSink, Page, PageRequest, Scope, SystemClock, SystemIds,
     Timestamp,
 };
-use own::{Found, Own, Owns, Stamp};
+use own::Owns;
 use parking_lot::Mutex;
-use uuid::Uuid;
 
-use crate::adaptation::{ids_of, without};
 use crate::message::check_id;
-use crate::segment::shown;
-use crate::store::{AdaptationState, NewEntry, SentimentStore};
+use crate::store::{NewEntry, SentimentStore};
 use crate::{
-    Adaptation, Corrected, Correction, English, Ensemble, Entry, Error, Explanation, Learned, Message,
-    ModelError, Reading, Recorded, Segment, SentimentModel, Shadow, Told, Trend, TrendPolicy,
+    Ensemble, Entry, Error, Explanation, Message, Reading, Recorded, Segment, SentimentModel, Told, Trend,
+    TrendPolicy,
 };
 
 /// Reads messages, keeps how they were read, follows the series that they are in, and learns from corrections.
@@ -75,8 +72,6 @@ const MAX_TRIES: u32 = 16;
 const BATCH: u32 = 200;
 /// Alarms that are told at a time.
 const MAX_TOLD: u32 = 100;
-/// Alarms that could not be told, behind which others are looked for.
-const MAX_FAILED: u32 = 1_000;
 
 impl Sentiments {
     /// With the model that comes with the crate, which reads English and says so of other languages, and learns from each
@@ -138,12 +133,13 @@ impl Sentiments {
         &self.policy
     }
 
-    /// Reads a text as the tenant's model does, without keeping anything.
+    /// Reads a text as the tenant's model does, without keeping anything. While the store is away it reads with what this process knows
+    /// the tenant to have taught, or with the shipped model if it knows nothing.
     ///
     /// # Errors
-    /// When the store fails, or what the tenant taught cannot be used.
+    /// When the store fails in a way that does not pass.
     pub async fn read(&self, scope: &Scope, text: &str) -> Result<Reading, Error> {
-        Ok(self.model_of(scope).await?.read(text))
+        Ok(finite(self.model_at_hand(scope).await?.read(text)))
     }
 
     /// Why a text is read as it is; `None` where it is not read.
@@ -151,7 +147,7 @@ impl Sentiments {
     /// # Errors
     /// As for [`Self::read`].
     pub async fn explain(&self, scope: &Scope, text: &str) -> Result<Option<Explanation>, Error> {
-        Ok(self.model_of(scope).await?.explain(text))
+        Ok(self.model_at_hand(scope).await?.explain(text))
     }
 
     /// Why a message is read as it is, with the spans of its parts in its whole text: of a mail, in the mail with its quotes.
@@ -176,10 +172,10 @@ impl Sentiments {
     ///
     /// # Errors
     /// When the store fails: then the message may be recorded or not; record it again. An event that cannot be told is no
-    /// error; it is told with the next one, or by [`Self::relay`].
+    /// error; it is told by [`Self::relay`].
     pub async fn record(&self, scope: &Scope, message: &Message) -> Result<Recorded, Error> {
         let text = message.own_text();
-        let reading = self.model_of(scope).await?.read(&text);
+        let reading = finite(self.model_of(scope).await?.read(&text));
         let now = self.clock.now();
         // Nothing is from the future: a wrong clock of a sender would make the present weigh nothing.
         let at = message.at.map_or(now, |at| at.min(now));
@@ -188,48 +184,36 @@ impl Sentiments {
         let words = crate::trend::words_of(&text);
         let new = NewEntry { entry, words, now, policy: self.policy.clone(), events };
         let recorded = self.store.record(scope, &new).await?;
-        if recorded.updates.iter().any(|(_, update)| update.alert.is_some()) {
+        for told in new.raised(&recorded.updates) {
             // It stays to be told when this fails.
-            drop(self.tell(scope, true).await);
+            drop(self.emit(scope, &told).await);
         }
         Ok(recorded)
     }
 
-    /// Puts right how a message was read: in the history and in its series, and the tenant's model learns from it. The same
-    /// correction again changes nothing. Of two people who correct one message at once, the one that the history has is learned.
+    /// Reads a message anew whose text or series have changed, and counts it in place of what it was: where it was in time, unless the
+    /// message says when it was written. Saving one message often is no fall: nothing is tested, no alarm is raised and no word is
+    /// counted. What a person said of the text before goes, with what it taught, so call it only when something changed. A
+    /// message that was not recorded yet is recorded.
     ///
     /// # Errors
-    /// When there is no such message, or no more, or the store fails; then the history may have it already while the model has not learned:
-    /// correct again.
-    pub async fn correct(
-        &self,
-        scope: &Scope,
-        message: &Message,
-        correction: impl Into<Correction>,
-    ) -> Result<Entry, Error> {
-        let correction = correction.into();
-        let corrected = Corrected::new(correction, self.clock.now(), scope.actor().to_string());
-        let unknown = || Error::UnknownMessage { id: shown(message.id()) };
-        let was = self.store.entry(scope, message.id()).await?.ok_or_else(unknown)?;
-        if said(&was) != Some(correction) {
-            self.store.correct(scope, message.id(), &corrected, &self.policy).await?.ok_or_else(unknown)?;
-        }
-        let text = message.own_text();
-        let mut wanted = correction;
+    /// As for [`Self::record`] and [`Self::forget`]; reread it then.
+    pub async fn reread(&self, scope: &Scope, message: &Message) -> Result<Recorded, Error> {
         for _ in 0..MAX_TRIES {
-            self.change(scope, |adaptation| {
-                matches!(adaptation.learn(message.id(), &text, wanted), Learned::New | Learned::Replaced)
-            })
-            .await?;
-            // The history is right. It may be that the message was forgotten meanwhile, or corrected by another person.
-            let entry = self.store.entry(scope, message.id()).await?;
-            match entry.as_ref().and_then(said) {
-                Some(now) if now == wanted => return entry.ok_or_else(unknown),
-                Some(now) => wanted = now,
-                None => {
-                    self.unlearn(scope, |id, _| id == message.id()).await?;
-                    return Err(unknown());
+            let Some(was) = self.store.entry(scope, message.id()).await? else {
+                let recorded = self.record(scope, message).await?;
+                if recorded.is_new {
+                    return Ok(recorded);
                 }
+                // Another recorded it meanwhile, perhaps as it was before.
+                continue;
+            };
+            let reading = finite(self.model_of(scope).await?.read(&message.own_text()));
+            let now = self.clock.now();
+            let entry = Entry::new(message, message.at.map_or(was.at, |at| at.min(now)), reading);
+            if self.store.replace(scope, &entry, &self.policy).await? {
+                self.unlearn(scope, Some(message.id())).await?;
+                return Ok(Recorded { entry, is_new: false, updates: Vec::new() });
             }
         }
         Err(Error::Contended)
@@ -287,7 +271,8 @@ impl Sentiments {
     /// do it again.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or a later version of this crate wrote what was learned: then all is forgotten but what the messages
+    /// taught, and a process of that version has to be asked.
     pub async fn forget(&self, scope: &Scope, segment: &Segment) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
@@ -298,53 +283,22 @@ impl Sentiments {
                 break;
             }
         }
-        // Behind that: what is learned from now on is looked up in the history by who learns it. An id without an entry was
-        // learned from a message that is forgotten.
-        self.unlearn(scope, |_, entry| entry.is_none_or(|entry| entry.segments.contains(segment))).await?;
+        // Behind that: what is learned from now on is looked up in the history by who learns it.
+        self.unlearn(scope, None).await?;
         Ok(forgotten)
     }
 
     /// Forgets one message: in the history, in all series that it is counted in, whose words are forgotten with it, and in what the
-    /// tenant's model learned. Says whether there was such a message. For one that was deleted, or that was changed and is to be
-    /// recorded anew.
+    /// tenant's model learned. Says whether there was such a message. For one that was deleted; one that was changed is to be
+    /// [reread](Self::reread).
     ///
     /// # Errors
-    /// When the id is none, or the store fails: then it may be half done; do it again.
+    /// When the id is none, or as for [`Self::forget`]: then it may be half done; do it again.
     pub async fn forget_message(&self, scope: &Scope, id: &str) -> Result<bool, Error> {
         check_id(id)?;
         let was = self.store.forget_message(scope, id, &self.policy).await?;
-        self.unlearn(scope, |other, entry| other == id && entry.is_none()).await?;
+        self.unlearn(scope, Some(id)).await?;
         Ok(was)
-    }
-
-    /// Takes messages out of what was learned, on top of whichever model it was; what cannot be read goes altogether.
-    async fn unlearn(
-        &self,
-        scope: &Scope,
-        is_gone: impl Fn(&str, Option<&Entry>) -> bool + Send + Sync,
-    ) -> Result<(), Error> {
-        for _ in 0..MAX_TRIES {
-            let Some(state) = self.store.adaptation(scope).await? else { return Ok(()) };
-            let mut gone = BTreeSet::new();
-            if let Ok(ids) = ids_of(&state.bytes) {
-                for id in ids {
-                    if is_gone(&id, self.store.entry(scope, &id).await?.as_ref()) {
-                        gone.insert(id);
-                    }
-                }
-                if gone.is_empty() {
-                    return Ok(());
-                }
-            }
-            let state = AdaptationState { version: state.version + 1, bytes: without(&state.bytes, &gone) };
-            if self.store.put_adaptation(scope, &state).await? {
-                if let Model::Learning(base) = &self.model {
-                    self.keep(scope, &state, learned(base, &state)?);
-                }
-                return Ok(());
-            }
-        }
-        Err(Error::Contended)
     }
 
     /// Forgets everything of the tenant.
@@ -363,34 +317,19 @@ impl Sentiments {
     /// # Errors
     /// The first failure of the store or the sink; the alarms behind it are told all the same, and what was not told stays.
     pub async fn relay(&self, scope: &Scope) -> Result<u64, Error> {
-        self.tell(scope, false).await
-    }
-
-    /// Tells what was not told: the first of it, or all. One event that cannot be told keeps none back.
-    async fn tell(&self, scope: &Scope, only_first: bool) -> Result<u64, Error> {
-        let mut count = 0;
-        let mut failed = BTreeSet::<Uuid>::new();
-        let mut first = None;
+        let (mut count, mut after, mut first) = (0, None, None);
         loop {
-            // Those that failed come again, first.
-            let behind = u32::try_from(failed.len()).unwrap_or(u32::MAX);
-            let untold = self.store.untold(scope, MAX_TOLD.saturating_add(behind)).await?;
-            let mut fresh = 0;
+            let untold = self.store.untold(scope, after, MAX_TOLD).await?;
             for told in &untold {
-                if failed.contains(&told.event) {
-                    continue;
-                }
-                fresh += 1;
                 match self.emit(scope, told).await {
                     Ok(()) => count += 1,
-                    Err(error) => {
-                        failed.insert(told.event);
-                        first.get_or_insert(error);
-                    }
+                    Err(error) => drop(first.get_or_insert(error)),
                 }
             }
-            if fresh < MAX_TOLD || only_first || behind >= MAX_FAILED {
-                return first.map_or(Ok(count), Err);
+            // One that cannot be told keeps none behind it back.
+            match untold.last() {
+                Some(last) => after = Some(last.event),
+                None => return first.map_or(Ok(count), Err),
             }
         }
     }
@@ -411,108 +350,14 @@ impl Sentiments {
             "words": words,
         }))
     }
-
-    /// How much better the tenant's own model reads than the shipped one, on corrections that it has not learned from; `None` when
-    /// there are none.
-    ///
-    /// # Errors
-    /// When the store fails, or what was learned cannot be used.
-    pub async fn shadow(&self, scope: &Scope) -> Result<Option<Shadow>, Error> {
-        let found = self.adaptation(scope).await?.filter(|(_, adaptation)| !adaptation.is_empty());
-        Ok(found.map(|(_, adaptation)| adaptation.shadow()))
-    }
-
-    /// The version of what the tenant taught, to go back to; 0 when there is nothing.
-    ///
-    /// # Errors
-    /// As for [`Self::shadow`].
-    pub async fn version(&self, scope: &Scope) -> Result<u64, Error> {
-        Ok(self.adaptation(scope).await?.map_or(0, |(_, adaptation)| adaptation.version()))
-    }
-
-    /// Goes back to an earlier version of what the tenant taught; histories keep their corrections.
-    ///
-    /// # Errors
-    /// As for [`Self::shadow`].
-    pub async fn roll_back(&self, scope: &Scope, version: u64) -> Result<(), Error> {
-        self.change(scope, |adaptation| adaptation.roll_back(version) > 0).await
-    }
-
-    /// What the tenant taught, with the version of the store.
-    async fn adaptation(&self, scope: &Scope) -> Result<Option<(u64, Adaptation)>, Error> {
-        let Model::Learning(base) = &self.model else { return Ok(None) };
-        let Some(state) = self.store.adaptation(scope).await? else { return Ok(None) };
-        Ok(Some((state.version, learned(base, &state)?)))
-    }
-
-    /// Changes what the tenant taught, if the work says that it changed something.
-    async fn change(
-        &self,
-        scope: &Scope,
-        mut work: impl FnMut(&mut Adaptation) -> bool + Send,
-    ) -> Result<(), Error> {
-        let Model::Learning(base) = &self.model else { return Ok(()) };
-        for _ in 0..MAX_TRIES {
-            let (version, mut adaptation) =
-                self.adaptation(scope).await?.unwrap_or_else(|| (0, Adaptation::new(base)));
-            if !work(&mut adaptation) {
-                return Ok(());
-            }
-            let state = AdaptationState { version: version + 1, bytes: adaptation.to_bytes() };
-            if self.store.put_adaptation(scope, &state).await? {
-                self.keep(scope, &state, adaptation);
-                return Ok(());
-            }
-        }
-        Err(Error::Contended)
-    }
-
-    fn keep(&self, scope: &Scope, state: &AdaptationState, adaptation: Adaptation) {
-        let own = Arc::new(Own::new(Stamp::from(state), adaptation));
-        self.owns.lock().changed(scope.tenant(), own, self.clock.monotonic());
-    }
-
-    async fn model_of(&self, scope: &Scope) -> Result<Arc<dyn SentimentModel>, Error> {
-        let base = match &self.model {
-            Model::Fixed(model) => return Ok(Arc::clone(model)),
-            Model::Learning(base) => base,
-        };
-        let now = self.clock.monotonic();
-        let found = self.owns.lock().find(scope.tenant(), now);
-        let own = match found {
-            Found::Young(own) => own,
-            Found::Old(asked) => {
-                let state = self.store.adaptation(scope).await?;
-                let own = state.map(|state| {
-                    let stamp = Stamp::from(&state);
-                    // The model of what did not change is not computed again.
-                    asked.same(stamp).map_or_else(
-                        || Ok(Arc::new(Own::new(stamp, learned(base, &state)?))),
-                        Ok::<_, ModelError>,
-                    )
-                });
-                self.owns.lock().answer(scope.tenant(), &asked, own.transpose()?, now)
-            }
-        };
-        Ok(match own.and_then(|own| own.model()) {
-            Some(model) => Arc::new(English(model)),
-            None => Arc::new(English(base.clone())),
-        })
-    }
 }
 
-/// What was learned, on top of this model. On top of another it is no use, and learning begins anew.
-fn learned(base: &Ensemble, state: &AdaptationState) -> Result<Adaptation, ModelError> {
-    match Adaptation::from_bytes(base, &state.bytes) {
-        Err(ModelError::OtherModel { .. }) => Ok(Adaptation::new(base)),
-        read => read,
+/// A reading that every store can keep: of a model that says no number, nothing is known.
+fn finite(reading: Reading) -> Reading {
+    match reading {
+        Reading::Read(sentiment) if !sentiment.is_finite() => Reading::Unsupported("und".to_owned()),
+        reading => reading,
     }
-}
-
-/// What a person said of an entry.
-fn said(entry: &Entry) -> Option<Correction> {
-    let Corrected { polarity, feeling, .. } = *entry.correction.as_ref()?;
-    Some(Correction { polarity, feeling })
 }
 
 fn cursor(entry: &Entry) -> Cursor {

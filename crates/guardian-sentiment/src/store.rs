@@ -1,5 +1,6 @@
 //! Where histories and series live: the contract, and the stores that come with the crate.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,13 +42,26 @@ impl NewEntry {
     /// told.
     pub fn fold(&self, at: usize, segment: &Segment, trend: &mut Trend) -> Option<(Update, Option<Told>)> {
         let update = trend.push(&self.observation()?, &self.policy);
-        let told = update.alert.clone().zip(self.events.get(at)).map(|(alert, event)| Told {
+        let told = self.told(at, segment, &update);
+        Some((update, told))
+    }
+
+    /// The alarms that were raised when it was counted.
+    pub(crate) fn raised(&self, updates: &[(Segment, Update)]) -> Vec<Told> {
+        let told = |(segment, update): &(Segment, Update)| {
+            let at = self.entry.segments.iter().position(|other| other == segment)?;
+            self.told(at, segment, update)
+        };
+        updates.iter().filter_map(told).collect()
+    }
+
+    fn told(&self, at: usize, segment: &Segment, update: &Update) -> Option<Told> {
+        update.alert.clone().zip(self.events.get(at)).map(|(alert, event)| Told {
             event: *event,
             segment: segment.clone(),
             message: self.entry.id.clone(),
             alert,
-        });
-        Some((update, told))
+        })
     }
 }
 
@@ -58,13 +72,18 @@ pub(crate) fn observation(entry: &Entry) -> Option<Observation<'static>> {
     Some(observation)
 }
 
-/// Brings a series from an entry as it was to the entry as it is; `None` when one does not count.
-pub(crate) fn recount(trend: &mut Trend, was: &Entry, is: Option<&Entry>, policy: &TrendPolicy) {
-    if let Some(was) = observation(was) {
-        trend.remove(&was, policy);
-    }
-    if let Some(is) = is.and_then(observation) {
-        trend.restore(&is, policy);
+/// Brings a series from an entry as it was to the entry as it is; `None` when it is not in the series.
+pub(crate) fn recount(trend: &mut Trend, was: Option<&Entry>, is: Option<&Entry>, policy: &TrendPolicy) {
+    match (was.and_then(observation), is.and_then(observation)) {
+        (Some(was), Some(is)) if was.at == is.at => trend.replace(&was, &is, policy),
+        (was, is) => {
+            if let Some(was) = was {
+                trend.remove(&was, policy);
+            }
+            if let Some(is) = is {
+                trend.restore(&is, policy);
+            }
+        }
     }
 }
 
@@ -73,7 +92,7 @@ pub(crate) fn recount(trend: &mut Trend, was: &Entry, is: Option<&Entry>, policy
 #[expect(clippy::exhaustive_structs, reason = "stores make it")]
 pub struct AdaptationState {
     /// Counts the changes. The first one is put with 1, and then has a version of the store's choice that nothing had before: so
-    /// nobody who knows what was forgotten with its tenant takes what came after it for that.
+    /// nobody who knows what was forgotten with its tenant takes what came after it for that. Later versions are above it.
     pub version: u64,
     /// What was learned.
     pub bytes: Vec<u8>,
@@ -95,7 +114,8 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     /// Keeps an entry and counts it in its series, unless its id is there: then what is kept of that one is returned.
     async fn record(&self, scope: &Scope, new: &NewEntry) -> Result<Recorded, StoreError>;
 
-    /// Puts a correction on an entry, in the place of an earlier one, and counts it anew. `None` when there is no such entry.
+    /// Puts a correction on an entry, in the place of an earlier one, and counts it anew. One that says what the earlier one says
+    /// changes nothing, and leaves who said it first. The entry as it is then; `None` when there is none.
     async fn correct(
         &self,
         scope: &Scope,
@@ -103,6 +123,14 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
         correction: &Corrected,
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError>;
+
+    /// Puts an entry in the place of the one with its id, and says whether there was one. It counts in its series in place of the other,
+    /// without a test for a fall and without its words; of series that only the other was in, it is taken out. Words and alarms
+    /// stay, save those of a series that has no message left.
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError>;
+
+    /// Which of these ids have an entry with a correction; at most as many as there may be corrections.
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError>;
 
     /// One entry.
     async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError>;
@@ -117,10 +145,10 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
         page: &PageRequest,
     ) -> Result<Vec<Entry>, StoreError>;
 
-    /// How a series stands; `None` when nothing was counted in it.
+    /// How a series stands; `None` when nothing is counted in it.
     async fn trend(&self, scope: &Scope, segment: &Segment) -> Result<Option<Trend>, StoreError>;
 
-    /// The series of the tenant, in the order of their texts, behind one; at most `limit`.
+    /// The series of the tenant in which something is counted, in the order of their texts, behind one; at most `limit`.
     async fn segments(
         &self,
         scope: &Scope,
@@ -147,8 +175,8 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     /// Forgets everything of the tenant.
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError>;
 
-    /// At most `limit` alarms of the tenant that were not told, the oldest first.
-    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError>;
+    /// At most `limit` alarms of the tenant that were not told, in the order of their events, behind one.
+    async fn untold(&self, scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError>;
 
     /// That the alarm with this event was told.
     async fn told(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError>;
@@ -156,8 +184,10 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
     /// What was learned for the tenant.
     async fn adaptation(&self, scope: &Scope) -> Result<Option<AdaptationState>, StoreError>;
 
-    /// Keeps what was learned if its version is one above the one that is kept, or 1 where none is, and says whether it did.
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError>;
+    /// Keeps what was learned if its version is one above the one that is kept, or 1 where none is, and says which version it has
+    /// then: that one, or of the store's choice. `None` when it was not kept.
+    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState)
+    -> Result<Option<u64>, StoreError>;
 }
 
 #[async_trait]
@@ -174,6 +204,14 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError> {
         (**self).correct(scope, id, correction, policy).await
+    }
+
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError> {
+        (**self).replace(scope, entry, policy).await
+    }
+
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        (**self).corrected(scope, ids).await
     }
 
     async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
@@ -226,8 +264,8 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         (**self).forget_tenant(scope).await
     }
 
-    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
-        (**self).untold(scope, limit).await
+    async fn untold(&self, scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError> {
+        (**self).untold(scope, after, limit).await
     }
 
     async fn told(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError> {
@@ -238,7 +276,11 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         (**self).adaptation(scope).await
     }
 
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+    ) -> Result<Option<u64>, StoreError> {
         (**self).put_adaptation(scope, state).await
     }
 }

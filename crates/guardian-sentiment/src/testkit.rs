@@ -21,6 +21,7 @@ pub use guardian_testkit::Violation;
 pub use laws::{
     a_clock_that_was_ahead_does_no_lasting_harm, a_correction_is_counted_in_place_of_the_reading,
     a_customer_is_forgotten_everywhere, a_fall_is_told_once, a_message_is_counted_once,
+    a_message_is_forgotten_alone, a_message_is_read_anew_in_its_place, a_reading_without_numbers_is_none,
     alarms_that_wait_lose_the_words_of_the_forgotten, concurrent_messages_all_count,
     histories_are_read_page_by_page, learning_is_kept_in_turns,
     messages_of_one_microsecond_are_on_a_page_each, overlapping_forgets_leave_nothing,
@@ -48,6 +49,9 @@ macro_rules! sentiment_store_tests {
             histories_are_read_page_by_page
             a_fall_is_told_once
             a_customer_is_forgotten_everywhere
+            a_message_is_forgotten_alone
+            a_message_is_read_anew_in_its_place
+            a_reading_without_numbers_is_none
             learning_is_kept_in_turns
             tenants_do_not_meet
             a_clock_that_was_ahead_does_no_lasting_harm

@@ -191,6 +191,9 @@ pub struct Trend {
     settled: Decayed,
     #[serde(default)]
     pending: Decayed,
+    /// The earliest message that waits, but for those that came long after they were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending_since: Option<Timestamp>,
     messages: u64,
     negatives: u64,
     detector: Detector,
@@ -326,6 +329,11 @@ impl Trend {
                 is_alarm = evidence >= policy.messages_per_false_alarm;
             }
         }
+        self.pending.add(message.at, score, 1.0, half_lives.baseline);
+        if !is_late {
+            let since = self.pending_since.map_or(message.at, |since| since.min(message.at));
+            self.pending_since = Some(since);
+        }
         self.count(message, message.at, half_lives, 1.0);
         if self.fall.is_some() || !self.detector.is_suspicious() {
             self.settle(half_lives);
@@ -366,20 +374,51 @@ impl Trend {
         Update { level, baseline: reference, evidence, alert, recovered }
     }
 
-    /// Takes a message back that was counted: because it was deleted, or because it is counted anew with another score. What the
-    /// test for a fall saw of it stays, and so do the words; [`Self::forget_words`] drops these.
+    /// Takes a message back that was counted: because it was deleted. What the test for a fall saw of it stays, and so do the words;
+    /// [`Self::forget_words`] drops these. Other messages under suspicion stay so.
     pub fn remove(&mut self, message: &Observation<'_>, policy: &TrendPolicy) {
         let half_lives = *self.half_lives.get_or_insert_with(|| policy.half_lives());
-        // Nobody knows in which part it is, and to take it out of the wrong one would move what the series is held against.
-        self.settle(half_lives);
-        self.count(message, self.time_of(message), half_lives, -1.0);
+        let at = self.time_of(message);
+        let part = self.part_of(at);
+        if part.holds(at, half_lives.baseline) {
+            part.add(at, message.score, -1.0, half_lives.baseline);
+        } else {
+            // It is in the other part.
+            self.settle(half_lives);
+            self.settled.add(at, message.score, -1.0, half_lives.baseline);
+        }
+        if self.settled.is_empty() {
+            // Without anything to be held against, those that wait would wait for ever.
+            self.settle(half_lives);
+        }
+        self.count(message, at, half_lives, -1.0);
     }
 
-    /// Counts a message again that was removed, without testing for a fall.
+    /// Counts a message again that was removed, or that did not count before, without testing for a fall.
     pub fn restore(&mut self, message: &Observation<'_>, policy: &TrendPolicy) {
         let half_lives = *self.half_lives.get_or_insert_with(|| policy.half_lives());
-        self.count(message, self.time_of(message), half_lives, 1.0);
-        self.settle(half_lives);
+        let at = self.time_of(message);
+        self.part_of(at).add(at, message.score, 1.0, half_lives.baseline);
+        self.count(message, at, half_lives, 1.0);
+    }
+
+    /// Counts a message otherwise, without testing for a fall: it keeps its time and its weight, and those under suspicion stay so.
+    pub fn replace(&mut self, was: &Observation<'_>, is: &Observation<'_>, policy: &TrendPolicy) {
+        let half_lives = *self.half_lives.get_or_insert_with(|| policy.half_lives());
+        let at = self.time_of(was);
+        for (score, sign) in [(is.score, 1.0), (was.score, -1.0)] {
+            self.level.add(at, score, sign, half_lives.level);
+            self.part_of(at).add(at, score, sign, half_lives.baseline);
+        }
+        if is.is_negative && !was.is_negative {
+            self.negatives = self.negatives.saturating_add(1);
+        } else if was.is_negative && !is.is_negative {
+            self.negatives = self.negatives.saturating_sub(1);
+        }
+        let number = was.at.timestamp().div_euclid(86_400);
+        if let Some(day) = self.days.iter_mut().find(|day| day.day == number) {
+            day.sum += is.score - was.score;
+        }
     }
 
     /// Drops all words that are remembered.
@@ -404,6 +443,7 @@ impl Trend {
             sums.rewind(now);
         }
         self.words.rewind(now);
+        self.pending_since = self.pending_since.map(|since| since.min(now));
         self.last_alert = self.last_alert.map(|last| last.min(now));
         if let Some(fall) = &mut self.fall {
             fall.since = fall.since.min(now);
@@ -419,15 +459,23 @@ impl Trend {
         self.rewound.filter(is_ahead).map_or(message.at, |rewound| rewound.to)
     }
 
+    /// The part of the long run that has a message of this time.
+    fn part_of(&mut self, at: Timestamp) -> &mut Decayed {
+        if self.pending_since.is_some_and(|since| at >= since) {
+            &mut self.pending
+        } else {
+            &mut self.settled
+        }
+    }
+
     fn settle(&mut self, half_lives: HalfLives) {
         self.settled = self.long_run(half_lives);
         self.pending = Decayed::default();
+        self.pending_since = None;
     }
 
     fn count(&mut self, message: &Observation<'_>, at: Timestamp, half_lives: HalfLives, sign: f64) {
         self.level.add(at, message.score, sign, half_lives.level);
-        let long_run = if sign > 0.0 { &mut self.pending } else { &mut self.settled };
-        long_run.add(at, message.score, sign, half_lives.baseline);
         let change = |count: u64| if sign > 0.0 { count.saturating_add(1) } else { count.saturating_sub(1) };
         self.messages = change(self.messages);
         if message.is_negative {
@@ -488,6 +536,7 @@ impl Trend {
             level: self.level.merge(own.level, &other.level, others.level),
             settled: self.long_run(own).merge(own.baseline, &other.long_run(others), others.baseline),
             pending: Decayed::default(),
+            pending_since: None,
             messages: self.messages.saturating_add(other.messages),
             negatives: self.negatives.saturating_add(other.negatives),
             detector: Detector::default(),

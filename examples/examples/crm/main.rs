@@ -95,6 +95,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = watch::channel(false);
     let deliveries = tokio::spawn(Arc::clone(&hooks).deliver(stopped));
     let crm = Arc::new(Crm::new(db.clone(), trail, Arc::clone(&hooks)));
+    moods::catch_up(&crm, &moods, auth::tenants().collect()).await?;
     let router = router(App { crm, limits, automation, hooks, rbac, addresses, quotas, moods })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);

@@ -8,7 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use guardian::core::{Event, EventSink, Scope, StoreError, StoreErrorKind, TenantId};
+use guardian::core::{Event, EventSink, PageRequest, Scope, StoreError, StoreErrorKind, TenantId};
 use guardian::http::Problem;
 use guardian::rbac::Rbac;
 use guardian::sentiment::{Chart, Error, Message, Segment, Sentiments, SqlStore};
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::roles;
 use crate::routes::{bad_request, failed};
+use crate::store::{Crm, Entity, Note, Record};
 use crate::webhooks::Hooks;
 
 pub(crate) type Moods = Sentiments;
@@ -54,28 +55,72 @@ impl EventSink for Everywhere {
     }
 }
 
-/// Reads a note that was written; the account is that of the note. A mood that cannot be kept spoils no note.
-#[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
-pub(crate) async fn read(moods: &Moods, scope: &Scope, id: Uuid, text: &str, account: Option<&str>) {
-    let message = Message::new(&id.to_string(), text).and_then(|message| match account {
-        Some(account) => message.of_account(account),
-        None => Ok(message),
-    });
-    let recorded = match message {
-        Ok(message) => moods.record(scope, &message).await.map(drop),
-        Err(error) => Err(error),
+/// Reads a note that was written or changed. The note may be changed again or deleted meanwhile, by a request that comes to its mood
+/// first: whoever has read one looks whether it still is what was read. A mood that cannot be kept spoils no note.
+pub(crate) async fn follow<T: Entity>(crm: &Crm, moods: &Moods, scope: &Scope, record: &Record<T>) {
+    let id = record.id;
+    let Some(mut read) = owned(&record.fields) else { return };
+    loop {
+        let (text, account) = &read;
+        log(reread(moods, scope, id, text, account.as_deref()).await);
+        match crm.table::<T>().get(scope, id).await {
+            Ok(now) => match now.and_then(|now| owned(&now.fields)) {
+                Some(now) if now == read => return,
+                Some(now) => read = now,
+                None => return forget(moods, scope, id).await,
+            },
+            Err(error) => return log(Err(error.into())),
+        }
+    }
+}
+
+/// Reads the notes whose mood is missing, because a process ended between the two, or the moods could not be reached.
+pub(crate) async fn catch_up(crm: &Crm, moods: &Moods, tenants: Vec<TenantId>) -> Result<(), Error> {
+    for tenant in tenants {
+        let scope = Scope::system(tenant);
+        let mut request = PageRequest::first(100).ok();
+        while let Some(page) = request.take() {
+            let Some(found) = crm.table::<Note>().list(&scope, &page).await? else { break };
+            for note in &found.items {
+                if moods.entry(&scope, &note.id.to_string()).await?.is_none() {
+                    follow(crm, moods, &scope, note).await;
+                }
+            }
+            request = found.next.map(|next| page.after(next));
+        }
+    }
+    Ok(())
+}
+
+fn owned<T: Entity>(fields: &T) -> Option<(String, Option<String>)> {
+    fields.words().map(|(text, account)| (text.to_owned(), account.map(str::to_owned)))
+}
+
+async fn reread(
+    moods: &Moods,
+    scope: &Scope,
+    id: Uuid,
+    text: &str,
+    account: Option<&str>,
+) -> Result<(), Error> {
+    let message = Message::new(&id.to_string(), text)?;
+    let message = match account {
+        Some(account) => message.of_account(account)?,
+        None => message,
     };
-    if let Err(error) = recorded {
+    moods.reread(scope, &message).await.map(drop)
+}
+
+#[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
+fn log(done: Result<(), Error>) {
+    if let Err(error) = done {
         eprintln!("crm: moods: {error}");
     }
 }
 
-/// Forgets a note that was deleted, or that is to be read anew.
-#[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
+/// Forgets a note that was deleted.
 pub(crate) async fn forget(moods: &Moods, scope: &Scope, id: Uuid) {
-    if let Err(error) = moods.forget_message(scope, &id.to_string()).await {
-        eprintln!("crm: moods: {error}");
-    }
+    log(moods.forget_message(scope, &id.to_string()).await.map(drop));
 }
 
 /// `GET /sentiment?of=account:acme`: how notes sound of late, and why it turned.

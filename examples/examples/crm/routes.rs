@@ -18,7 +18,7 @@ use crate::App;
 use crate::moods;
 use crate::quotas;
 use crate::roles;
-use crate::store::{Contact, Deal, Entity, Note, Record};
+use crate::store::{Contact, Deal, Entity, Note, Record, Replaced};
 
 pub(crate) fn index() -> Router<App> {
     Router::new().route(
@@ -103,9 +103,7 @@ async fn create<T: Entity>(
             return Err(failed(&error));
         }
     };
-    if let Some((text, account)) = record.fields.words() {
-        moods::read(&app.moods, &scope, record.id, text, account).await;
-    }
+    moods::follow(&app.crm, &app.moods, &scope, &record).await;
     app.automation.tell(&scope, format!("{}.created", T::SINGULAR), &record).await;
     let location = format!("/{}/{}", T::PLURAL, record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(record)))
@@ -127,15 +125,13 @@ async fn replace<T: Entity>(
     body: Result<Json<T>, JsonRejection>,
 ) -> Result<Json<Record<T>>, Problem> {
     let (table, fields) = (app.crm.table::<T>(), valid(body)?);
-    let record = table.replace(&scope, known::<T>(&id)?, fields).await.map_err(|error| failed(&error))?;
-    if let Some(record) = &record {
-        if let Some((text, account)) = record.fields.words() {
-            moods::forget(&app.moods, &scope, record.id).await;
-            moods::read(&app.moods, &scope, record.id, text, account).await;
-        }
-        app.automation.tell(&scope, format!("{}.updated", T::SINGULAR), record).await;
+    let replaced = table.replace(&scope, known::<T>(&id)?, fields).await.map_err(|error| failed(&error))?;
+    let Some(Replaced { before, now }) = replaced else { return Err(no_such::<T>(&id)) };
+    if before.words() != now.fields.words() {
+        moods::follow(&app.crm, &app.moods, &scope, &now).await;
     }
-    record.map(Json).ok_or_else(|| no_such::<T>(&id))
+    app.automation.tell(&scope, format!("{}.updated", T::SINGULAR), &now).await;
+    Ok(Json(now))
 }
 
 async fn remove<T: Entity>(

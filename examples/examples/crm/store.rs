@@ -167,6 +167,12 @@ pub(crate) struct Record<T> {
     pub(crate) fields: T,
 }
 
+/// A record that was changed: what it was right before, and what it is.
+pub(crate) struct Replaced<T> {
+    pub(crate) before: T,
+    pub(crate) now: Record<T>,
+}
+
 /// All records of all tenants.
 pub(crate) struct Crm {
     db: Database,
@@ -223,7 +229,7 @@ impl<T: Entity> Table<'_, T> {
         scope: &Scope,
         id: Uuid,
         fields: T,
-    ) -> Result<Option<Record<T>>, StoreError> {
+    ) -> Result<Option<Replaced<T>>, StoreError> {
         let sql = Self::sql("UPDATE ", " SET body = $3 WHERE tenant_id = $1 AND id = $2");
         let mut tx = self.crm.db.begin(scope).await?;
         let Some(before) = self.body(&mut tx, scope, id).await? else { return Ok(None) };
@@ -231,7 +237,7 @@ impl<T: Entity> Table<'_, T> {
         tx.execute(sql, params![scope.tenant(), id, body]).await?;
         self.record(&mut tx, "updated", id, &before, &body).await?;
         self.commit(tx, scope).await?;
-        Ok(Some(Record { id, fields }))
+        Ok(Some(Replaced { before: parsed(before)?, now: Record { id, fields } }))
     }
 
     pub(crate) async fn remove(&self, scope: &Scope, id: Uuid) -> Result<bool, StoreError> {
@@ -310,9 +316,12 @@ impl<T: Entity> Table<'_, T> {
 }
 
 fn record<T: Entity>(row: &Row) -> Result<Record<T>, StoreError> {
-    let fields = serde_json::from_value(row.get("body")?)
-        .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, "crm").with_source(error))?;
-    Ok(Record { id: row.get("id")?, fields })
+    Ok(Record { id: row.get("id")?, fields: parsed(row.get("body")?)? })
+}
+
+fn parsed<T: Entity>(body: Value) -> Result<T, StoreError> {
+    serde_json::from_value(body)
+        .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, "crm").with_source(error))
 }
 
 fn json<T: Entity>(fields: &T) -> Result<Value, StoreError> {

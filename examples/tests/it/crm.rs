@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
+use guardian::sentiment::{Sentiments, SqlStore};
 use guardian::webhook::Verifier;
 use guardian_core::{Clock, Scope, SystemClock, TenantId};
 use guardian_sql::testkit::{Fresh, Kind};
@@ -125,8 +126,63 @@ fn a_note_that_is_changed_or_deleted_is_read_anew_or_forgotten() {
     assert_eq!((&mood()["messages"], &mood()["negative"]), (&json!(1), &json!(1)));
     assert_eq!(crm.send("PUT", &note, GLOBEX, &body("Wonderful call, thanks a lot")).status, 200);
     assert_eq!((&mood()["messages"], &mood()["negative"]), (&json!(1), &json!(0)));
-    assert_eq!(crm.send("DELETE", &note, GLOBEX, "").status, 204);
+    // To another account.
+    let moved = json!({"text": "Wonderful call, thanks a lot", "account": "eve-inc"}).to_string();
+    assert_eq!(crm.send("PUT", &note, GLOBEX, &moved).status, 200);
     assert_eq!(mood()["messages"], json!(0));
+    assert_eq!(crm.send("GET", "/sentiment?of=account:eve-inc", GLOBEX, "").body["messages"], json!(1));
+    assert_eq!(crm.send("DELETE", &note, GLOBEX, "").status, 204);
+    assert_eq!(crm.send("GET", "/sentiment", GLOBEX, "").body["messages"], json!(0));
+}
+
+/// A program that saves a note at each pause in typing tells nobody that the account turned.
+#[test]
+fn a_note_that_is_saved_often_is_no_fall() {
+    let crm = Server::start("crm");
+    let body = |text: &str| json!({"text": text, "account": "ada-inc"}).to_string();
+    for n in 0..30 {
+        let glad = ["They love the new export, great feedback", "Very happy with our support"];
+        assert_eq!(crm.send("POST", "/notes", GLOBEX, &body(glad[n % 2])).status, 201);
+    }
+    let mood = || crm.send("GET", "/sentiment?of=account:ada-inc", GLOBEX, "").body;
+    let words = mood()["words"].clone();
+    let bad = "Terrible, they are furious about the invoice";
+    let made = crm.send("POST", "/notes", GLOBEX, &body(bad));
+    let note = format!("/notes/{}", made.body["id"].as_str().unwrap());
+    let saved = mood();
+    for n in 0..30 {
+        let text = format!("{bad}{}", "!".repeat(n % 3));
+        assert_eq!(crm.send("PUT", &note, GLOBEX, &body(&text)).status, 200);
+    }
+    assert_eq!((&mood()["messages"], &mood()["negative"]), (&json!(31), &json!(1)));
+    assert_eq!((&mood()["falling_since"], &mood()["words"]), (&json!(null), &saved["words"]), "not {words}");
+    let told = crm.send("GET", "/audit?q=action:sentiment.falling", GLOBEX, "");
+    assert_eq!(told.body["items"], json!([]));
+}
+
+/// Of requests that change and delete the same note at once, the mood is that of the note as it is in the end.
+#[test]
+fn notes_that_are_changed_at_once_have_their_own_mood() {
+    let crm = Server::start("crm");
+    let body = |text: &str| json!({"text": text}).to_string();
+    let texts = ["Terrible, they are furious", "Wonderful call, thanks a lot"];
+    let mut negative = 0;
+    for round in 0..6 {
+        let made = crm.send("POST", "/notes", GLOBEX, &body("So so"));
+        let note = format!("/notes/{}", made.body["id"].as_str().unwrap());
+        std::thread::scope(|threads| {
+            for text in texts {
+                threads.spawn(|| crm.send("PUT", &note, GLOBEX, &body(text)));
+            }
+            if round % 2 == 1 {
+                threads.spawn(|| crm.send("DELETE", &note, GLOBEX, ""));
+            }
+        });
+        let left = crm.send("GET", &note, GLOBEX, "");
+        negative += u32::from(left.body["text"] == json!(texts[0]));
+    }
+    let mood = crm.send("GET", "/sentiment", GLOBEX, "").body;
+    assert_eq!((&mood["messages"], &mood["negative"]), (&json!(3), &json!(negative)));
 }
 
 /// The next request of a connection: its headers and its body.
@@ -440,6 +496,27 @@ fn what_was_acknowledged_survives_a_kill() {
         assert_eq!(created.status, 201);
         paths.push(format!("/notes/{}", created.text("id")));
     }
+}
+
+/// A process may end between a note and its mood, and a note be changed while the moods cannot be reached.
+#[test]
+fn moods_that_are_missing_are_read_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite://{}", folder.path().join("crm.db").display());
+    let crm = Server::start_on("crm", &db);
+    for n in 0..3 {
+        let note = format!(r#"{{"text":"Terrible, they are furious about invoice {n}"}}"#);
+        assert_eq!(crm.send("POST", "/notes", GLOBEX, &note).status, 201);
+    }
+    let mood = crm.send("GET", "/sentiment", GLOBEX, "").body;
+    assert_eq!((&mood["messages"], &mood["negative"]), (&json!(3), &json!(3)));
+    drop(crm);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let moods = Sentiments::new(SqlStore::new(Database::open(&db).await.unwrap()));
+        moods.forget_tenant(&Scope::system(TenantId::new("globex").unwrap())).await.unwrap();
+    });
+    let crm = Server::start_on("crm", &db);
+    assert_eq!(crm.send("GET", "/sentiment", GLOBEX, "").body["messages"], json!(3));
 }
 
 #[test]

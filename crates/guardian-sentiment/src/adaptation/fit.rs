@@ -1,8 +1,6 @@
 //! Logistic regression over the n-grams of corrections, starting at what the shipped model says.
 
-use std::collections::HashMap;
-
-use super::{Kept, share};
+use super::Kept;
 use crate::readout::softmax;
 use crate::tokens::mix;
 
@@ -26,33 +24,58 @@ pub(super) struct Case {
     /// The shipped model's logarithms of the chances of negative, neutral, positive.
     pub(super) base: [f32; 3],
     pub(super) feelings: [f32; 5],
-    pub(super) grams: Vec<u32>,
+    /// Each n-gram once, in their order, with what it is worth in the text.
+    pub(super) grams: Vec<(u32, f32)>,
 }
 
 /// What is learned: for each class a bias, a slope of the shipped margin, weights of n-grams.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Delta {
-    polarity: Layer<3>,
-    feelings: Layer<5>,
+    polarity: Dense<3>,
+    feelings: Dense<5>,
+    /// The weights of n-grams, in the order of these.
+    grams: Vec<Gram>,
 }
 
-#[derive(Clone, Debug)]
-struct Layer<const N: usize> {
+/// An n-gram, and what it adds to the classes and to the types: 36 bytes, as there may be many.
+#[derive(Clone, Copy, Debug)]
+struct Gram {
+    hash: u32,
+    polarity: [f32; 3],
+    feelings: [f32; 5],
+}
+
+/// What does not hang on n-grams.
+#[derive(Clone, Copy, Debug)]
+struct Dense<const N: usize> {
     bias: [f64; N],
     margin: [f64; N],
     neutrality: [f64; N],
-    grams: HashMap<u32, [f64; N], foldhash::fast::FixedState>,
 }
 
-impl<const N: usize> Default for Layer<N> {
+impl<const N: usize> Default for Dense<N> {
     fn default() -> Self {
-        Self { bias: [0.0; N], margin: [0.0; N], neutrality: [0.0; N], grams: HashMap::default() }
+        Self { bias: [0.0; N], margin: [0.0; N], neutrality: [0.0; N] }
     }
+}
+
+/// What is being learned.
+struct Layer<const N: usize> {
+    dense: Dense<N>,
+    grams: Vec<[f64; N]>,
+}
+
+/// A message that is learned from: the place of each n-gram among all, with its worth.
+struct Lesson<'c, const N: usize> {
+    case: &'c Case,
+    grams: &'c [(usize, f64)],
+    base: [f64; N],
+    class: usize,
 }
 
 impl Case {
     #[expect(clippy::cast_possible_truncation, reason = "24 bits of a logarithm are enough")]
-    pub(super) fn new(polarity: [f64; 3], feelings: [f64; 5], grams: Vec<u32>) -> Self {
+    pub(super) fn new(polarity: [f64; 3], feelings: [f64; 5], grams: Vec<(u32, f32)>) -> Self {
         let logs = |chance: f64| chance.max(1e-30).ln() as f32;
         Self { base: softmax(polarity).map(logs), feelings: softmax(feelings).map(logs), grams }
     }
@@ -64,7 +87,7 @@ impl Case {
 
     /// A number of the text: of its n-grams.
     pub(super) fn text(&self) -> u64 {
-        self.grams.iter().fold(0, |hash, gram| mix(hash ^ u64::from(*gram)))
+        self.grams.iter().fold(0, |hash, (gram, _)| mix(hash ^ u64::from(*gram)))
     }
 
     fn margin(&self) -> f64 {
@@ -78,20 +101,28 @@ impl Case {
     }
 }
 
-impl<const N: usize> Layer<N> {
-    fn logits(&self, base: [f64; N], case: &Case) -> [f64; N] {
-        let mut logits = base;
+impl<const N: usize> Dense<N> {
+    /// Adds to the logits of a case what it has no n-gram for.
+    fn add(&self, logits: &mut [f64; N], case: &Case) {
         let (margin, neutrality) = (case.margin(), case.neutrality());
         let dense = self.bias.iter().zip(&self.margin).zip(&self.neutrality);
         for (logit, ((bias, by_margin), by_neutrality)) in logits.iter_mut().zip(dense) {
             *logit += bias + by_margin * margin + by_neutrality * neutrality;
         }
-        let share = share(case.grams.len());
-        for gram in &case.grams {
-            if let Some(weights) = self.grams.get(gram) {
-                for (logit, weight) in logits.iter_mut().zip(weights) {
-                    *logit += weight * share;
-                }
+    }
+}
+
+impl<const N: usize> Layer<N> {
+    fn new(grams: usize) -> Self {
+        Self { dense: Dense::default(), grams: vec![[0.0; N]; grams] }
+    }
+
+    fn logits(&self, lesson: &Lesson<'_, N>) -> [f64; N] {
+        let mut logits = lesson.base;
+        self.dense.add(&mut logits, lesson.case);
+        for (at, worth) in lesson.grams {
+            for (logit, weight) in logits.iter_mut().zip(self.grams.get(*at).into_iter().flatten()) {
+                *logit += weight * worth;
             }
         }
         logits
@@ -99,38 +130,40 @@ impl<const N: usize> Layer<N> {
 
     /// Adaptive gradient descent (Duchi et al. 2011), always in the same order.
     fn fit(
-        cases: &[(&Case, [f64; N], usize)],
+        grams: usize,
+        lessons: &[Lesson<'_, N>],
         neutrality_of: impl Fn(usize) -> bool,
         slopes: [(f64, f64); N],
     ) -> Self {
-        let mut layer = Self::default();
-        if cases.is_empty() {
+        let mut layer = Self::new(grams);
+        if lessons.is_empty() {
             return layer;
         }
-        let mut squares = Self::default();
+        let mut squares = Self::new(grams);
         let ridge = RIDGE_DENSE;
         for _ in 0..EPOCHS {
-            for (case, base, class) in cases {
-                let chances = softmax(layer.logits(*base, case));
-                let (margin, neutrality) = (case.margin(), case.neutrality());
-                let share = share(case.grams.len());
-                for (at, chance) in chances.iter().enumerate() {
-                    let error = chance - if at == *class { 1.0 } else { 0.0 };
-                    step(&mut layer.bias, &mut squares.bias, at, error, ridge);
-                    step(&mut layer.margin, &mut squares.margin, at, error * margin, ridge);
-                    if let (Some(slope), Some((least, most))) = (layer.margin.get_mut(at), slopes.get(at)) {
+            for lesson in lessons {
+                let mut errors = softmax(layer.logits(lesson));
+                if let Some(right) = errors.get_mut(lesson.class) {
+                    *right -= 1.0;
+                }
+                let (margin, neutrality) = (lesson.case.margin(), lesson.case.neutrality());
+                let (dense, squared) = (&mut layer.dense, &mut squares.dense);
+                for (at, error) in errors.iter().enumerate() {
+                    step(&mut dense.bias, &mut squared.bias, at, *error, ridge);
+                    step(&mut dense.margin, &mut squared.margin, at, error * margin, ridge);
+                    if let (Some(slope), Some((least, most))) = (dense.margin.get_mut(at), slopes.get(at)) {
                         *slope = slope.clamp(*least, *most);
                     }
                     if neutrality_of(at) {
-                        step(&mut layer.neutrality, &mut squares.neutrality, at, error * neutrality, ridge);
+                        step(&mut dense.neutrality, &mut squared.neutrality, at, error * neutrality, ridge);
                     }
                 }
-                for gram in &case.grams {
-                    let weights = layer.grams.entry(*gram).or_insert([0.0; N]);
-                    let squares = squares.grams.entry(*gram).or_insert([0.0; N]);
-                    for (at, chance) in chances.iter().enumerate() {
-                        let error = chance - if at == *class { 1.0 } else { 0.0 };
-                        step(weights, squares, at, error * share, RIDGE);
+                for (gram, worth) in lesson.grams {
+                    let (weights, squared) = (layer.grams.get_mut(*gram), squares.grams.get_mut(*gram));
+                    let (Some(weights), Some(squared)) = (weights, squared) else { continue };
+                    for (at, error) in errors.iter().enumerate() {
+                        step(weights, squared, at, error * worth, RIDGE);
                     }
                 }
             }
@@ -148,50 +181,96 @@ fn step<const N: usize>(weights: &mut [f64; N], squares: &mut [f64; N], at: usiz
 }
 
 /// Learns from corrections.
+#[expect(clippy::cast_possible_truncation, reason = "24 bits of a weight are enough")]
 pub(super) fn fit(kept: &[&Kept]) -> Delta {
-    let classes: Vec<(&Case, [f64; 3], usize)> = kept
+    let mut hashes: Vec<u32> = kept.iter().flat_map(|kept| &kept.case.grams).map(|(hash, _)| *hash).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    let places: Vec<Vec<(usize, f64)>> = kept
         .iter()
-        .filter_map(|kept| Some((&kept.case, kept.case.base.map(f64::from), usize::from(kept.class?))))
-        .collect();
-    // The margin of good over bad stays a sum over parts: how neutral a text is moves the chance of neutral alone.
-    let polarity = {
-        // Words may mean the opposite in a trade, but the shipped opinion as a whole is never turned around.
-        Layer::fit(&classes, |class| class == 1, [(-SLOPE, SLOPE); 3])
-    };
-    let mut delta = Delta { polarity, feelings: Layer::default() };
-    let feelings: Vec<(&Case, [f64; 5], usize)> = kept
-        .iter()
-        .filter_map(|kept| {
-            let chances = softmax(delta.polarity(&kept.case));
-            Some((&kept.case, delta.moved(&kept.case, chances), usize::from(kept.feeling?)))
+        .map(|kept| {
+            let place =
+                |(hash, worth): &(u32, f32)| Some((hashes.binary_search(hash).ok()?, f64::from(*worth)));
+            kept.case.grams.iter().filter_map(place).collect()
         })
         .collect();
-    delta.feelings = Layer::fit(&feelings, |_| true, [(-SLOPE, SLOPE); 5]);
-    delta
+    let classes: Vec<Lesson<'_, 3>> = kept
+        .iter()
+        .zip(&places)
+        .filter_map(|(kept, grams)| {
+            let base = kept.case.base.map(f64::from);
+            Some(Lesson { case: &kept.case, grams, base, class: usize::from(kept.class?) })
+        })
+        .collect();
+    // The margin of good over bad stays a sum over parts: how neutral a text is moves the chance of neutral alone.
+    // Words may mean the opposite in a trade, but the shipped opinion as a whole is never turned around.
+    let polarity = Layer::fit(hashes.len(), &classes, |class| class == 1, [(-SLOPE, SLOPE); 3]);
+    let feelings: Vec<Lesson<'_, 5>> = kept
+        .iter()
+        .zip(&places)
+        .filter_map(|(kept, grams)| {
+            let case = &kept.case;
+            let class = usize::from(kept.feeling?);
+            let now = Lesson { case, grams, base: case.base.map(f64::from), class };
+            Some(Lesson { case, grams, base: moved(case, softmax(polarity.logits(&now))), class })
+        })
+        .collect();
+    let feelings = Layer::fit(hashes.len(), &feelings, |_| true, [(-SLOPE, SLOPE); 5]);
+    let weights = polarity.grams.iter().zip(&feelings.grams);
+    let gram = |(hash, (polarity, feelings)): (u32, (&[f64; 3], &[f64; 5]))| Gram {
+        hash,
+        polarity: polarity.map(|weight| weight as f32),
+        feelings: feelings.map(|weight| weight as f32),
+    };
+    let grams = hashes.into_iter().zip(weights).map(gram).collect();
+    Delta { polarity: polarity.dense, feelings: feelings.dense, grams }
 }
 
 impl Delta {
     pub(super) fn is_empty(&self) -> bool {
-        self.polarity.grams.is_empty() && self.feelings.grams.is_empty()
+        self.grams.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.grams.len()
+    }
+
+    fn find(&self, hash: u32) -> Option<&Gram> {
+        self.grams.binary_search_by_key(&hash, |gram| gram.hash).ok().and_then(|at| self.grams.get(at))
     }
 
     /// The logits of negative, neutral, positive.
     pub(super) fn polarity(&self, case: &Case) -> [f64; 3] {
-        self.polarity.logits(case.base.map(f64::from), case)
+        self.added(case).0
     }
 
-    /// The chances of the types, for these chances of negative, neutral and positive.
-    pub(super) fn feelings(&self, case: &Case, chances: [f64; 3]) -> [f64; 5] {
-        softmax(self.feelings.logits(self.moved(case, chances), case))
+    /// The chances of negative, neutral and positive, and of the types.
+    pub(super) fn chances(&self, case: &Case) -> ([f64; 3], [f64; 5]) {
+        let (polarity, by_grams) = self.added(case);
+        let chances = softmax(polarity);
+        let mut feelings = moved(case, chances);
+        self.feelings.add(&mut feelings, case);
+        for (logit, added) in feelings.iter_mut().zip(by_grams) {
+            *logit += added;
+        }
+        (chances, softmax(feelings))
     }
 
-    /// The logarithms of the shipped chances of types, each moved as far as the chance of its class has moved.
-    fn moved(&self, case: &Case, chances: [f64; 3]) -> [f64; 5] {
-        let [bad, neutral, good] = case.base.map(f64::from);
-        let [now_bad, now_neutral, now_good] = chances.map(|chance| chance.max(1e-9).ln());
-        let (bad, neutral, good) = (now_bad - bad, now_neutral - neutral, now_good - good);
-        let [satisfied, angry, disappointed, confused, calm] = case.feelings.map(f64::from);
-        [satisfied + good, angry + bad, disappointed + bad, confused + neutral, calm + neutral]
+    /// The logits of the classes, and what n-grams add to those of types.
+    fn added(&self, case: &Case) -> ([f64; 3], [f64; 5]) {
+        let (mut polarity, mut feelings) = (case.base.map(f64::from), [0.0; 5]);
+        self.polarity.add(&mut polarity, case);
+        for (hash, worth) in &case.grams {
+            let Some(gram) = self.find(*hash) else { continue };
+            let worth = f64::from(*worth);
+            for (logit, weight) in polarity.iter_mut().zip(gram.polarity) {
+                *logit += f64::from(weight) * worth;
+            }
+            for (logit, weight) in feelings.iter_mut().zip(gram.feelings) {
+                *logit += f64::from(weight) * worth;
+            }
+        }
+        (polarity, feelings)
     }
 
     /// What the shipped margin is multiplied with.
@@ -206,8 +285,20 @@ impl Delta {
         good - bad
     }
 
-    /// What an n-gram adds to the margin, before its share.
-    pub(super) fn gram(&self, gram: u32) -> f64 {
-        self.polarity.grams.get(&gram).map_or(0.0, |[bad, _, good]| good - bad)
+    /// What an n-gram adds to the margin, times its worth.
+    pub(super) fn gram(&self, hash: u32) -> f64 {
+        self.find(hash).map_or(0.0, |gram| {
+            let [bad, _, good] = gram.polarity.map(f64::from);
+            good - bad
+        })
     }
+}
+
+/// The logarithms of the shipped chances of types, each moved as far as the chance of its class has moved.
+fn moved(case: &Case, chances: [f64; 3]) -> [f64; 5] {
+    let [bad, neutral, good] = case.base.map(f64::from);
+    let [now_bad, now_neutral, now_good] = chances.map(|chance| chance.max(1e-9).ln());
+    let (bad, neutral, good) = (now_bad - bad, now_neutral - neutral, now_good - good);
+    let [satisfied, angry, disappointed, confused, calm] = case.feelings.map(f64::from);
+    [satisfied + good, angry + bad, disappointed + bad, confused + neutral, calm + neutral]
 }

@@ -1,9 +1,9 @@
 //! Corrections as bytes.
 
 use super::fit::Case;
-use super::{Kept, MAX_CORRECTIONS, MAX_ID, MAX_KEPT};
-use crate::ModelError;
+use super::{Kept, MAX_CORRECTIONS, MAX_KEPT};
 use crate::bytes::{Reader, Writer};
+use crate::{Message, ModelError};
 
 const MAGIC: &[u8; 8] = b"GRDSENTC";
 const VERSION: u32 = 1;
@@ -22,9 +22,16 @@ pub(super) fn write(model: u64, version: u64, kept: &[Kept]) -> Vec<u8> {
         writer.floats(&kept.case.base);
         writer.floats(&kept.case.feelings);
         writer.u32(u32::try_from(kept.case.grams.len()).unwrap_or(u32::MAX));
-        for gram in &kept.case.grams {
+        for (gram, _) in &kept.case.grams {
             writer.u32(*gram);
         }
+        // In a text of one piece all are worth the same.
+        let mut worths: Vec<f32> = kept.case.grams.iter().map(|(_, worth)| *worth).collect();
+        if worths.first().is_some_and(|first| worths.iter().all(|worth| worth.to_bits() == first.to_bits())) {
+            worths.truncate(1);
+        }
+        writer.u32(u32::try_from(worths.len()).unwrap_or(u32::MAX));
+        writer.floats(&worths);
     }
     writer.finish()
 }
@@ -49,7 +56,7 @@ pub(super) fn read_any(bytes: &[u8]) -> Result<(u64, u64, Vec<Kept>), ModelError
     let mut all = Vec::with_capacity(count);
     let mut before = 0;
     for _ in 0..count {
-        let id = std::str::from_utf8(reader.bytes(MAX_ID, "id")?)
+        let id = std::str::from_utf8(reader.bytes(Message::MAX_ID, "id")?)
             .map_err(|_| ModelError::Range { field: "id" })?
             .to_owned();
         let at = reader.u64()?;
@@ -67,7 +74,20 @@ pub(super) fn read_any(bytes: &[u8]) -> Result<(u64, u64, Vec<Kept>), ModelError
             return Err(ModelError::Range { field: "n-grams" });
         }
         for _ in 0..grams {
-            case.grams.push(reader.u32()?);
+            case.grams.push((reader.u32()?, 0.0));
+        }
+        if !case.grams.is_sorted_by(|one, two| one.0 < two.0) {
+            return Err(ModelError::Range { field: "n-grams" });
+        }
+        let worths = reader.u32()? as usize;
+        if worths != grams && worths != grams.min(1) {
+            return Err(ModelError::Range { field: "worth of n-grams" });
+        }
+        let mut values = vec![0.0; worths];
+        reader.floats(&mut values, 1.0, "worth of n-grams")?;
+        let last = values.last().copied().unwrap_or_default();
+        for (at, (_, worth)) in case.grams.iter_mut().enumerate() {
+            *worth = values.get(at).copied().unwrap_or(last);
         }
         all.push(Kept { id, version: at, class, feeling, case });
     }

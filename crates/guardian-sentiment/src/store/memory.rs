@@ -43,28 +43,52 @@ impl MemoryStore {
 }
 
 impl Tenant {
+    /// Brings a series from an entry to another; the series ends with its last message.
+    fn recount(&mut self, segment: &Segment, was: Option<&Entry>, is: Option<&Entry>, policy: &TrendPolicy) {
+        if let Some(was) = was
+            && let Some(members) = self.members.get_mut(segment)
+        {
+            members.remove(&(was.at, was.id.clone()));
+        }
+        if let Some(is) = is {
+            self.members.entry(segment.clone()).or_default().insert((is.at, is.id.clone()));
+        }
+        if self.members.get(segment).is_none_or(BTreeSet::is_empty) {
+            self.members.remove(segment);
+            self.trends.remove(segment);
+            self.untold.retain(|told| told.segment != *segment);
+            return;
+        }
+        let trend = self.trends.entry(segment.clone()).or_default();
+        recount(trend, was, is, policy);
+        if trend.messages() == 0 {
+            self.trends.remove(segment);
+        }
+    }
+
     /// Takes a message out of everything that knows of it; whether there was one.
     fn take_out(&mut self, id: &str, policy: &TrendPolicy) -> bool {
         let Some(entry) = self.entries.remove(id) else { return false };
         self.untold.retain(|told| told.message != id);
         for segment in &entry.segments {
-            if let Some(members) = self.members.get_mut(segment) {
-                members.remove(&(entry.at, entry.id.clone()));
-            }
+            self.recount(segment, Some(&entry), None, policy);
             if let Some(trend) = self.trends.get_mut(segment) {
-                recount(trend, &entry, None, policy);
                 trend.forget_words();
             }
             for told in self.untold.iter_mut().filter(|told| told.segment == *segment) {
                 told.alert.words.clear();
             }
-            if self.members.get(segment).is_none_or(BTreeSet::is_empty) {
-                self.members.remove(segment);
-                self.trends.remove(segment);
-                self.untold.retain(|told| told.segment != *segment);
-            }
         }
         true
+    }
+
+    /// Puts an entry in the place of another with its id.
+    fn replace(&mut self, was: &Entry, is: &Entry, policy: &TrendPolicy) {
+        for segment in was.segments.union(&is.segments) {
+            let of = |entry: &Entry| entry.segments.contains(segment);
+            self.recount(segment, Some(was).filter(|was| of(was)), Some(is).filter(|is| of(is)), policy);
+        }
+        self.entries.insert(is.id.clone(), is.clone());
     }
 }
 
@@ -101,14 +125,29 @@ impl SentimentStore for MemoryStore {
         policy: &TrendPolicy,
     ) -> Result<Option<Entry>, StoreError> {
         Ok(self.with(scope, |tenant| {
-            let entry = tenant.entries.get_mut(id)?;
-            let was = entry.clone();
-            entry.correction = Some(correction.clone());
-            let is = entry.clone();
-            for segment in &is.segments {
-                recount(tenant.trends.entry(segment.clone()).or_default(), &was, Some(&is), policy);
+            let was = tenant.entries.get(id)?.clone();
+            if was.correction.as_ref().is_some_and(|earlier| earlier.says_as(correction)) {
+                return Some(was);
             }
+            let is = Entry { correction: Some(correction.clone()), ..was.clone() };
+            tenant.replace(&was, &is, policy);
             Some(is)
+        }))
+    }
+
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            let Some(was) = tenant.entries.get(&entry.id).cloned() else { return false };
+            tenant.replace(&was, entry, policy);
+            true
+        }))
+    }
+
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.with(scope, |tenant| {
+            let is_corrected =
+                |id: &&String| tenant.entries.get(*id).is_some_and(|entry| entry.correction.is_some());
+            ids.iter().filter(is_corrected).cloned().collect()
         }))
     }
 
@@ -147,7 +186,7 @@ impl SentimentStore for MemoryStore {
         Ok(self.with(scope, |tenant| {
             // By their texts, as databases order them.
             let mut all: Vec<(String, Segment)> =
-                tenant.members.keys().map(|segment| (segment.to_string(), segment.clone())).collect();
+                tenant.trends.keys().map(|segment| (segment.to_string(), segment.clone())).collect();
             all.sort();
             let after = after.map(Segment::to_string);
             let behind = all.into_iter().filter(|(text, _)| after.as_ref().is_none_or(|after| text > after));
@@ -186,9 +225,14 @@ impl SentimentStore for MemoryStore {
         Ok(())
     }
 
-    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
+    async fn untold(&self, scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError> {
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(self.with(scope, |tenant| tenant.untold.iter().take(most).cloned().collect()))
+        Ok(self.with(scope, |tenant| {
+            let behind = |told: &&Told| after.is_none_or(|after| told.event > after);
+            let mut all: Vec<&Told> = tenant.untold.iter().filter(behind).collect();
+            all.sort_by_key(|told| told.event);
+            all.into_iter().take(most).cloned().collect()
+        }))
     }
 
     async fn told(&self, scope: &Scope, event: Uuid) -> Result<(), StoreError> {
@@ -200,15 +244,19 @@ impl SentimentStore for MemoryStore {
         Ok(self.with(scope, |tenant| tenant.adaptation.clone()))
     }
 
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+    ) -> Result<Option<u64>, StoreError> {
         Ok(self.with(scope, |tenant| {
             let version = match &tenant.adaptation {
                 None if state.version == 1 => (self.beginnings.fetch_add(1, Ordering::Relaxed) + 1) << 32,
                 Some(kept) if state.version == kept.version + 1 => state.version,
-                _ => return false,
+                _ => return None,
             };
             tenant.adaptation = Some(AdaptationState { version, bytes: state.bytes.clone() });
-            true
+            Some(version)
         }))
     }
 }

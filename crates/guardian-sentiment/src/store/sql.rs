@@ -1,10 +1,10 @@
 //! Histories and series in a SQL database: SQLite or PostgreSQL.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use guardian_core::{PageRequest, Scope, StoreError, StoreErrorKind, Timestamp};
-use guardian_sql::{Database, Dialect, Error as SqlError, Migration, Migrations, TenantTx, params};
+use guardian_sql::{Database, Dialect, Error as SqlError, Migration, Migrations, Row, TenantTx, params};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -14,9 +14,8 @@ use crate::{Segment, Trend, TrendPolicy};
 
 /// Everything in SQLite or PostgreSQL.
 ///
-/// A message and all that it changes are one transaction. The series of all messages is locked before anything that others may
-/// hold, and then the other series in their order, so that changes by several processes take turns and never block each other for
-/// good.
+/// A message and all that it changes are one transaction. The series of all messages is locked before any other, so that changes by
+/// several processes take turns and never block each other for good; a message that counts in no series locks none.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -74,25 +73,51 @@ impl SqlStore {
         serde_json::to_string(value).map_err(|error| self.corrupt(error))
     }
 
+    fn version(&self, kept: i64) -> Result<u64, StoreError> {
+        u64::try_from(kept).map_err(|error| self.corrupt(error))
+    }
+
+    /// Takes the turn of who changes or forgets what is there, and is the first to be taken: every message is in the series of all. A
+    /// message that is recorded takes it with its series.
+    async fn take_turn(&self, tx: &mut TenantTx, scope: &Scope) -> Result<(), StoreError> {
+        let sql = match tx.dialect() {
+            Dialect::Postgres => {
+                "SELECT segment FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 FOR UPDATE"
+            }
+            // The transaction has the file's lock.
+            _ => "SELECT segment FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2",
+        };
+        self.row(tx, scope, &Segment::all().to_string(), sql).await.map(drop)
+    }
+
     /// A series, locked until the transaction ends, and made if there was none.
     async fn locked(&self, tx: &mut TenantTx, scope: &Scope, segment: &str) -> Result<Trend, StoreError> {
+        let sql = match tx.dialect() {
+            Dialect::Postgres => {
+                "SELECT state FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 FOR UPDATE"
+            }
+            _ => "SELECT state FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2",
+        };
+        match self.row(tx, scope, segment, sql).await?.get::<&str>("state")? {
+            "" => Ok(Trend::new()),
+            state => self.read(state),
+        }
+    }
+
+    async fn row(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        segment: &str,
+        select: &'static str,
+    ) -> Result<Row, StoreError> {
         // A row that another process deletes meanwhile, because it forgot the last message, is made anew.
         for _ in 0..4 {
             let sql = "INSERT INTO guardian_sentiment_series (tenant_id, segment, state) VALUES ($1, $2, '') \
                        ON CONFLICT (tenant_id, segment) DO NOTHING";
             tx.execute(sql, params![scope.tenant(), segment]).await?;
-            let sql = match tx.dialect() {
-                Dialect::Postgres => {
-                    "SELECT state FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 FOR UPDATE"
-                }
-                // The transaction has the file's lock.
-                _ => "SELECT state FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2",
-            };
-            if let Some(row) = tx.fetch_optional(sql, params![scope.tenant(), segment]).await? {
-                return match row.get::<&str>("state")? {
-                    "" => Ok(Trend::new()),
-                    state => self.read(state),
-                };
+            if let Some(row) = tx.fetch_optional(select, params![scope.tenant(), segment]).await? {
+                return Ok(row);
             }
         }
         Err(StoreError::new(StoreErrorKind::Conflict, tx.dialect().name()))
@@ -105,15 +130,11 @@ impl SqlStore {
         segment: &str,
         trend: &Trend,
     ) -> Result<(), StoreError> {
-        let state = self.write(trend)?;
+        // What counts nothing is no series.
+        let state = if trend.messages() == 0 { String::new() } else { self.write(trend)? };
         let sql = "UPDATE guardian_sentiment_series SET state = $3 WHERE tenant_id = $1 AND segment = $2";
         tx.execute(sql, params![scope.tenant(), segment, state]).await?;
         Ok(())
-    }
-
-    /// Takes the turn of who changes or forgets what is there. A message that is recorded takes it with its series.
-    async fn take_turn(&self, tx: &mut TenantTx, scope: &Scope) -> Result<(), StoreError> {
-        self.locked(tx, scope, &Segment::all().to_string()).await.map(drop)
     }
 
     /// Takes the words out of the alarms of a series that were not told.
@@ -131,7 +152,31 @@ impl SqlStore {
         Ok(())
     }
 
-    /// Takes messages out of everything that knows of them. Their entries are locked, and the caller has the turn.
+    /// Brings a series from entries as they were to entries as they are, whose rows are written. The series ends with its last
+    /// message. The caller has the turn.
+    async fn recount(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        segment: &str,
+        work: impl FnOnce(&mut Trend) + Send,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT id FROM guardian_sentiment_members WHERE tenant_id = $1 AND segment = $2 LIMIT 1";
+        if tx.fetch_optional(sql, params![scope.tenant(), segment]).await?.is_none() {
+            for sql in [
+                "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2",
+                "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2",
+            ] {
+                tx.execute(sql, params![scope.tenant(), segment]).await?;
+            }
+            return Ok(());
+        }
+        let mut trend = self.locked(tx, scope, segment).await?;
+        work(&mut trend);
+        self.keep(tx, scope, segment, &trend).await
+    }
+
+    /// Takes messages out of everything that knows of them. The caller has the turn.
     async fn take_out(
         &self,
         tx: &mut TenantTx,
@@ -139,34 +184,85 @@ impl SqlStore {
         gone: &[Entry],
         policy: &TrendPolicy,
     ) -> Result<(), StoreError> {
-        let tenant = scope.tenant();
-        let touched: BTreeSet<String> =
-            gone.iter().flat_map(|entry| entry.segments.iter().map(Segment::to_string)).collect();
+        let ids = self.write(&gone.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>())?;
+        let statements = match tx.dialect() {
+            Dialect::Postgres => [
+                "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 \
+                 AND id IN (SELECT json_array_elements_text(CAST($2 AS JSON)))",
+                "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 \
+                 AND id IN (SELECT json_array_elements_text(CAST($2 AS JSON)))",
+                "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 \
+                 AND id IN (SELECT json_array_elements_text(CAST($2 AS JSON)))",
+            ],
+            _ => [
+                "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 \
+                 AND id IN (SELECT value FROM json_each($2))",
+                "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 \
+                 AND id IN (SELECT value FROM json_each($2))",
+                "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 \
+                 AND id IN (SELECT value FROM json_each($2))",
+            ],
+        };
+        for sql in statements {
+            tx.execute(sql, params![scope.tenant(), &ids]).await?;
+        }
+        let mut touched = BTreeMap::<String, Vec<&Entry>>::new();
         for entry in gone {
-            let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND id = $2";
-            tx.execute(sql, params![tenant, &entry.id]).await?;
-            let sql = "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 AND id = $2";
-            tx.execute(sql, params![tenant, &entry.id]).await?;
-            let sql = "DELETE FROM guardian_sentiment_entries WHERE tenant_id = $1 AND id = $2";
-            tx.execute(sql, params![tenant, &entry.id]).await?;
+            for segment in &entry.segments {
+                touched.entry(segment.to_string()).or_default().push(entry);
+            }
         }
-        for text in &touched {
-            let mut trend = self.locked(tx, scope, text).await?;
-            for entry in gone {
-                if entry.segments.iter().any(|segment| segment.to_string() == *text) {
-                    recount(&mut trend, entry, None, policy);
+        for (segment, entries) in &touched {
+            self.recount(tx, scope, segment, |trend| {
+                for entry in entries {
+                    recount(trend, Some(entry), None, policy);
                 }
-            }
-            trend.forget_words();
-            self.forget_words(tx, scope, text).await?;
-            self.keep(tx, scope, text, &trend).await?;
-            let sql = "DELETE FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment = $2 AND NOT EXISTS \
-                       (SELECT 1 FROM guardian_sentiment_members m WHERE m.tenant_id = $1 AND m.segment = $2)";
-            if tx.execute(sql, params![tenant, text]).await? > 0 {
-                let sql = "DELETE FROM guardian_sentiment_untold WHERE tenant_id = $1 AND segment = $2";
-                tx.execute(sql, params![tenant, text]).await?;
+                trend.forget_words();
+            })
+            .await?;
+            self.forget_words(tx, scope, segment).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts an entry in the place of another with its id. The caller has the turn.
+    async fn put(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        was: &Entry,
+        is: &Entry,
+        policy: &TrendPolicy,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE guardian_sentiment_entries SET at = $3, document = $4 WHERE tenant_id = $1 AND id = $2";
+        tx.execute(sql, params![scope.tenant(), &is.id, is.at, self.write(is)?]).await?;
+        if (was.at, &was.segments) != (is.at, &is.segments) {
+            let sql = "DELETE FROM guardian_sentiment_members WHERE tenant_id = $1 AND id = $2";
+            tx.execute(sql, params![scope.tenant(), &is.id]).await?;
+            for segment in &is.segments {
+                self.join(tx, scope, &segment.to_string(), is).await?;
             }
         }
+        for segment in was.segments.union(&is.segments) {
+            let of = |entry: &Entry| entry.segments.contains(segment);
+            let (was, is) = (Some(was).filter(|was| of(was)), Some(is).filter(|is| of(is)));
+            self.recount(tx, scope, &segment.to_string(), |trend| recount(trend, was, is, policy)).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes an entry one of a series' history.
+    async fn join(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        segment: &str,
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO guardian_sentiment_members (tenant_id, segment, at, id) VALUES ($1, $2, $3, $4)";
+        tx.execute(sql, params![scope.tenant(), segment, entry.at, &entry.id]).await?;
         Ok(())
     }
 
@@ -219,9 +315,7 @@ impl SentimentStore for SqlStore {
         let all = Segment::all();
         segments.sort_by(|one, two| (*one.2 != all, &one.0).cmp(&(*two.2 != all, &two.0)));
         for (text, at, segment) in segments {
-            let sql =
-                "INSERT INTO guardian_sentiment_members (tenant_id, segment, at, id) VALUES ($1, $2, $3, $4)";
-            tx.execute(sql, params![scope.tenant(), &text, entry.at, &entry.id]).await?;
+            self.join(&mut tx, scope, &text, entry).await?;
             if new.observation().is_none() {
                 continue;
             }
@@ -254,20 +348,45 @@ impl SentimentStore for SqlStore {
             tx.rollback().await?;
             return Ok(None);
         };
-        let mut is = was.clone();
-        is.correction = Some(correction.clone());
-        let document = self.write(&is)?;
-        let sql = "UPDATE guardian_sentiment_entries SET document = $3 WHERE tenant_id = $1 AND id = $2";
-        tx.execute(sql, params![scope.tenant(), id, document]).await?;
-        let mut segments: Vec<String> = is.segments.iter().map(Segment::to_string).collect();
-        segments.sort();
-        for segment in segments {
-            let mut trend = self.locked(&mut tx, scope, &segment).await?;
-            recount(&mut trend, &was, Some(&is), policy);
-            self.keep(&mut tx, scope, &segment, &trend).await?;
+        if was.correction.as_ref().is_some_and(|earlier| earlier.says_as(correction)) {
+            tx.rollback().await?;
+            return Ok(Some(was));
         }
+        let is = Entry { correction: Some(correction.clone()), ..was.clone() };
+        self.put(&mut tx, scope, &was, &is, policy).await?;
         tx.commit().await?;
         Ok(Some(is))
+    }
+
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError> {
+        let mut tx = self.db.begin(scope).await?;
+        self.take_turn(&mut tx, scope).await?;
+        let Some(was) = self.locked_entry(&mut tx, scope, &entry.id).await? else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        self.put(&mut tx, scope, &was, entry, policy).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        let mut tx = self.db.begin_read(scope).await?;
+        let sql = match tx.dialect() {
+            Dialect::Postgres => {
+                "SELECT id FROM guardian_sentiment_entries WHERE tenant_id = $1 \
+                 AND id IN (SELECT json_array_elements_text(CAST($2 AS JSON))) \
+                 AND CAST(document AS JSON) -> 'correction' IS NOT NULL"
+            }
+            _ => {
+                "SELECT id FROM guardian_sentiment_entries WHERE tenant_id = $1 \
+                 AND id IN (SELECT value FROM json_each($2)) \
+                 AND json_extract(document, '$.correction') IS NOT NULL"
+            }
+        };
+        let rows = tx.fetch_all(sql, params![scope.tenant(), self.write(&ids)?]).await?;
+        tx.commit().await?;
+        rows.iter().map(|row| Ok(row.get::<&str>("id")?.to_owned())).collect()
     }
 
     async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
@@ -328,8 +447,8 @@ impl SentimentStore for SqlStore {
     ) -> Result<Vec<Segment>, StoreError> {
         let mut tx = self.db.begin_read(scope).await?;
         let after = after.map(Segment::to_string).unwrap_or_default();
-        let sql = "SELECT DISTINCT segment FROM guardian_sentiment_members WHERE tenant_id = $1 AND segment > $2 \
-                   ORDER BY segment LIMIT $3";
+        let sql = "SELECT segment FROM guardian_sentiment_series WHERE tenant_id = $1 AND segment > $2 \
+                   AND state <> '' ORDER BY segment LIMIT $3";
         let rows = tx.fetch_all(sql, params![scope.tenant(), after, i64::from(limit)]).await?;
         tx.commit().await?;
         rows.iter()
@@ -350,22 +469,16 @@ impl SentimentStore for SqlStore {
     ) -> Result<u32, StoreError> {
         let mut tx = self.db.begin(scope).await?;
         self.take_turn(&mut tx, scope).await?;
-        let sql = "SELECT id FROM guardian_sentiment_members WHERE tenant_id = $1 AND segment = $2 ORDER BY id LIMIT $3";
+        // In the order of the index, so that no batch sorts what is left. Nobody else changes entries during this turn.
+        let sql = "SELECT e.document AS document FROM guardian_sentiment_members m \
+                   JOIN guardian_sentiment_entries e ON e.tenant_id = m.tenant_id AND e.id = m.id \
+                   WHERE m.tenant_id = $1 AND m.segment = $2 ORDER BY m.at, m.id LIMIT $3";
         let rows = tx.fetch_all(sql, params![scope.tenant(), segment.to_string(), i64::from(limit)]).await?;
-        let mut gone = Vec::new();
-        for row in &rows {
-            if let Some(entry) = self.locked_entry(&mut tx, scope, row.get::<&str>("id")?).await? {
-                gone.push(entry);
-            }
-        }
+        let gone: Vec<Entry> =
+            rows.iter().map(|row| self.read(row.get::<&str>("document")?)).collect::<Result<_, _>>()?;
         if gone.is_empty() {
             tx.rollback().await?;
-            // Nobody else deletes during this turn, but then nobody may say that nothing is left.
-            return if rows.is_empty() {
-                Ok(0)
-            } else {
-                Err(StoreError::new(StoreErrorKind::Conflict, self.db.dialect().name()))
-            };
+            return Ok(0);
         }
         self.take_out(&mut tx, scope, &gone, policy).await?;
         tx.commit().await?;
@@ -404,11 +517,13 @@ impl SentimentStore for SqlStore {
         tx.commit().await
     }
 
-    async fn untold(&self, scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
+    async fn untold(&self, scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError> {
         let mut tx = self.db.begin_read(scope).await?;
-        let sql =
-            "SELECT document FROM guardian_sentiment_untold WHERE tenant_id = $1 ORDER BY event LIMIT $2";
-        let rows = tx.fetch_all(sql, params![scope.tenant(), i64::from(limit)]).await?;
+        let sql = "SELECT document FROM guardian_sentiment_untold WHERE tenant_id = $1 AND event > $2 \
+                   ORDER BY event LIMIT $3";
+        // No event has the id of nothing.
+        let after = after.unwrap_or(Uuid::nil());
+        let rows = tx.fetch_all(sql, params![scope.tenant(), after, i64::from(limit)]).await?;
         tx.commit().await?;
         rows.iter().map(|row| self.read(row.get::<&str>("document")?)).collect()
     }
@@ -426,35 +541,39 @@ impl SentimentStore for SqlStore {
         let row = tx.fetch_optional(sql, params![scope.tenant()]).await?;
         tx.commit().await?;
         row.map(|row| {
-            let version = u64::try_from(row.get::<i64>("version")?).map_err(|error| self.corrupt(error))?;
-            Ok(AdaptationState { version, bytes: row.get("learned")? })
+            Ok(AdaptationState { version: self.version(row.get("version")?)?, bytes: row.get("learned")? })
         })
         .transpose()
     }
 
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+    ) -> Result<Option<u64>, StoreError> {
         let mut tx = self.db.begin(scope).await?;
-        let changed = if state.version == 1 {
+        let row = if state.version == 1 {
             // Milliseconds, and something by chance for two within one.
             let sql = match tx.dialect() {
                 Dialect::Postgres => {
                     "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, \
                      CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) * 1048576 \
-                     + CAST(floor(random() * 1048576) AS BIGINT), $2) ON CONFLICT (tenant_id) DO NOTHING"
+                     + CAST(floor(random() * 1048576) AS BIGINT), $2) ON CONFLICT (tenant_id) DO NOTHING \
+                     RETURNING version"
                 }
                 _ => {
                     "INSERT INTO guardian_sentiment_adaptations (tenant_id, version, learned) VALUES ($1, \
                      CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1048576 \
-                     + abs(random() % 1048576), $2) ON CONFLICT (tenant_id) DO NOTHING"
+                     + abs(random() % 1048576), $2) ON CONFLICT (tenant_id) DO NOTHING RETURNING version"
                 }
             };
-            tx.execute(sql, params![scope.tenant(), &state.bytes]).await?
+            tx.fetch_optional(sql, params![scope.tenant(), &state.bytes]).await?
         } else {
             let sql = "UPDATE guardian_sentiment_adaptations SET version = $2, learned = $3 \
-                       WHERE tenant_id = $1 AND version = $2 - 1";
-            tx.execute(sql, params![scope.tenant(), signed(state.version), &state.bytes]).await?
+                       WHERE tenant_id = $1 AND version = $2 - 1 RETURNING version";
+            tx.fetch_optional(sql, params![scope.tenant(), signed(state.version), &state.bytes]).await?
         };
         tx.commit().await?;
-        Ok(changed > 0)
+        row.map(|row| self.version(row.get("version")?)).transpose()
     }
 }

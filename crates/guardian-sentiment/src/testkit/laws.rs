@@ -18,9 +18,10 @@ use crate::{
 mod erasure;
 
 pub use erasure::{
-    a_clock_that_was_ahead_does_no_lasting_harm, alarms_that_wait_lose_the_words_of_the_forgotten,
-    messages_of_one_microsecond_are_on_a_page_each, overlapping_forgets_leave_nothing,
-    recording_and_forgetting_a_tenant_take_turns,
+    a_clock_that_was_ahead_does_no_lasting_harm, a_message_is_forgotten_alone,
+    a_message_is_read_anew_in_its_place, a_reading_without_numbers_is_none,
+    alarms_that_wait_lose_the_words_of_the_forgotten, messages_of_one_microsecond_are_on_a_page_each,
+    overlapping_forgets_leave_nothing, recording_and_forgetting_a_tenant_take_turns,
     what_was_learned_before_a_tenant_was_forgotten_stays_forgotten,
 };
 
@@ -250,10 +251,18 @@ pub fn a_correction_is_counted_in_place_of_the_reading(fixture: &impl Fixture) -
             let entry = sentiments.correct(&scope, &first, polarity).await?;
             ensure!(entry.polarity() == Some(polarity), "{entry:?}");
             ensure!(sentiments.entry(&scope, "a").await? == Some(entry), "another entry");
+            let corrected = fixture.store().corrected(&scope, &["b", "a", "c"].map(str::to_owned)).await?;
+            ensure!(corrected.iter().eq(["a"]), "{corrected:?} are corrected");
             let trend = sentiments.trend(&scope, &ann).await?.ok_or_else(|| Violation::new("no series"))?;
             ensure!(near(trend.level(), Some(level)), "{polarity}: {trend:?}");
             ensure!((trend.messages(), trend.negatives()) == (2, negatives), "{trend:?}");
         }
+        // The same by another later leaves who said it first.
+        let first_said = sentiments.entry(&scope, "a").await?;
+        clock.advance(Duration::from_secs(60));
+        let other = Scope::new(scope.tenant().clone(), Actor::user("u_2")?);
+        let again = sentiments.correct(&other, &first, Polarity::Positive).await?;
+        ensure!(first_said == Some(again), "it has another writer: {first_said:?}");
         let missing = sentiments.correct(&scope, &Message::new("c", "so 0.4")?, Polarity::Neutral).await;
         ensure!(matches!(missing, Err(Error::UnknownMessage { .. })), "{missing:?}");
         // What was not read counts once a person said what it is.
@@ -330,7 +339,7 @@ pub fn a_fall_is_told_once(fixture: &impl Fixture) -> Verdict {
         }
         ensure!(alerts == 2, "{alerts} alarms, not one of each series");
         ensure!(sink.events.lock().is_empty(), "the sink failed and has events");
-        let untold = fixture.store().untold(&scope, 10).await?;
+        let untold = fixture.store().untold(&scope, None, 10).await?;
         ensure!(untold.len() == 2, "{untold:?}");
 
         // Another process tells what the first could not.
@@ -415,16 +424,17 @@ pub fn learning_is_kept_in_turns(fixture: &impl Fixture) -> Verdict {
         let (scope, store) = (scope("learning")?, fixture.store());
         ensure!(store.adaptation(&scope).await?.is_none(), "something was learned");
         let state = |version: u64, byte: u8| AdaptationState { version, bytes: vec![byte; 1000] };
-        ensure!(!store.put_adaptation(&scope, &state(2, 9)).await?, "a second one without a first");
-        ensure!(store.put_adaptation(&scope, &state(1, 1)).await?, "the first one is not kept");
+        ensure!(store.put_adaptation(&scope, &state(2, 9)).await?.is_none(), "a second one without a first");
+        let kept = store.put_adaptation(&scope, &state(1, 1)).await?;
         let found = store.adaptation(&scope).await?.ok_or_else(|| Violation::new("nothing is kept"))?;
         ensure!(found.bytes == state(1, 1).bytes && found.version > 0, "another one is kept");
+        ensure!(kept == Some(found.version), "it says {kept:?}, and has {}", found.version);
         let next = found.version + 1;
         for (version, byte, fits) in
             [(1, 2, false), (next + 1, 3, false), (next, 4, true), (next, 5, false), (1, 6, false)]
         {
             let kept = fixture.store().put_adaptation(&scope, &state(version, byte)).await?;
-            ensure!(kept == fits, "version {version} with {byte}: {kept}");
+            ensure!(kept == fits.then_some(version), "version {version} with {byte}: {kept:?}");
         }
         let found = store.adaptation(&scope).await?;
         ensure!(found == Some(state(next, 4)), "another one is kept");

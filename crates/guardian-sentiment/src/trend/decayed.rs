@@ -40,6 +40,18 @@ impl Decayed {
         }
     }
 
+    /// Whether the sums may have a value of this time in them.
+    pub(super) fn holds(&self, at: Timestamp, half_life: Duration) -> bool {
+        let [weights, ..] = self.sums;
+        self.at.is_some_and(|newest| newest >= at && weights >= weight(newest - at, half_life) * (1.0 - 1e-9))
+    }
+
+    /// Whether nothing is left but the rounding.
+    pub(super) fn is_empty(&self) -> bool {
+        let [weights, ..] = self.sums;
+        weights <= 1e-9
+    }
+
     fn advance(&mut self, to: Timestamp, half_life: Duration) {
         if let Some(at) = self.at.filter(|at| *at < to) {
             let factor = weight(to - at, half_life);

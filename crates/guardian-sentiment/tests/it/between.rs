@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use guardian_core::{
@@ -9,8 +11,8 @@ use guardian_core::{
 };
 use guardian_sentiment::store::{AdaptationState, NewEntry, SentimentStore};
 use guardian_sentiment::{
-    Adaptation, Alert, Corrected, Ensemble, Entry, Error, Linear, MemoryStore, Message, Polarity, Reading,
-    Recorded, Segment, Sentiments, Told, Trend, TrendPolicy,
+    Adaptation, Alert, Corrected, Ensemble, Entry, Error, Linear, MemoryStore, Message, ModelError, Polarity,
+    Reading, Recorded, Segment, Sentiments, Told, Trend, TrendPolicy,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -33,6 +35,8 @@ enum Other {
     Corrects(Message, Polarity),
     Forgets(Segment),
     ForgetsMessage(String),
+    RecordsAgain(Message),
+    ForgetsTenant,
 }
 
 /// A store between whose calls another process does something, once.
@@ -41,6 +45,13 @@ struct Between {
     inner: Arc<MemoryStore>,
     behind_correct: Mutex<Option<Other>>,
     before_forget: Mutex<Option<Other>>,
+    behind_forget_message: Mutex<Option<Other>>,
+    /// The store does not answer.
+    is_away: AtomicBool,
+    /// How often it was asked for alarms.
+    pages: AtomicU32,
+    /// How often it was asked for entries.
+    looked_up: AtomicU32,
     /// Alarms besides those of the store.
     alarms: Mutex<Vec<Told>>,
 }
@@ -59,14 +70,24 @@ impl Between {
             Some(Other::ForgetsMessage(id)) => {
                 assert!(sentiments.forget_message(scope, &id).await.unwrap());
             }
+            Some(Other::RecordsAgain(message)) => {
+                assert!(sentiments.record(scope, &message).await.unwrap().is_new);
+            }
+            Some(Other::ForgetsTenant) => sentiments.forget_tenant(scope).await.unwrap(),
             None => {}
         }
+    }
+
+    fn answers(&self) -> Result<(), StoreError> {
+        let error = StoreError::new(StoreErrorKind::Unavailable, "between");
+        if self.is_away.load(Relaxed) { Err(error) } else { Ok(()) }
     }
 }
 
 #[async_trait]
 impl SentimentStore for Between {
     async fn record(&self, scope: &Scope, new: &NewEntry) -> Result<Recorded, StoreError> {
+        self.answers()?;
         self.inner.record(scope, new).await
     }
     async fn correct(
@@ -80,7 +101,15 @@ impl SentimentStore for Between {
         self.other(scope, &self.behind_correct).await;
         entry
     }
+    async fn replace(&self, scope: &Scope, entry: &Entry, policy: &TrendPolicy) -> Result<bool, StoreError> {
+        self.inner.replace(scope, entry, policy).await
+    }
+    async fn corrected(&self, scope: &Scope, ids: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        self.looked_up.fetch_add(1, Relaxed);
+        self.inner.corrected(scope, ids).await
+    }
     async fn entry(&self, scope: &Scope, id: &str) -> Result<Option<Entry>, StoreError> {
+        self.looked_up.fetch_add(1, Relaxed);
         self.inner.entry(scope, id).await
     }
     async fn history(
@@ -119,22 +148,32 @@ impl SentimentStore for Between {
         id: &str,
         policy: &TrendPolicy,
     ) -> Result<bool, StoreError> {
-        self.inner.forget_message(scope, id, policy).await
+        let was = self.inner.forget_message(scope, id, policy).await;
+        self.other(scope, &self.behind_forget_message).await;
+        was
     }
     async fn forget_tenant(&self, scope: &Scope) -> Result<(), StoreError> {
         self.inner.forget_tenant(scope).await
     }
-    async fn untold(&self, _scope: &Scope, limit: u32) -> Result<Vec<Told>, StoreError> {
-        Ok(self.alarms.lock().iter().take(usize::try_from(limit).unwrap()).cloned().collect())
+    async fn untold(&self, _scope: &Scope, after: Option<Uuid>, limit: u32) -> Result<Vec<Told>, StoreError> {
+        self.pages.fetch_add(1, Relaxed);
+        let alarms = self.alarms.lock();
+        let behind = alarms.iter().filter(|told| after.is_none_or(|after| told.event > after));
+        Ok(behind.take(usize::try_from(limit).unwrap()).cloned().collect())
     }
     async fn told(&self, _scope: &Scope, event: Uuid) -> Result<(), StoreError> {
         self.alarms.lock().retain(|told| told.event != event);
         Ok(())
     }
     async fn adaptation(&self, scope: &Scope) -> Result<Option<AdaptationState>, StoreError> {
+        self.answers()?;
         self.inner.adaptation(scope).await
     }
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState) -> Result<bool, StoreError> {
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+    ) -> Result<Option<u64>, StoreError> {
         self.inner.put_adaptation(scope, state).await
     }
 }
@@ -195,7 +234,7 @@ async fn the_same_correction_again_leaves_who_said_it_first() {
     let sentiments = Sentiments::new(MemoryStore::new()).with_clock(Arc::clone(&clock));
     sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
     let first = sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
-    clock.advance(std::time::Duration::from_secs(60));
+    clock.advance(Duration::from_secs(60));
     let again = sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
     assert_eq!(first, again);
 }
@@ -212,14 +251,17 @@ async fn a_new_model_locks_nobody_out() {
     let mut version = 1;
     for _ in 0..7 {
         let state = AdaptationState { version, bytes: old.to_bytes() };
-        assert!(store.put_adaptation(&scope(), &state).await.unwrap());
-        version = store.adaptation(&scope()).await.unwrap().unwrap().version + 1;
+        version = store.put_adaptation(&scope(), &state).await.unwrap().unwrap() + 1;
     }
 
     let sentiments = Sentiments::new(Arc::clone(&store));
+    // What the old version did in the history.
+    let history = Sentiments::with_model(Arc::clone(&store), Arc::new(before.clone()));
     for (name, id) in [("ann", "a"), ("ben", "b")] {
-        assert!(sentiments.record(&scope(), &of(name, id)).await.unwrap().is_new);
+        assert!(history.record(&scope(), &of(name, id)).await.unwrap().is_new);
+        history.correct(&scope(), &of(name, id), Polarity::Negative).await.unwrap();
     }
+    assert!(sentiments.record(&scope(), &of("cas", "c")).await.unwrap().is_new);
     let text = "The spinner again";
     let base = guardian_sentiment::SentimentModel::read(&Ensemble::default(), text);
     assert_eq!(sentiments.read(&scope(), text).await.unwrap(), base);
@@ -238,70 +280,155 @@ async fn a_new_model_locks_nobody_out() {
     assert_eq!(learned(&store).await, ["b"]);
 }
 
+/// Damaged bytes, or none at all, are as if nothing had been learned: messages are recorded, and learning begins anew.
 #[tokio::test]
-async fn a_customer_is_forgotten_even_if_what_was_learned_is_damaged() {
+async fn what_is_damaged_keeps_nothing_from_being_recorded_or_forgotten() {
+    let store = Arc::new(MemoryStore::new());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    let state = AdaptationState { version: 1, bytes: b"damaged".to_vec() };
+    store.put_adaptation(&scope(), &state).await.unwrap().unwrap();
+    sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+    assert!(matches!(sentiments.read(&scope(), "good").await.unwrap(), Reading::Read(_)));
+    assert_eq!(sentiments.version(&scope()).await.unwrap(), 0);
+    assert_eq!(sentiments.forget(&scope(), &ann()).await.unwrap(), 1);
+    let left = store.adaptation(&scope()).await.unwrap().unwrap();
+    assert!(!left.bytes.windows(7).any(|window| window == b"damaged"), "it went altogether");
+
+    sentiments.record(&scope(), &of("ben", "b")).await.unwrap();
+    sentiments.correct(&scope(), &of("ben", "b"), Polarity::Negative).await.unwrap();
+    assert_eq!(learned(&store).await, ["b"]);
+}
+
+/// What a later version of the crate wrote is not used, and neither written over nor half forgotten.
+#[tokio::test]
+async fn a_later_format_is_left_alone() {
     let store = Arc::new(MemoryStore::new());
     let sentiments = Sentiments::new(Arc::clone(&store));
     sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
-    let state = AdaptationState { version: 1, bytes: b"damaged".to_vec() };
-    assert!(store.put_adaptation(&scope(), &state).await.unwrap());
-    assert_eq!(sentiments.forget(&scope(), &ann()).await.unwrap(), 1);
-    assert!(matches!(sentiments.read(&scope(), "good").await.unwrap(), Reading::Read(_)));
+    sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    let mut later = store.adaptation(&scope()).await.unwrap().unwrap();
+    later.version += 1;
+    later.bytes[8] += 1;
+    store.put_adaptation(&scope(), &later).await.unwrap().unwrap();
+
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    let text = "The spinner again";
+    let base = guardian_sentiment::SentimentModel::read(&Ensemble::default(), text);
+    assert_eq!(sentiments.read(&scope(), text).await.unwrap(), base);
+    assert!(sentiments.explain(&scope(), text).await.unwrap().is_some());
+    assert!(sentiments.record(&scope(), &of("ben", "b")).await.unwrap().is_new);
+    assert_eq!(sentiments.shadow(&scope()).await.unwrap(), None);
+    let refused = sentiments.correct(&scope(), &of("ben", "b"), Polarity::Negative).await;
+    assert!(matches!(refused, Err(Error::Model(ModelError::Version { .. }))), "{refused:?}");
+    assert!(sentiments.roll_back(&scope(), 0).await.is_err());
+    assert!(sentiments.forget(&scope(), &ann()).await.is_err(), "what she taught cannot be forgotten here");
+    assert_eq!(sentiments.entry(&scope(), "a").await.unwrap(), None, "all else is");
+    assert_eq!(store.adaptation(&scope()).await.unwrap(), Some(later));
 }
 
+/// Who reads needs no store: it goes on with what is at hand, and nothing is recorded.
 #[tokio::test]
-async fn one_message_is_forgotten_alone() {
+async fn texts_are_read_while_the_store_is_away() {
+    let clock = Arc::new(ManualClock::new());
+    let store = Arc::new(Between::default());
+    let sentiments = Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock));
+    sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+    sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    let text = "The spinner again";
+    let taught = sentiments.read(&scope(), text).await.unwrap();
+    store.is_away.store(true, Relaxed);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(sentiments.read(&scope(), text).await.unwrap(), taught);
+    assert!(sentiments.explain(&scope(), text).await.unwrap().is_some());
+    assert!(sentiments.record(&scope(), &of("ann", "b")).await.unwrap_err().is_transient());
+    // A process that knows nothing reads with the shipped model.
+    let fresh = Sentiments::new(Arc::clone(&store));
+    let base = guardian_sentiment::SentimentModel::read(&Ensemble::default(), text);
+    assert_eq!(fresh.read(&scope(), text).await.unwrap(), base);
+    assert_ne!(taught, base);
+    // That is no knowledge: once the store is there, it reads with what the tenant taught.
+    store.is_away.store(false, Relaxed);
+    assert_eq!(fresh.read(&scope(), text).await.unwrap(), taught);
+}
+
+/// However much a tenant taught, one message is forgotten with one look into the history.
+#[tokio::test]
+async fn forgetting_looks_once_into_the_history() {
+    let store = Arc::new(Between::default());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    for n in 0..30 {
+        let message = of(if n < 10 { "ann" } else { "ben" }, &format!("m{n}"));
+        sentiments.record(&scope(), &message).await.unwrap();
+        sentiments.correct(&scope(), &message, Polarity::Negative).await.unwrap();
+    }
+    let asked = || store.looked_up.swap(0, Relaxed);
+    asked();
+    sentiments.forget_message(&scope(), "m0").await.unwrap();
+    assert_eq!(asked(), 1);
+    sentiments.forget_message(&scope(), "of nobody").await.unwrap();
+    assert_eq!(asked(), 0, "it was not learned");
+    assert_eq!(sentiments.forget(&scope(), &ann()).await.unwrap(), 9);
+    assert_eq!(asked(), 1);
+    assert_eq!(learned(&store.inner).await.len(), 20);
+}
+
+/// An id that is used again within forgetting has taught nothing: what was learned was of the text before.
+#[tokio::test]
+async fn an_id_that_is_used_again_keeps_nothing_of_its_old_text() {
+    let store = Arc::new(Between::default());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+    sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    let other = Message::new("a", "All is well").unwrap();
+    *store.behind_forget_message.lock() = Some(Other::RecordsAgain(other));
+    assert!(sentiments.forget_message(&scope(), "a").await.unwrap());
+    assert!(sentiments.entry(&scope(), "a").await.unwrap().is_some());
+    assert_eq!(learned(&store.inner).await, [""; 0]);
+}
+
+/// A process goes on with what was taught after its tenant was forgotten by another, not with what it knew.
+#[tokio::test]
+async fn what_was_forgotten_elsewhere_is_not_read_with_after_a_correction() {
+    let store = Arc::new(Between::default());
+    let (one, two) = (Sentiments::new(Arc::clone(&store)), Sentiments::new(Arc::clone(&store)));
+    for n in 0..6 {
+        let message = of("ann", &format!("m{n}"));
+        one.record(&scope(), &message).await.unwrap();
+        one.correct(&scope(), &message, Polarity::Negative).await.unwrap();
+    }
+    two.forget_tenant(&scope()).await.unwrap();
+    one.record(&scope(), &of("ben", "b")).await.unwrap();
+    one.correct(&scope(), &of("ben", "b"), Polarity::Positive).await.unwrap();
+    let mut right = Adaptation::new(&Ensemble::default());
+    right.learn("b", &of("ben", "b").own_text(), Polarity::Positive);
+    let right = |text| guardian_sentiment::SentimentModel::read(&right.model(), text);
+    let text = "The spinner again";
+    assert_eq!(one.read(&scope(), text).await.unwrap(), right(text));
+    // Within a correction: then there is nothing to be corrected any more.
+    *store.behind_correct.lock() = Some(Other::ForgetsTenant);
+    let gone = one.correct(&scope(), &of("ben", "b"), Polarity::Negative).await;
+    assert!(matches!(gone, Err(Error::UnknownMessage { .. })), "{gone:?}");
+    assert_eq!(
+        one.read(&scope(), text).await.unwrap(),
+        guardian_sentiment::SentimentModel::read(&Ensemble::default(), text)
+    );
+}
+
+/// What was said of a text goes with it: of a message that was changed nothing stays learned.
+#[tokio::test]
+async fn a_message_that_is_read_anew_has_taught_nothing() {
     let store = Arc::new(MemoryStore::new());
     let sentiments = Sentiments::new(Arc::clone(&store));
-    for id in ["a", "b"] {
-        sentiments.record(&scope(), &of("ann", id)).await.unwrap();
-        sentiments.correct(&scope(), &of("ann", id), Polarity::Negative).await.unwrap();
-    }
-    assert!(sentiments.forget_message(&scope(), "a").await.unwrap());
-    assert!(!sentiments.forget_message(&scope(), "a").await.unwrap());
-    assert_eq!(sentiments.entry(&scope(), "a").await.unwrap(), None);
-    assert_eq!(sentiments.trend(&scope(), &ann()).await.unwrap().unwrap().messages(), 1);
-    assert_eq!(learned(&store).await, ["b"]);
-    assert!(sentiments.forget_message(&scope(), "b").await.unwrap());
-    assert_eq!(sentiments.trend(&scope(), &ann()).await.unwrap(), None);
-    assert_eq!(sentiments.segments(&scope(), None, 10).await.unwrap(), []);
-}
-
-/// On a database as in memory: the same with an alarm that was not told.
-#[cfg(feature = "sqlite")]
-#[tokio::test]
-async fn one_message_is_forgotten_in_a_database() {
-    let db = guardian_sql::Database::open("sqlite::memory:").await.unwrap();
-    let store = guardian_sentiment::SqlStore::open(db).await.unwrap();
-    for store in [Arc::new(store) as Arc<dyn SentimentStore>, Arc::new(MemoryStore::new())] {
-        let clock = Arc::new(ManualClock::new());
-        let sink = Arc::new(Picky { refused: Mutex::new(None), told: Mutex::default() });
-        let sentiments =
-            Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock)).with_events(Arc::clone(&sink));
-        for n in 0..110 {
-            clock.advance(std::time::Duration::from_secs(3600));
-            let text = ["Thanks, that was great", "It is rather bad", "Terrible invoice, awful"];
-            let text = text[if n < 60 { n % 2 } else { 2 }];
-            let message = Message::new(&format!("m{n}"), text).unwrap().of_customer("ann").unwrap();
-            sentiments.record(&scope(), &message).await.unwrap();
-        }
-        let untold = store.untold(&scope(), 10).await.unwrap();
-        assert_eq!(untold.len(), 2, "{untold:?}");
-        assert!(untold.iter().all(|told| !told.alert.words.is_empty()), "{untold:?}");
-        let before = sentiments.trend(&scope(), &ann()).await.unwrap().unwrap();
-        assert!(sentiments.forget_message(&scope(), "m109").await.unwrap());
-        let after = sentiments.trend(&scope(), &ann()).await.unwrap().unwrap();
-        assert_eq!((before.messages(), after.messages()), (110, 109));
-        assert_eq!(after.negatives() + 1, before.negatives());
-        assert_eq!(after.rising(5), []);
-        let untold = store.untold(&scope(), 10).await.unwrap();
-        assert!(untold.iter().all(|told| told.alert.words.is_empty()), "{untold:?}");
-        // The alarm goes with the message that raised it.
-        let raised = untold[0].message.clone();
-        assert!(sentiments.forget_message(&scope(), &raised).await.unwrap());
-        let untold = store.untold(&scope(), 10).await.unwrap();
-        assert!(untold.iter().all(|told| told.message != raised), "{untold:?}");
-    }
+    let first = sentiments.reread(&scope(), &of("ann", "a")).await.unwrap();
+    assert!(first.is_new, "it was not recorded yet");
+    sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await.unwrap();
+    let changed = Message::new("a", "All is wonderful now, thank you!").unwrap().of_customer("ann").unwrap();
+    let again = sentiments.reread(&scope(), &changed).await.unwrap();
+    assert!(!again.is_new && again.updates.is_empty());
+    assert_eq!((again.entry.at, &again.entry.correction), (first.entry.at, &None));
+    assert!(again.entry.polarity() > Some(Polarity::Neutral), "{again:?}");
+    assert_eq!(sentiments.entry(&scope(), "a").await.unwrap(), Some(again.entry));
+    assert_eq!(learned(&store).await, [""; 0]);
 }
 
 /// A sink that refuses one event for good, and all while none is named.
@@ -342,10 +469,46 @@ async fn an_alarm_that_cannot_be_told_keeps_none_back() {
     let sentiments = Sentiments::new(Arc::clone(&store)).with_events(Arc::clone(&sink));
     assert!(sentiments.relay(&scope()).await.is_err());
     assert_eq!(sink.told.lock().len(), 350 - 131);
+    assert_eq!(store.pages.swap(0, Relaxed), 5, "each page once, and one of nothing");
     assert_eq!(store.alarms.lock().len(), 131, "what was not told stays");
     *sink.refused.lock() = Some(BTreeSet::new());
     assert_eq!(sentiments.relay(&scope()).await.unwrap(), 131);
     assert_eq!(sentiments.relay(&scope()).await.unwrap(), 0);
+}
+
+/// Alarms that a sink refuses for good do not come with each new one: who records tells what they raised.
+#[tokio::test]
+async fn a_message_tells_the_alarms_that_it_raised_and_no_others() {
+    let clock = Arc::new(ManualClock::new());
+    let sink = Arc::new(Picky { refused: Mutex::new(None), told: Mutex::default() });
+    let store = Arc::new(MemoryStore::new());
+    let sentiments =
+        Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock)).with_events(Arc::clone(&sink));
+    let record = async |n: u32, text: &str, name: &str| {
+        clock.advance(Duration::from_secs(3600));
+        let message = Message::new(&format!("{name}{n}"), text).unwrap().of_account(name).unwrap();
+        let updates = sentiments.record(&scope(), &message).await.unwrap().updates;
+        updates.into_iter().any(|(segment, update)| segment != Segment::all() && update.alert.is_some())
+    };
+    let good = ["Thanks, that was great", "It is rather bad"];
+    for name in ["acme", "bolt"] {
+        for n in 0..60 {
+            assert!(!record(n, good[n as usize % 2], name).await);
+        }
+    }
+    for n in 60..110 {
+        record(n, "Terrible invoice, awful", "acme").await;
+    }
+    let waiting = store.untold(&scope(), None, 10).await.unwrap();
+    assert!(!waiting.is_empty() && sink.told.lock().is_empty());
+    // Those are refused for good, and only those.
+    *sink.refused.lock() = Some(waiting.iter().map(|told| told.event).collect());
+    let mut raised = 0;
+    for n in 60..110 {
+        raised += u32::from(record(n, "Terrible invoice, awful", "bolt").await);
+    }
+    assert_eq!((raised, sink.told.lock().len()), (1, 1));
+    assert_eq!(store.untold(&scope(), None, 10).await.unwrap(), waiting);
 }
 
 /// Parts of a mail's explanation are in the mail, also behind quotes.

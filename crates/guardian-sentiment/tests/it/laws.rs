@@ -112,3 +112,39 @@ fn ten_thousand_words_are_no_more_extreme_than_ten() {
     let long = format!("{}The blue is lovely. {}", story.repeat(40), story.repeat(3));
     assert!(score(&model, &long).abs() < 0.6);
 }
+
+/// What a tenant taught says no more of a long text than of a short one, whatever stands at its end.
+#[test]
+fn what_was_taught_does_not_run_away_with_length() {
+    let base = Ensemble::default();
+    let mut tenant = Adaptation::new(&base);
+    for n in 0..20 {
+        tenant.learn(&format!("m{n}"), &format!("The spinner {n} again"), Polarity::Negative);
+        tenant.learn(&format!("n{n}"), &format!("The export {n} is here"), Polarity::Neutral);
+    }
+    let own = tenant.model();
+    let margin = |model: &dyn SentimentModel, text: &str| model.explain(text).unwrap().margin;
+    let nothing = "qwx";
+    let (at_nought, base_at_nought) = (margin(&own, nothing), margin(&base, nothing));
+    let slope = (margin(&own, "xqw! Lovely") - at_nought) / (margin(&base, "xqw! Lovely") - base_at_nought);
+    // What the n-grams add, beside what is said of the shipped margin.
+    let taught = |text: &str| margin(&own, text) - at_nought - slope * (margin(&base, text) - base_at_nought);
+    let short = taught("spinner again. Ann");
+    assert!(short < -0.1, "{short}");
+    for times in [3, 30, 300] {
+        let long = taught(&format!("{}Ann", "spinner again. ".repeat(times)));
+        assert!((long - short).abs() < 0.35 * short.abs(), "{times} times: {long}, not {short}");
+    }
+    // Other words in between make less of it, not more; and the end of a mail is heard as its beginning is.
+    let story = |word: &str| -> String { (0..150).map(|n| format!("{word}{n} ")).collect() };
+    let (first, last) = (
+        taught(&format!("spinner again. {}", story("w"))),
+        taught(&format!("{} spinner again.", story("w"))),
+    );
+    assert!(first < 0.0 && last < 0.0, "{first} {last}");
+    assert!((first - last).abs() < 0.2 * first.abs() && first > short, "{first} {last} {short}");
+    // However much of it there is.
+    let much: String = (0..400).map(|n| format!("the spinner {} again. ", n % 20)).collect();
+    let twice = format!("{much} x {much} y");
+    assert!((taught(&twice) - taught(&much)).abs() < 0.05 * taught(&much).abs());
+}

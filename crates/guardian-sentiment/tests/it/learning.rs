@@ -45,7 +45,8 @@ async fn a_tenant_teaches_its_own_model_and_no_other() {
     assert_eq!(score(&beside, &one, probe).await, taught, "now it does");
     assert_eq!(sentiments.shadow(&one).await.unwrap().unwrap().messages, 12);
 
-    sentiments.roll_back(&one, 0).await.unwrap();
+    assert_eq!(sentiments.roll_back(&one, 99).await.unwrap(), 0, "a version that is not behind");
+    assert_eq!(sentiments.roll_back(&one, 0).await.unwrap(), 12);
     assert_eq!(score(&sentiments, &one, probe).await, before, "as if nothing had been taught");
 }
 

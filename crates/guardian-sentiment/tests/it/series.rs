@@ -16,46 +16,144 @@ fn pick(random: &mut Random) -> f64 {
     [0.7, 0.4, 0.6, -0.3, 0.2, 0.8][usize::try_from(random.below(6)).unwrap()]
 }
 
+/// The mean of messages as the baseline weighs them.
+fn mean<'m>(messages: impl Iterator<Item = &'m Observation<'static>>, newest: Timestamp) -> f64 {
+    let (mut weights, mut sum) = (0.0, 0.0);
+    for message in messages {
+        let days = (newest - message.at).as_seconds_f64() / 86_400.0;
+        let weight = (-days / 90.0).exp2();
+        weights += weight;
+        sum += weight * message.score;
+    }
+    sum / weights
+}
+
 /// Some of the last bad messages of a series without an alarm are forgotten, and it goes on as it was before them.
 #[test]
 fn forgetting_bad_messages_raises_no_alarm() {
     let policy = TrendPolicy::default();
+    let held_against = |trend: &Trend, at| {
+        let probe = Observation::new(at, 0.5);
+        trend.clone().push(&probe, &policy).baseline.unwrap()
+    };
     for forgotten in [3, 6, 10] {
-        let (mut series, mut alarms) = (0, 0);
+        let (mut series, mut alarms, mut waiting) = (0, 0, 0);
         for seed in 0..300 {
             let mut random = Random(seed * 7919 + 5);
             let (mut trend, mut at, mut bad, mut is_quiet) = (Trend::new(), start(), Vec::new(), true);
+            let mut all = Vec::new();
             for n in 0..60 {
                 at += TimeDelta::hours(1);
                 let is_bad = n >= 40 && n % 2 == 0;
                 let message = Observation::new(at, if is_bad { -0.6 } else { pick(&mut random) });
                 is_quiet &= trend.push(&message, &policy).alert.is_none();
                 if is_bad {
-                    bad.push(message);
+                    bad.push(message.clone());
                 }
+                all.push(message);
             }
             if !is_quiet {
                 continue;
             }
             series += 1;
+            // How many messages had settled, by what is held against: those behind them wait.
+            let reference = held_against(&trend, at);
+            let settled = (1..=all.len())
+                .find(|count| (mean(all.iter().take(*count), at) - reference).abs() < 1e-9)
+                .unwrap();
+            waiting += all.len() - settled;
             for message in &bad[..forgotten] {
                 trend.remove(message, &policy);
             }
-            let long_run = trend.baseline(&policy).unwrap();
+            // What is forgotten is out of the part that it was in, and nothing else moved.
+            let left = all.iter().take(settled).filter(|message| !bad[..forgotten].contains(message));
+            let (expected, reference) = (mean(left, at), held_against(&trend, at));
+            assert!((reference - expected).abs() < 1e-9, "held against {reference}, not {expected}");
             let mut alarmed = false;
-            for n in 0..100 {
+            for _ in 0..100 {
                 at += TimeDelta::hours(1);
                 let update = trend.push(&Observation::new(at, pick(&mut random)), &policy);
                 alarmed |= update.alert.is_some();
-                if n == 0 {
-                    let reference = update.baseline.unwrap();
-                    assert!((reference - long_run).abs() < 1e-9, "held against {reference}, not {long_run}");
-                }
             }
             alarms += u32::from(alarmed);
         }
         println!("{forgotten} messages forgotten: {alarms} of {series} series raise an alarm");
         assert!(series > 150 && alarms * 20 <= series, "{forgotten} forgotten: {alarms} of {series}");
+        assert!(waiting > 1000, "{waiting} messages under suspicion");
+    }
+}
+
+/// What people do with the messages of a fall.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Work {
+    Nothing,
+    /// One of ten is corrected, to what it says.
+    Corrects,
+    /// A message from before the fall is deleted for each ten.
+    Deletes,
+}
+
+/// The messages of a fall until its alarm, of each of so many series of forty messages; 400 where there is none.
+fn delays(fall: f64, work: Work) -> Vec<u32> {
+    let policy = TrendPolicy::default();
+    let mut found: Vec<u32> = (0..300)
+        .map(|seed| {
+            let mut random = Random(seed * 104_729 + 3);
+            // Near enough to a normal distribution with a deviation of 0.55.
+            let draw = |random: &mut Random, mean: f64| {
+                let sum: f64 = (0..12).map(|_| random.unit()).sum();
+                mean + (sum - 6.0) * 0.55
+            };
+            let (mut trend, mut at, mut before) = (Trend::new(), start(), Vec::new());
+            for _ in 0..40 {
+                at += TimeDelta::hours(1);
+                let message = Observation::new(at, draw(&mut random, 0.4));
+                trend.push(&message, &policy);
+                before.push(message);
+            }
+            for n in 1..400 {
+                at += TimeDelta::hours(1);
+                let message = Observation::new(at, draw(&mut random, 0.4 - fall));
+                if trend.push(&message, &policy).alert.is_some() {
+                    return n;
+                }
+                match work {
+                    Work::Corrects if n % 10 == 0 => trend.replace(&message, &message, &policy),
+                    Work::Deletes if n % 10 == 0 && n <= 200 => {
+                        trend.remove(&before.pop().unwrap(), &policy);
+                    }
+                    _ => {}
+                }
+            }
+            400
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// Who corrects or deletes messages while a series falls does not hide the fall.
+#[test]
+fn a_fall_is_found_while_people_work_on_its_messages() {
+    for fall in [0.4, 0.6] {
+        let alone = delays(fall, Work::Nothing);
+        for work in [Work::Corrects, Work::Deletes] {
+            let found = delays(fall, work);
+            let missed = |delays: &[u32]| delays.iter().filter(|delay| **delay == 400).count();
+            println!(
+                "a fall by {fall}, {work:?}: median {} and {} missed; alone {} and {}",
+                found[150],
+                missed(&found),
+                alone[150],
+                missed(&alone)
+            );
+            if work == Work::Corrects {
+                // Nothing is corrected to what it was not: exactly as without.
+                assert_eq!(found, alone, "a fall by {fall}");
+            }
+            assert!(missed(&found) <= missed(&alone) + 10, "a fall by {fall}, {work:?}");
+            assert!(found[150] <= alone[150] + 3, "a fall by {fall}, {work:?}");
+        }
     }
 }
 
@@ -225,4 +323,15 @@ fn one_clock_that_is_behind_is_not_believed() {
         }
     }
     assert!((with.level().unwrap() - without.level().unwrap()).abs() < 1e-9);
+}
+
+/// What was given is shown, even if there is no name in it, and never at length.
+#[test]
+fn what_is_no_segment_is_said_in_short() {
+    let said = |text: &str| text.parse::<guardian_sentiment::Segment>().unwrap_err().to_string();
+    assert_eq!(said("account:"), "invalid segment `account:`: the name is empty");
+    assert!(said("acount:acme").starts_with("invalid segment `acount:acme`: it begins with none of"));
+    for long in ["x".repeat(100_000), format!("topic:{}", "\u{1}".repeat(100_000))] {
+        assert!(said(&long).len() < 600, "{}", said(&long).len());
+    }
 }

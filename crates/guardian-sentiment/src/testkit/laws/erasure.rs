@@ -92,7 +92,7 @@ pub fn alarms_that_wait_lose_the_words_of_the_forgotten(fixture: &impl Fixture) 
             }
             let account = Segment::account("acme")?;
             let of_ben = |told: &crate::Told| told.segment == account && told.message.starts_with("ben");
-            let untold = fixture.store().untold(&scope, 10).await?;
+            let untold = fixture.store().untold(&scope, None, 10).await?;
             if !untold.iter().any(of_ben) {
                 continue;
             }
@@ -100,7 +100,7 @@ pub fn alarms_that_wait_lose_the_words_of_the_forgotten(fixture: &impl Fixture) 
             let has = |told: &crate::Told| told.alert.words.iter().any(|rising| rising.word == "marzipan");
             ensure!(untold.iter().any(has), "Ann's word did not rise: {untold:?}");
             sentiments.forget(&scope, &Segment::customer("ann")?).await?;
-            let untold = fixture.store().untold(&scope, 10).await?;
+            let untold = fixture.store().untold(&scope, None, 10).await?;
             ensure!(untold.iter().any(of_ben), "Ben's alarm is lost: {untold:?}");
             ensure!(!untold.iter().any(has), "Ann's word stays: {untold:?}");
             *sink.fails.lock() = false;
@@ -110,6 +110,153 @@ pub fn alarms_that_wait_lose_the_words_of_the_forgotten(fixture: &impl Fixture) 
             ensure!(events.iter().all(|event| !event.data.to_string().contains("marzipan")), "{events:?}");
         }
         ensure!(cases > 0, "no alarm was raised by Ben");
+        Ok(())
+    })
+}
+
+/// A message that is forgotten alone leaves its series with the others, without their words, and takes its alarms along.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn a_message_is_forgotten_alone(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (clock, scope) = (clock(), scope("alone")?);
+        let sink = Arc::new(Sink::default());
+        *sink.fails.lock() = true;
+        let sentiments = sentiments(fixture.store(), &clock).with_events(Arc::clone(&sink));
+        let (ann, store) = (Segment::customer("ann")?, fixture.store());
+        for n in 0..90 {
+            clock.advance(Duration::from_secs(3600));
+            let text = if n < 50 { "wonderful 0.6" } else { "invoice -0.6" };
+            sentiments.record(&scope, &Message::new(&format!("m{n}"), text)?.of_customer("ann")?).await?;
+        }
+        let untold = store.untold(&scope, None, 10).await?;
+        ensure!(untold.len() == 2 && untold.iter().all(|told| !told.alert.words.is_empty()), "{untold:?}");
+        let behind = store.untold(&scope, untold.first().map(|told| told.event), 10).await?;
+        ensure!(behind == untold.get(1..).unwrap_or_default(), "behind the first are {behind:?}");
+        ensure!(sentiments.forget_message(&scope, "m89").await?, "it was not there");
+        ensure!(!sentiments.forget_message(&scope, "m89").await?, "it was there twice");
+        ensure!(sentiments.entry(&scope, "m89").await?.is_none(), "the entry stayed");
+        for segment in [&ann, &Segment::all()] {
+            let trend =
+                sentiments.trend(&scope, segment).await?.ok_or_else(|| Violation::new("no series"))?;
+            ensure!((trend.messages(), trend.negatives()) == (89, 39), "{segment}: {trend:?}");
+            ensure!(trend.rising(5).is_empty(), "{segment} has words");
+            let history = sentiments.history(&scope, segment, &page(100)?).await?.items;
+            ensure!(history.len() == 89 && history.iter().all(|entry| entry.id != "m89"), "the history");
+        }
+        let left = store.untold(&scope, None, 10).await?;
+        ensure!(left.len() == 2 && left.iter().all(|told| told.alert.words.is_empty()), "{left:?}");
+        let raised = left.first().map(|told| told.message.clone()).unwrap_or_default();
+        sentiments.forget_message(&scope, &raised).await?;
+        let left = store.untold(&scope, None, 10).await?;
+        ensure!(left.iter().all(|told| told.message != raised), "its alarm stays: {left:?}");
+        // With its last message a series is gone; what was never counted is none.
+        let silent = Message::new("silent", "…")?.of_customer("cas")?;
+        sentiments.record(&scope, &silent).await?;
+        for n in 0..89 {
+            sentiments.forget_message(&scope, &format!("m{n}")).await?;
+        }
+        ensure!(sentiments.segments(&scope, None, 10).await?.is_empty(), "a series stayed");
+        ensure!(store.trend(&scope, &Segment::all()).await?.is_none(), "it counts nothing");
+        ensure!(store.untold(&scope, None, 10).await?.is_empty(), "an alarm stayed");
+        ensure!(sentiments.entry(&scope, "silent").await?.is_some(), "another message is gone");
+        Ok(())
+    })
+}
+
+/// A message that is read anew counts once, in the series that it is in then, at the time that it was written.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn a_message_is_read_anew_in_its_place(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (clock, scope) = (clock(), scope("anew")?);
+        let sentiments = sentiments(fixture.store(), &clock);
+        let (ann, ben) = (Segment::customer("ann")?, Segment::customer("ben")?);
+        let policy = sentiments.policy().clone();
+        let (mut expected, mut last) = (Trend::new(), None);
+        for n in 0..30 {
+            clock.advance(Duration::from_secs(3600));
+            let message = Message::new(&format!("m{n}"), "wonderful 0.6")?.of_customer("ann")?;
+            let entry = sentiments.record(&scope, &message).await?.entry;
+            let score = if n == 29 { -0.8 } else { 0.6 };
+            let mut observation = Observation::new(entry.at, score);
+            observation.is_negative = score < 0.0;
+            expected.push(&observation, &policy);
+            last = Some(entry);
+        }
+        let last = last.ok_or_else(|| Violation::new("nothing was recorded"))?;
+        clock.advance(Duration::from_secs(3600));
+        let words = sentiments.trend(&scope, &ann).await?.map(|trend| trend.rising(9));
+        // One bad message that is saved ever again is one bad message.
+        for n in 0..40 {
+            let changed = Message::new("m29", format!("annoying{n} -0.8"))?.of_customer("ann")?;
+            let recorded = sentiments.reread(&scope, &changed).await?;
+            ensure!(!recorded.is_new && recorded.updates.is_empty(), "{recorded:?}");
+            ensure!(recorded.entry.at == last.at, "it is of another time");
+        }
+        for segment in [&ann, &Segment::all()] {
+            let trend =
+                sentiments.trend(&scope, segment).await?.ok_or_else(|| Violation::new("no series"))?;
+            ensure!((trend.messages(), trend.negatives()) == (30, 1), "{segment}: {trend:?}");
+            ensure!(near(trend.level(), expected.level()), "{segment}: {trend:?}");
+            ensure!(trend.falling_since().is_none(), "{segment} falls");
+            ensure!(Some(trend.rising(9)) == words, "{segment} has other words: {:?}", trend.rising(9));
+        }
+        ensure!(fixture.store().untold(&scope, None, 9).await?.is_empty(), "an alarm");
+        let mut unknown = last.clone();
+        "unknown".clone_into(&mut unknown.id);
+        ensure!(!fixture.store().replace(&scope, &unknown, &policy).await?, "it replaced what is not there");
+        ensure!(sentiments.entry(&scope, "unknown").await?.is_none(), "it recorded what is not there");
+        // It goes to another series, and to another time.
+        let moved =
+            Message::new("m29", "so -0.8")?.of_customer("ben")?.written(last.at - Duration::from_secs(7200));
+        let entry = sentiments.reread(&scope, &moved).await?.entry;
+        ensure!(sentiments.entry(&scope, "m29").await? == Some(entry), "another entry");
+        for (segment, messages) in [(&ann, 29), (&ben, 1), (&Segment::all(), 30)] {
+            let trend = sentiments.trend(&scope, segment).await?.map_or(0, |trend| trend.messages());
+            let history = sentiments.history(&scope, segment, &page(100)?).await?.items;
+            ensure!(
+                trend == messages && history.len() as u64 == messages,
+                "{segment}: {trend}, {}",
+                history.len()
+            );
+        }
+        let order = sentiments.history(&scope, &Segment::all(), &page(3)?).await?.items;
+        ensure!(order.iter().map(|entry| entry.id.as_str()).eq(["m28", "m29", "m27"]), "{order:?}");
+        let back = Message::new("m29", "so -0.8")?.of_customer("ann")?;
+        sentiments.reread(&scope, &back).await?;
+        ensure!(sentiments.segments(&scope, None, 9).await? == [Segment::all(), ann], "a series of nothing");
+        // What is not read counts no more.
+        sentiments.reread(&scope, &Message::new("m29", "…")?.of_customer("ben")?).await?;
+        let all = sentiments.trend(&scope, &Segment::all()).await?.map_or(0, |trend| trend.messages());
+        ensure!(all == 29, "{all} are counted");
+        Ok(())
+    })
+}
+
+/// A model that says no number spoils no history.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn a_reading_without_numbers_is_none(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (clock, scope) = (clock(), scope("numbers")?);
+        let sentiments = sentiments(fixture.store(), &clock);
+        let ann = Segment::customer("ann")?;
+        for text in ["so NaN", "so inf", "so -inf"] {
+            let message = Message::new(text, text)?.of_customer("ann")?;
+            let recorded = sentiments.record(&scope, &message).await?;
+            ensure!(recorded.entry.reading == Reading::Unsupported("und".to_owned()), "{recorded:?}");
+            ensure!(
+                sentiments.entry(&scope, text).await? == Some(recorded.entry),
+                "another entry of `{text}`"
+            );
+        }
+        ensure!(sentiments.trend(&scope, &ann).await?.is_none(), "it was counted");
+        ensure!(sentiments.history(&scope, &ann, &page(9)?).await?.items.len() == 3, "the history");
+        ensure!(sentiments.forget(&scope, &ann).await? == 3, "it cannot be forgotten");
         Ok(())
     })
 }
@@ -173,9 +320,12 @@ pub fn what_was_learned_before_a_tenant_was_forgotten_stays_forgotten(fixture: &
         let mut before = 0;
         for byte in 0..5 {
             let first = AdaptationState { version: 1, bytes: vec![byte] };
-            ensure!(store.put_adaptation(&scope, &first).await?, "the first is not kept");
+            ensure!(store.put_adaptation(&scope, &first).await?.is_some(), "the first is not kept");
             let late = AdaptationState { version: before + 1, bytes: vec![99] };
-            ensure!(byte == 0 || !store.put_adaptation(&scope, &late).await?, "what was forgotten is back");
+            ensure!(
+                byte == 0 || store.put_adaptation(&scope, &late).await?.is_none(),
+                "what was forgotten is back"
+            );
             let kept = store.adaptation(&scope).await?.ok_or_else(|| Violation::new("nothing is kept"))?;
             ensure!(
                 kept.bytes == [byte] && kept.version > 0 && kept.version != before,
