@@ -13,29 +13,31 @@ use guardian_benches::suites::sentiment::{self, Asked};
 use guardian_benches::suites::{SUITES, Suite};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The suite that may have a second path, and whose data may be a part.
+/// The suite that may have a second path, whose data may be a part, and whose speed may be left alone.
 const SENTIMENT: &str = "sentiment";
 /// Rows that are not judged for want of a file are no failure.
 const PARTIAL: &str = "--partial";
+/// Rows of speed are told and not judged.
+const QUALITY: &str = "--quality";
 
 const MISSED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let given = arguments.len();
-    arguments.retain(|argument| argument != PARTIAL);
     let mut asked = Asked::default();
-    asked.is_partial = arguments.len() < given;
+    asked.is_partial = arguments.iter().any(|argument| argument == PARTIAL);
+    asked.is_quality = arguments.iter().any(|argument| argument == QUALITY);
+    arguments.retain(|argument| argument != PARTIAL && argument != QUALITY);
     let (name, path) = match arguments.as_slice() {
-        [name, path] if name == SENTIMENT || !asked.is_partial => (name, path),
+        [name, path] if name == SENTIMENT || !(asked.is_partial || asked.is_quality) => (name, path),
         [name, path, training] if name == SENTIMENT => {
             asked.training = Some(Path::new(training));
             (name, path)
         }
         _ => {
             eprintln!(
-                "usage: eval SUITE PATH\n       eval {SENTIMENT} PATH [TRAINING] [{PARTIAL}]\n\n{}",
+                "usage: eval SUITE PATH\n       eval {SENTIMENT} PATH [TRAINING] [{PARTIAL}] [{QUALITY}]\n\n{}",
                 listed()
             );
             return ExitCode::from(MISUSED);
