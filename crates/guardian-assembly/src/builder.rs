@@ -312,13 +312,14 @@ impl Builder {
             Library::new(stores.workflow.clone(), self.actions.catalog().clone(), Arc::clone(&clock));
         let engine = Engine::new(stores.workflow, self.actions, Arc::clone(&clock), Arc::clone(&ids));
 
-        let hub: Arc<dyn EventSink> = Arc::new(Hub::<B> {
+        let hub = Arc::new(Hub::<B> {
             log: log.clone(),
             webhooks: webhooks.clone(),
             engine: engine.clone(),
             host: Arc::clone(&self.host),
         });
-        let events = stores.spool.entrance(&hub);
+        let everybody: Arc<dyn EventSink> = hub.clone();
+        let events = stores.spool.entrance(&everybody);
 
         let limiter = Limiter::new(self.counters.unwrap_or_else(|| AnyStore::new(MemoryStore::new())));
         for policy in self.policies {

@@ -11,6 +11,7 @@ use guardian_workflow::Engine;
 use serde_json::json;
 
 use crate::backend::Backend;
+use crate::spool::{Teller, Telling};
 
 /// Events of tenants: into the audit log, to the tenant's webhooks, to its workflows and to the host, in this order. Each of them
 /// knows an event by its id, so that it may come again when one of them failed.
@@ -28,18 +29,27 @@ impl<B: Backend> fmt::Debug for Hub<B> {
 }
 
 #[async_trait]
-impl<B: Backend> EventSink for Hub<B> {
-    async fn emit(&self, event: Event) -> Result<(), StoreError> {
+impl<B: Backend> Teller for Hub<B> {
+    async fn tell(&self, Telling { event, about, is_recorded }: Telling) -> Result<(), StoreError> {
         let scope = Scope::new(event.tenant.clone(), event.actor.clone());
-        self.log.emit(event.clone()).await?;
-        self.webhooks.publish(&scope, as_webhook(&event)?).await.map_err(of_webhooks)?;
+        if !is_recorded {
+            self.log.emit(event.clone()).await?;
+        }
+        self.webhooks.publish(&scope, as_webhook(&event, about)?).await.map_err(of_webhooks)?;
         self.engine.on_event(&event).await.map_err(of_workflows)?;
         self.host.emit(event).await
     }
 }
 
+#[async_trait]
+impl<B: Backend> EventSink for Hub<B> {
+    async fn emit(&self, event: Event) -> Result<(), StoreError> {
+        self.tell(event.into()).await
+    }
+}
+
 /// The body that endpoints get; the same however often the event comes, as its key is.
-fn as_webhook(event: &Event) -> Result<Publish, StoreError> {
+fn as_webhook(event: &Event, about: Option<String>) -> Result<Publish, StoreError> {
     let body = json!({
         "type": event.name,
         "id": event.id,
@@ -48,7 +58,8 @@ fn as_webhook(event: &Event) -> Result<Publish, StoreError> {
         "data": event.data,
     });
     let publish = Publish::json(&event.name, &body).map_err(of_webhooks)?;
-    Ok(publish.with_idempotency_key(event.id.to_string()))
+    let publish = publish.with_idempotency_key(event.id.to_string());
+    Ok(about.into_iter().fold(publish, Publish::with_ordering_key))
 }
 
 fn of_webhooks(error: guardian_webhook::Error) -> StoreError {

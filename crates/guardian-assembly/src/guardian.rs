@@ -4,18 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use guardian_audit::AuditEvent;
 use guardian_audit::AuditLog;
 use guardian_audit::checkpoint::{KeyRing, Sealer};
-use guardian_core::{Clock, Event, EventSink, IdSource, Scope};
+use guardian_core::{Clock, Event, EventSink, IdSource, Scope, TenantId};
 use guardian_http::api::workflow::Approvers;
 use guardian_http::api::{self, Document};
 use guardian_http::{RequirePermissionLayer, TrustedProxies};
 use guardian_ipaccess::IpAccess;
 use guardian_quota::Quotas;
-use guardian_ratelimit::{AnyStore, Limiter};
+use guardian_ratelimit::{AnyStore, Limiter, Rule, Subject};
 use guardian_rbac::{Item, Rbac};
 use guardian_sentiment::Sentiments;
-use guardian_tenant::Registry;
+use guardian_tenant::{Platform, Registry};
 use guardian_webhook::{EventTypeName, HttpSender, Webhooks};
 use guardian_workflow::{Engine, Library};
 use serde_json::Value;
@@ -25,6 +27,9 @@ use crate::Error;
 use crate::backend::{Backend, Memory};
 use crate::builder::Builder;
 use crate::rules::{Book, Rules};
+use crate::spool::Teller;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::spool::{Settle as _, Telling};
 use crate::workers::Workers;
 
 /// Everything that an assembly has.
@@ -33,7 +38,7 @@ pub(crate) struct Parts<B: Backend> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     /// Tells everybody at once.
-    pub(crate) hub: Arc<dyn EventSink>,
+    pub(crate) hub: Arc<dyn Teller>,
     /// Where parts report: the outbox, or everybody at once where there is none.
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) log: AuditLog<B::Audit>,
@@ -144,6 +149,12 @@ impl<B: Backend> Guardian<B> {
         &self.parts.webhooks
     }
 
+    /// What sends webhooks.
+    #[must_use]
+    pub fn sender(&self) -> &Arc<dyn HttpSender> {
+        &self.parts.sender
+    }
+
     /// What tenants automate.
     #[must_use]
     pub fn workflows(&self) -> &Library<B::Workflow> {
@@ -189,6 +200,37 @@ impl<B: Backend> Guardian<B> {
         Ok(id)
     }
 
+    /// Gives a tenant a rule of its own for a limit, from its next request on in this process, and within a quarter of a second in others; `None`
+    /// takes it back. What it has used stays used. Who did it and why is in the operator's log.
+    ///
+    /// # Errors
+    /// When there is no such limit, the rule is of another algorithm, or it cannot be kept; nothing changes then.
+    pub async fn limit_tenant(
+        &self,
+        platform: &Platform,
+        tenant: &TenantId,
+        limit: &str,
+        rule: Option<Rule>,
+    ) -> Result<(), Error> {
+        let limiter = &self.parts.limiter;
+        let unknown = || guardian_ratelimit::Error::UnknownPolicy { policy: limit.to_owned() };
+        let id = limiter.find(limit).ok_or_else(unknown)?;
+        // What the limiter refuses is not kept.
+        let before = limiter.effective_rule(id, tenant, Subject::Whole);
+        limiter.set_override(id, tenant, rule)?;
+        let by = (platform.scope(), platform.reason());
+        if let Err(error) = self.book().rule(by, tenant, limit, rule.as_ref()).await {
+            let default = limiter.policy(id).map(|policy| *policy.rule());
+            limiter.set_override(id, tenant, before.filter(|before| Some(*before) != default))?;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn book(&self) -> Book<B::Audit> {
+        Book { rules: Arc::clone(&self.parts.rules), log: self.parts.log.clone() }
+    }
+
     /// In front of a route: this permission.
     ///
     /// # Errors
@@ -209,7 +251,7 @@ impl<B: Backend> Guardian<B> {
         ring: KeyRing,
     ) -> Document {
         let parts = &self.parts;
-        let book = Book { rules: Arc::clone(&parts.rules), log: parts.log.clone() };
+        let book = self.book();
         let approvers = Arc::clone(&parts.approvers);
         Document::new(title, version, parts.rbac.clone())
             .with(api::tenant::api(parts.registry.clone()))
@@ -250,7 +292,44 @@ impl Guardian<crate::Sql> {
         data: Value,
     ) -> Result<Uuid, Error> {
         let name = named(name)?;
-        Ok(self.parts.spool.put_new(tx, name, data).await?)
+        let event = self.parts.spool.event(tx, name, data);
+        let id = event.id;
+        self.parts.spool.put(tx, &event.into()).await?;
+        Ok(id)
+    }
+
+    /// The same, with what the audit log is to know besides: the target, the changes, where it was asked from. `data` is what all others
+    /// hear. Webhooks about one target come in order, to endpoints that want that. The event's id, and time where it has none, are made
+    /// here.
+    ///
+    /// The log has it when it is settled: by the workers, within a quarter of a second, or by [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// When the name or the event is none that the log takes, or a statement fails; the transaction is to be rolled back then.
+    pub async fn record_in(
+        &self,
+        tx: &mut guardian_sql::TenantTx,
+        event: AuditEvent,
+        data: Value,
+    ) -> Result<Uuid, Error> {
+        let name = named(&event.action)?;
+        let told = self.parts.spool.event(tx, name, data);
+        let id = told.id;
+        let about = event.target.as_ref().map(|target| format!("{}/{}", target.kind, target.id));
+        let mut event = event.with_id(id);
+        event.occurred.get_or_insert(told.occurred);
+        self.parts.log.record_in(tx, event).await?;
+        self.parts.spool.put(tx, &Telling { event: told, about, is_recorded: true }).await?;
+        Ok(id)
+    }
+
+    /// Moves what was [recorded](Self::record_in) by one tenant's transactions into the log now, for those who want to read at once what
+    /// they wrote.
+    ///
+    /// # Errors
+    /// When the database fails; the workers try again.
+    pub async fn settle(&self, scope: &Scope) -> Result<(), Error> {
+        Ok(self.parts.log.settle(self.database(), scope).await?)
     }
 
     /// There may be events that were committed.

@@ -10,9 +10,8 @@ use guardian_core::{Clock, Event, EventSink, IdSource, Scope, StoreError, StoreE
 use guardian_sql::{Database, Dialect, Migration, Migrations, TenantTx, Unscoped, params};
 use serde_json::Value;
 use tokio::sync::Notify;
-use uuid::Uuid;
 
-use crate::spool::{Settle, Spool, Turn};
+use crate::spool::{Settle, Spool, Teller, Telling, Turn};
 
 /// The tables of the assembly: `guardian_outbox` and `guardian_limit_rules`.
 pub const MIGRATIONS: Migrations = Migrations::new(
@@ -60,25 +59,19 @@ impl Outbox {
     }
 
     /// Puts an event into the caller's transaction. It is told some time after the commit, or never if there is none.
-    pub(crate) async fn put(&self, tx: &mut TenantTx, event: &Event) -> Result<(), StoreError> {
-        let text = serde_json::to_string(event)
+    pub(crate) async fn put(&self, tx: &mut TenantTx, telling: &Telling) -> Result<(), StoreError> {
+        let text = serde_json::to_string(telling)
             .map_err(|error| StoreError::new(StoreErrorKind::Internal, "outbox").with_source(error))?;
         let sql = "INSERT INTO guardian_outbox (tenant_id, id, event, attempts, next_at) VALUES ($1, $2, $3, 0, $4)";
+        let event = &telling.event;
         tx.execute(sql, params![&event.tenant, event.id, text, self.clock.now()]).await?;
         Ok(())
     }
 
-    /// The same with an event that is made here; its id.
-    pub(crate) async fn put_new(
-        &self,
-        tx: &mut TenantTx,
-        name: &str,
-        data: Value,
-    ) -> Result<Uuid, StoreError> {
+    /// An event of the transaction's tenant and actor, now.
+    pub(crate) fn event(&self, tx: &TenantTx, name: &str, data: Value) -> Event {
         let now = self.clock.now();
-        let event = Event::new(self.ids.next_id(now), now, tx.scope(), name).with_data(data);
-        self.put(tx, &event).await?;
-        Ok(event.id)
+        Event::new(self.ids.next_id(now), now, tx.scope(), name).with_data(data)
     }
 
     /// Somebody may have committed: whoever waits looks.
@@ -86,7 +79,7 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    async fn take(&self) -> Result<Vec<(i64, i64, Event)>, StoreError> {
+    async fn take(&self) -> Result<Vec<(i64, i64, Telling)>, StoreError> {
         let mut tx = self.db.begin_unscoped(&self.all).await?;
         let now = self.clock.now();
         let sql = match tx.dialect() {
@@ -107,9 +100,9 @@ impl Outbox {
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {
             let text: String = row.get("event")?;
-            let event = serde_json::from_str(&text)
+            let telling = serde_json::from_str(&text)
                 .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, "outbox").with_source(error))?;
-            taken.push((row.get("number")?, row.get("attempts")?, event));
+            taken.push((row.get("number")?, row.get("attempts")?, telling));
         }
         // What an update returns comes in no order.
         taken.sort_unstable_by_key(|(number, ..)| *number);
@@ -137,7 +130,7 @@ impl Outbox {
 impl EventSink for Outbox {
     async fn emit(&self, event: Event) -> Result<(), StoreError> {
         let mut tx = self.db.begin(&Scope::system(event.tenant.clone())).await?;
-        self.put(&mut tx, &event).await?;
+        self.put(&mut tx, &event.into()).await?;
         tx.commit().await?;
         self.ring();
         Ok(())
@@ -155,12 +148,12 @@ impl Spool for Outbox {
         let _ = tokio::time::timeout(at_most, self.filled.notified()).await;
     }
 
-    async fn pump(&self, everybody: &dyn EventSink) -> Result<Turn, StoreError> {
+    async fn pump(&self, everybody: &dyn Teller) -> Result<Turn, StoreError> {
         let mut turn = Turn::default();
-        for (number, attempts, event) in self.take().await? {
+        for (number, attempts, telling) in self.take().await? {
             turn.taken += 1;
-            let id = event.id;
-            match everybody.emit(event).await {
+            let id = telling.event.id;
+            match everybody.tell(telling).await {
                 Ok(()) => self.strike_off(number).await?,
                 Err(error) => {
                     self.put_off(number, attempts).await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guardian_audit::store::AuditStore;
 use guardian_audit::{AuditEvent, AuditLog, Error, Target};
-use guardian_core::{StoreError, StoreErrorKind, TenantId, Timestamp};
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use guardian_http::api::OperatorCaller;
 use guardian_http::api::ratelimit::RuleBook;
 use guardian_ratelimit::{AnyStore, Limiter, Rule};
@@ -52,7 +52,7 @@ pub(crate) struct SqlRules {
 impl SqlRules {
     pub(crate) fn new(
         db: &guardian_sql::Database,
-        operator: &guardian_core::Scope,
+        operator: &Scope,
         clock: Arc<dyn guardian_core::Clock>,
     ) -> Result<Self, guardian_sql::Error> {
         let all = guardian_sql::Unscoped::new(operator.clone(), "limiters take up the rules of all tenants")?;
@@ -64,7 +64,7 @@ impl SqlRules {
 #[async_trait]
 impl Rules for SqlRules {
     async fn keep(&self, tenant: &TenantId, policy: &str, rule: Option<&Rule>) -> Result<(), StoreError> {
-        let mut tx = self.db.begin(&guardian_core::Scope::system(tenant.clone())).await?;
+        let mut tx = self.db.begin(&Scope::system(tenant.clone())).await?;
         let sql = "INSERT INTO guardian_limit_rules (tenant_id, policy, rule, changed) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (tenant_id, policy) DO UPDATE SET rule = excluded.rule, changed = excluded.changed";
         let rule = rule.map(Rule::to_string);
@@ -117,9 +117,10 @@ impl<S> fmt::Debug for Book<S> {
 }
 
 impl<S: AuditStore> Book<S> {
-    async fn note(
+    /// Writes into the operator's log what is done to a tenant, and why.
+    pub(crate) async fn note(
         &self,
-        operator: &OperatorCaller,
+        (operator, reason): (&Scope, &str),
         action: &str,
         tenant: &TenantId,
         particulars: serde_json::Value,
@@ -128,12 +129,27 @@ impl<S: AuditStore> Book<S> {
         if let serde_json::Value::Object(members) = particulars {
             event.metadata = members;
         }
-        event.metadata.insert("reason".to_owned(), operator.reason.clone().into());
-        match self.log.record(&operator.scope, event).await {
+        event.metadata.insert("reason".to_owned(), reason.into());
+        match self.log.record(operator, event).await {
             Ok(_) => Ok(()),
             Err(Error::Store(error)) => Err(error),
             Err(other) => Err(StoreError::new(StoreErrorKind::Internal, "audit").with_source(other)),
         }
+    }
+}
+
+impl<S: AuditStore> Book<S> {
+    /// Keeps a rule, after who makes it and why.
+    pub(crate) async fn rule(
+        &self,
+        by: (&Scope, &str),
+        tenant: &TenantId,
+        policy: &str,
+        rule: Option<&Rule>,
+    ) -> Result<(), StoreError> {
+        let particulars = json!({ "policy": policy, "rule": rule.map(Rule::to_string) });
+        self.note(by, "rate_limit.rule_changed", tenant, particulars).await?;
+        self.rules.keep(tenant, policy, rule).await
     }
 }
 
@@ -146,9 +162,7 @@ impl<S: AuditStore> RuleBook for Book<S> {
         policy: &str,
         rule: Option<&Rule>,
     ) -> Result<(), StoreError> {
-        let particulars = json!({ "policy": policy, "rule": rule.map(Rule::to_string) });
-        self.note(operator, "rate_limit.rule_changed", tenant, particulars).await?;
-        self.rules.keep(tenant, policy, rule).await
+        self.rule((&operator.scope, &operator.reason), tenant, policy, rule).await
     }
 
     async fn note_reset(
@@ -157,6 +171,7 @@ impl<S: AuditStore> RuleBook for Book<S> {
         tenant: &TenantId,
         policy: &str,
     ) -> Result<(), StoreError> {
-        self.note(operator, "rate_limit.counter_reset", tenant, json!({ "policy": policy })).await
+        let by = (&operator.scope, operator.reason.as_str());
+        self.note(by, "rate_limit.counter_reset", tenant, json!({ "policy": policy })).await
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guardian_core::{EventSink, StoreError};
+use guardian_core::{Event, EventSink, StoreError};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What became of one turn of telling.
@@ -51,6 +52,32 @@ impl<S: guardian_audit::store::AuditStore> Settle for guardian_audit::AuditLog<S
     }
 }
 
+/// An event, and what those need to know who tell it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Telling {
+    /// The event.
+    pub event: Event,
+    /// What it is about: webhooks about one thing come in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// The audit log has it already, with more than the event says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_recorded: bool,
+}
+
+impl From<Event> for Telling {
+    fn from(event: Event) -> Self {
+        Self { event, about: None, is_recorded: false }
+    }
+}
+
+/// Tells everybody.
+#[async_trait]
+pub trait Teller: Send + Sync {
+    /// Tells them of this.
+    async fn tell(&self, telling: Telling) -> Result<(), StoreError>;
+}
+
 /// Where events wait.
 #[async_trait]
 pub trait Spool: fmt::Debug + Send + Sync + 'static {
@@ -62,7 +89,7 @@ pub trait Spool: fmt::Debug + Send + Sync + 'static {
 
     /// Tells everybody of at most a batch of events, oldest first. An event that somebody does not take waits longer each time and
     /// keeps nobody behind it waiting; it is never given up.
-    async fn pump(&self, everybody: &dyn EventSink) -> Result<Turn, StoreError>;
+    async fn pump(&self, everybody: &dyn Teller) -> Result<Turn, StoreError>;
 
     /// Moves what was recorded in callers' transactions into the audit log.
     async fn settle(&self, log: &dyn Settle) -> Result<(), StoreError>;
@@ -82,7 +109,7 @@ impl Spool for AtOnce {
         tokio::time::sleep(at_most).await;
     }
 
-    async fn pump(&self, _: &dyn EventSink) -> Result<Turn, StoreError> {
+    async fn pump(&self, _: &dyn Teller) -> Result<Turn, StoreError> {
         Ok(Turn::default())
     }
 

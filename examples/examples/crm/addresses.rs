@@ -7,11 +7,10 @@ use axum::extract::{ConnectInfo, Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use guardian::core::{Clock, EventSink, Scope, TenantId};
+use guardian::core::{Clock, Scope};
 use guardian::http::{ClientAddr, ForwardHeader, IpAccessLayer, Problem, TrustedProxies};
 use guardian::ipaccess::{AccessPolicy, AccessRequest, Confirm, Defaults, Error, IpAccess, SqlStore};
 use guardian::rbac::Rbac;
-use guardian::sql::Database;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,19 +19,6 @@ use crate::roles;
 use crate::routes::{bad_request, failed};
 
 pub(crate) type Addresses = Arc<IpAccess<SqlStore>>;
-
-/// The rules of the tenants; whoever changes them is in the audit trail.
-pub(crate) async fn open(
-    db: Database,
-    tenants: Vec<TenantId>,
-    trail: impl EventSink,
-) -> Result<Addresses, Box<dyn std::error::Error>> {
-    let addresses = IpAccess::new(SqlStore::open(db).await?).with_events(trail);
-    for tenant in tenants {
-        addresses.door(&Scope::system(tenant)).await?;
-    }
-    Ok(Arc::new(addresses))
-}
 
 /// In front of this demo stands at most something on the same machine, which a client can play by itself with `X-Forwarded-For`.
 /// Behind a load balancer, name its networks here, or all clients share one address.
@@ -63,10 +49,11 @@ async fn show(
     Extension(scope): Extension<Scope>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Problem> {
-    let (policy, revision) = app.addresses.policy(&scope).await.map_err(|error| refused(&error))?;
-    let door = app.addresses.door(&scope).await.map_err(|error| refused(&error))?;
+    let (policy, revision) =
+        app.guardian.addresses().policy(&scope).await.map_err(|error| refused(&error))?;
+    let door = app.guardian.addresses().door(&scope).await.map_err(|error| refused(&error))?;
     let explained = asked.explain.map(|addr| {
-        let request = AccessRequest::new(addr, app.addresses.clock().now());
+        let request = AccessRequest::new(addr, app.guardian.addresses().clock().now());
         door.explain(&request).to_string()
     });
     Ok(Json(json!({ "revision": revision, "policy": policy.to_string(), "explanation": explained })))
@@ -89,11 +76,11 @@ async fn replace(
 ) -> Result<Json<Value>, Problem> {
     let new = AccessPolicy::parse(&text, Defaults::open()).map_err(|error| bad_request(&error))?;
     let client = ClientAddr::resolve(peer.ip(), &headers, &proxies());
-    let author = AccessRequest::new(client.addr(), app.addresses.clock().now())
+    let author = AccessRequest::new(client.addr(), app.guardian.addresses().clock().now())
         .api_key(scope.actor().id().as_str())
         .route("/addresses");
     let confirm = if meant.confirm { Confirm::Meant } else { Confirm::Ask };
-    let changed = app.addresses.change(&scope, &author, confirm, |policy| {
+    let changed = app.guardian.addresses().change(&scope, &author, confirm, |policy| {
         *policy = new;
         Ok(())
     });

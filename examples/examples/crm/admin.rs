@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use guardian::assembly::Error;
 use guardian::core::TenantId;
 use guardian::http::Problem;
 use guardian::ratelimit::{self, Rule};
@@ -38,19 +39,27 @@ async fn override_rule(
     body: Result<Json<NewRule>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Json(new) = body.map_err(|rejection| bad_request(&rejection.body_text()))?;
-    let tenant = tenant_id(&tenant)?;
     let rule: Rule = new.rule.parse().map_err(|error| bad_request(&error))?;
-    app.limits.set_rule(&policy, &tenant, Some(rule)).await.map_err(|error| refused(&error))?;
-    limits_of(&app, &tenant).await
+    change(&app, &tenant, &policy, Some(rule)).await
 }
 
 async fn restore_rule(
     State(app): State<App>,
     Path((tenant, policy)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let tenant = tenant_id(&tenant)?;
-    app.limits.set_rule(&policy, &tenant, None).await.map_err(|error| refused(&error))?;
-    limits_of(&app, &tenant).await
+    change(&app, &tenant, &policy, None).await
+}
+
+/// It is kept, and in the operator's own log stands who did it.
+async fn change(app: &App, tenant: &str, policy: &str, rule: Option<Rule>) -> Result<Json<Value>, Problem> {
+    let tenant = tenant_id(tenant)?;
+    if !app.limits.is_of_tenants(policy) {
+        return Err(bad_request(&ratelimit::Error::UnknownPolicy { policy: policy.to_owned() }));
+    }
+    let platform = auth::platform("the operator's API was told so").map_err(|error| bad_request(&error))?;
+    let changed = app.guardian.limit_tenant(&platform, &tenant, policy, rule).await;
+    changed.map_err(|error| refused(&error))?;
+    limits_of(app, &tenant).await
 }
 
 async fn limits_of(app: &App, tenant: &TenantId) -> Result<Json<Value>, Problem> {
@@ -68,9 +77,9 @@ pub(crate) fn tenant_id(text: &str) -> Result<TenantId, Problem> {
     if known { Ok(tenant) } else { Err(nobody()) }
 }
 
-fn refused(error: &ratelimit::Error) -> Problem {
+fn refused(error: &Error) -> Problem {
     match error {
-        ratelimit::Error::Store(error) => failed(error),
+        Error::Store(error) | Error::RateLimit(ratelimit::Error::Store(error)) => failed(error),
         error => bad_request(error),
     }
 }

@@ -1,5 +1,7 @@
 //! Who is asking: API keys in `Authorization: Bearer`.
 
+use std::error::Error;
+
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -7,6 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use guardian::core::{Actor, Scope, TenantId};
 use guardian::http::Problem;
+use guardian::http::api::Operator;
+use guardian::tenant::Platform;
 
 /// An API key of the demo. A real host keeps digests of secrets, not secrets, and compares them in constant time.
 pub(crate) struct DemoKey {
@@ -44,7 +48,7 @@ pub(crate) const DEMO_KEYS: [DemoKey; 4] = [
 
 /// The tenants that have keys.
 pub(crate) fn tenants() -> impl Iterator<Item = TenantId> {
-    let mut names: Vec<_> = DEMO_KEYS.iter().map(|key| key.tenant).collect();
+    let mut names: Vec<_> = DEMO_KEYS.iter().map(|key| key.tenant).chain([OPERATOR]).collect();
     names.dedup();
     names.into_iter().filter_map(|name| TenantId::new(name).ok())
 }
@@ -52,10 +56,27 @@ pub(crate) fn tenants() -> impl Iterator<Item = TenantId> {
 /// The key of whoever runs the service.
 pub(crate) const ADMIN_KEY: &str = "operator-key";
 
+/// The operator's own tenant, which has an administrator like the others.
+pub(crate) const OPERATOR: &str = "operator";
+
+/// The right to work across tenants.
+pub(crate) fn platform(why: &str) -> Result<Platform, Box<dyn Error>> {
+    let scope = Scope::new(TenantId::new(OPERATOR)?, Actor::user("op")?);
+    Ok(Platform::new(scope, why)?)
+}
+
 /// Puts the [`Scope`] of the key into the request. From here on everything takes its tenant from there, the limits and
-/// the store alike, and nothing from what the client wrote into its request.
+/// the store alike, and nothing from what the client wrote into its request. The operator's key makes an operator, who works across
+/// tenants where the API of administrators says so, below `/v1/platform`.
 pub(crate) async fn require_key(mut request: Request, next: Next) -> Response {
-    match bearer(request.headers()).and_then(scope_of) {
+    let Some(secret) = bearer(request.headers()) else { return unauthorized() };
+    if secret == ADMIN_KEY {
+        let Ok(platform) = platform("the operator's key was shown") else { return unauthorized() };
+        request.extensions_mut().insert(Operator(platform.scope().clone()));
+        request.extensions_mut().insert(platform.scope().clone());
+        return next.run(request).await;
+    }
+    match scope_of(secret) {
         Some(scope) => {
             request.extensions_mut().insert(scope);
             next.run(request).await

@@ -1,23 +1,19 @@
-//! What tenants automate: workflows that run on the CRM's own events. A deal that is won gets a note, in the transaction that keeps
-//! the run, so exactly once; every save of a workflow makes a version, and any of them can be gone back to.
-
-use std::sync::Arc;
+//! What tenants automate: workflows that run on the CRM's own events, a moment after these are committed. A deal that is won gets a
+//! note, in the transaction that keeps the run, so exactly once; every save of a workflow makes a version, and any of them can be gone back to.
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use guardian::core::{Clock, Event, IdSource, PageRequest, Scope, SystemClock, SystemIds, TenantId};
+use guardian::core::{Clock, IdSource, PageRequest, Scope, SystemClock, SystemIds, TenantId};
 use guardian::http::Problem;
-use guardian::http::api::{Api, workflow};
 use guardian::rbac::Rbac;
-use guardian::sql::{Database, Savepoint, params};
+use guardian::sql::{Savepoint, params};
 use guardian::workflow::{
-    ActionSpec, Actions, Call, Definition, Engine, Error, Library, Note, RunFilter, SqlAction, SqlStore,
-    Trouble, Worker, WorkerConfig,
+    ActionSpec, Actions, Call, Definition, Error, Library, Note, RunFilter, SqlAction, SqlStore, Trouble,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,17 +24,9 @@ use crate::routes::{bad_request, failed};
 /// The workflow that every tenant of the demo begins with.
 const FOLLOW_UP: &str = include_str!("follow_up.json");
 
-pub(crate) struct Automation {
-    library: Library<SqlStore>,
-    engine: Engine<SqlStore>,
-    worker: Worker<SqlStore>,
-    ids: SystemIds,
-    clock: SystemClock,
-}
-
 /// Writes a note, in the transaction of the run's checkpoint.
 #[derive(Debug)]
-struct AddNote(SystemIds, SystemClock);
+pub(crate) struct AddNote(SystemIds, SystemClock);
 
 #[async_trait::async_trait]
 impl SqlAction for AddNote {
@@ -51,57 +39,30 @@ impl SqlAction for AddNote {
     }
 }
 
-impl Automation {
-    /// Opens the workflows, gives each tenant its first one, and takes up the runs that a process left behind.
-    pub(crate) async fn open(
-        db: Database,
-        tenants: Vec<TenantId>,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
-        let operator = Scope::system(TenantId::new("operator")?);
-        let add_note = AddNote(SystemIds::new(), SystemClock::new());
-        let store = SqlStore::open(db, &operator).await?.with_action("add_note", add_note);
-        let text =
-            json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
-        let actions = Actions::new().with_transactional(ActionSpec::new("add_note").parameters(text))?;
-        let library = Library::new(store.clone(), actions.catalog().clone(), SystemClock::new());
-        let engine = Engine::new(store, actions, SystemClock::new(), SystemIds::new());
-        let worker = Worker::new(&engine, WorkerConfig::default());
-        let automation = Self { library, engine, worker, ids: SystemIds::new(), clock: SystemClock::new() };
-        for tenant in tenants {
-            let scope = Scope::system(tenant);
-            if matches!(automation.library.workflow(&scope, "follow-up").await, Err(Error::NoWorkflow { .. }))
-            {
-                let definition = Definition::from_json(FOLLOW_UP)?;
-                automation
-                    .library
-                    .save(&scope, "follow-up", &definition, &Note::new("the first one"))
-                    .await?;
-                automation.library.publish(&scope, "follow-up", 1).await?;
-            }
-        }
-        automation.worker.run_once().await?;
-        Ok(automation)
-    }
+impl AddNote {
+    pub(crate) const NAME: &str = "add_note";
 
-    /// The ready-made operations on workflows and runs.
-    pub(crate) fn api(&self) -> Api {
-        workflow::api(self.library.clone(), self.engine.clone(), workflow::ByName)
+    pub(crate) fn new() -> Self {
+        Self(SystemIds::new(), SystemClock::new())
     }
+}
 
-    /// Tells the workflows what happened, and lets those run that wait for it. The record is kept already: what fails here is
-    /// for the log, not for the client.
-    #[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
-    pub(crate) async fn tell(&self, scope: &Scope, name: String, record: &impl Serialize) {
-        let now = self.clock.now();
-        let data = serde_json::to_value(record).unwrap_or_default();
-        let event = Event::new(self.ids.next_id(now), now, scope, name).with_data(data);
-        let told = async {
-            self.engine.on_event(&event).await?;
-            self.worker.run_once().await
-        };
-        if let Err(error) = told.await {
-            eprintln!("a workflow did not run: {error}");
+/// What workflows can do.
+pub(crate) fn actions() -> Result<Actions, Error> {
+    let text = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
+    Actions::new().with_transactional(ActionSpec::new(AddNote::NAME).parameters(text))
+}
+
+/// Gives a tenant its first workflow.
+pub(crate) async fn begin(library: &Library<SqlStore>, tenant: &TenantId) -> Result<(), Error> {
+    let scope = Scope::system(tenant.clone());
+    match library.workflow(&scope, "follow-up").await {
+        Err(Error::NoWorkflow { .. }) => {
+            let definition = Definition::from_json(FOLLOW_UP)?;
+            library.save(&scope, "follow-up", &definition, &Note::new("the first one")).await?;
+            library.publish(&scope, "follow-up", 1).await.map(drop)
         }
+        known => known.map(drop),
     }
 }
 
@@ -123,7 +84,7 @@ async fn show(
     Extension(scope): Extension<Scope>,
     Path(name): Path<String>,
 ) -> Answer {
-    let library = &app.automation.library;
+    let library = app.guardian.workflows();
     let workflow = library.workflow(&scope, &name).await.map_err(|error| fault(&error))?;
     let page = PageRequest::first(50).map_err(|error| bad_request(&error))?;
     let versions = library.versions(&scope, &name, &page).await.map_err(|error| fault(&error))?;
@@ -148,7 +109,7 @@ async fn save(
     let Json(value) =
         body.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
     let definition = Definition::from_value(value).map_err(|error| fault(&error))?;
-    let library = &app.automation.library;
+    let library = app.guardian.workflows();
     let update =
         library.save(&scope, &name, &definition, &Note::default()).await.map_err(|error| fault(&error))?;
     library.publish(&scope, &name, update.workflow.draft).await.map_err(|error| fault(&error))?;
@@ -171,7 +132,7 @@ async fn roll_back(
     let Json(back) =
         body.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
     let update =
-        app.automation.library.roll_back(&scope, &name, back.to).await.map_err(|error| fault(&error))?;
+        app.guardian.workflows().roll_back(&scope, &name, back.to).await.map_err(|error| fault(&error))?;
     Ok(Json(json!({ "version": update.workflow.draft, "published": update.workflow.published })))
 }
 
@@ -182,7 +143,7 @@ async fn runs(
 ) -> Answer {
     let page = PageRequest::first(50).map_err(|error| bad_request(&error))?;
     let filter = RunFilter::new().workflow(name);
-    let found = app.automation.engine.runs(&scope, &filter, &page).await.map_err(|error| fault(&error))?;
+    let found = app.guardian.engine().runs(&scope, &filter, &page).await.map_err(|error| fault(&error))?;
     let shown: Vec<Value> = found
         .items
         .iter()
@@ -192,7 +153,7 @@ async fn runs(
 }
 
 async fn history(State(app): State<App>, Extension(scope): Extension<Scope>, Path(id): Path<Uuid>) -> Answer {
-    let entries = app.automation.engine.history(&scope, id, 0, 1000).await.map_err(|error| fault(&error))?;
+    let entries = app.guardian.engine().history(&scope, id, 0, 1000).await.map_err(|error| fault(&error))?;
     Ok(Json(json!({ "items": entries })))
 }
 
@@ -206,6 +167,3 @@ fn fault(error: &Error) -> Problem {
         other => bad_request(other),
     }
 }
-
-/// What the handlers share.
-pub(crate) type Shared = Arc<Automation>;

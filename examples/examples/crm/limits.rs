@@ -4,20 +4,36 @@ use std::error::Error;
 
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use guardian::core::{Scope, StoreError, TenantId};
+use guardian::core::TenantId;
 use guardian::http::{By, LayerError, OnMissing, RateLimitLayer};
 use guardian::ratelimit;
-use guardian::ratelimit::{Decision, Limit, Limiter, MemoryStore, Policy, PolicyId, Rule, Subject};
-use guardian::sql::{Database, params};
+use guardian::ratelimit::{AnyStore, Decision, Limit, Limiter, Policy, PolicyId, Subject};
 use serde_json::{Value, json};
 
 use crate::addresses;
 
-/// The limiter and its policies. Tenants without a plan of their own get the rules that are written here; the rules of
-/// the others are in the database, and so survive a restart. What they have used is counted in memory.
+/// The limits of a tenant without a plan of its own.
+pub(crate) fn policies() -> Result<[Policy; 4], ratelimit::Error> {
+    Ok([
+        // Generous, since offices share an address; it is there for those who have no key and guess.
+        Policy::new(PER_ADDRESS, "50/s burst 200")?,
+        Policy::new(PER_ORG, "120/min burst 40")?,
+        Policy::new("per-endpoint", "60/min burst 20")?,
+        // No key may use up what its organisation has.
+        Policy::new("per-key", "1/s burst 10")?,
+    ])
+}
+
+/// What those have who pay for more.
+pub(crate) const BUSINESS: [(&str, &str); 3] =
+    [(PER_ORG, "3000/min burst 500"), ("per-endpoint", "1200/min burst 300"), ("per-key", "50/s burst 100")];
+
+const PER_ADDRESS: &str = "per-address";
+const PER_ORG: &str = "per-org";
+
+/// The limits in front of the routes.
 pub(crate) struct Limits {
-    db: Database,
-    limiter: Limiter<MemoryStore>,
+    limiter: Limiter<AnyStore>,
     per_address: PolicyId,
     per_org: PolicyId,
     per_endpoint: PolicyId,
@@ -25,40 +41,22 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The limits with the rules that these tenants have of their own.
-    pub(crate) async fn load(
-        db: Database,
-        tenants: impl IntoIterator<Item = TenantId>,
-    ) -> Result<Self, Box<dyn Error>> {
-        let limiter = Limiter::in_memory();
-        let limits = Self {
-            db,
-            // Generous, since offices share an address; it is there for those who have no key and guess.
-            per_address: limiter.define(Policy::new("per-address", "50/s burst 200")?)?,
-            per_org: limiter.define(Policy::new("per-org", "120/min burst 40")?)?,
-            per_endpoint: limiter.define(Policy::new("per-endpoint", "60/min burst 20")?)?,
-            // No key may use up what its organisation has.
-            per_key: limiter.define(Policy::new("per-key", "1/s burst 10")?)?,
-            limiter,
+    pub(crate) fn of(limiter: &Limiter<AnyStore>) -> Result<Self, ratelimit::Error> {
+        let known = |name: &str| {
+            let unknown = || ratelimit::Error::UnknownPolicy { policy: name.to_owned() };
+            limiter.find(name).ok_or_else(unknown)
         };
-        for tenant in tenants {
-            limits.load_rules(&tenant).await?;
-        }
-        Ok(limits)
-    }
-
-    async fn load_rules(&self, tenant: &TenantId) -> Result<(), Box<dyn Error>> {
-        let mut tx = self.db.begin_read(&Scope::system(tenant.clone())).await?;
-        let sql = "SELECT policy, rule FROM limit_rules WHERE tenant_id = $1";
-        for row in tx.fetch_all(sql, params![tenant]).await? {
-            let (policy, rule): (String, String) = (row.get("policy")?, row.get("rule")?);
-            self.limiter.set_override(self.of_tenants(&policy)?, tenant, Some(rule.parse()?))?;
-        }
-        Ok(())
+        Ok(Self {
+            limiter: limiter.clone(),
+            per_address: known(PER_ADDRESS)?,
+            per_org: known(PER_ORG)?,
+            per_endpoint: known("per-endpoint")?,
+            per_key: known("per-key")?,
+        })
     }
 
     /// In front of authentication nothing is known but the address, so guessing keys is limited too.
-    pub(crate) fn before_auth(&self) -> Result<RateLimitLayer<MemoryStore>, LayerError> {
+    pub(crate) fn before_auth(&self) -> Result<RateLimitLayer<AnyStore>, LayerError> {
         let by_address = By::client_addr(addresses::proxies());
         RateLimitLayer::shared(&self.limiter)
             .limit(self.per_address, by_address, OnMissing::Refuse(StatusCode::SERVICE_UNAVAILABLE))
@@ -67,7 +65,7 @@ impl Limits {
 
     /// Behind authentication the tenant's limits are decided together: a request that its key may not make is not
     /// charged to its organisation either.
-    pub(crate) fn after_auth(&self) -> Result<RateLimitLayer<MemoryStore>, LayerError> {
+    pub(crate) fn after_auth(&self) -> Result<RateLimitLayer<AnyStore>, LayerError> {
         let limiter = self.limiter.clone();
         RateLimitLayer::per_tenant(&self.limiter, OnMissing::Refuse(StatusCode::UNAUTHORIZED))
             .whole(self.per_org)
@@ -92,57 +90,15 @@ impl Limits {
         Ok(json!({ "tenant": tenant.as_str(), "rules": rules, "per-org-remaining": left }))
     }
 
-    /// Gives a tenant a rule of its own, from its next request on, or the default rule again. What it has used so far
-    /// stays used. The rule is stored first: what an operator was told holds after a crash too.
-    pub(crate) async fn set_rule(
-        &self,
-        policy: &str,
-        tenant: &TenantId,
-        rule: Option<Rule>,
-    ) -> Result<(), ratelimit::Error> {
-        let id = self.of_tenants(policy)?;
-        // What the limiter refuses is not stored: a policy keeps its algorithm.
-        let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
-        let default = self.limiter.policy(id).map(|policy| algorithm(policy.rule()));
-        if rule.is_none_or(|rule| Some(algorithm(&rule)) == default) {
-            self.store_rule(policy, tenant, rule).await?;
-        }
-        self.limiter.set_override(id, tenant, rule)
-    }
-
-    /// The limiter behind it all.
-    pub(crate) fn limiter(&self) -> Limiter<MemoryStore> {
-        self.limiter.clone()
-    }
-
-    pub(crate) async fn store_rule(
-        &self,
-        policy: &str,
-        tenant: &TenantId,
-        rule: Option<Rule>,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.db.begin(&Scope::system(tenant.clone())).await?;
-        if let Some(rule) = rule {
-            let sql = "INSERT INTO limit_rules (tenant_id, policy, rule) VALUES ($1, $2, $3) \
-                       ON CONFLICT (tenant_id, policy) DO UPDATE SET rule = excluded.rule";
-            tx.execute(sql, params![tenant, policy, rule.to_string()]).await?;
-        } else {
-            let sql = "DELETE FROM limit_rules WHERE tenant_id = $1 AND policy = $2";
-            tx.execute(sql, params![tenant, policy]).await?;
-        }
-        tx.commit().await
-    }
-
-    /// A policy by its name, of those that tenants may have rules of their own for.
-    fn of_tenants(&self, policy: &str) -> Result<PolicyId, ratelimit::Error> {
-        let unknown = || ratelimit::Error::UnknownPolicy { policy: policy.to_owned() };
-        self.limiter.find(policy).filter(|id| *id != self.per_address).ok_or_else(unknown)
+    /// Whether tenants may have rules of their own for it.
+    pub(crate) fn is_of_tenants(&self, policy: &str) -> bool {
+        self.limiter.find(policy).is_some_and(|id| id != self.per_address)
     }
 }
 
 /// Where a real host counts metrics and emits events, this one writes a line.
 #[expect(clippy::print_stdout, reason = "the terminal is this demo's log")]
-fn tell_of_denial(limiter: &Limiter<MemoryStore>, request: &Parts, decision: &Decision) {
+fn tell_of_denial(limiter: &Limiter<AnyStore>, request: &Parts, decision: &Decision) {
     for outcome in decision.outcomes().iter().filter(|outcome| outcome.denies()) {
         let name = limiter.policy(outcome.policy()).map_or("?", |policy| policy.name().as_str());
         println!("denied by {name}: {} {}", request.method, request.uri.path());

@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo run --example crm              # port 3000, or a free one if that is taken; data in `crm.db`
 //! cargo run --example crm -- --port 0 --db sqlite::memory:
-//! cargo run --example crm -- --db postgres://user:password@localhost/crm
+//! cargo run --example crm -- --db postgres://user:password@localhost/crm --redis redis://localhost   # as often as you like
 //! ```
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
@@ -35,35 +35,32 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use guardian::core::Scope;
-use guardian::rbac::Rbac;
+use chrono::DateTime;
+use guardian::Guardian;
+use guardian::assembly::Sql;
+use guardian::core::TenantId;
+use guardian::ratelimit::{RedisConfig, RedisStore};
+use guardian::rbac::role_sets;
 use guardian::sql::Database;
+use guardian::tenant::NewTenant;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
-use addresses::Addresses;
-use auth::{ADMIN_KEY, DEMO_KEYS};
-use automate::Automation;
+use auth::ADMIN_KEY;
+use auth::DEMO_KEYS;
+use automate::AddNote;
 use limits::Limits;
 use store::Crm;
-use trail::Trail;
-use webhooks::Hooks;
 
 /// What every handler can reach.
 #[derive(Clone)]
 struct App {
     crm: Arc<Crm>,
     limits: Arc<Limits>,
-    automation: automate::Shared,
-    hooks: Arc<Hooks>,
-    rbac: Rbac,
-    addresses: Addresses,
-    quotas: quotas::Shared,
-    moods: moods::Moods,
+    guardian: Guardian<Sql>,
 }
 
 #[tokio::main]
@@ -82,24 +79,24 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let db = Database::open(&wanted.db).await?;
     db.migrate(&store::MIGRATIONS).await?;
     store::wall_off(&db).await?;
-    let limits = Arc::new(Limits::load(db.clone(), auth::tenants()).await?);
-    let trail = Trail::open(db.clone(), auth::tenants().collect()).await?;
-    let automation = Arc::new(Automation::open(db.clone(), auth::tenants().collect()).await?);
-    let hooks = Arc::new(Hooks::open(db.clone(), wanted.hooks).await?);
-    let rbac = roles::open(db.clone(), auth::tenants().collect()).await?;
-    let addresses = addresses::open(db.clone(), auth::tenants().collect(), trail.sink()).await?;
-    let quotas = quotas::open(db.clone()).await?;
-    let moods = moods::open(db.clone(), auth::tenants().collect(), trail.sink(), Arc::clone(&hooks)).await?;
-    // Other processes on the same database: what they change is seen within a quarter of a second.
-    let follower = tokio::spawn(follow(rbac.clone(), Arc::clone(&addresses)));
-    let (stop, stopped) = watch::channel(false);
-    let deliveries = tokio::spawn(Arc::clone(&hooks).deliver(stopped));
-    let crm = Arc::new(Crm::new(db.clone(), trail, Arc::clone(&hooks)));
-    moods::catch_up(&crm, &moods, auth::tenants().collect()).await?;
-    let router = router(App { crm, limits, automation, hooks, rbac, addresses, quotas, moods })?;
+    let guardian = assemble(db.clone(), &wanted).await?;
+    for tenant in auth::tenants() {
+        welcome(&guardian, tenant).await?;
+    }
+    let crm = Arc::new(Crm::new(guardian.clone()));
+    moods::catch_up(&crm, guardian.sentiments(), auth::tenants().collect()).await?;
+
+    let limits = Arc::new(Limits::of(guardian.limiter())?);
+    let router = router(App { crm, limits, guardian: guardian.clone() })?;
     let listener = listen(wanted.port).await?;
     introduce(listener.local_addr()?, &db);
 
+    let (stop, stopped) = oneshot::channel::<()>();
+    let workers = guardian.workers().on_trouble(|part, error| eprintln!("crm: {part}: {error}"));
+    let working = tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        workers.run(stopped).await;
+    });
     // Without `connect_info` nobody knows the peer's address, and the layer that counts addresses refuses everything.
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service)
@@ -110,46 +107,69 @@ async fn run() -> Result<(), Box<dyn Error>> {
             }
         })
         .await?;
-    follower.abort();
-    stop.send_replace(true);
-    deliveries.await?;
+    // What the last requests left behind is told and delivered first.
+    drop(stop);
+    working.await?;
     db.close().await;
     println!("stopped");
     Ok(())
 }
 
-async fn follow(rbac: Rbac, addresses: Addresses) {
-    let mut turns = tokio::time::interval(Duration::from_millis(250));
-    loop {
-        turns.tick().await;
-        if let Err(error) = rbac.follow().await {
-            eprintln!("crm: roles: {error}");
-        }
-        for tenant in auth::tenants() {
-            if let Err(error) = addresses.refresh(&Scope::system(tenant)).await {
-                eprintln!("crm: addresses: {error}");
-            }
+/// Guardian with what the CRM wants of it.
+async fn assemble(db: Database, wanted: &Wanted) -> Result<Guardian<Sql>, Box<dyn Error>> {
+    // The set does not depend on when it is read; its times are in the grants, of which it has none.
+    let mut builder = Guardian::builder()
+        .operator(auth::OPERATOR)
+        .secrets_key(webhooks::DEMO_KEY)
+        .webhooks(webhooks::config(wanted.hooks))
+        .proxies(addresses::proxies())
+        .roles(role_sets::crm(DateTime::UNIX_EPOCH)?)
+        .actions(automate::actions()?)
+        .transactional(AddNote::NAME, AddNote::new());
+    for policy in limits::policies()? {
+        builder = builder.limit(policy);
+    }
+    for plan in quotas::plans()? {
+        builder = builder.plan(plan);
+    }
+    if let Some(url) = &wanted.redis {
+        builder = builder.counters(RedisStore::connect(url.as_str(), RedisConfig::default()).await?);
+    }
+    Ok(builder.on(db).await?)
+}
+
+/// Makes a tenant of the demo, unless it is there.
+async fn welcome(guardian: &Guardian<Sql>, tenant: TenantId) -> Result<(), Box<dyn Error>> {
+    let platform = auth::platform("the demo's tenants are made when it starts")?;
+    let plan = DEMO_KEYS.iter().find(|key| key.tenant == tenant.as_str()).map_or("business", |key| key.plan);
+    let is_new = guardian.tenants().get(&platform, &tenant).await.is_err();
+    guardian.welcome(&platform, NewTenant::new(tenant.clone(), tenant.as_str(), plan, "eu")?).await?;
+    if is_new && plan == "business" {
+        for (limit, rule) in limits::BUSINESS {
+            guardian.limit_tenant(&platform, &tenant, limit, Some(rule.parse()?)).await?;
         }
     }
+    roles::grant(guardian.roles(), &tenant).await?;
+    Ok(automate::begin(guardian.workflows(), &tenant).await?)
 }
 
 /// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
 /// the key is checked, then from where it is used, then the tenant's own limits are.
 fn router(app: App) -> Result<Router, Box<dyn Error>> {
-    let tenant_api = routes::api(&app.rbac)?
-        .merge(trail::api().layer(roles::takes(&app.rbac, "audit:read")?))
-        .merge(automate::api(&app.rbac)?)
-        .merge(webhooks::api(&app.rbac)?)
-        .merge(moods::api(&app.rbac)?)
+    let tenant_api = routes::api(app.guardian.roles())?
+        .merge(trail::api().layer(roles::takes(app.guardian.roles(), "audit:read")?))
+        .merge(automate::api(app.guardian.roles())?)
+        .merge(webhooks::api(app.guardian.roles())?)
+        .merge(moods::api(app.guardian.roles())?)
         .merge(roles::api())
-        .merge(addresses::api(&app.rbac)?)
+        .merge(addresses::api(app.guardian.roles())?)
         .merge(quotas::api())
         .merge(api::routes(&app)?)
         // What the limits deny is no call that anybody pays for.
-        .layer(quotas::calls(&app.quotas)?)
+        .layer(quotas::calls(app.guardian.quotas())?)
         .layer(from_fn_with_state(app.clone(), quotas::take_a_seat))
         .layer(app.limits.after_auth()?)
-        .layer(addresses::layer(&app.addresses))
+        .layer(addresses::layer(app.guardian.addresses()))
         .layer(from_fn(auth::require_key));
     let admin_api = admin::api().merge(quotas::admin_api()).layer(from_fn(auth::require_admin));
     let before_auth = app.limits.before_auth()?;
@@ -168,13 +188,15 @@ struct Wanted {
     db: String,
     /// A port of this machine that webhooks may go to.
     hooks: Option<u16>,
+    /// Where limits count, for several processes.
+    redis: Option<String>,
 }
 
 impl Wanted {
-    const USAGE: &str = "usage: crm [--port N] [--db URL] [--hooks PORT], where URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
+    const USAGE: &str = "usage: crm [--port N] [--db URL] [--redis URL] [--hooks PORT], where the first URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
 
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
-        let mut wanted = Self { port: None, db: "sqlite://crm.db".to_owned(), hooks: None };
+        let mut wanted = Self { port: None, db: "sqlite://crm.db".to_owned(), hooks: None, redis: None };
         while let Some(option) = arguments.next() {
             match (option.as_str(), arguments.next()) {
                 ("--port", Some(port)) => {
@@ -183,6 +205,7 @@ impl Wanted {
                     wanted.port = Some(port);
                 }
                 ("--db", Some(url)) => wanted.db = url,
+                ("--redis", Some(url)) => wanted.redis = Some(url),
                 ("--hooks", Some(port)) => {
                     wanted.hooks =
                         Some(port.parse().map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?);

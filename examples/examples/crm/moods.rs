@@ -1,18 +1,14 @@
 //! What notes say of the mood: each note is read, and an account whose notes turn bad raises an event, which is in the audit
 //! trail and goes to the tenant's webhooks like the changes of records do.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use guardian::core::{Event, EventSink, PageRequest, Scope, StoreError, StoreErrorKind, TenantId};
+use guardian::core::{PageRequest, Scope, StoreError, StoreErrorKind, TenantId};
 use guardian::http::Problem;
 use guardian::rbac::Rbac;
-use guardian::sentiment::{Chart, Error, Message, Segment, Sentiments, SqlStore};
-use guardian::sql::Database;
+use guardian::sentiment::{Chart, Error, Message, Segment, Sentiments};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,39 +17,8 @@ use crate::App;
 use crate::roles;
 use crate::routes::{bad_request, failed};
 use crate::store::{Crm, Entity, Note, Record};
-use crate::webhooks::Hooks;
 
 pub(crate) type Moods = Sentiments;
-
-/// The sentiments of the tenants. What was to be told when the process ended is told now.
-pub(crate) async fn open(
-    db: Database,
-    tenants: Vec<TenantId>,
-    trail: impl EventSink,
-    hooks: Arc<Hooks>,
-) -> Result<Moods, Box<dyn std::error::Error>> {
-    let store = SqlStore::open(db).await?;
-    let moods = Sentiments::new(store).with_events(Everywhere { trail: Arc::new(trail), hooks });
-    for tenant in tenants {
-        moods.relay(&Scope::system(tenant)).await?;
-    }
-    Ok(moods)
-}
-
-/// Events go to the trail and to the webhooks. Both know an event by its id, so that it may come again when one of them failed.
-#[derive(Debug)]
-struct Everywhere {
-    trail: Arc<dyn EventSink>,
-    hooks: Arc<Hooks>,
-}
-
-#[async_trait]
-impl EventSink for Everywhere {
-    async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        self.hooks.tell(&event).await?;
-        self.trail.emit(event).await
-    }
-}
 
 /// Reads a note that was written or changed. The note may be changed again or deleted meanwhile, by a request that comes to its mood
 /// first: whoever has read one looks whether it still is what was read. A mood that cannot be kept spoils no note.
@@ -146,14 +111,14 @@ async fn trend(
 ) -> Result<Json<Value>, Problem> {
     let Query(Asked { of }) = asked.map_err(|rejection| bad_request(&rejection.body_text()))?;
     let segment: Segment = of.parse().map_err(|error| bad_request(&error))?;
-    let found = app.moods.trend(&scope, &segment).await.map_err(fault)?;
+    let found = app.guardian.sentiments().trend(&scope, &segment).await.map_err(fault)?;
     Ok(Json(found.map_or(json!({"of": segment, "messages": 0}), |trend| {
         json!({
             "of": segment,
             "messages": trend.messages(),
             "negative": trend.negatives(),
             "level": trend.level(),
-            "usual": trend.baseline(app.moods.policy()),
+            "usual": trend.baseline(app.guardian.sentiments().policy()),
             "falling_since": trend.falling_since(),
             "words": trend.rising(5),
             "days": Chart::of(trend.days()).sparkline(30),

@@ -9,26 +9,22 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use guardian::core::{Clock, Scope, SystemClock, TenantId};
+use guardian::core::Scope;
 use guardian::http::{OnOutage, Problem, QuotaLayer};
-use guardian::quota::{
-    Decision, Error, Plan, PlanName, Proration, Quotas, SqlStore, Subject, Subscription, Usage,
-};
-use guardian::sql::Database;
+use guardian::quota::{Decision, Error, Plan, PlanName, Proration, Quotas, SqlStore, Subject, Usage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
 use crate::admin::tenant_id;
-use crate::auth::{self, DEMO_KEYS};
 use crate::routes::{bad_request, failed};
 
-pub(crate) type Shared = Quotas<SqlStore>;
+type Shared = Quotas<SqlStore>;
 
 const FEATURES: [&str; 3] = ["api_calls", "records", "seats"];
 
 /// The plans. A seat is a key that was used in the month.
-fn plans() -> Result<[Plan; 2], Box<dyn StdError>> {
+pub(crate) fn plans() -> Result<[Plan; 2], Box<dyn StdError>> {
     let plan = |name: &str, calls: u64, records: u64, seats: u64| {
         let text = json!({ "name": name, "features": {
             "api_calls": { "metered": { "unit": "call", "aggregation": "count", "billed": true, "limits": { "org": {
@@ -43,24 +39,6 @@ fn plans() -> Result<[Plan; 2], Box<dyn StdError>> {
         Plan::parse(&text.to_string())
     };
     Ok([plan("starter", 10_000, 500, 3)?, plan("business", 1_000_000, 100_000, 100)?])
-}
-
-pub(crate) async fn open(db: Database) -> Result<Shared, Box<dyn StdError>> {
-    let operator = Scope::system(TenantId::new("operator")?);
-    let quotas = Quotas::new(SqlStore::open(db, &operator).await?, plans()?)?;
-    for tenant in auth::tenants() {
-        let scope = Scope::system(tenant);
-        if quotas.subscription(&scope).await?.is_none() {
-            let plan = DEMO_KEYS
-                .iter()
-                .find(|key| key.tenant == scope.tenant().as_str())
-                .map_or("starter", |key| key.plan);
-            quotas
-                .subscribe(&scope, Subscription::new(PlanName::new(plan)?, SystemClock::new().now()))
-                .await?;
-        }
-    }
-    Ok(quotas)
 }
 
 /// A call for each request that our side does not fail.
@@ -89,7 +67,7 @@ pub(crate) async fn add_record(app: &App, scope: &Scope) -> Result<(), Problem> 
 /// A record less.
 pub(crate) async fn remove_record(app: &App, scope: &Scope) -> Result<(), Problem> {
     let usage = Usage::of("records", &Subject::org(), 1).map_err(|error| refused(&error))?;
-    match app.quotas.give_back(scope, &usage).await {
+    match app.guardian.quotas().give_back(scope, &usage).await {
         // Of before there were quotas.
         Ok(_) | Err(Error::OutOfRange { .. }) => Ok(()),
         Err(error) => Err(refused(&error)),
@@ -103,7 +81,8 @@ async fn spend(
     with: impl FnOnce(Usage) -> Usage,
 ) -> Result<(), Problem> {
     let usage = Usage::of(feature, &Subject::org(), 1).map_err(|error| refused(&error))?;
-    let decision = app.quotas.consume(scope, &with(usage)).await.map_err(|error| refused(&error))?;
+    let decision =
+        app.guardian.quotas().consume(scope, &with(usage)).await.map_err(|error| refused(&error))?;
     if decision.allowed { Ok(()) } else { Err(used_up(feature, &decision)) }
 }
 
@@ -131,8 +110,12 @@ async fn show(State(app): State<App>, Extension(scope): Extension<Scope>) -> Res
 async fn usage_of(app: &App, scope: &Scope) -> Result<Json<Value>, Problem> {
     let mut usage = serde_json::Map::new();
     for feature in FEATURES {
-        let balance =
-            app.quotas.balance(scope, feature, &Subject::org()).await.map_err(|error| refused(&error))?;
+        let balance = app
+            .guardian
+            .quotas()
+            .balance(scope, feature, &Subject::org())
+            .await
+            .map_err(|error| refused(&error))?;
         let number = |amount: i128| i64::try_from(amount).unwrap_or(i64::MAX);
         let stands = json!({
             "used": number(balance.used),
@@ -142,7 +125,7 @@ async fn usage_of(app: &App, scope: &Scope) -> Result<Json<Value>, Problem> {
         });
         usage.insert(feature.to_owned(), stands);
     }
-    let subscription = app.quotas.subscription(scope).await.map_err(|error| refused(&error))?;
+    let subscription = app.guardian.quotas().subscription(scope).await.map_err(|error| refused(&error))?;
     let plan = subscription.map(|subscription| subscription.plan().to_string());
     Ok(Json(json!({ "plan": plan, "usage": usage })))
 }
@@ -167,6 +150,10 @@ async fn change_plan(
     let Json(new) = body.map_err(|rejection| bad_request(&rejection.body_text()))?;
     let scope = Scope::system(tenant_id(&tenant)?);
     let plan = PlanName::new(new.plan).map_err(|error| bad_request(&error))?;
-    app.quotas.change_plan(&scope, &plan, Proration::Immediate).await.map_err(|error| refused(&error))?;
+    app.guardian
+        .quotas()
+        .change_plan(&scope, &plan, Proration::Immediate)
+        .await
+        .map_err(|error| refused(&error))?;
     usage_of(&app, &scope).await
 }

@@ -33,7 +33,8 @@ pub(crate) fn index() -> Router<App> {
                 "usage": "/usage, what your plan includes and what is left",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
                 "workflows": ["/workflows/{name}", "/workflows/{name}/rollback", "/workflows/{name}/runs", "/runs/{id}/history"],
-                "operator": ["/admin/tenants/{tenant}/limits", "/admin/tenants/{tenant}/plan"],
+                "operator": ["/admin/tenants/{tenant}/limits", "/admin/tenants/{tenant}/plan", "/v1/platform/…"],
+                "administrators": "/v1/openapi.json",
             }))
         }),
     )
@@ -103,8 +104,7 @@ async fn create<T: Entity>(
             return Err(failed(&error));
         }
     };
-    moods::follow(&app.crm, &app.moods, &scope, &record).await;
-    app.automation.tell(&scope, format!("{}.created", T::SINGULAR), &record).await;
+    moods::follow(&app.crm, app.guardian.sentiments(), &scope, &record).await;
     let location = format!("/{}/{}", T::PLURAL, record.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(record)))
 }
@@ -128,9 +128,8 @@ async fn replace<T: Entity>(
     let replaced = table.replace(&scope, known::<T>(&id)?, fields).await.map_err(|error| failed(&error))?;
     let Some(Replaced { before, now }) = replaced else { return Err(no_such::<T>(&id)) };
     if before.words() != now.fields.words() {
-        moods::follow(&app.crm, &app.moods, &scope, &now).await;
+        moods::follow(&app.crm, app.guardian.sentiments(), &scope, &now).await;
     }
-    app.automation.tell(&scope, format!("{}.updated", T::SINGULAR), &now).await;
     Ok(Json(now))
 }
 
@@ -146,7 +145,7 @@ async fn remove<T: Entity>(
         return Err(no_such::<T>(&id));
     }
     if T::HAS_WORDS {
-        moods::forget(&app.moods, &scope, known).await;
+        moods::forget(app.guardian.sentiments(), &scope, known).await;
     }
     quotas::remove_record(&app, &scope).await?;
     Ok(StatusCode::NO_CONTENT)

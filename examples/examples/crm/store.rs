@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
+use guardian::Guardian;
+use guardian::audit::{AuditEvent, Target, changes_between};
 use guardian::core::{Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, StoreErrorKind};
 use guardian::core::{SystemClock, SystemIds, TenantId};
 use guardian::sentiment::Segment;
@@ -14,10 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::trail::Trail;
-use crate::webhooks::Hooks;
-
-/// Three kinds of records, and the rules of tenants that have their own. The tenant leads every key.
+/// Three kinds of records. The tenant leads every key.
 pub(crate) const MIGRATIONS: Migrations = Migrations::new(
     "crm",
     &[
@@ -31,7 +29,6 @@ pub(crate) const MIGRATIONS: Migrations = Migrations::new(
              CREATE TABLE deals (tenant_id TEXT NOT NULL, id UUID NOT NULL, body JSONB NOT NULL, PRIMARY KEY (tenant_id, id));
              CREATE TABLE notes (tenant_id TEXT NOT NULL, id UUID NOT NULL, body JSONB NOT NULL, PRIMARY KEY (tenant_id, id))",
         ),
-        // Globex pays for more.
         Migration::same(
             2,
             "create_limit_rules",
@@ -41,6 +38,8 @@ pub(crate) const MIGRATIONS: Migrations = Migrations::new(
                  ('globex', 'per-endpoint', '1200/min burst 300'),
                  ('globex', 'per-key', '50/s burst 100')",
         ),
+        // Guardian keeps them now.
+        Migration::same(3, "drop_limit_rules", "DROP TABLE limit_rules"),
     ],
 );
 
@@ -51,7 +50,7 @@ pub(crate) async fn wall_off(db: &Database) -> Result<(), Box<dyn Error>> {
     if db.dialect() != Dialect::Postgres {
         return Ok(());
     }
-    let mut tables = vec![TenantTable::new("public", "limit_rules")?.key(["policy"])?];
+    let mut tables = Vec::new();
     for records in [Contact::PLURAL, Deal::PLURAL, Note::PLURAL] {
         tables.push(TenantTable::new("public", records)?.key(["id"])?);
     }
@@ -179,17 +178,12 @@ pub(crate) struct Crm {
     /// One for all, because it keeps the ids of one millisecond in order.
     ids: SystemIds,
     clock: SystemClock,
-    trail: Trail,
-    hooks: Arc<Hooks>,
+    guardian: Guardian<guardian::assembly::Sql>,
 }
 
 impl Crm {
-    pub(crate) fn new(db: Database, trail: Trail, hooks: Arc<Hooks>) -> Self {
-        Self { db, ids: SystemIds::new(), clock: SystemClock::new(), trail, hooks }
-    }
-
-    pub(crate) fn trail(&self) -> &Trail {
-        &self.trail
+    pub(crate) fn new(guardian: Guardian<guardian::assembly::Sql>) -> Self {
+        Self { db: guardian.database().clone(), ids: SystemIds::new(), clock: SystemClock::new(), guardian }
     }
 
     pub(crate) fn table<T: Entity>(&self) -> Table<'_, T> {
@@ -270,15 +264,21 @@ impl<T: Entity> Table<'_, T> {
         before: &Value,
         after: &Value,
     ) -> Result<(), StoreError> {
-        let action = format!("{}.{verb}", T::SINGULAR);
-        self.crm.hooks.publish(tx, &action, id, (before, after)).await?;
-        self.crm.trail.record(tx, action, (T::SINGULAR, id), (before, after)).await
+        let mut told = if after.is_null() { before.clone() } else { after.clone() };
+        if let Value::Object(members) = &mut told {
+            members.insert("id".to_owned(), id.to_string().into());
+        }
+        let event = AuditEvent::new(format!("{}.{verb}", T::SINGULAR))
+            .with_target(Target::new(T::SINGULAR, id.to_string()))
+            .with_changes(changes_between(before, after));
+        self.crm.guardian.record_in(tx, event, told).await.map(drop).map_err(fault)
     }
 
     /// What is committed is recorded; that it is not in the log yet, should that fail, harms nobody.
     async fn commit(&self, tx: TenantTx, scope: &Scope) -> Result<(), StoreError> {
         tx.commit().await?;
-        let _ = self.crm.trail.settle(scope).await;
+        self.crm.guardian.committed();
+        let _ = self.crm.guardian.settle(scope).await;
         Ok(())
     }
 
@@ -327,4 +327,12 @@ fn parsed<T: Entity>(body: Value) -> Result<T, StoreError> {
 fn json<T: Entity>(fields: &T) -> Result<Value, StoreError> {
     serde_json::to_value(fields)
         .map_err(|error| StoreError::new(StoreErrorKind::Internal, "crm").with_source(error))
+}
+
+/// The CRM's own events are always ones that the log takes.
+fn fault(error: guardian::assembly::Error) -> StoreError {
+    match error {
+        guardian::assembly::Error::Store(error) => error,
+        other => StoreError::new(StoreErrorKind::Internal, "events").with_source(other),
+    }
 }

@@ -5,66 +5,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use guardian::audit::store::SqlStore;
-use guardian::audit::{
-    AuditConfig, AuditEvent, AuditLog, Error, StoredEvent, Target, changes_between, migrate_outbox,
-};
-use guardian::core::{Page, PageRequest, Scope, StoreError, StoreErrorKind, TenantId};
+use guardian::audit::{Error, StoredEvent};
+use guardian::core::{Page, PageRequest, Scope, StoreError, StoreErrorKind};
 use guardian::http::Problem;
-use guardian::sql::{Database, TenantTx};
 use serde::Deserialize;
-use serde_json::Value;
-use uuid::Uuid;
 
 use crate::App;
 use crate::routes::{bad_request, failed};
-
-/// Who changed what, in the same database as the data.
-pub(crate) struct Trail {
-    db: Database,
-    log: AuditLog<SqlStore>,
-}
-
-impl Trail {
-    /// Opens the trail, and takes up what was committed and not moved into it yet when the process ended.
-    pub(crate) async fn open(
-        db: Database,
-        tenants: Vec<TenantId>,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
-        migrate_outbox(&db).await?;
-        let log = AuditLog::new(SqlStore::open(db.clone()).await?, AuditConfig::default());
-        let trail = Self { db, log };
-        for tenant in tenants {
-            trail.settle(&Scope::system(tenant)).await?;
-        }
-        Ok(trail)
-    }
-
-    /// Records a change in its own transaction.
-    pub(crate) async fn record(
-        &self,
-        tx: &mut TenantTx,
-        action: String,
-        (kind, id): (&str, Uuid),
-        (before, after): (&Value, &Value),
-    ) -> Result<(), StoreError> {
-        let event = AuditEvent::new(action)
-            .with_target(Target::new(kind, id.to_string()))
-            .with_changes(changes_between(before, after));
-        self.log.record_in(tx, event).await.map(drop).map_err(fault)
-    }
-
-    /// Where other parts report what they change.
-    pub(crate) fn sink(&self) -> AuditLog<SqlStore> {
-        self.log.clone()
-    }
-
-    /// Moves what was committed into the log.
-    pub(crate) async fn settle(&self, scope: &Scope) -> Result<(), StoreError> {
-        while self.log.drain_outbox(&self.db, scope, 1_000).await.map_err(fault)?.more {}
-        Ok(())
-    }
-}
 
 /// `GET /audit?q=deal risk:>=medium&size=20&after=CURSOR`.
 pub(crate) fn api() -> Router<App> {
@@ -91,7 +38,7 @@ async fn search(
     if let Some(cursor) = after {
         page = page.after(cursor.parse().map_err(|error| bad_request(&error))?);
     }
-    match app.crm.trail().log.search(&scope, &query, &page).await {
+    match app.guardian.audit().search(&scope, &query, &page).await {
         Ok(found) => Ok(Json(found)),
         Err(error @ Error::ForeignCursor) => Err(bad_request(&error)),
         Err(error) => Err(failed(&fault(error))),

@@ -1,101 +1,33 @@
 //! What tenants are told: every change is published to their endpoints in the transaction that makes it, so there is no change that
 //! nobody is told of, and nobody is told of a change that was not kept.
 
-use std::sync::Arc;
-
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use guardian::core::{
-    Event, PageRequest, Scope, StoreError, StoreErrorKind, SystemClock, SystemIds, TenantId,
-};
+use guardian::core::{PageRequest, Scope};
 use guardian::http::Problem;
-use guardian::http::api::Api;
 use guardian::rbac::Rbac;
-use guardian::sql::{Database, TenantTx};
-use guardian::webhook::store::SqlStore;
 use guardian::webhook::{
-    AeadVault, Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, KeyChoice, NewKey, Publish,
-    ReqwestSender, TokioTimer, Webhooks, Worker, WorkerConfig,
+    Config, DeliveryFilter, EgressPolicy, EndpointSettings, Error, KeyChoice, NewKey, Publish,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::App;
 use crate::roles;
 use crate::routes::{bad_request, failed};
 
 /// The key that secrets are sealed with. A service keeps its own where it keeps its passwords; this one is the demo's.
-const DEMO_KEY: [u8; 32] = *b"the demo's key, known to all .. ";
+pub(crate) const DEMO_KEY: [u8; 32] = *b"the demo's key, known to all .. ";
 
-#[derive(Debug)]
-pub(crate) struct Hooks {
-    webhooks: Webhooks<SqlStore>,
-    sender: ReqwestSender,
-    worker: Worker<SqlStore, ReqwestSender>,
-}
-
-impl Hooks {
-    /// Opens the webhooks. The demo may send to one port of this machine, if it is told which; otherwise to the Internet alone.
-    pub(crate) async fn open(db: Database, inside: Option<u16>) -> Result<Self, Box<dyn std::error::Error>> {
-        let operator = Scope::system(TenantId::new("operator")?);
-        let policy = inside
-            .into_iter()
-            .fold(EgressPolicy::default(), |policy, port| policy.allow_target("127.0.0.1", port));
-        let store = SqlStore::open(db, &operator).await?;
-        let config = Config::default().with_egress(policy).with_source("urn:example:crm");
-        let webhooks =
-            Webhooks::new(store, AeadVault::new(DEMO_KEY), SystemClock::new(), SystemIds::new(), config);
-        let sender = ReqwestSender::new(webhooks.config().http())?;
-        let worker = Worker::new(&webhooks, sender.clone(), WorkerConfig::default());
-        Ok(Self { webhooks, sender, worker })
-    }
-
-    /// The ready-made operations on webhooks; trials are sent as deliveries are.
-    pub(crate) fn api(&self) -> Api {
-        guardian::http::api::webhook::api(self.webhooks.clone(), self.sender.clone())
-    }
-
-    /// Publishes a change within its own transaction; messages of one record come in order.
-    pub(crate) async fn publish(
-        &self,
-        tx: &mut TenantTx,
-        event: &str,
-        id: Uuid,
-        (before, after): (&Value, &Value),
-    ) -> Result<(), StoreError> {
-        let body = json!({"type": event, "id": id, "data": after, "before": before});
-        let publish = Publish::json(event, &body).map_err(fault)?.with_ordering_key(id.to_string());
-        self.webhooks.publish_in(tx, publish).await.map(drop).map_err(fault)
-    }
-
-    /// Publishes an event that another part raised; once, however often it comes.
-    pub(crate) async fn tell(&self, event: &Event) -> Result<(), StoreError> {
-        let body = json!({"type": event.name, "id": event.id, "data": event.data});
-        let publish =
-            Publish::json(&event.name, &body).map_err(fault)?.with_idempotency_key(event.id.to_string());
-        let scope = Scope::new(event.tenant.clone(), event.actor.clone());
-        self.webhooks.publish(&scope, publish).await.map(drop).map_err(fault)
-    }
-
-    /// Delivers until `stop` is true, and then what is under way. A store that is away for a moment is tried again.
-    #[expect(clippy::print_stderr, reason = "the terminal is this demo's log")]
-    pub(crate) async fn deliver(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            let asked = Box::pin(async {
-                // Whoever could ask is gone: that is asking as well.
-                let _ = stop.wait_for(|stop| *stop).await;
-            });
-            if let Err(error) = self.worker.run(&TokioTimer::new(), asked).await {
-                eprintln!("crm: webhooks: {error}");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            }
-        }
-    }
+/// The demo may send to one port of this machine, if it is told which; otherwise to the Internet alone.
+pub(crate) fn config(inside: Option<u16>) -> Config {
+    let policy = inside
+        .into_iter()
+        .fold(EgressPolicy::default(), |policy, port| policy.allow_target("127.0.0.1", port));
+    Config::default().with_egress(policy).with_source("urn:example:crm")
 }
 
 /// `POST /webhooks`, `GET /webhooks`, `GET /webhooks/deliveries`, `POST /webhooks/{endpoint}/test`.
@@ -126,7 +58,7 @@ async fn create(
         .with_types(types.iter().map(String::as_str))
         .map_err(|error| bad_request(&error))?
         .with_ordering(true);
-    let created = app.hooks.webhooks.create_endpoint(&scope, settings, KeyChoice::NewSecret).await;
+    let created = app.guardian.webhooks().create_endpoint(&scope, settings, KeyChoice::NewSecret).await;
     let (endpoint, key) = created.map_err(refused)?;
     let secret = match key {
         NewKey::Secret(secret) => json!(*secret.reveal()),
@@ -140,7 +72,7 @@ async fn create(
 
 async fn list(State(app): State<App>, Extension(scope): Extension<Scope>) -> Result<Json<Value>, Problem> {
     let page = PageRequest::first(100).map_err(|error| bad_request(&error))?;
-    let found = app.hooks.webhooks.endpoints(&scope, &page).await.map_err(refused)?;
+    let found = app.guardian.webhooks().endpoints(&scope, &page).await.map_err(refused)?;
     let shown = found
         .items
         .iter()
@@ -154,7 +86,7 @@ async fn deliveries(
 ) -> Result<Json<Value>, Problem> {
     let page = PageRequest::first(50).map_err(|error| bad_request(&error))?;
     let found =
-        app.hooks.webhooks.deliveries(&scope, &DeliveryFilter::new(), &page).await.map_err(refused)?;
+        app.guardian.webhooks().deliveries(&scope, &DeliveryFilter::new(), &page).await.map_err(refused)?;
     Ok(Json(json!({"items": found.items})))
 }
 
@@ -166,9 +98,9 @@ async fn test(
     let endpoint = endpoint.parse().map_err(|error| bad_request(&error))?;
     let publish = Publish::json("crm.test", &json!({"type": "crm.test"})).map_err(refused)?;
     let trial = app
-        .hooks
-        .webhooks
-        .send_test(&scope, endpoint, app.hooks.worker.sender(), publish)
+        .guardian
+        .webhooks()
+        .send_test(&scope, endpoint, app.guardian.sender(), publish)
         .await
         .map_err(refused)?;
     let outcome = match &trial.outcome {
@@ -184,12 +116,5 @@ fn refused(error: Error) -> Problem {
         Error::Store(error) => failed(&error),
         Error::NoEndpoint { .. } => Problem::new(StatusCode::NOT_FOUND).with_detail(error.to_string()),
         other => bad_request(&other),
-    }
-}
-
-fn fault(error: Error) -> StoreError {
-    match error {
-        Error::Store(error) => error,
-        other => StoreError::new(StoreErrorKind::Internal, "webhooks").with_source(other),
     }
 }
