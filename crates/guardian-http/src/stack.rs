@@ -291,29 +291,8 @@ where
     }
 }
 
-impl<
-    I: fmt::Debug,
-    A: fmt::Debug,
-    U: fmt::Debug,
-    D: fmt::Debug,
-    T: fmt::Debug,
-    P: fmt::Debug,
-    L: fmt::Debug,
-    M: fmt::Debug,
-    Q: fmt::Debug,
-> fmt::Debug for Stack<I, A, U, D, T, P, L, M, Q>
-{
+impl<I, A, U, D, T, P, L, M, Q> fmt::Debug for Stack<I, A, U, D, T, P, L, M, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stack")
-            .field("request_id", &self.request_id)
-            .field("address_limits", &self.address_limits)
-            .field("authenticate", &self.authenticate)
-            .field("audit", &self.audit)
-            .field("tenant", &self.tenant)
-            .field("addresses", &self.addresses)
-            .field("limits", &self.limits)
-            .field("permission", &self.permission)
-            .field("quota", &self.quota)
-            .finish()
+        f.debug_struct("Stack").finish_non_exhaustive()
     }
 }
