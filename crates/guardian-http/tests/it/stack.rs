@@ -22,8 +22,8 @@ use guardian_tenant::{MemoryStore as TenantMemory, NewTenant, Platform, Registry
 use http::{Request, Response, StatusCode};
 use tower::{Layer, Service, ServiceExt};
 
-const ANN: &str = "Bearer 4bJ8Yw2mQeR7tPz1LxK9vNcD";
-const BOB: &str = "Bearer 9vNcD4bJ8Yw2mQeR7tPz1LxK";
+const ANN: &str = "4bJ8Yw2mQeR7tPz1LxK9vNcD";
+const BOB: &str = "9vNcD4bJ8Yw2mQeR7tPz1LxK";
 
 fn scope(key: &str) -> Scope {
     Scope::new(TenantId::new("acme").unwrap(), Actor::api_key(key).unwrap())
@@ -59,8 +59,8 @@ async fn world() -> World {
         .unwrap();
 
     let tokens = BearerTokens::new();
-    tokens.insert(&ANN[7..], Identity::new(scope("ann"))).unwrap();
-    tokens.insert(&BOB[7..], Identity::new(scope("bob"))).unwrap();
+    tokens.insert(ANN, Identity::new(scope("ann"))).unwrap();
+    tokens.insert(BOB, Identity::new(scope("bob"))).unwrap();
 
     let registry = Registry::new(TenantMemory::new());
     let acme = NewTenant::new(scope("ann").tenant().clone(), "Acme", "team", "eu").unwrap();
@@ -119,7 +119,7 @@ impl World {
     async fn ask(&self, method: &str, path: &str, peer: [u8; 4], token: &str) -> Response<Body> {
         let mut request = Request::builder().method(method).uri(path);
         if !token.is_empty() {
-            request = request.header("authorization", token);
+            request = request.header("authorization", format!("Bearer {token}"));
         }
         let mut request = request.body(Body::empty()).unwrap();
         request.extensions_mut().insert(PeerAddr((peer, 4_711).into()));
