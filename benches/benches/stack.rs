@@ -25,14 +25,11 @@ mod world;
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use guardian_audit::store::{MemoryStore, SqlStore};
+use guardian_audit::store::MemoryStore;
 use guardian_audit::{AuditQueue, Overflow};
-use guardian_http::Failing;
-use guardian_sql::testkit::Kind;
 use http::{Request, StatusCode};
 use tower::ServiceExt as _;
 
