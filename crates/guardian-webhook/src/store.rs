@@ -55,6 +55,18 @@ pub enum Enqueued {
     Taken(MessageId),
 }
 
+/// How an endpoint was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "stores make it and webhooks read it; a new case breaks both")]
+pub enum Removed {
+    /// It is gone.
+    Done,
+    /// There is none.
+    Missing,
+    /// It has another revision. Nothing was removed.
+    Conflict,
+}
+
 /// How an endpoint was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -182,7 +194,7 @@ pub trait DeliveryStore: Send + Sync + fmt::Debug + 'static {
         now: Timestamp,
     ) -> Result<Saved, StoreError>;
 
-    /// Forgets an endpoint; what was queued for it is cancelled. `false` if there is none.
+    /// Forgets an endpoint, if it has this revision where one is given; what was queued for it is cancelled.
     ///
     /// # Errors
     /// When the store fails.
@@ -190,8 +202,9 @@ pub trait DeliveryStore: Send + Sync + fmt::Debug + 'static {
         &self,
         scope: &Scope,
         id: EndpointId,
+        revision: Option<u64>,
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Removed, StoreError>;
 
     /// An endpoint.
     ///
@@ -323,7 +336,7 @@ macro_rules! forward {
 
 forward! {
     put_endpoint(scope: &Scope, endpoint: &Endpoint, now: Timestamp) -> Saved;
-    remove_endpoint(scope: &Scope, id: EndpointId, now: Timestamp) -> bool;
+    remove_endpoint(scope: &Scope, id: EndpointId, revision: Option<u64>, now: Timestamp) -> Removed;
     endpoint(scope: &Scope, id: EndpointId) -> Option<Endpoint>;
     endpoints(scope: &Scope, page: &PageRequest) -> Page<Endpoint>;
     endpoints_revision(scope: &Scope) -> i64;

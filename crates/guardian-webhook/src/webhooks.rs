@@ -19,7 +19,7 @@ use crate::event_type::TypePattern;
 use crate::id::{DeliveryId, EndpointId, MessageId};
 use crate::message::{Message, Publish};
 use crate::secret::{PrivateKey, PublicKey, Secret, encode};
-use crate::store::{DeliveryStore, Enqueue, Enqueued, QueueState, Saved};
+use crate::store::{DeliveryStore, Enqueue, Enqueued, QueueState, Removed, Saved};
 use crate::time::after;
 use crate::vault::Vault;
 use guardian_core::shorten;
@@ -319,10 +319,28 @@ impl<S: DeliveryStore> Webhooks<S> {
     /// # Errors
     /// When there is none, or the store fails.
     pub async fn remove_endpoint(&self, scope: &Scope, id: EndpointId) -> Result<(), Error> {
-        if !self.inner.store.remove_endpoint(scope, id, self.now()).await? {
-            return Err(Error::NoEndpoint { id: id.to_string() });
+        self.remove(scope, id, None).await
+    }
+
+    /// Forgets an endpoint as [`remove_endpoint`](Self::remove_endpoint) does, if it still has the revision that the caller has seen.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it has another one; else as for [`remove_endpoint`](Self::remove_endpoint).
+    pub async fn remove_endpoint_at(
+        &self,
+        scope: &Scope,
+        id: EndpointId,
+        revision: u64,
+    ) -> Result<(), Error> {
+        self.remove(scope, id, Some(revision)).await
+    }
+
+    async fn remove(&self, scope: &Scope, id: EndpointId, revision: Option<u64>) -> Result<(), Error> {
+        match self.inner.store.remove_endpoint(scope, id, revision, self.now()).await? {
+            Removed::Done => self.tell(scope, "webhook.endpoint.removed", json!({"endpoint": id})).await,
+            Removed::Missing => Err(Error::NoEndpoint { id: id.to_string() }),
+            Removed::Conflict => Err(Error::Conflict { id: id.to_string() }),
         }
-        self.tell(scope, "webhook.endpoint.removed", json!({"endpoint": id})).await
     }
 
     /// Disables an endpoint: nothing new is queued for it, and what is queued waits.

@@ -121,7 +121,7 @@ pub struct Start {
     pub input: Value,
     /// A version; the one that the channels lead to where nothing is said.
     pub version: Option<u64>,
-    /// Two starts of one workflow with the same key are one run.
+    /// Two starts of one workflow with the same key are one run; with another input the second is [`Error::Reused`].
     pub key: Option<String>,
     /// The trigger; `manual` where nothing is said.
     pub trigger: Option<String>,
@@ -141,7 +141,8 @@ impl Start {
         self
     }
 
-    /// Only once for this key.
+    /// Only once for this key: a repetition gives the run that began with it, also when the workflow was archived or published
+    /// anew since; with another input it is [`Error::Reused`].
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
@@ -173,10 +174,48 @@ impl<S: WorkflowStore> Engine<S> {
     /// Starts a run and gives its id. It is stored when this returns, and goes on when a worker claims it.
     ///
     /// # Errors
-    /// When there is no such workflow or version, nothing is published, the input does not fit, or the store fails.
+    /// When there is no such workflow or version, it is archived, nothing is published, the input does not fit, the key began a run with
+    /// another input, or the store fails.
     pub async fn start(&self, scope: &Scope, workflow: &str, start: Start) -> Result<Uuid, Error> {
-        let record = self.prepare(scope, workflow, start).await?;
-        Ok(self.put(scope, record, None).await?.id)
+        Ok(self.enter(scope, workflow, start, None).await?.id)
+    }
+
+    async fn enter(
+        &self,
+        scope: &Scope,
+        workflow: &str,
+        start: Start,
+        held: Option<Timestamp>,
+    ) -> Result<Begun, Error> {
+        let Some(key) = start.key.clone() else {
+            let prepared = self.prepare(scope, workflow, start).await?;
+            return self.put(scope, prepared, held).await;
+        };
+        // The run that began with this key comes first, whatever has become of the workflow since.
+        let (id, input) = (keyed(scope.tenant(), workflow, &key), start.input.clone());
+        if self.is_same(scope, id, &key, &input).await? {
+            return Ok(Begun { id, is_new: false, driven: None });
+        }
+        let prepared = self.prepare(scope, workflow, start).await?;
+        let begun = self.put(scope, prepared, held).await?;
+        if !begun.is_new {
+            // Somebody was faster with this key.
+            self.is_same(scope, id, &key, &input).await?;
+        }
+        Ok(begun)
+    }
+
+    /// Whether there is a run with this id, which has to have the same input then.
+    async fn is_same(&self, scope: &Scope, run: Uuid, key: &str, input: &Value) -> Result<bool, Error> {
+        let Some(found) = self.inner.store.run(scope, run).await? else { return Ok(false) };
+        // What was stored in a database came back from text.
+        let reread = || {
+            serde_json::from_str::<Value>(&input.to_string()).is_ok_and(|input| *found.state.input() == input)
+        };
+        if found.state.input() == input || reread() {
+            return Ok(true);
+        }
+        Err(Error::Reused { key: guardian_core::shorten(key), run })
     }
 
     /// A run that begins now, not stored yet.
@@ -197,10 +236,10 @@ impl<S: WorkflowStore> Engine<S> {
                 let found = inner.store.workflow(scope, workflow).await?;
                 let found = found.ok_or_else(|| Error::NoWorkflow { name: workflow.to_owned() })?;
                 let draw = u8::try_from(id.as_u64_pair().1 % 100).unwrap_or(0);
-                found.route(draw).filter(|_| !found.archived).ok_or_else(|| Error::NoVersion {
-                    name: workflow.to_owned(),
-                    version: "published".to_owned(),
-                })?
+                if found.archived {
+                    return Err(Error::Archived { name: workflow.to_owned() });
+                }
+                found.route(draw).ok_or_else(|| Error::NotPublished { name: workflow.to_owned() })?
             }
         };
         let plan = self.plan(scope, workflow, version).await?;
@@ -246,7 +285,11 @@ impl<S: WorkflowStore> Engine<S> {
         let id = record.id;
         let kept = held.is_some().then(|| record.clone());
         let new = self.inner.store.start(scope, record, entries, due, held).await?;
-        Ok(Begun { id, driven: kept.filter(|_| new).map(|record| (record, plans, effects, more)) })
+        Ok(Begun {
+            id,
+            is_new: new,
+            driven: kept.filter(|_| new).map(|record| (record, plans, effects, more)),
+        })
     }
 
     /// Starts a run that the caller drives at once, as [`Worker::execute`](crate::Worker::execute) does.
@@ -257,8 +300,7 @@ impl<S: WorkflowStore> Engine<S> {
         start: Start,
         until: Timestamp,
     ) -> Result<Begun, Error> {
-        let prepared = self.prepare(scope, workflow, start).await?;
-        self.put(scope, prepared, Some(until)).await
+        self.enter(scope, workflow, start, Some(until)).await
     }
 
     /// Starts the runs of all published workflows with a trigger for this event, each once however often the event comes.
@@ -672,10 +714,7 @@ impl<S: WorkflowStore> Engine<S> {
             SubVersion::Published => {
                 let found = self.inner.store.workflow(scope, workflow).await?;
                 let found = found.ok_or_else(|| Error::NoWorkflow { name: workflow.to_owned() })?;
-                found.published.ok_or_else(|| Error::NoVersion {
-                    name: workflow.to_owned(),
-                    version: "published".to_owned(),
-                })?
+                found.published.ok_or_else(|| Error::NotPublished { name: workflow.to_owned() })?
             }
         };
         Ok((number, self.plan(scope, workflow, number).await?))
@@ -713,6 +752,7 @@ impl<S: WorkflowStore> Engine<S> {
 /// A run that was just stored, and what it needs next if the caller drives it.
 pub(crate) struct Begun {
     pub(crate) id: Uuid,
+    is_new: bool,
     pub(crate) driven: Option<(RunRecord, Plans, Vec<Effect>, bool)>,
 }
 

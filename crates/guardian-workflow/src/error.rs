@@ -46,6 +46,38 @@ pub enum Error {
         /// The version or channel.
         version: String,
     },
+    /// No version of the workflow is published.
+    #[error("the workflow `{name}` has no published version: `Library::publish` one first")]
+    NotPublished {
+        /// The workflow.
+        name: String,
+    },
+    /// The workflow is archived: no further run begins.
+    #[error("the workflow `{name}` is archived: `Library::archive` it no more, and runs begin again")]
+    Archived {
+        /// The workflow.
+        name: String,
+    },
+    /// A key that began a run before, with another input.
+    #[error("the key `{key}` began the run `{run}` before, with another input")]
+    Reused {
+        /// The key.
+        key: String,
+        /// That run.
+        run: Uuid,
+    },
+    /// Somebody changed the workflow since the caller read it.
+    #[error(
+        "the workflow `{name}` is at revision {actual}, and the change is based on {wanted}: read it again"
+    )]
+    Changed {
+        /// The workflow.
+        name: String,
+        /// The revision that it has; 0 where there is none.
+        actual: u64,
+        /// The one that the change is based on.
+        wanted: u64,
+    },
     /// Somebody else changed the workflow since it was read.
     #[error("the workflow `{name}` is at version {actual}, not {expected}: read it again, or merge")]
     Conflict {

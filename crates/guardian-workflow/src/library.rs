@@ -24,6 +24,8 @@ pub struct Library<S> {
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     squash: Duration,
+    /// The revision that changes are based on, where they are based on one.
+    base: Option<u64>,
 }
 
 /// What became of an update.
@@ -94,7 +96,7 @@ impl<S: WorkflowStore> Library<S> {
     /// The workflows in this store; definitions may use the actions of the catalog.
     #[must_use]
     pub fn new(store: S, catalog: Catalog, clock: impl Clock) -> Self {
-        Self { store, catalog, clock: Arc::new(clock), squash: Duration::ZERO }
+        Self { store, catalog, clock: Arc::new(clock), squash: Duration::ZERO, base: None }
     }
 
     /// Additive edits of one author within this time become one version, as long as it is a draft that nothing uses. Off by
@@ -103,6 +105,23 @@ impl<S: WorkflowStore> Library<S> {
     pub fn with_squashing(mut self, window: Duration) -> Self {
         self.squash = window;
         self
+    }
+
+    /// The same for changes by somebody who has seen this [revision](Workflow::revision) of a workflow: they fail with [`Error::Changed`] when it
+    /// has another one, so that nobody overwrites what they have not seen. 0 stands for a workflow that is not there yet.
+    #[must_use]
+    pub fn based_on(&self, revision: u64) -> Self
+    where
+        S: Clone,
+    {
+        Self { base: Some(revision), ..self.clone() }
+    }
+
+    fn check_base(&self, name: &str, actual: u64) -> Result<(), Error> {
+        match self.base {
+            Some(wanted) if wanted != actual => Err(Error::Changed { name: name.to_owned(), actual, wanted }),
+            _ => Ok(()),
+        }
     }
 
     /// Saves a workflow: makes it, or makes a new version of it. Content that is as before makes none.
@@ -134,6 +153,7 @@ impl<S: WorkflowStore> Library<S> {
         for _ in 0..TRIES {
             let now = self.clock.now();
             let current = self.store.workflow(scope, name).await?;
+            self.check_base(name, current.as_ref().map_or(0, |current| current.revision))?;
             let Some(current) = current else {
                 let (workflow, version) = self.first(scope, name, definition, note, origin, now)?;
                 let save = Save {
@@ -304,7 +324,13 @@ impl<S: WorkflowStore> Library<S> {
 
     async fn known(&self, scope: &Scope, name: &str, number: u64) -> Result<Version, Error> {
         let found = self.store.version(scope, name, number).await?;
-        found.ok_or_else(|| Error::NoVersion { name: name.to_owned(), version: number.to_string() })
+        match found {
+            Some(version) => Ok(version),
+            None => {
+                self.workflow(scope, name).await?;
+                Err(Error::NoVersion { name: name.to_owned(), version: number.to_string() })
+            }
+        }
     }
 
     /// What is different between two versions.
@@ -316,15 +342,27 @@ impl<S: WorkflowStore> Library<S> {
         Ok(diff(&old.definition, &new.definition))
     }
 
-    /// Changes the channels of a workflow.
+    /// Changes the channels of a workflow that the caller has seen.
     async fn channel(
         &self,
         scope: &Scope,
         name: &str,
         change: impl Fn(&mut Workflow) + Send + Sync,
     ) -> Result<Workflow, Error> {
+        let check = |workflow: &Workflow| self.check_base(name, workflow.revision);
+        self.steer(scope, name, check, change).await
+    }
+
+    async fn steer(
+        &self,
+        scope: &Scope,
+        name: &str,
+        check: impl Fn(&Workflow) -> Result<(), Error> + Send + Sync,
+        change: impl Fn(&mut Workflow) + Send + Sync,
+    ) -> Result<Workflow, Error> {
         for _ in 0..TRIES {
             let mut workflow = self.workflow(scope, name).await?;
+            check(&workflow)?;
             change(&mut workflow);
             workflow.revision += 1;
             workflow.updated = self.clock.now();
@@ -407,7 +445,11 @@ impl<S: WorkflowStore> Library<S> {
         if before.published == Some(before.draft)
             && let Some(version) = &update.version
         {
-            update.workflow = self.publish(scope, name, version.number).await?;
+            // A part of the same change, which was checked already.
+            let number = version.number;
+            let publish =
+                |workflow: &mut Workflow| (workflow.published, workflow.canary) = (Some(number), None);
+            update.workflow = self.steer(scope, name, |_| Ok(()), publish).await?;
         }
         Ok(update)
     }

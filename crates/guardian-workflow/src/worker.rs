@@ -113,7 +113,7 @@ impl<S: WorkflowStore + Clone> Worker<S> {
     /// As for [`Engine::start`] and [`Self::run_once`].
     pub async fn execute(&self, scope: &Scope, workflow: &str, start: Start) -> Result<Uuid, Error> {
         let until = self.until(self.engine.inner.clock.now());
-        let Begun { id, driven } = self.engine.begin(scope, workflow, start, until).await?;
+        let Begun { id, driven, .. } = self.engine.begin(scope, workflow, start, until).await?;
         if let Some((record, plans, effects, more)) = driven {
             let mut shift = Shift::new(self);
             let RunRecord { tenant, id: run, state, .. } = record;

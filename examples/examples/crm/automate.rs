@@ -10,7 +10,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use guardian::core::{Clock, Event, IdSource, PageRequest, Scope, SystemClock, SystemIds, TenantId};
 use guardian::http::Problem;
-use guardian::http::api::Api;
+use guardian::http::api::{Api, workflow};
 use guardian::rbac::Rbac;
 use guardian::sql::{Database, Savepoint, params};
 use guardian::workflow::{
@@ -85,7 +85,7 @@ impl Automation {
 
     /// The ready-made operations on workflows and runs.
     pub(crate) fn api(&self) -> Api {
-        guardian::http::api::workflow::api(self.library.clone(), self.engine.clone())
+        workflow::api(self.library.clone(), self.engine.clone(), workflow::ByName)
     }
 
     /// Tells the workflows what happened, and lets those run that wait for it. The record is kept already: what fails here is

@@ -25,6 +25,7 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("tenant:read", "See the organisation's own profile"),
     ("webhooks:manage", "Change endpoints, publish and send again"),
     ("webhooks:read", "See endpoints and deliveries"),
+    ("workflows:decide", "Decide approvals that name one"),
     ("workflows:manage", "Change and run workflows"),
     ("workflows:read", "See workflows and their runs"),
 ];

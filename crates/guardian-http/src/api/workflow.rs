@@ -1,11 +1,13 @@
 //! Workflows: definitions with their versions, and the runs of them.
 
+use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::extract::State;
-use guardian_core::{Scope, shorten};
+use guardian_core::{Cursor, Page, Scope, shorten};
 use guardian_workflow::{
-    Definition, Engine, Error, Library, Message, NodeId, Note, RunFilter, Start, Status, Update,
+    Definition, Doing, Engine, Error, Library, Message, NodeId, Note, RunFilter, Start, Status, Workflow,
     WorkflowStore, validate,
 };
 use http::StatusCode;
@@ -22,16 +24,48 @@ use crate::Problem;
 mod words;
 
 use words::{
-    After, Archived, Begin, CanaryIn, CancelIn, DecisionIn, DiffOut, EntryOut, From, Messaged, MigrationOut,
+    Archived, Begin, CanaryIn, CancelIn, DecisionIn, DiffOut, EntryOut, From, Messaged, MigrationOut,
     NumberIn, ReportOut, RetryIn, RunOut, RunQuery, RunRow, SaveIn, SignalIn, Started, VersionOut,
     VersionRow, WorkflowOut, WorkflowRow,
 };
 
-/// The operations on workflows and runs: permissions `workflows:read` and `workflows:manage`. What drives the runs is a worker of the
-/// host's.
-pub fn api<S: WorkflowStore + Clone>(library: Library<S>, engine: Engine<S>) -> Api {
+/// Who may decide an approval: the port to whatever the host writes into the `approvers` of its nodes.
+#[async_trait]
+pub trait Approvers: fmt::Debug + Send + Sync + 'static {
+    /// Whether the scope's actor is one of them. They are what the expression of the node gave; null where it has none.
+    ///
+    /// # Errors
+    /// The problem to answer with when nobody can tell.
+    async fn are(&self, approvers: &Value, scope: &Scope) -> Result<bool, Problem>;
+}
+
+/// Approvers by their names: a list of actors as they are written, such as `user:cfo` or `api_key:billing`, or one of them. Where a node
+/// has none, everybody may who has the permission `workflows:decide`; what is no such name is nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct ByName;
+
+#[async_trait]
+impl Approvers for ByName {
+    async fn are(&self, approvers: &Value, scope: &Scope) -> Result<bool, Problem> {
+        let actor = scope.actor().to_string();
+        Ok(match approvers {
+            Value::Null => true,
+            Value::String(name) => *name == actor,
+            Value::Array(names) => names.iter().any(|name| name.as_str() == Some(&actor)),
+            _ => false,
+        })
+    }
+}
+
+/// The operations on workflows and runs: permissions `workflows:read`, `workflows:manage`, and `workflows:decide` for approvals, which
+/// those may decide whom the node names. What drives the runs is a worker of the host's.
+pub fn api<S: WorkflowStore + Clone>(
+    library: Library<S>,
+    engine: Engine<S>,
+    approvers: impl Approvers,
+) -> Api {
     let api = Api::new("workflows", "What tenants automate.");
-    let reached = Reached { library: Arc::new(library), engine };
+    let reached = Reached { library: Arc::new(library), engine, approvers: Arc::new(approvers) };
     steering(running(channels(versions(definitions(api))))).with_state(reached)
 }
 
@@ -40,11 +74,16 @@ pub fn api<S: WorkflowStore + Clone>(library: Library<S>, engine: Engine<S>) -> 
 struct Reached<S> {
     library: Arc<Library<S>>,
     engine: Engine<S>,
+    approvers: Arc<dyn Approvers>,
 }
 
 impl<S> Clone for Reached<S> {
     fn clone(&self) -> Self {
-        Self { library: Arc::clone(&self.library), engine: self.engine.clone() }
+        Self {
+            library: Arc::clone(&self.library),
+            engine: self.engine.clone(),
+            approvers: Arc::clone(&self.approvers),
+        }
     }
 }
 
@@ -79,7 +118,7 @@ fn definitions<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
     .get(
         "/workflows/{workflow}",
         named(reads("readWorkflow", "A workflow with its newest version"))
-            .about("Its `ETag` is the number of the newest version.")
+            .about("Its `ETag` is the workflow's revision, which each save, publication and other change raises.")
             .tagged()
             .answers::<WorkflowOut>(StatusCode::OK, "The workflow.", words::workflow_example()),
         read::<S>,
@@ -87,7 +126,7 @@ fn definitions<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
     .put(
         "/workflows/{workflow}",
         named(manages("putWorkflow", "Save a definition: a new workflow, or a new version of one"))
-            .about("`If-Match` is the number of the version that the editor started from, in quotes; `*` for a new workflow.")
+            .about("`If-Match: \"0\"` makes a new workflow and never overwrites one that is there.")
             .if_match()
             .tagged()
             .may(Kind::Unprocessable)
@@ -139,7 +178,9 @@ fn versions<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
 }
 
 fn channels<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
-    let change = |id, summary| named(manages(id, summary)).may(Kind::Conflict).may(Kind::Unprocessable);
+    let change = |id, summary| {
+        named(manages(id, summary)).if_match().tagged().may(Kind::Conflict).may(Kind::Unprocessable)
+    };
     let answer = |operation: Operation| {
         operation.answers::<WorkflowRow>(StatusCode::OK, "The workflow as it is now.", words::row_example())
     };
@@ -207,9 +248,9 @@ fn running<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
     )
     .get(
         "/runs/{run}/history",
-        of_run(reads("readRunHistory", "What a run did")).query::<After>().answers::<Listed<EntryOut>>(
+        of_run(reads("readRunHistory", "What a run did")).pages().answers::<Listed<EntryOut>>(
             StatusCode::OK,
-            "Entries in their order; go on with the number of the last one.",
+            "A page of entries, in their order.",
             json!({"items": [words::entry_example()], "next": null}),
         ),
         history::<S>,
@@ -230,6 +271,8 @@ fn steering<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
         "/runs/{run}/decisions",
         taken(
             sent("decideRun", "Decide an approval, as the caller")
+                .takes("workflows:decide")
+                .about("Only those may whom the node names as its approvers.")
                 .body::<DecisionIn>(json!({"node": "approve", "approved": true, "comment": "fine"})),
         ),
         decide::<S>,
@@ -285,8 +328,11 @@ async fn whole<S: WorkflowStore + Clone>(
     name: &str,
 ) -> Result<Tagged<WorkflowOut>, Problem> {
     let workflow = reached.library.workflow(scope, name).await.map_err(|error| failed(&error))?;
-    let draft = reached.library.version(scope, name, workflow.draft).await.map_err(|error| failed(&error))?;
-    Ok(Tagged::new(workflow.draft, WorkflowOut::of(&workflow, &draft)))
+    let mut draft =
+        reached.library.version(scope, name, workflow.draft).await.map_err(|error| failed(&error))?;
+    // Versions have no layout; who sends back what they read means to keep it.
+    draft.definition.layout.clone_from(&workflow.layout);
+    Ok(Tagged::new(workflow.revision, WorkflowOut::of(&workflow, &draft)))
 }
 
 async fn read<S: WorkflowStore + Clone>(
@@ -298,6 +344,19 @@ async fn read<S: WorkflowStore + Clone>(
     Ok(whole(&reached, &scope, &name).await?.unless(known))
 }
 
+/// The workflow that the caller has seen.
+fn based<S: WorkflowStore + Clone>(reached: &Reached<S>, wanted: IfMatch) -> Library<S> {
+    match wanted {
+        IfMatch::Revision(revision) => reached.library.based_on(revision),
+        IfMatch::Any => Library::clone(&reached.library),
+    }
+}
+
+fn steered(changed: Result<Workflow, Error>) -> Result<Tagged<WorkflowRow>, Problem> {
+    let workflow = changed.map_err(|error| failed(&error))?;
+    Ok(Tagged::new(workflow.revision, WorkflowRow::of(&workflow)))
+}
+
 async fn save<S: WorkflowStore + Clone>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
@@ -307,11 +366,7 @@ async fn save<S: WorkflowStore + Clone>(
 ) -> Result<Tagged<WorkflowOut>, Problem> {
     let definition = definition(body.definition)?;
     let note = Note::new(body.message);
-    let note = match wanted {
-        IfMatch::Revision(number) => note.from_version(number),
-        IfMatch::Any => note,
-    };
-    reached.library.save(&scope, &name, &definition, &note).await.map_err(|error| failed(&error))?;
+    based(&reached, wanted).save(&scope, &name, &definition, &note).await.map_err(|error| failed(&error))?;
     whole(&reached, &scope, &name).await
 }
 
@@ -362,48 +417,46 @@ async fn publish<S: WorkflowStore + Clone>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
     PathParam(name): PathParam<String>,
+    wanted: IfMatch,
     Json(body): Json<NumberIn>,
-) -> Result<Json<WorkflowRow>, Problem> {
-    let workflow =
-        reached.library.publish(&scope, &name, body.version).await.map_err(|error| failed(&error))?;
-    Ok(Json(WorkflowRow::of(&workflow)))
+) -> Result<Tagged<WorkflowRow>, Problem> {
+    steered(based(&reached, wanted).publish(&scope, &name, body.version).await)
 }
 
 async fn canary<S: WorkflowStore + Clone>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
     PathParam(name): PathParam<String>,
+    wanted: IfMatch,
     Json(body): Json<CanaryIn>,
-) -> Result<Json<WorkflowRow>, Problem> {
+) -> Result<Tagged<WorkflowRow>, Problem> {
     if body.weight > 100 {
         return Err(
             Kind::InvalidRequest.because(format_args!("a weight of {} is more than 100", body.weight))
         );
     }
-    let changed = reached.library.canary(&scope, &name, body.version, body.weight).await;
-    Ok(Json(WorkflowRow::of(&changed.map_err(|error| failed(&error))?)))
+    steered(based(&reached, wanted).canary(&scope, &name, body.version, body.weight).await)
 }
 
 async fn roll_back<S: WorkflowStore + Clone>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
     PathParam(name): PathParam<String>,
+    wanted: IfMatch,
     Json(body): Json<NumberIn>,
-) -> Result<Json<WorkflowRow>, Problem> {
-    let update: Update =
-        reached.library.roll_back(&scope, &name, body.version).await.map_err(|error| failed(&error))?;
-    Ok(Json(WorkflowRow::of(&update.workflow)))
+) -> Result<Tagged<WorkflowRow>, Problem> {
+    let back = based(&reached, wanted).roll_back(&scope, &name, body.version).await;
+    steered(back.map(|update| update.workflow))
 }
 
 async fn archive<S: WorkflowStore + Clone>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
     PathParam(name): PathParam<String>,
+    wanted: IfMatch,
     Json(body): Json<Archived>,
-) -> Result<Json<WorkflowRow>, Problem> {
-    let workflow =
-        reached.library.archive(&scope, &name, body.archived).await.map_err(|error| failed(&error))?;
-    Ok(Json(WorkflowRow::of(&workflow)))
+) -> Result<Tagged<WorkflowRow>, Problem> {
+    steered(based(&reached, wanted).archive(&scope, &name, body.archived).await)
 }
 
 async fn start<S: WorkflowStore + Clone>(
@@ -465,14 +518,25 @@ async fn history<S: WorkflowStore + Clone>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
     PathParam(id): PathParam<String>,
-    Params(query): Params<After>,
+    page: PageParams,
 ) -> Result<Json<Listed<EntryOut>>, Problem> {
-    let id = run_id(&id)?;
+    let (id, page) = (run_id(&id)?, page.request()?);
     // A run that is not there is not found; an empty history would say something else.
     reached.engine.run(&scope, id).await.map_err(|error| failed(&error))?;
-    let entries = reached.engine.history(&scope, id, query.after.unwrap_or_default(), 500).await;
-    let entries = entries.map_err(|error| failed(&error))?;
-    Ok(Json(Listed::whole(entries.iter().map(EntryOut::of).collect())))
+    let after = match page.cursor() {
+        Some(cursor) => <[u8; 8]>::try_from(cursor.as_bytes())
+            .map(u64::from_be_bytes)
+            .map_err(|_| Kind::InvalidRequest.because("the cursor does not belong to this list"))?,
+        None => 0,
+    };
+    let found = reached.engine.history(&scope, id, after, page.size()).await;
+    // About so many come; the rest is for the next page.
+    let mut entries = found.map_err(|error| failed(&error))?;
+    let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
+    let more = entries.len() >= size;
+    entries.truncate(size);
+    let next = entries.last().filter(|_| more).map(|last| Cursor::from_bytes(&last.number.to_be_bytes()));
+    Ok(Json(Listed::of(Page::new(entries, next), |entry| EntryOut::of(&entry))))
 }
 
 async fn signal<S: WorkflowStore + Clone>(
@@ -491,8 +555,19 @@ async fn decide<S: WorkflowStore + Clone>(
     PathParam(id): PathParam<String>,
     Json(body): Json<DecisionIn>,
 ) -> Result<(StatusCode, Json<Messaged>), Problem> {
-    let node = node(&body.node)?;
-    let decided = reached.engine.decide(&scope, run_id(&id)?, &node, body.approved, &body.comment).await;
+    let (node, id) = (node(&body.node)?, run_id(&id)?);
+    let run = reached.engine.run(&scope, id).await.map_err(|error| failed(&error))?;
+    let asked = run.positions.iter().filter(|at| at.node == node).find_map(|at| match &at.doing {
+        Doing::Approving { approvers, .. } => Some(approvers),
+        _ => None,
+    });
+    // Where nobody is asked, the engine says so.
+    if let Some(approvers) = asked
+        && !reached.approvers.are(approvers, &scope).await?
+    {
+        return Err(Kind::Forbidden.because("this is for others to decide: the node names its approvers"));
+    }
+    let decided = reached.engine.decide(&scope, id, &node, body.approved, &body.comment).await;
     Ok((StatusCode::ACCEPTED, Json(Messaged { message: decided.map_err(|error| failed(&error))? })))
 }
 
@@ -584,8 +659,12 @@ fn failed(error: &Error) -> Problem {
         Error::NoWorkflow { .. } | Error::NoVersion { .. } | Error::NoRun { .. } => {
             Kind::NotFound.because(error)
         }
-        Error::Conflict { .. } => Kind::Changed.because(error),
-        Error::PathTaken { .. } | Error::RunState { .. } | Error::Migration { .. } => {
+        Error::Conflict { .. } | Error::Changed { .. } => Kind::Changed.because(error),
+        Error::NotPublished { .. } => {
+            Kind::Conflict.because("the workflow has no published version: publish one first")
+        }
+        Error::Archived { .. } => Kind::Conflict.because("the workflow is archived: no further run begins"),
+        Error::Reused { .. } | Error::PathTaken { .. } | Error::RunState { .. } | Error::Migration { .. } => {
             Kind::Conflict.because(error)
         }
         Error::Invalid { .. } | Error::Input { .. } | Error::NoNode { .. } => {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{
-    Allowance, Claim, Claimed, DeliveryStore, Enqueue, Enqueued, Next, QueueState, Saved, Settled,
+    Allowance, Claim, Claimed, DeliveryStore, Enqueue, Enqueued, Next, QueueState, Removed, Saved, Settled,
     Settlement, WINDOW, gate_of, in_turn,
 };
 use crate::delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState, first_id};
@@ -268,13 +268,16 @@ impl DeliveryStore for MemoryStore {
         &self,
         scope: &Scope,
         id: EndpointId,
+        revision: Option<u64>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Removed, StoreError> {
         let mut inner = self.inner.lock();
-        let Some(tenant) = inner.tenants.get_mut(scope.tenant()) else { return Ok(false) };
-        if tenant.endpoints.remove(&id).is_none() {
-            return Ok(false);
+        let Some(tenant) = inner.tenants.get_mut(scope.tenant()) else { return Ok(Removed::Missing) };
+        let Some(endpoint) = tenant.endpoints.get(&id) else { return Ok(Removed::Missing) };
+        if revision.is_some_and(|revision| revision != endpoint.revision) {
+            return Ok(Removed::Conflict);
         }
+        tenant.endpoints.remove(&id);
         tenant.revision += 1;
         let open: Vec<DeliveryId> = tenant.of_endpoint.get(&id).into_iter().flatten().copied().collect();
         for delivery in open {
@@ -296,7 +299,7 @@ impl DeliveryStore for MemoryStore {
         let key = (scope.tenant().clone(), id);
         inner.refresh(&key, now);
         inner.queues.remove(&key);
-        Ok(true)
+        Ok(Removed::Done)
     }
 
     async fn endpoint(&self, scope: &Scope, id: EndpointId) -> Result<Option<Endpoint>, StoreError> {

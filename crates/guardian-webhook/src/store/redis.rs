@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::memory::after_cursor;
 use super::{
-    Allowance, Claim, Claimed, DeliveryStore, Enqueue, Enqueued, Next, QueueState, Saved, Settled,
+    Allowance, Claim, Claimed, DeliveryStore, Enqueue, Enqueued, Next, QueueState, Removed, Saved, Settled,
     Settlement, WINDOW, gate_of, in_turn,
 };
 use crate::delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState, first_id};
@@ -365,10 +365,19 @@ impl DeliveryStore for RedisStore {
         &self,
         scope: &Scope,
         id: EndpointId,
+        revision: Option<u64>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let argument = json!({"t": scope.tenant().as_str(), "id": hex(id.number()), "now": micros(now)});
-        self.run(&self.scripts.remove, &argument).await
+    ) -> Result<Removed, StoreError> {
+        // No endpoint has the revision 0.
+        let argument = json!({
+            "t": scope.tenant().as_str(), "id": hex(id.number()), "rev": revision.unwrap_or(0), "now": micros(now),
+        });
+        let answer: String = self.run(&self.scripts.remove, &argument).await?;
+        Ok(match answer.as_str() {
+            "done" => Removed::Done,
+            "missing" => Removed::Missing,
+            _ => Removed::Conflict,
+        })
     }
 
     async fn endpoint(&self, scope: &Scope, id: EndpointId) -> Result<Option<Endpoint>, StoreError> {

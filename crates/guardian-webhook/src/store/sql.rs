@@ -12,7 +12,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::memory::after_cursor;
-use super::{Claim, Claimed, DeliveryStore, Enqueue, Enqueued, QueueState, Saved, Settled, Settlement};
+use super::{
+    Claim, Claimed, DeliveryStore, Enqueue, Enqueued, QueueState, Removed, Saved, Settled, Settlement,
+};
 use crate::delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState, first_id};
 use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::health::{Health, HealthRules};
@@ -324,13 +326,23 @@ impl SqlStore {
         Ok(Saved::Done)
     }
 
-    async fn remove_once(&self, scope: &Scope, id: EndpointId, now: Timestamp) -> Result<bool, StoreError> {
+    async fn remove_once(
+        &self,
+        scope: &Scope,
+        id: EndpointId,
+        revision: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Removed, StoreError> {
         let (tenant, id) = (scope.tenant(), id.number());
         let mut tx = self.db.begin(scope).await?;
-        let sql = "DELETE FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id = $2";
-        if tx.execute(sql, params![tenant, id]).await? == 0 {
+        // No endpoint has the revision 0.
+        let wanted = signed(revision.unwrap_or(0));
+        let sql = "DELETE FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id = $2 AND (revision = $3 OR $3 = 0)";
+        if tx.execute(sql, params![tenant, id, wanted]).await? == 0 {
+            let sql = "SELECT revision FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id = $2";
+            let is_there = tx.fetch_optional(sql, params![tenant, id]).await?.is_some();
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(if is_there { Removed::Conflict } else { Removed::Missing });
         }
         let sql = "DELETE FROM guardian_webhook_queues WHERE tenant_id = $1 AND endpoint_id = $2";
         tx.execute(sql, params![tenant, id]).await?;
@@ -339,7 +351,7 @@ impl SqlStore {
         tx.execute(sql, params![tenant, id, now, "the endpoint was removed"]).await?;
         self.bump(&mut tx).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Removed::Done)
     }
 }
 
@@ -379,9 +391,10 @@ impl DeliveryStore for SqlStore {
         &self,
         scope: &Scope,
         id: EndpointId,
+        revision: Option<u64>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        retry(&Retry::default(), || self.remove_once(scope, id, now)).await
+    ) -> Result<Removed, StoreError> {
+        retry(&Retry::default(), || self.remove_once(scope, id, revision, now)).await
     }
 
     async fn endpoint(&self, scope: &Scope, id: EndpointId) -> Result<Option<Endpoint>, StoreError> {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::delivery::{DeliveryFilter, DeliveryState};
 use crate::endpoint::DisableReason;
-use crate::store::{DeliveryStore as _, Enqueued, Saved};
+use crate::store::{DeliveryStore as _, Enqueued, Removed, Saved};
 
 /// A change of an endpoint names the revision that it is made from; another one is refused, and nothing of it is stored.
 ///
@@ -67,7 +67,10 @@ pub fn a_tenant_sees_its_own_alone(fixture: &impl Fixture) -> Result<(), Violati
         ensure!(store.deliveries(scope, &all, &first(10)?).await?.items.is_empty(), "deliveries show");
         ensure!(store.queue(scope, endpoint.id).await?.is_none(), "a queue shows");
         ensure!(store.cancel(scope, &all, 10, now).await? == 0, "it was cancelled");
-        ensure!(!store.remove_endpoint(scope, endpoint.id, now).await?, "it was removed");
+        for revision in [None, Some(endpoint.revision)] {
+            let removed = store.remove_endpoint(scope, endpoint.id, revision, now).await?;
+            ensure!(removed == Removed::Missing, "another tenant's: {removed:?}");
+        }
         let claimed = ours.claim(10).await?;
         ensure!(claimed.len() == 1, "it is not there: {claimed:?}");
         Ok(())
@@ -476,14 +479,16 @@ pub fn a_removed_endpoint_takes_its_queue_along(fixture: &impl Fixture) -> Resul
         if let Some(each) = held.first() {
             world.succeed(each).await?;
         }
-        ensure!(
-            world.store.remove_endpoint(&world.scope, endpoint.id, world.now()).await?,
-            "it was not there"
-        );
-        ensure!(
-            !world.store.remove_endpoint(&world.scope, endpoint.id, world.now()).await?,
-            "it was there twice"
-        );
+        for (revision, expected) in [
+            (Some(endpoint.revision + 1), Removed::Conflict),
+            (Some(endpoint.revision), Removed::Done),
+            (Some(endpoint.revision), Removed::Missing),
+            (None, Removed::Missing),
+        ] {
+            let removed =
+                world.store.remove_endpoint(&world.scope, endpoint.id, revision, world.now()).await?;
+            ensure!(removed == expected, "removed at {revision:?}: {removed:?}");
+        }
         if let Some(each) = held.get(1) {
             ensure!(!world.succeed(each).await?, "an attempt for a removed endpoint was recorded");
         }

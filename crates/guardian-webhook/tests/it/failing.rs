@@ -10,7 +10,7 @@ use guardian_core::{
     StoreErrorKind, TenantId, Timestamp,
 };
 use guardian_webhook::store::{
-    Claim, Claimed, Enqueue, Enqueued, MemoryStore, QueueState, Saved, Settled, Settlement,
+    Claim, Claimed, Enqueue, Enqueued, MemoryStore, QueueState, Removed, Saved, Settled, Settlement,
 };
 use guardian_webhook::{
     AeadVault, Answer, Attempt, Config, Delivery, DeliveryFilter, DeliveryId, DeliveryState, DeliveryStore,
@@ -51,7 +51,7 @@ macro_rules! forward {
 
 forward! {
     put_endpoint(scope: &Scope, endpoint: &Endpoint, now: Timestamp) -> Saved, fails by put_endpoint;
-    remove_endpoint(scope: &Scope, id: EndpointId, now: Timestamp) -> bool;
+    remove_endpoint(scope: &Scope, id: EndpointId, revision: Option<u64>, now: Timestamp) -> Removed;
     endpoint(scope: &Scope, id: EndpointId) -> Option<Endpoint>, fails by endpoint;
     endpoints(scope: &Scope, page: &PageRequest) -> Page<Endpoint>;
     endpoints_revision(scope: &Scope) -> i64;

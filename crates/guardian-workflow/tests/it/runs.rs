@@ -1,6 +1,6 @@
 //! What runs do at each type of node.
 
-use guardian_workflow::{Doing, Message, NodeId, Outcome, Start, Status};
+use guardian_workflow::{Definition, Doing, Error, Message, NodeId, Note, Outcome, Start, Status};
 use serde_json::{Value, json};
 
 use crate::world::{World, block_on, code, flow, result, scope};
@@ -418,6 +418,39 @@ fn the_same_key_starts_one_run() {
     world.publish("w", &flow("e", json!({"e": {"type": "end"}}), &[]));
     let start = || block_on(world.engine.start(&scope(), "w", Start::default().key("order-7"))).unwrap();
     assert_eq!(start(), start());
+}
+
+#[test]
+fn a_key_finds_its_run_whatever_became_of_the_workflow_and_never_another_input() {
+    let world = World::new();
+    let refused = block_on(world.engine.start(&scope(), "w", Start::default())).unwrap_err();
+    assert!(matches!(refused, Error::NoWorkflow { .. }), "{refused}");
+    let definition = flow("e", json!({"e": {"type": "end", "result": "=input.n"}}), &[]);
+    block_on(world.library.save(
+        &scope(),
+        "w",
+        &Definition::from_value(definition.clone()).unwrap(),
+        &Note::default(),
+    ))
+    .unwrap();
+    let refused = block_on(world.engine.start(&scope(), "w", Start::default())).unwrap_err();
+    assert!(matches!(refused, Error::NotPublished { .. }), "{refused}");
+    world.publish("w", &definition);
+
+    let with =
+        |n: f64| block_on(world.engine.start(&scope(), "w", Start::with(json!({"n": n})).key("order-7")));
+    let first = with(0.1).unwrap();
+    block_on(world.worker.run_once()).unwrap();
+    block_on(world.library.archive(&scope(), "w", true)).unwrap();
+    assert_eq!(with(0.1).unwrap(), first, "it ended, and is archived");
+    let other = with(0.2).unwrap_err();
+    assert!(matches!(other, Error::Reused { run, .. } if run == first), "{other}");
+    let other = Start::with(json!({"n": 0.2})).key("order-7");
+    let refused = block_on(world.worker.execute(&scope(), "w", other)).unwrap_err();
+    assert!(matches!(refused, Error::Reused { .. }), "{refused}");
+    let new = block_on(world.engine.start(&scope(), "w", Start::with(json!({"n": 0.1})).key("order-8")))
+        .unwrap_err();
+    assert!(matches!(new, Error::Archived { .. }), "{new}");
 }
 
 #[test]

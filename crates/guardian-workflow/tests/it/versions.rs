@@ -1,9 +1,10 @@
 //! Versions, channels, rollbacks, pinned runs, migrations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use guardian_core::{Clock, PageRequest};
-use guardian_workflow::{Definition, Error, Note, Origin, Start, Status};
+use guardian_workflow::{Definition, Error, Library, MemoryStore, Note, Origin, Start, Status};
 use serde_json::{Value, json};
 
 use crate::world::{World, block_on, flow, result, scope};
@@ -176,4 +177,48 @@ fn a_definition_that_makes_no_sense_is_not_saved() {
         block_on(world.library.save(&scope(), "w", &definition(faulty), &Note::default())).unwrap_err();
     assert!(error.to_string().contains("there is no action `nothing`"), "{error}");
     assert!(matches!(block_on(world.library.workflow(&scope(), "w")), Err(Error::NoWorkflow { .. })));
+}
+
+#[test]
+fn a_change_based_on_a_revision_overwrites_nothing_unseen() {
+    let world = World::new();
+    let named = |name: &str| {
+        Definition::from_value(flow("e", json!({"e": {"type": "end", "name": name}}), &[])).unwrap()
+    };
+    let save = |library: &Library<Arc<MemoryStore>>, name: &str| {
+        block_on(library.save(&scope(), "w", &named(name), &Note::default()))
+    };
+    let new = world.library.based_on(0);
+    let seen = save(&new, "one").unwrap().workflow.revision;
+    assert!(
+        matches!(save(&new, "two").unwrap_err(), Error::Changed { wanted: 0, .. }),
+        "it is there already"
+    );
+    let mine = world.library.based_on(seen);
+    // Somebody publishes meanwhile, which makes no version.
+    let now = block_on(world.library.publish(&scope(), "w", 1)).unwrap().revision;
+    let changes = [
+        save(&mine, "two").map(|update| update.workflow),
+        block_on(mine.publish(&scope(), "w", 1)),
+        block_on(mine.canary(&scope(), "w", 1, 10)),
+        block_on(mine.archive(&scope(), "w", true)),
+        block_on(mine.roll_back(&scope(), "w", 1)).map(|update| update.workflow),
+    ];
+    for change in changes {
+        let refused = change.unwrap_err();
+        assert!(
+            matches!(refused, Error::Changed { actual, wanted, .. } if (actual, wanted) == (now, seen)),
+            "{refused}"
+        );
+    }
+    // Going back is one change, although it saves and publishes.
+    let back = block_on(world.library.based_on(now).roll_back(&scope(), "w", 1)).unwrap();
+    assert_eq!(back.workflow.published, Some(2));
+}
+
+#[test]
+fn a_workflow_that_is_not_there_is_not_a_version_that_is_missing() {
+    let world = World::new();
+    let refused = block_on(world.library.publish(&scope(), "flwo", 1)).unwrap_err();
+    assert_eq!(refused.to_string(), "there is no workflow `flwo`");
 }

@@ -170,10 +170,16 @@ async fn remove_endpoint<S: DeliveryStore>(
     PathParam(id): PathParam<String>,
     wanted: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let endpoint = found(&reached, &scope, &id).await?;
-    wanted.holds(endpoint.revision)?;
-    reached.webhooks.remove_endpoint(&scope, endpoint.id).await.map_err(|error| failed(&error))?;
-    Ok(StatusCode::NO_CONTENT)
+    let id = endpoint_id(&id)?;
+    let removed = match wanted {
+        IfMatch::Revision(revision) => reached.webhooks.remove_endpoint_at(&scope, id, revision).await,
+        IfMatch::Any => reached.webhooks.remove_endpoint(&scope, id).await,
+    };
+    match removed {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(error @ Error::Conflict { .. }) => Err(Kind::Changed.because(error)),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 async fn enable_endpoint<S: DeliveryStore>(

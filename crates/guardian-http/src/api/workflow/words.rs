@@ -17,6 +17,8 @@ pub(super) const RUN: &str = "018f3a4e-0000-7000-8000-000000000000";
 pub(super) struct WorkflowRow {
     /// Its name.
     name: String,
+    /// How often it was changed: its `ETag`.
+    revision: u64,
     /// The number of its newest version.
     draft: u64,
     /// The version that new runs get.
@@ -46,6 +48,7 @@ impl WorkflowRow {
     pub(super) fn of(workflow: &Workflow) -> Self {
         Self {
             name: workflow.name.clone(),
+            revision: workflow.revision,
             draft: workflow.draft,
             published: workflow.published,
             canary: workflow
@@ -60,7 +63,7 @@ impl WorkflowRow {
 
 pub(super) fn row_example() -> Value {
     json!({
-        "name": "follow-up", "draft": 2, "published": 1, "canary": null, "archived": false,
+        "name": "follow-up", "revision": 4, "draft": 2, "published": 1, "canary": null, "archived": false,
         "created": "2026-01-01T00:00:00Z", "updated": "2026-01-02T00:00:00Z",
     })
 }
@@ -382,6 +385,9 @@ struct PositionOut {
     doing: &'static str,
     /// What is asked, where somebody has to decide.
     prompt: Option<String>,
+    /// Who may decide, as the host writes it; null where everybody may.
+    #[schema(value_type = Value)]
+    approvers: Value,
     /// Until when, where that is known, RFC 3339.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
@@ -391,16 +397,20 @@ impl RunOut {
     pub(super) fn of(run: &Run) -> Self {
         let outcome = run.state.outcome.as_ref().and_then(|outcome| serde_json::to_value(outcome).ok());
         let positions = run.positions.iter().map(|at| {
-            let (doing, prompt) = match &at.doing {
+            let (doing, asked) = match &at.doing {
                 Doing::Ready => ("ready", None),
                 Doing::Acting => ("acting", None),
                 Doing::BackingOff => ("backing_off", None),
                 Doing::Sleeping => ("sleeping", None),
                 Doing::Listening => ("listening", None),
-                Doing::Approving { prompt, .. } => ("approving", Some(prompt.clone())),
+                Doing::Approving { prompt, approvers } => {
+                    ("approving", Some((prompt.clone(), approvers.clone())))
+                }
                 _ => ("joining", None),
             };
-            PositionOut { node: at.node.to_string(), doing, prompt, until: at.until }
+            let (prompt, approvers) =
+                asked.map_or((None, Value::Null), |(prompt, approvers)| (Some(prompt), approvers));
+            PositionOut { node: at.node.to_string(), doing, prompt, approvers, until: at.until }
         });
         Self {
             id: run.id.to_string(),
@@ -417,16 +427,8 @@ impl RunOut {
 pub(super) fn run_example() -> Value {
     json!({
         "id": RUN, "workflow": "follow-up", "version": 1, "trigger": "manual", "status": "running", "outcome": null,
-        "positions": [{"node": "wait", "doing": "sleeping", "prompt": null, "until": "2026-01-03T00:00:00Z"}],
+        "positions": [{"node": "wait", "doing": "sleeping", "prompt": null, "approvers": null, "until": "2026-01-03T00:00:00Z"}],
     })
-}
-
-/// Behind which entry.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct After {
-    /// The number of the last entry that is known; from the beginning when it is missing.
-    pub(super) after: Option<u64>,
 }
 
 /// One entry of a run's history.

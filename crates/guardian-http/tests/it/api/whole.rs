@@ -45,7 +45,7 @@ fn all() -> Vec<(&'static str, Api, usize)> {
         ("tenants", api::tenant::api(registry), 10),
         ("ip-access", api::ipaccess::api(access, TrustedProxies::none()), 10),
         ("roles", api::rbac::api(roles), 24),
-        ("workflows", api::workflow::api(library, engine), 23),
+        ("workflows", api::workflow::api(library, engine, api::workflow::ByName), 23),
         ("rate-limits", api::ratelimit::api(Limiter::in_memory(), api::ratelimit::Forgetful), 6),
         ("quotas", api::quota::api(Quotas::in_memory([]).unwrap()), 33),
         ("webhooks", api::webhook::api(webhooks, Nowhere), 23),

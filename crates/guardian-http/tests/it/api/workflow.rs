@@ -1,5 +1,5 @@
-use guardian_core::{SystemClock, SystemIds};
-use guardian_http::api::workflow::api;
+use guardian_core::{Actor, Scope, SystemClock, SystemIds};
+use guardian_http::api::workflow::{ByName, api};
 use guardian_workflow::{Actions, Engine, Library, MemoryStore, Worker, WorkerConfig};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn definition(prompt: &str) -> Value {
         "schema": 1, "name": "Follow up", "start": "wait",
         "nodes": {
             "wait": {"type": "wait", "for": {"signal": {"name": "paid"}}},
-            "ask": {"type": "approval", "prompt": prompt, "timeout": "2d"},
+            "ask": {"type": "approval", "prompt": prompt, "approvers": ["user:ann"], "timeout": "2d"},
             "end": {"type": "end"}
         },
         "edges": [
@@ -28,7 +28,7 @@ async fn the_api_of_workflows_keeps_its_word() {
     let library = Library::new(store.clone(), actions.catalog().clone(), SystemClock::new());
     let engine = Engine::new(store, actions, SystemClock::new(), SystemIds::new());
     let worker = Worker::new(&engine, WorkerConfig::default());
-    let mut contract = Contract::unguarded(api(library, engine));
+    let mut contract = Contract::unguarded(api(library, engine, ByName));
 
     // Definitions and versions.
     let checked = with(json!({"definition": definition("Ship?")}));
@@ -43,8 +43,18 @@ async fn the_api_of_workflows_keeps_its_word() {
     contract.expect(422, "PUT", one, with(json!({"definition": faulty})).if_match("*")).await;
     contract.expect(400, "PUT", one, with(json!({"definition": {"nodes": 7}})).if_match("*")).await;
     contract.expect(428, "PUT", one, with(json!({"definition": definition("Ship?")}))).await;
-    let first = with(json!({"definition": definition("Ship?"), "message": "the first one"})).if_match("*");
-    let made = contract.expect(200, "PUT", one, first).await;
+    let mut placed = definition("Ship?");
+    placed["layout"] = json!({"wait": {"x": 10, "y": 20}});
+    let first = with(json!({"definition": placed, "message": "the first one"})).if_match("\"0\"");
+    let made = contract.expect(200, "PUT", one, first.clone()).await;
+    contract.expect(412, "PUT", one, first).await;
+    let again = with(json!({"definition": made.body["draft"]["definition"], "message": "as it was read"}));
+    let again = contract.expect(200, "PUT", one, again.if_match(made.etag.clone().unwrap())).await;
+    assert_eq!(
+        (&again.etag, &again.body),
+        (&made.etag, &made.body),
+        "nothing changed, not the layout either"
+    );
     assert_eq!(
         (made.etag.as_deref(), &made.body["draft"]["message"]),
         (Some("\"1\""), &json!("the first one"))
@@ -69,14 +79,35 @@ async fn the_api_of_workflows_keeps_its_word() {
 
     // Channels.
     let version = |number: u64| with(json!({"version": number}));
-    contract.expect(404, "POST", &format!("{one}/runs"), with(json!({}))).await;
-    let published = contract.expect(200, "PUT", &format!("{one}/publication"), version(1)).await;
+    contract.expect(409, "POST", &format!("{one}/runs"), with(json!({}))).await;
+    contract.expect(404, "POST", "/workflows/{workflow=moon}/runs", with(json!({}))).await;
+    contract.expect(428, "PUT", &format!("{one}/publication"), version(1)).await;
+    contract.expect(412, "PUT", &format!("{one}/publication"), version(1).if_match("\"1\"")).await;
+    let before = contract.expect(200, "GET", one, plain()).await.etag.unwrap();
+    let published =
+        contract.expect(200, "PUT", &format!("{one}/publication"), version(1).if_match("*")).await;
     assert_eq!(published.body["published"], 1);
-    contract.expect(404, "PUT", &format!("{one}/publication"), version(9)).await;
-    contract.expect(400, "PUT", &format!("{one}/canary"), with(json!({"version": 2, "weight": 101}))).await;
-    contract.expect(200, "PUT", &format!("{one}/canary"), with(json!({"version": 2, "weight": 0}))).await;
-    contract.expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": true}))).await;
-    contract.expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": false}))).await;
+    // What a reader holds is old now, although no version was made.
+    let read = contract.expect(200, "GET", one, plain().header("if-none-match", before)).await;
+    assert_eq!(read.body["published"], 1);
+    contract.expect(404, "PUT", &format!("{one}/publication"), version(9).if_match("*")).await;
+    contract
+        .expect(
+            400,
+            "PUT",
+            &format!("{one}/canary"),
+            with(json!({"version": 2, "weight": 101})).if_match("*"),
+        )
+        .await;
+    contract
+        .expect(200, "PUT", &format!("{one}/canary"), with(json!({"version": 2, "weight": 0})).if_match("*"))
+        .await;
+    contract
+        .expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": true})).if_match("*"))
+        .await;
+    contract
+        .expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": false})).if_match("*"))
+        .await;
     assert_eq!(
         contract.expect(200, "GET", "/workflows", plain()).await.body["items"][0]["name"],
         "follow-up"
@@ -87,6 +118,8 @@ async fn the_api_of_workflows_keeps_its_word() {
     let started = contract.expect(201, "POST", &format!("{one}/runs"), begin.clone()).await;
     let again = contract.expect(201, "POST", &format!("{one}/runs"), begin).await;
     assert_eq!(started.body, again.body);
+    let other = with(json!({"input": {"deal": 8}})).header("idempotency-key", "deal-7");
+    contract.expect(409, "POST", &format!("{one}/runs"), other).await;
     let run = format!("/runs/{{run={}}}", started.body["id"].as_str().unwrap());
     worker.run_once().await.unwrap();
     let shown = contract.expect(200, "GET", &run, plain()).await;
@@ -124,12 +157,19 @@ async fn the_api_of_workflows_keeps_its_word() {
         .expect(409, "POST", &format!("{run}/decisions"), with(json!({"node": "wait", "approved": true})))
         .await;
     let yes = with(json!({"node": "ask", "approved": true, "comment": "fine"}));
+    // Whoever may run workflows may not therefore decide for the one who is asked.
+    let ann = contract.scope.replace(Scope::new(scope("acme").tenant().clone(), Actor::user("bob").unwrap()));
+    contract.expect(403, "POST", &format!("{run}/decisions"), yes.clone()).await;
+    contract.scope = ann;
     contract.expect(202, "POST", &format!("{run}/decisions"), yes).await;
     worker.run_once().await.unwrap();
     let ended = contract.expect(200, "GET", &run, plain()).await;
     assert_eq!(ended.body["status"], "completed", "{}", ended.body);
-    let history = contract.expect(200, "GET", &format!("{run}/history?after=1"), plain()).await;
-    assert_eq!(history.body["items"][0]["number"], 2, "{}", history.body);
+    let first = contract.expect(200, "GET", &format!("{run}/history?size=1"), plain()).await;
+    assert_eq!(first.body["items"].as_array().unwrap().len(), 1, "{}", first.body);
+    let next = first.body["next"].as_str().unwrap();
+    let history = contract.expect(200, "GET", &format!("{run}/history?after={next}"), plain()).await;
+    assert_eq!((&history.body["items"][0]["number"], &history.body["next"]), (&json!(2), &json!(null)));
 
     // One that is cancelled goes on.
     let other = contract.expect(201, "POST", &format!("{one}/runs"), with(json!({}))).await;
@@ -141,7 +181,7 @@ async fn the_api_of_workflows_keeps_its_word() {
     contract.expect(409, "POST", &format!("{run}/pause"), plain()).await;
     contract.expect(422, "POST", &format!("{run}/retry"), with(json!({"node": "moon"}))).await;
     contract.expect(202, "POST", &format!("{run}/retry"), with(json!({"node": "wait"}))).await;
-    contract.expect(200, "POST", &format!("{one}/rollback"), version(1)).await;
+    contract.expect(200, "POST", &format!("{one}/rollback"), version(1).if_match("*")).await;
     contract.finish().await;
 }
 
@@ -152,10 +192,12 @@ async fn one_thing_that_is_wrong_never_makes_workflows_fail() {
     let library = Library::new(store.clone(), actions.catalog().clone(), SystemClock::new());
     let engine = Engine::new(store, actions, SystemClock::new(), SystemIds::new());
     let worker = Worker::new(&engine, WorkerConfig::default());
-    let mut contract = Contract::unguarded(api(library, engine));
+    let mut contract = Contract::unguarded(api(library, engine, ByName));
     let one = "/workflows/{workflow=follow-up}";
     contract.expect(200, "PUT", one, with(json!({"definition": definition("Ship?")})).if_match("*")).await;
-    contract.expect(200, "PUT", &format!("{one}/publication"), with(json!({"version": 1}))).await;
+    contract
+        .expect(200, "PUT", &format!("{one}/publication"), with(json!({"version": 1})).if_match("*"))
+        .await;
     let started = contract.expect(201, "POST", &format!("{one}/runs"), with(json!({}))).await;
     worker.run_once().await.unwrap();
     let known = [("workflow", "follow-up"), ("version", "1"), ("run", started.body["id"].as_str().unwrap())];
