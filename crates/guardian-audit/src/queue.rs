@@ -151,6 +151,8 @@ struct State {
     /// Callers that wait for room.
     blocked: Vec<Waker>,
     closed: bool,
+    /// Whether the last attempt to append failed.
+    failing: bool,
 }
 
 #[derive(Debug)]
@@ -162,19 +164,41 @@ struct Waiting {
 }
 
 /// Where a caller waits for what became of its event.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Answer {
     slot: Mutex<Slot>,
+    /// Whether the caller wants to hear of the first attempt that fails, and not to wait for the one that does not.
+    prompt: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Slot {
     answer: Option<Result<Receipt, StoreError>>,
     waker: Option<Waker>,
+    /// Told instead, where nobody waits.
+    told: Option<Told>,
 }
 
+type Told = Box<dyn FnOnce(Result<Option<Receipt>, Error>) + Send>;
+
 impl Answer {
+    fn prompt() -> Self {
+        Self { prompt: true, ..Self::default() }
+    }
+
+    fn told(told: impl FnOnce(Result<Option<Receipt>, Error>) + Send + 'static) -> Self {
+        let slot = Slot { told: Some(Box::new(told)), ..Slot::default() };
+        Self { slot: Mutex::new(slot), prompt: false }
+    }
+
+    fn take_told(&self) -> Option<Told> {
+        self.slot.lock().told.take()
+    }
+
     fn give(&self, answer: Result<Receipt, StoreError>) {
+        if let Some(told) = self.take_told() {
+            return told(answer.map(Some).map_err(Error::from));
+        }
         let waker = {
             let mut slot = self.slot.lock();
             slot.answer = Some(answer);
@@ -183,6 +207,12 @@ impl Answer {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("prompt", &self.prompt).finish_non_exhaustive()
     }
 }
 
@@ -244,16 +274,70 @@ impl<S: AuditStore> AuditQueue<S> {
     /// When the event is none the log takes; [`StoreErrorKind::Full`] when the queue is full and its policy is to fail;
     /// when the queue is closed; when the spill file does not take it.
     pub async fn record(&self, scope: &Scope, event: AuditEvent) -> Result<Option<Receipt>, Error> {
-        let (draft, risk) = self.log.prepare(scope, event).await?;
-        let answer = Arc::new(Answer::default());
-        let mut waiting = Some(Waiting { scope: scope.clone(), draft, risk, answer: Arc::clone(&answer) });
-        let entered = Enter { queue: self, waiting: &mut waiting }.await?;
-        if !entered {
-            let Some(Waiting { scope, draft, .. }) = waiting else { return Ok(None) };
-            self.spill(&scope, &draft)?;
+        self.record_as(scope, event, Answer::default()).await
+    }
+
+    /// Records an event, and returns as soon as it is known whether the store takes events: the same as
+    /// [`record`](Self::record), which waits for a store that fails until it works again, but for callers who have
+    /// something to answer meanwhile.
+    ///
+    /// How soon that is, is a matter of the store's own time limits and of the pause of [`run`](Self::run) between two
+    /// attempts, at most 2 seconds.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record). When the store failed, the event keeps its place in the queue and is appended once
+    /// the store works, unless the process ends before; only where there was no room for it in the queue either, it is
+    /// not ([`StoreErrorKind::Full`]).
+    pub async fn record_promptly(&self, scope: &Scope, event: AuditEvent) -> Result<Option<Receipt>, Error> {
+        self.record_as(scope, event, Answer::prompt()).await
+    }
+
+    async fn record_as(
+        &self,
+        scope: &Scope,
+        event: AuditEvent,
+        answer: Answer,
+    ) -> Result<Option<Receipt>, Error> {
+        let answer = Arc::new(answer);
+        if !self.enter(scope, event, &answer).await? {
             return Ok(None);
         }
         Ok(Some(Receive(&answer).await?))
+    }
+
+    /// Puts an event into the queue and does not wait for the store: for callers who have no time for a disk. It waits
+    /// for room where the policy is to wait for it.
+    ///
+    /// What becomes of the event is `told`, from the thread that appends and before it goes on, so it should return at
+    /// once: the receipt, or nothing when the spill file has it, or why the tenant's log can never take it. It is not
+    /// told of an event that still waits when the process ends.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record), without those of the store. `told` is not called then.
+    pub async fn enqueue(
+        &self,
+        scope: &Scope,
+        event: AuditEvent,
+        told: impl FnOnce(Result<Option<Receipt>, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let answer = Arc::new(Answer::told(told));
+        if !self.enter(scope, event, &answer).await?
+            && let Some(told) = answer.take_told()
+        {
+            told(Ok(None));
+        }
+        Ok(())
+    }
+
+    /// True when the event is in the queue, false when it is in the spill file.
+    async fn enter(&self, scope: &Scope, event: AuditEvent, answer: &Arc<Answer>) -> Result<bool, Error> {
+        let (draft, risk) = self.log.prepare(scope, event).await?;
+        let mut waiting = Some(Waiting { scope: scope.clone(), draft, risk, answer: Arc::clone(answer) });
+        let entered = Enter { queue: self, waiting: &mut waiting, prompt: answer.prompt }.await?;
+        if !entered && let Some(Waiting { scope, draft, .. }) = waiting {
+            self.spill(&scope, &draft)?;
+        }
+        Ok(entered)
     }
 
     fn spill(&self, scope: &Scope, draft: &Draft) -> Result<(), Error> {
@@ -273,8 +357,15 @@ impl<S: AuditStore> AuditQueue<S> {
     /// When the store failed and may work later: the events wait on, in their order.
     pub async fn drain(&self) -> Result<usize, Error> {
         let Some(_turn) = Turn::take(&self.draining) else { return Ok(0) };
-        if let Some(count) = self.drain_spill().await? {
-            return Ok(count);
+        match self.drain_spill().await {
+            Ok(Some(count)) => return Ok(count),
+            Ok(None) => {}
+            Err(error) => {
+                if let Error::Store(error) = &error {
+                    self.failed(&[], error);
+                }
+                return Err(error);
+            }
         }
         let mut taken = Taken::take(self);
         if taken.waiting.is_empty() {
@@ -285,10 +376,20 @@ impl<S: AuditStore> AuditQueue<S> {
         let batches: Vec<_> = by_tenant.iter().map(|of| Batch::new(&of.scope, &of.drafts)).collect();
         let answers: Vec<Answered> = match self.log.store().append(&batches, self.log.config().now()).await {
             Ok(placed) => placed.into_iter().map(Ok).collect(),
-            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) if error.is_transient() => {
+                self.failed(&taken.waiting, &error);
+                return Err(error.into());
+            }
             // One tenant's log cannot take them: the others' can.
-            Err(_) => self.one_by_one(&batches).await?,
+            Err(_) => match self.one_by_one(&batches).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.failed(&taken.waiting, &error);
+                    return Err(error.into());
+                }
+            },
         };
+        self.state.lock().failing = false;
         let mut answers: Vec<_> = answers.into_iter().map(|of| of.map(Vec::into_iter)).collect();
         let index: HashMap<&TenantId, usize> =
             by_tenant.iter().enumerate().map(|(at, of)| (of.scope.tenant(), at)).collect();
@@ -307,13 +408,25 @@ impl<S: AuditStore> AuditQueue<S> {
         Ok(count)
     }
 
+    /// The store failed and may work later: whoever wants to know hears of it.
+    fn failed(&self, taken: &[Waiting], error: &StoreError) {
+        let mut state = self.state.lock();
+        state.failing = true;
+        let prompt = taken.iter().chain(&state.waiting).filter(|one| one.answer.prompt);
+        let answers: Vec<Arc<Answer>> = prompt.map(|one| Arc::clone(&one.answer)).collect();
+        drop(state);
+        for answer in answers {
+            answer.give(Err(StoreError::new(error.kind(), error.backend())));
+        }
+    }
+
     /// Appends each tenant's events by themselves.
-    async fn one_by_one(&self, batches: &[Batch<'_>]) -> Result<Vec<Answered>, Error> {
+    async fn one_by_one(&self, batches: &[Batch<'_>]) -> Result<Vec<Answered>, StoreError> {
         let mut answers = Vec::with_capacity(batches.len());
         for batch in batches {
             match self.log.store().append(std::slice::from_ref(batch), self.log.config().now()).await {
                 Ok(placed) => answers.push(Ok(placed.into_iter().flatten().collect())),
-                Err(error) if error.is_transient() => return Err(error.into()),
+                Err(error) if error.is_transient() => return Err(error),
                 Err(error) => answers.push(Err((error.kind(), error.backend()))),
             }
         }
@@ -383,6 +496,8 @@ impl<S: AuditStore> AuditQueue<S> {
 struct Enter<'q, S> {
     queue: &'q AuditQueue<S>,
     waiting: &'q mut Option<Waiting>,
+    /// Whether there is no waiting for room while the store fails.
+    prompt: bool,
 }
 
 impl<S> fmt::Debug for Enter<'_, S> {
@@ -407,6 +522,7 @@ impl<S: AuditStore> Future for Enter<'_, S> {
             return Poll::Ready(Ok(true));
         }
         match queue.overflow {
+            Overflow::Block if self.prompt && state.failing => Poll::Ready(Err(full().into())),
             Overflow::Block => {
                 // A caller that is polled again and again while it waits is to be woken once.
                 if !state.blocked.iter().any(|waker| waker.will_wake(context.waker())) {

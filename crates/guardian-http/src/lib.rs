@@ -3,9 +3,17 @@
 
 #[cfg(feature = "api")]
 pub mod api;
+#[cfg(feature = "audit")]
+mod audit;
+#[cfg(feature = "authenticate")]
+mod authenticate;
+#[cfg(feature = "authenticate")]
+mod bearer;
 #[cfg(feature = "ipaccess")]
 mod ipaccess;
-#[cfg(any(feature = "ipaccess", feature = "ratelimit"))]
+#[cfg(feature = "stack")]
+mod optional;
+#[cfg(any(feature = "audit", feature = "ipaccess", feature = "ratelimit"))]
 mod peer;
 mod problem;
 #[cfg(feature = "quota")]
@@ -16,14 +24,28 @@ mod ratelimit;
 mod ratelimit_fields;
 #[cfg(feature = "rbac")]
 mod rbac;
+#[cfg(feature = "request-id")]
+mod request_id;
 mod retry_after;
+#[cfg(feature = "stack")]
+mod stack;
+#[cfg(feature = "tenant")]
+mod tenant;
 
+#[cfg(feature = "audit")]
+pub use audit::{AuditGuard, AuditLayer, Failing, Recorded};
+#[cfg(feature = "authenticate")]
+pub use authenticate::{Authenticate, AuthenticateGuard, AuthenticateLayer, Identity, NotAuthenticated};
+#[cfg(feature = "authenticate")]
+pub use bearer::{BearerTokens, WeakToken, api_key, bearer_token};
 pub use guardian_ipaccess::{
     AddrSource, ClientAddr, ForwardHeader, StopReason, TrustError, TrustedProxies, WalkEnd,
 };
 #[cfg(feature = "ipaccess")]
 pub use ipaccess::{IpAccessGuard, IpAccessLayer};
-#[cfg(any(feature = "ipaccess", feature = "ratelimit"))]
+#[cfg(feature = "stack")]
+pub use optional::{Optional, OptionalGuard, OptionalResponse};
+#[cfg(any(feature = "audit", feature = "ipaccess", feature = "ratelimit"))]
 pub use peer::PeerAddr;
 pub use problem::{Problem, ProblemError};
 #[cfg(feature = "quota")]
@@ -40,4 +62,10 @@ pub use ratelimit_fields::{
 pub use rbac::RequirePermission;
 #[cfg(feature = "rbac")]
 pub use rbac::{Disclosure, PermissionGuard, RequirePermissionLayer};
+#[cfg(feature = "request-id")]
+pub use request_id::{IdentifiedResponse, RequestId, RequestIdLayer, RequestIdentifier};
 pub use retry_after::RetryAfter;
+#[cfg(feature = "stack")]
+pub use stack::Stack;
+#[cfg(feature = "tenant")]
+pub use tenant::{OnRegistryOutage, TenantGuard, TenantLayer};

@@ -244,7 +244,14 @@ impl Problem {
     }
 
     /// The document as the answer to a request.
-    #[cfg(any(feature = "ipaccess", feature = "quota", feature = "rbac"))]
+    #[cfg(any(
+        feature = "audit",
+        feature = "authenticate",
+        feature = "ipaccess",
+        feature = "quota",
+        feature = "rbac",
+        feature = "tenant"
+    ))]
     pub(crate) fn to_response<B: From<Vec<u8>>>(&self) -> http::Response<B> {
         let mut response = http::Response::new(B::from(self.to_bytes()));
         *response.status_mut() = self.status();

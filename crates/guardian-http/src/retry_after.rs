@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+/// How long clients are asked to wait while something that a layer needs is away.
+#[cfg(any(feature = "audit", feature = "authenticate", feature = "tenant"))]
+pub(crate) const OUTAGE: Duration = Duration::from_secs(5);
+
 /// How long a client should wait: the `delay-seconds` of RFC 9110 section 10.2.3.
 ///
 /// The field knows whole seconds. The wait is rounded up, because a client that returns a fraction of a second

@@ -136,3 +136,64 @@ fn two_who_drain_at_once_lose_nothing_that_was_spilled() {
         .is_err()
     );
 }
+
+#[test]
+fn who_has_no_time_hears_later_what_became_of_an_event() {
+    let queue = queue(2, Overflow::Fail);
+    let acme = scope("acme");
+    let heard = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let enqueue = || {
+        let heard = Arc::clone(&heard);
+        let told = move |told: Result<Option<guardian_audit::Receipt>, Error>| {
+            heard.lock().push(told.unwrap().map(|receipt| receipt.sequence));
+        };
+        now(queue.enqueue(&acme, AuditEvent::new("a.b"), told))
+    };
+    enqueue().unwrap();
+    enqueue().unwrap();
+    let full = enqueue().unwrap_err();
+    assert!(matches!(full, Error::Store(error) if error.kind() == StoreErrorKind::Full));
+    *queue.log().store().fails.lock() = 1;
+    assert!(now(queue.drain()).is_err());
+    assert!(heard.lock().is_empty(), "they wait on");
+    assert_eq!(now(queue.drain()).unwrap(), 2);
+    assert_eq!(*heard.lock(), [Some(0), Some(1)]);
+    assert!(now(queue.enqueue(&acme, AuditEvent::new("no such!"), |_| ())).is_err());
+    queue.close();
+    assert!(enqueue().is_err());
+    assert_eq!(heard.lock().len(), 2);
+}
+
+#[test]
+fn who_is_told_promptly_does_not_wait_for_a_store_that_fails_and_loses_nothing() {
+    let queue = queue(2, Overflow::Block);
+    let acme = scope("acme");
+    let event = || AuditEvent::new("a.b");
+    let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut prompt = Box::pin(queue.record_promptly(&acme, event()));
+    let mut patient = Box::pin(queue.record(&acme, event()));
+    let mut without_room = Box::pin(queue.record_promptly(&acme, event()));
+    let mut waits_for_room = Box::pin(queue.record(&acme, event()));
+    assert!(prompt.as_mut().poll(&mut noop).is_pending());
+    assert!(patient.as_mut().poll(&mut noop).is_pending());
+    assert!(without_room.as_mut().poll(&mut noop).is_pending(), "the store may work");
+    assert!(waits_for_room.as_mut().poll(&mut noop).is_pending());
+    *queue.log().store().fails.lock() = 1;
+    assert!(now(queue.drain()).is_err());
+    let refused = |polled| match polled {
+        std::task::Poll::Ready(Err(Error::Store(error))) => Some(error.kind()),
+        _ => None,
+    };
+    assert_eq!(refused(prompt.as_mut().poll(&mut noop)), Some(StoreErrorKind::Timeout));
+    assert_eq!(refused(without_room.as_mut().poll(&mut noop)), Some(StoreErrorKind::Full));
+    assert!(patient.as_mut().poll(&mut noop).is_pending());
+    assert!(waits_for_room.as_mut().poll(&mut noop).is_pending());
+    // What was told of a failure is in the log all the same, once.
+    assert_eq!(now(queue.drain()).unwrap(), 2);
+    assert!(patient.as_mut().poll(&mut noop).is_ready());
+    assert_eq!(size(&queue, "acme"), 2);
+    let mut again = Box::pin(queue.record_promptly(&acme, event()));
+    assert!(again.as_mut().poll(&mut noop).is_pending());
+    assert_eq!(now(queue.drain()).unwrap(), 1);
+    assert!(matches!(again.as_mut().poll(&mut noop), std::task::Poll::Ready(Ok(Some(_)))));
+}

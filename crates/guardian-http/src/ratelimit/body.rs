@@ -42,6 +42,13 @@ impl<B> LimitedBody<B> {
     }
 }
 
+/// The body of an answer that a layer around this one gives itself.
+impl<B> From<Vec<u8>> for LimitedBody<B> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::of_problem(bytes)
+    }
+}
+
 impl<B> Body for LimitedBody<B>
 where
     B: Body,

@@ -145,6 +145,15 @@ impl<S: Store, C: Clock> RateLimitLayer<S, C> {
     }
 }
 
+impl<S: Store, C: Clock> RateLimitLayer<S, C> {
+    /// A layer without limits, which lets everything through: for hosts whose settings leave limits out, because the layer with them
+    /// changes the type of the body and cannot simply be absent.
+    #[must_use]
+    pub fn off(limiter: &Limiter<S, C>) -> Self {
+        Self { config: Arc::new(RateLimitBuilder::new(limiter, None).config) }
+    }
+}
+
 impl<S, C> Clone for RateLimitLayer<S, C> {
     fn clone(&self) -> Self {
         Self { config: Arc::clone(&self.config) }

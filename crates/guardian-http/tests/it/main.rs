@@ -7,6 +7,8 @@
 
 #[cfg(feature = "api")]
 mod api;
+mod audits;
+mod authentication;
 mod chains;
 mod forwarded_grammar;
 mod ipaccess;
@@ -16,7 +18,10 @@ mod rate_keys;
 mod ratelimit;
 mod ratelimit_fields;
 mod rbac;
+mod request_ids;
 mod retry_after;
 mod spoofing;
+mod stack;
 mod structured;
+mod tenants;
 mod trust;

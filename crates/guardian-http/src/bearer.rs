@@ -1,0 +1,150 @@
+//! Credentials in headers, and tokens in memory.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName};
+use parking_lot::RwLock;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Authenticate, Identity, NotAuthenticated};
+
+/// The longest credentials that are read, in bytes.
+const MAX_LEN: usize = 8_192;
+
+/// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1). Nothing where the field is not there exactly once, since two
+/// readers of two fields could choose differently; where its scheme is another; and where the token is not one to 8,192 characters of
+/// `a-z A-Z 0-9 - . _ ~ + /` with `=` at the end alone.
+///
+/// ```
+/// use guardian_http::bearer_token;
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("authorization", "bearer mF_9.B5f-4.1JqM=".parse()?);
+/// assert_eq!(bearer_token(&headers), Some("mF_9.B5f-4.1JqM="));
+/// headers.append("authorization", "Bearer another".parse()?);
+/// assert_eq!(bearer_token(&headers), None);
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+#[must_use]
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = only(headers, &AUTHORIZATION)?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    let body = token.trim_end_matches('=');
+    (scheme.eq_ignore_ascii_case("bearer") && !body.is_empty() && body.bytes().all(plain)).then_some(token)
+}
+
+/// The value of a header that carries a key, such as `x-api-key`. Nothing where it is not there exactly once, and where it is
+/// not 1 to 8,192 visible characters of ASCII.
+///
+/// ```
+/// use guardian_http::api_key;
+/// use http::HeaderName;
+///
+/// let name = HeaderName::from_static("x-api-key");
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert(&name, "k_4711".parse()?);
+/// assert_eq!(api_key(&headers, &name), Some("k_4711"));
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+#[must_use]
+pub fn api_key<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    only(headers, name).filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()))
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let text = (1..=MAX_LEN).contains(&value.len()).then(|| value.to_str().ok()).flatten();
+    text.filter(|text| !text.is_empty())
+}
+
+/// Bearer tokens in memory: for services with a handful of keys that come from their configuration, and for tests.
+///
+/// Held are SHA-256 digests, and a token is found by its digest. How long that takes depends on digests alone, of which a client
+/// cannot choose a single bit without trying as many tokens; so it tells nothing of the tokens that are held. That takes tokens
+/// that nobody can guess: at least 22 characters, which are 128 bits of a random token in base64. It is not for passwords.
+///
+/// In an `Arc` it gives out and revokes tokens while requests are answered.
+///
+/// ```
+/// use std::sync::Arc;
+/// use guardian_core::{Actor, Scope, TenantId};
+/// use guardian_http::{AuthenticateLayer, BearerTokens, Identity};
+///
+/// let tokens = Arc::new(BearerTokens::new());
+/// let layer = AuthenticateLayer::new(Arc::clone(&tokens));
+///
+/// let scope = Scope::new(TenantId::new("acme")?, Actor::api_key("key_1")?);
+/// tokens.insert("4bJ8Yw2mQeR7tPz1LxK9vNcD", Identity::new(scope))?;
+/// assert!(tokens.revoke("4bJ8Yw2mQeR7tPz1LxK9vNcD"));
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+pub struct BearerTokens {
+    by_digest: RwLock<HashMap<[u8; 32], Identity>>,
+}
+
+/// A token that somebody could guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token has fewer than {} characters, of which somebody may guess all", BearerTokens::MIN_LEN)]
+#[non_exhaustive]
+pub struct WeakToken;
+
+impl BearerTokens {
+    /// The shortest token, in characters.
+    pub const MIN_LEN: usize = 22;
+
+    /// No tokens yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets in whoever has this token; instead of another, if it was known.
+    ///
+    /// # Errors
+    /// When the token has fewer than [`MIN_LEN`](Self::MIN_LEN) characters.
+    pub fn insert(&self, token: &str, identity: Identity) -> Result<(), WeakToken> {
+        if token.len() < Self::MIN_LEN {
+            return Err(WeakToken);
+        }
+        self.insert_digest(digest(token), identity);
+        Ok(())
+    }
+
+    /// Lets in whoever has the token with this SHA-256 digest, for configurations that hold no secrets. The token must be as hard to
+    /// guess as [`insert`](Self::insert) wants it.
+    pub fn insert_digest(&self, digest: [u8; 32], identity: Identity) {
+        self.by_digest.write().insert(digest, identity);
+    }
+
+    /// Lets nobody in by this token any more; whether it was known.
+    pub fn revoke(&self, token: &str) -> bool {
+        self.by_digest.write().remove(&digest(token)).is_some()
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+impl fmt::Debug for BearerTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerTokens").field("tokens", &self.by_digest.read().len()).finish()
+    }
+}
+
+#[async_trait]
+impl Authenticate for BearerTokens {
+    async fn authenticate(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
+        let token = bearer_token(&request.headers).ok_or(NotAuthenticated::Refused)?;
+        self.by_digest.read().get(&digest(token)).cloned().ok_or(NotAuthenticated::Refused)
+    }
+}

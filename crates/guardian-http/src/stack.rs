@@ -1,0 +1,298 @@
+//! All layers in the right order, as one.
+
+use std::fmt;
+
+use tower_layer::{Identity, Layer};
+
+/// Layers of the suite in the order in which they belong, applied as one layer to an axum `Router` or any other tower service.
+///
+/// A request passes them in the order of the methods below, whatever the order in which they were given; what is not given
+/// is not there. Each takes the suite's layer or any other in its place, [`Optional`](crate::Optional) ones included.
+///
+/// ```
+/// use guardian_core::{Actor, Scope, TenantId};
+/// use guardian_http::{AuthenticateLayer, BearerTokens, Identity, RequestIdLayer, Stack};
+///
+/// let tokens = BearerTokens::new();
+/// let scope = Scope::new(TenantId::new("acme")?, Actor::api_key("key_1")?);
+/// tokens.insert("4bJ8Yw2mQeR7tPz1LxK9vNcD", Identity::new(scope))?;
+///
+/// let stack = Stack::new()
+///     .request_id(RequestIdLayer::new())
+///     .authenticate(AuthenticateLayer::new(tokens));
+/// # #[cfg(feature = "axum")]
+/// let router: axum::Router = axum::Router::new()
+///     .route("/deals", axum::routing::get(|| async { "[]" }))
+///     .layer(stack);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Why this order:
+///
+/// - `request_id`: every response has an id, those of all refusals too;
+/// - `address_limits`: guessing keys is limited before a key is looked at;
+/// - `authenticate`: all that follows is about somebody;
+/// - `audit`: refusals of all that follows are recorded; who is nobody has no log to stand in, and cannot fill one;
+/// - `tenant`: nothing is counted for tenants that are suspended or gone;
+/// - `addresses`: who comes from where the tenant does not want it uses up none of its limits;
+/// - `limits`: a request too many costs neither a decision about permissions nor a unit;
+/// - `permission`: nobody pays for what they may not do;
+/// - `quota`: a unit is spent only for a request that goes on.
+///
+/// Put it on with `Router::layer`, not around a finished router: the matched route, which limits and events name, is known only there.
+#[derive(Clone, Copy, Default)]
+#[must_use]
+pub struct Stack<
+    I = Identity,
+    A = Identity,
+    U = Identity,
+    D = Identity,
+    T = Identity,
+    P = Identity,
+    L = Identity,
+    M = Identity,
+    Q = Identity,
+> {
+    request_id: I,
+    address_limits: A,
+    authenticate: U,
+    audit: D,
+    tenant: T,
+    addresses: P,
+    limits: L,
+    permission: M,
+    quota: Q,
+}
+
+impl Stack {
+    /// No layers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
+    /// Gives each request its id; first, so that every response has one, those of all refusals too.
+    pub fn request_id<New>(self, layer: New) -> Stack<New, A, U, D, T, P, L, M, Q> {
+        let Self {
+            address_limits, authenticate, audit, tenant, addresses, limits, permission, quota, ..
+        } = self;
+        Stack {
+            request_id: layer,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            quota,
+        }
+    }
+
+    /// Limits each address, before anybody is authenticated: it is what guessing keys meets. A `RateLimitLayer::shared`.
+    pub fn address_limits<New>(self, layer: New) -> Stack<I, New, U, D, T, P, L, M, Q> {
+        let Self { request_id, authenticate, audit, tenant, addresses, limits, permission, quota, .. } = self;
+        Stack {
+            request_id,
+            address_limits: layer,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            quota,
+        }
+    }
+
+    /// Says who a request is of, for everything behind it. An [`AuthenticateLayer`](crate::AuthenticateLayer), or the host's own that puts a `Scope` into the request's extensions.
+    pub fn authenticate<New>(self, layer: New) -> Stack<I, A, New, D, T, P, L, M, Q> {
+        let Self { request_id, address_limits, audit, tenant, addresses, limits, permission, quota, .. } =
+            self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate: layer,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            quota,
+        }
+    }
+
+    /// Records requests, and as it stands right behind authentication also those that the layers behind it refuse; who is nobody has no log to stand in, and cannot fill one. An `AuditLayer`.
+    pub fn audit<New>(self, layer: New) -> Stack<I, A, U, New, T, P, L, M, Q> {
+        let Self {
+            request_id,
+            address_limits,
+            authenticate,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            quota,
+            ..
+        } = self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate,
+            audit: layer,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            quota,
+        }
+    }
+
+    /// Turns away tenants that are suspended or gone, before anything is counted for them. A `TenantLayer`.
+    pub fn tenant<New>(self, layer: New) -> Stack<I, A, U, D, New, P, L, M, Q> {
+        let Self {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            addresses,
+            limits,
+            permission,
+            quota,
+            ..
+        } = self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant: layer,
+            addresses,
+            limits,
+            permission,
+            quota,
+        }
+    }
+
+    /// Holds the tenant's own rules about addresses. An `IpAccessLayer`.
+    pub fn addresses<New>(self, layer: New) -> Stack<I, A, U, D, T, New, L, M, Q> {
+        let Self {
+            request_id, address_limits, authenticate, audit, tenant, limits, permission, quota, ..
+        } = self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses: layer,
+            limits,
+            permission,
+            quota,
+        }
+    }
+
+    /// Limits tenants, endpoints and keys. A `RateLimitLayer::per_tenant`.
+    pub fn limits<New>(self, layer: New) -> Stack<I, A, U, D, T, P, New, M, Q> {
+        let Self {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            permission,
+            quota,
+            ..
+        } = self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits: layer,
+            permission,
+            quota,
+        }
+    }
+
+    /// Asks for one permission for everything behind the stack, if that is what the host wants; more often each route has a `RequirePermissionLayer` of its own.
+    pub fn permission<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, New, Q> {
+        let Self {
+            request_id, address_limits, authenticate, audit, tenant, addresses, limits, quota, ..
+        } = self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            permission: layer,
+            quota,
+        }
+    }
+
+    /// Spends a unit of what the tenant bought; last, so that nobody pays for a request that was refused. A `QuotaLayer`.
+    pub fn quota<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, M, New> {
+        let Self {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            ..
+        } = self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            quota: layer,
+        }
+    }
+}
+
+impl<S, I, A, U, D, T, P, L, M, Q> Layer<S> for Stack<I, A, U, D, T, P, L, M, Q>
+where
+    Q: Layer<S>,
+    M: Layer<Q::Service>,
+    L: Layer<M::Service>,
+    P: Layer<L::Service>,
+    T: Layer<P::Service>,
+    D: Layer<T::Service>,
+    U: Layer<D::Service>,
+    A: Layer<U::Service>,
+    I: Layer<A::Service>,
+{
+    type Service = I::Service;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let inner = self.quota.layer(inner);
+        let inner = self.permission.layer(inner);
+        let inner = self.limits.layer(inner);
+        let inner = self.addresses.layer(inner);
+        let inner = self.tenant.layer(inner);
+        let inner = self.audit.layer(inner);
+        let inner = self.authenticate.layer(inner);
+        let inner = self.address_limits.layer(inner);
+        self.request_id.layer(inner)
+    }
+}
+
+impl<I, A, U, D, T, P, L, M, Q> fmt::Debug for Stack<I, A, U, D, T, P, L, M, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").finish_non_exhaustive()
+    }
+}
