@@ -18,6 +18,7 @@ mod call;
 mod decision;
 mod entry;
 mod replay;
+mod shape;
 
 pub mod analytics;
 mod balance;

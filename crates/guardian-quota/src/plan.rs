@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::shape;
 use crate::{Aggregation, AtLimit, FeatureName, InvalidPlan, Level, Limit, PlanName};
 
 /// What a tenant gets: features that are there or not, settings, and meters with limits.
@@ -153,8 +154,9 @@ impl Plan {
                 format!("it has {} bytes, the most is {}", text.len(), Self::MAX_LEN),
             ));
         }
-        let plan: Self =
-            serde_json::from_str(text).map_err(|error| InvalidPlan::new("plan", error.to_string()))?;
+        let value = shape::read(text)?;
+        // The text itself, in which a key that is there twice can be seen.
+        let plan: Self = serde_json::from_str(text).map_err(|error| shape::blame(&value, &error))?;
         plan.check()?;
         Ok(plan)
     }

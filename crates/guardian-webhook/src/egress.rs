@@ -85,7 +85,9 @@ impl Refused {
 /// What a developer has to do whose own receiver it is.
 fn hint(host: &str, port: Option<u16>) -> String {
     let port = port.map_or_else(|| "PORT".to_owned(), |port| port.to_string());
-    format!("for a receiver of your own, have the egress policy `allow_target(\"{host}\", {port})`")
+    format!(
+        "for a receiver of your own, have the egress policy of `Config` `allow_target(\"{host}\", {port})` and make the sender with `config.http()`"
+    )
 }
 
 /// An address with the name that has it.

@@ -69,9 +69,33 @@ fn a_faulty_plan_says_what_to_write() {
     let error = refused("{\"name\": \"pro\", \"features\": {\n  \"sso\": true\n}}");
     assert_eq!(
         error,
-        "invalid plan: invalid type: boolean `true`, expected a feature: `{\"boolean\": …}`, `{\"static\": …}` or \
-         `{\"metered\": …}` at line 2 column 13"
+        "invalid feature of `sso` of `pro`: it is an object such as `{\"boolean\": …}`, `{\"static\": …}` or \
+         `{\"metered\": …}`, and not true or false"
     );
+    assert!(refused("name: pro").starts_with("invalid plan: it is not JSON: "), "{}", refused("name: pro"));
+    for (text, expected) in [
+        (r#"["pro", {}]"#, "invalid plan: it is an object such as"),
+        (r#"{"name": "pro", "features": []}"#, "invalid features of `pro`: it is an object such as"),
+        (
+            r#"{"name": "pro", "features": {"t": {"metered": ["t", "sum"]}}}"#,
+            "invalid meter of `t` of `pro`: it is an object such as",
+        ),
+        (
+            r#"{"name": "pro", "features": {"t": {"metered": {"unit": "t", "aggregation": "often"}}}}"#,
+            "invalid feature of `t` of `pro`: unknown variant `often`",
+        ),
+    ] {
+        assert!(refused(text).starts_with(expected), "{}", refused(text));
+    }
+    for wrong in ["1000", "[1000]"] {
+        let error = limit(wrong);
+        assert!(
+            error.starts_with(
+                "invalid limit of `org` of `tokens` of `pro`: it is an object such as `{\"amount\": 1000}`"
+            ),
+            "{error}"
+        );
+    }
     let error = limit(r#"{"amount": 5, "at_limit": "overage"}"#);
     assert!(error.contains("overage needs a price: `{\"overage\": {\"price\": …}}`"), "{error}");
     let error = limit(r#"{"amount": 5, "at_limit": "grace"}"#);

@@ -113,8 +113,10 @@ impl<'d> Compiler<'d> {
             Want::List => (matches!(plain, Type::List(_) | Type::Dyn), "list"),
         };
         if !fits {
-            let message =
-                format!("`{}` is a {found}, not a {wanted}", guardian_core::shorten(program.source()));
+            let message = format!(
+                "`{}` is of the type {found}, not {wanted}",
+                guardian_core::shorten(program.source())
+            );
             report.add_at(
                 Code::TypeError,
                 Some(node),
@@ -614,7 +616,7 @@ fn misfit(root: &Value, schema: &Value, template: &Template, path: &str) -> Opti
             let fits = kinds.iter().any(|kind| allowed.contains(kind));
             (!fits).then(|| {
                 let source = guardian_core::shorten(program.source());
-                format!("at `{path}`: `{source}` is a {found}, expected {}", allowed.join(" or "))
+                format!("at `{path}`: `{source}` is of the type {found}, expected {}", allowed.join(" or "))
             })
         }
         Template::List(items) => items.iter().enumerate().find_map(|(index, item)| {
