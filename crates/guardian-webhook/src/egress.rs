@@ -40,7 +40,7 @@ pub enum Refused {
         allowed: String,
     },
     /// Its host is named as hosts of the inside are.
-    #[error("the host `{host}` is not one of the Internet; {}", hint(host, Some(*port)))]
+    #[error("the host `{host}` is not one of the Internet{}", hint(host, Some(*port)))]
     Name {
         /// The host.
         host: String,
@@ -48,7 +48,7 @@ pub enum Refused {
         port: u16,
     },
     /// An address of it is not public.
-    #[error("the address {} is not public: it is {class}; {}", of(host, *address), hint(host, *port))]
+    #[error("the address {} is not public: it is {class}{}", of(host, *address), hint_at(*class, host, *port))]
     Address {
         /// The host: a name, or the address itself.
         host: String,
@@ -86,8 +86,16 @@ impl Refused {
 fn hint(host: &str, port: Option<u16>) -> String {
     let port = port.map_or_else(|| "PORT".to_owned(), |port| port.to_string());
     format!(
-        "for a receiver of your own, have the egress policy of `Config` `allow_target(\"{host}\", {port})` and make the sender with `config.http()`"
+        "; for a receiver of your own, have the egress policy of `Config` `allow_target(\"{host}\", {port})` and make the sender with `config.http()`"
     )
+}
+
+/// The same, for addresses at which somebody may have a receiver: none is where clouds keep keys.
+fn hint_at(class: AddressClass, host: &str, port: Option<u16>) -> String {
+    match class {
+        AddressClass::Loopback | AddressClass::Private | AddressClass::CarrierNat => hint(host, port),
+        _ => String::new(),
+    }
 }
 
 /// An address with the name that has it.
@@ -442,13 +450,17 @@ mod tests {
         let said = |url: &str| policy.check_url(url).unwrap_err().to_string();
         assert_eq!(
             said("http://localhost:3000/hooks"),
-            "the host `localhost` is not one of the Internet; for a receiver of your own, have the egress policy \
-             `allow_target(\"localhost\", 3000)`"
+            "the host `localhost` is not one of the Internet; for a receiver of your own, have the egress policy of `Config` \
+             `allow_target(\"localhost\", 3000)` and make the sender with `config.http()`"
         );
         assert_eq!(
             said("http://127.1:3000/"),
-            "the address 127.0.0.1 is not public: it is loopback; for a receiver of your own, have the egress policy \
-             `allow_target(\"127.0.0.1\", 3000)`"
+            "the address 127.0.0.1 is not public: it is loopback; for a receiver of your own, have the egress policy of \
+             `Config` `allow_target(\"127.0.0.1\", 3000)` and make the sender with `config.http()`"
+        );
+        assert_eq!(
+            said("http://169.254.169.254/latest/meta-data"),
+            "the address 169.254.169.254 is not public: it is link-local"
         );
         assert_eq!(
             said("https://example.com:22/"),

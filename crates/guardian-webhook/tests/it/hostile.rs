@@ -150,7 +150,7 @@ async fn a_name_that_changes_between_check_and_connection_gains_nothing() {
         said,
         format!(
             "the address 127.0.0.1 of `rebind.example.com` is not public: it is loopback; for a receiver of your own, have the \
-             egress policy `allow_target(\"rebind.example.com\", {port})`"
+             egress policy of `Config` `allow_target(\"rebind.example.com\", {port})` and make the sender with `config.http()`"
         )
     );
     assert_eq!(sink.count(), 0);

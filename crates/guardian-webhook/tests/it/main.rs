@@ -21,4 +21,7 @@ mod service;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+#[cfg(feature = "http")]
+mod tls;
+#[cfg(test)]
 mod world;
