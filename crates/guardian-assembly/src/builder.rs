@@ -1,7 +1,7 @@
 //! What a host says before everything is put together.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use guardian_audit::AuditConfig;
@@ -11,6 +11,7 @@ use guardian_http::TrustedProxies;
 use guardian_http::api::PERMISSIONS;
 use guardian_http::api::workflow::{Approvers, ByName};
 use guardian_ipaccess::{AccessPolicy, Geography, IpAccess};
+use guardian_quota::billing::BillingSink;
 use guardian_quota::{Plan, Quotas};
 use guardian_ratelimit::{AnyStore, Limiter, MemoryStore, Policy, PolicyId};
 use guardian_rbac::import::{Imported, read_policy};
@@ -22,10 +23,14 @@ use guardian_workflow::{Actions, Engine, Library};
 
 use crate::Error;
 use crate::backend::{Backend, Memory, Stores};
-use crate::events::{Hub, OfPlatform, OfWebhooks};
+use crate::events::{Hub, OfPlatform};
 use crate::guardian::{Guardian, Parts};
+use crate::heard::Heard;
+use crate::purge::Purge;
 use crate::rules;
-use crate::spool::Spool;
+use crate::seen::{Scheduled, Seen};
+use crate::spool::{Spool as _, Teller};
+use crate::welcome::Equipment;
 
 /// Everything that can be said; what is not said has a default, but for the [key of secrets](Self::secrets_key). Begin with
 /// [`Guardian::builder`], end with [`in_memory`](Self::in_memory) or `open`.
@@ -54,6 +59,7 @@ pub struct Builder {
     notary: Option<Notary>,
     purger: Option<Arc<dyn Purger>>,
     keep_webhooks: Duration,
+    billing: Option<Arc<dyn BillingSink>>,
 }
 
 /// Puts an action into a store of workflows.
@@ -95,6 +101,7 @@ impl Builder {
             notary: None,
             purger: None,
             keep_webhooks: Duration::from_secs(30 * 24 * 60 * 60),
+            billing: None,
         }
     }
 
@@ -110,7 +117,8 @@ impl Builder {
         self
     }
 
-    /// The operator's own tenant, in whose audit log stands what the platform does to others; `operator` otherwise.
+    /// The operator's own tenant, in whose audit log stands what the platform does to others; `operator` otherwise. No customer gets this
+    /// id; [`Guardian::welcome_operator`] gives it roles.
     pub fn operator(mut self, tenant: impl Into<String>) -> Self {
         self.operator = tenant.into();
         self
@@ -168,6 +176,12 @@ impl Builder {
     /// What sends webhooks; otherwise a client of HTTP that keeps to the egress policy.
     pub fn sender(mut self, sender: impl HttpSender) -> Self {
         self.sender = Some(Arc::new(sender));
+        self
+    }
+
+    /// Where spending goes; otherwise nobody bills.
+    pub fn billing(mut self, sink: impl BillingSink) -> Self {
+        self.billing = Some(Arc::new(sink));
         self
     }
 
@@ -294,41 +308,45 @@ impl Builder {
         let audit = self.audit.with_clock(Arc::clone(&clock)).with_ids(Arc::clone(&ids));
         let log = guardian_audit::AuditLog::new(stores.audit, audit);
 
-        let of_webhooks = OfWebhooks { log: log.clone(), host: Arc::clone(&self.host) };
+        let library =
+            Library::new(stores.workflow.clone(), self.actions.catalog().clone(), Arc::clone(&clock));
+        let engine = Engine::new(stores.workflow, self.actions, Arc::clone(&clock), Arc::clone(&ids));
+        let hub = Arc::new(Hub::<B> {
+            log: log.clone(),
+            webhooks: OnceLock::new(),
+            engine: engine.clone(),
+            host: Arc::clone(&self.host),
+            operator: operator.clone(),
+        });
+        let everybody: Arc<dyn Teller> = hub.clone();
+        let spool = Arc::new(stores.spool);
+        let events = spool.entrance(&everybody, Heard::NOBODY);
+
+        let mut config = self.webhooks;
+        // An event may come again for as long as somebody does not take it.
+        config.idempotency = config.idempotency.max(self.keep_webhooks);
         let webhooks = Webhooks::with_events(
             stores.webhook,
             vault,
             Arc::clone(&clock),
             Arc::clone(&ids),
-            self.webhooks,
-            Arc::new(of_webhooks),
+            config,
+            // What webhooks say of themselves goes to no webhook, or one that fails would tell of itself.
+            spool.entrance(&everybody, Heard::WEBHOOKS | Heard::WORKFLOWS),
         );
+        // Nobody else has set them.
+        let _ = hub.webhooks.set(webhooks.clone());
         let sender = match self.sender {
             Some(sender) => sender,
             None => Arc::new(ReqwestSender::new(webhooks.config().http())?),
         };
 
-        let library =
-            Library::new(stores.workflow.clone(), self.actions.catalog().clone(), Arc::clone(&clock));
-        let engine = Engine::new(stores.workflow, self.actions, Arc::clone(&clock), Arc::clone(&ids));
-
-        let hub = Arc::new(Hub::<B> {
-            log: log.clone(),
-            webhooks: webhooks.clone(),
-            engine: engine.clone(),
-            host: Arc::clone(&self.host),
-        });
-        let everybody: Arc<dyn EventSink> = hub.clone();
-        let events = stores.spool.entrance(&everybody);
-
         let limiter = Limiter::new(self.counters.unwrap_or_else(|| AnyStore::new(MemoryStore::new())));
         for policy in self.policies {
             let _named: PolicyId = limiter.define(policy)?;
         }
-        let refused = rules::take_up(&*stores.rules, &limiter, None).await?;
-        if let Some(first) = refused.into_iter().next() {
-            return Err(Error::Rule(first));
-        }
+        // What is not taken any more is told by the workers: it keeps nobody from starting.
+        let _told_later = rules::take_up(&*stores.rules, &limiter, None).await?;
 
         let roles = match self.roles {
             Some(roles) => roles,
@@ -360,21 +378,39 @@ impl Builder {
             .with_ids(Arc::clone(&ids))
             .with_events(Arc::clone(&events));
 
-        let of_platform =
-            OfPlatform { log: log.clone(), operator: operator.clone(), host: Arc::clone(&self.host) };
-        let mut registry = Registry::new(stores.tenants)
+        let equipment = Arc::new(Equipment::<B> {
+            tenants: Arc::clone(&stores.tenants),
+            rbac: rbac.clone(),
+            roles: roles.items,
+            quotas: quotas.clone(),
+            clock: Arc::clone(&clock),
+        });
+        let of_platform = OfPlatform {
+            log: log.clone(),
+            operator: operator.clone(),
+            host: Arc::clone(&self.host),
+            equipment: equipment.clone(),
+        };
+        let purge = Purge::<B> {
+            webhooks: webhooks.clone(),
+            library: library.clone(),
+            sentiments: sentiments.clone(),
+            rbac: rbac.clone(),
+            spool: Arc::clone(&spool),
+            host: self.purger,
+        };
+        let registry = Registry::new(stores.tenants)
             .with_sink(of_platform)
+            .with_purger(purge)
+            .with_reserved(operator.tenant().clone())
             .with_clock(Arc::clone(&clock))
             .with_ids(Arc::clone(&ids));
-        if let Some(purger) = self.purger {
-            registry = registry.with_purger(purger);
-        }
 
         Ok(Guardian::of(Parts {
             operator,
             clock,
             ids,
-            hub,
+            hub: everybody,
             events,
             log,
             access: Arc::new(access),
@@ -382,7 +418,10 @@ impl Builder {
             limiter,
             rules: stores.rules,
             rbac,
-            roles: roles.items,
+            equipment,
+            limits_seen: Seen::default(),
+            scheduled: Scheduled::default(),
+            billing: self.billing,
             quotas,
             webhooks,
             sender,
@@ -393,7 +432,7 @@ impl Builder {
             sentiments,
             registry,
             sealer: self.notary.map(Sealer::new),
-            spool: stores.spool,
+            spool,
         }))
     }
 }

@@ -17,11 +17,17 @@ pub enum Error {
     },
     /// A name that an event cannot have.
     #[error(
-        "`{name}` is no name of an event: it is words of a-z, 0-9 and `_` with dots between, such as `deal.won`"
+        "`{name}` is no name of an event: it is words of letters, digits, `_` and `-` with dots between, such as `deal.won`"
     )]
     EventName {
         /// The name.
         name: String,
+    },
+    /// Data that not all who listen could take.
+    #[error("the event's data cannot be told: {why}")]
+    EventData {
+        /// Why not.
+        why: &'static str,
     },
     /// A rule that was kept and is not taken any more.
     #[error("{0}")]

@@ -1,25 +1,29 @@
 //! Who hears of what.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use guardian_audit::store::AuditStore;
 use guardian_audit::{AuditEvent, AuditLog, Target};
-use guardian_core::{Event, EventSink, Scope, StoreError, StoreErrorKind};
+use guardian_core::{ActorKind, Event, EventSink, Scope, StoreError, StoreErrorKind, TenantId};
 use guardian_webhook::{Publish, Webhooks};
 use guardian_workflow::Engine;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::backend::Backend;
-use crate::spool::{Teller, Telling};
+use crate::heard::Heard;
+use crate::spool::{Refusal, Teller, Telling, Told};
 
-/// Events of tenants: into the audit log, to the tenant's webhooks, to its workflows and to the host, in this order. Each of them
-/// knows an event by its id, so that it may come again when one of them failed.
+/// Events of tenants: into the audit log, to the tenant's webhooks, to its workflows and to the host. Each hears of it whatever the
+/// others say, and knows an event by its id, so that it may come again.
 pub(crate) struct Hub<B: Backend> {
     pub(crate) log: AuditLog<B::Audit>,
-    pub(crate) webhooks: Webhooks<B::Webhook>,
+    /// What they say of themselves comes here as well, so they are made after it.
+    pub(crate) webhooks: OnceLock<Webhooks<B::Webhook>>,
     pub(crate) engine: Engine<B::Workflow>,
     pub(crate) host: Arc<dyn EventSink>,
+    pub(crate) operator: Scope,
 }
 
 impl<B: Backend> fmt::Debug for Hub<B> {
@@ -28,28 +32,75 @@ impl<B: Backend> fmt::Debug for Hub<B> {
     }
 }
 
+/// Why an event was not taken, and whether it never will be.
+type Outcome = Result<(), (StoreError, bool)>;
+
 #[async_trait]
 impl<B: Backend> Teller for Hub<B> {
-    async fn tell(&self, Telling { event, about, is_recorded }: Telling) -> Result<(), StoreError> {
+    async fn tell(&self, telling: &Telling, heard: Heard) -> Told {
+        let mut told = Told { heard, refusals: Vec::new() };
+        let event = &telling.event;
+        // What an operator did is the tenant's to know; why is not.
+        let is_operators = is_operators(event);
+        let of_tenant = if is_operators { without_reasons(event) } else { event.clone() };
         let scope = Scope::new(event.tenant.clone(), event.actor.clone());
-        if !is_recorded {
-            self.log.emit(event.clone()).await?;
+        if is_operators && !told.heard.has(Heard::OPERATOR) {
+            let recorded = record_for(&self.log, &self.operator, event).await;
+            told.note(Heard::OPERATOR, "the operator's log", recorded);
         }
-        self.webhooks.publish(&scope, as_webhook(&event, about)?).await.map_err(of_webhooks)?;
-        self.engine.on_event(&event).await.map_err(of_workflows)?;
-        self.host.emit(event).await
+        if !told.heard.has(Heard::LOG) {
+            let recorded = self.log.record(&scope, of_tenant.clone().into()).await;
+            told.note(Heard::LOG, "the audit log", of_audit(recorded.map(drop)));
+        }
+        if !told.heard.has(Heard::WEBHOOKS) {
+            let published = self.publish(&scope, &of_tenant, telling.about.as_deref()).await;
+            told.note(Heard::WEBHOOKS, "webhooks", published);
+        }
+        if !told.heard.has(Heard::WORKFLOWS) {
+            let started = self.engine.on_event(&of_tenant).await;
+            told.note(Heard::WORKFLOWS, "workflows", of_workflows(started.map(drop)));
+        }
+        if !told.heard.has(Heard::HOST) {
+            let heard = self.host.emit(event.clone()).await;
+            told.note(Heard::HOST, "the host", heard.map_err(|error| (error, false)));
+        }
+        told
     }
 }
 
-#[async_trait]
-impl<B: Backend> EventSink for Hub<B> {
-    async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        self.tell(event.into()).await
+impl Told {
+    fn note(&mut self, listener: Heard, who: &'static str, outcome: Outcome) {
+        match outcome {
+            Ok(()) => self.heard = self.heard | listener,
+            Err((error, is_final)) => {
+                if is_final {
+                    self.heard = self.heard | listener;
+                }
+                self.refusals.push(Refusal { who, error, is_final });
+            }
+        }
+    }
+}
+
+impl<B: Backend> Hub<B> {
+    async fn publish(&self, scope: &Scope, event: &Event, about: Option<&str>) -> Outcome {
+        // Until they are made there is nobody who could have told anything.
+        let Some(webhooks) = self.webhooks.get() else { return Ok(()) };
+        let published = match as_webhook(event, about) {
+            Ok(publish) => webhooks.publish(scope, publish).await,
+            Err(error) => Err(error),
+        };
+        match published {
+            // The host has said which types there are, and this is none.
+            Ok(_) | Err(guardian_webhook::Error::NoEventType { .. }) => Ok(()),
+            Err(guardian_webhook::Error::Store(error)) => Err((error, false)),
+            Err(other) => Err(never("webhooks", other)),
+        }
     }
 }
 
 /// The body that endpoints get; the same however often the event comes, as its key is.
-fn as_webhook(event: &Event, about: Option<String>) -> Result<Publish, StoreError> {
+fn as_webhook(event: &Event, about: Option<&str>) -> Result<Publish, guardian_webhook::Error> {
     let body = json!({
         "type": event.name,
         "id": event.id,
@@ -57,52 +108,66 @@ fn as_webhook(event: &Event, about: Option<String>) -> Result<Publish, StoreErro
         "actor": event.actor.to_string(),
         "data": event.data,
     });
-    let publish = Publish::json(&event.name, &body).map_err(of_webhooks)?;
-    let publish = publish.with_idempotency_key(event.id.to_string());
-    Ok(about.into_iter().fold(publish, Publish::with_ordering_key))
+    let publish = Publish::json(&event.name, &body)?.with_idempotency_key(event.id.to_string());
+    Ok(about.into_iter().fold(publish, |publish, about| publish.with_ordering_key(about)))
 }
 
-fn of_webhooks(error: guardian_webhook::Error) -> StoreError {
-    match error {
-        guardian_webhook::Error::Store(error) => error,
-        other => StoreError::new(StoreErrorKind::Internal, "webhooks").with_source(other),
+fn of_audit(recorded: Result<(), guardian_audit::Error>) -> Outcome {
+    recorded.map_err(|error| match error {
+        guardian_audit::Error::Store(error) => (error, false),
+        other => never("audit", other),
+    })
+}
+
+fn of_workflows(started: Result<(), guardian_workflow::Error>) -> Outcome {
+    started.map_err(|error| match error {
+        guardian_workflow::Error::Store(error) => (error, false),
+        other => never("workflows", other),
+    })
+}
+
+/// An error that is the same the next time.
+fn never(part: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> (StoreError, bool) {
+    (StoreError::new(StoreErrorKind::Internal, part).with_source(error), true)
+}
+
+/// As the API writes operators who work in a tenant.
+fn is_operators(event: &Event) -> bool {
+    event.actor.kind() == ActorKind::Service && event.actor.id().as_str().starts_with("operator.")
+}
+
+/// The same without what only the platform is to read.
+fn without_reasons(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Value::Object(members) = &mut event.data {
+        members.remove("why");
+        members.remove("reason");
     }
+    event
 }
 
-fn of_workflows(error: guardian_workflow::Error) -> StoreError {
-    match error {
-        guardian_workflow::Error::Store(error) => error,
-        other => StoreError::new(StoreErrorKind::Internal, "workflows").with_source(other),
-    }
+/// Into the operator's own log, with the tenant as what it is about.
+async fn record_for<S: AuditStore>(log: &AuditLog<S>, operator: &Scope, event: &Event) -> Outcome {
+    let scope = Scope::new(operator.tenant().clone(), event.actor.clone());
+    let target = Target::new("tenant", event.tenant.as_str());
+    let recorded = log.record(&scope, AuditEvent::from(event.clone()).with_target(target)).await;
+    of_audit(recorded.map(drop))
 }
 
-/// What webhooks say of themselves: into the audit log and to the host. It goes to no webhook, or one that fails would tell of
-/// itself.
-pub(crate) struct OfWebhooks<S> {
-    pub(crate) log: AuditLog<S>,
-    pub(crate) host: Arc<dyn EventSink>,
-}
-
-impl<S> fmt::Debug for OfWebhooks<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OfWebhooks").field("host", &self.host).finish_non_exhaustive()
-    }
-}
-
+/// What a new tenant is given.
 #[async_trait]
-impl<S: guardian_audit::store::AuditStore> EventSink for OfWebhooks<S> {
-    async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        self.log.emit(event.clone()).await?;
-        self.host.emit(event).await
-    }
+pub(crate) trait Equip: fmt::Debug + Send + Sync + 'static {
+    /// Gives it what it lacks.
+    async fn equip(&self, tenant: &TenantId) -> Result<(), StoreError>;
 }
 
 /// What the platform does to tenants: into the log of the operator's own tenant, because it says why, which the tenant itself does
-/// not read; and to the host.
+/// not read; and to the host. Who was created gets what a tenant begins with.
 pub(crate) struct OfPlatform<S> {
     pub(crate) log: AuditLog<S>,
     pub(crate) operator: Scope,
     pub(crate) host: Arc<dyn EventSink>,
+    pub(crate) equipment: Arc<dyn Equip>,
 }
 
 impl<S> fmt::Debug for OfPlatform<S> {
@@ -112,15 +177,14 @@ impl<S> fmt::Debug for OfPlatform<S> {
 }
 
 #[async_trait]
-impl<S: guardian_audit::store::AuditStore> EventSink for OfPlatform<S> {
+impl<S: AuditStore> EventSink for OfPlatform<S> {
     async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        let scope = Scope::new(self.operator.tenant().clone(), event.actor.clone());
-        let target = Target::new("tenant", event.tenant.as_str());
-        let recorded = self.log.record(&scope, AuditEvent::from(event.clone()).with_target(target)).await;
-        match recorded {
-            Ok(_) => self.host.emit(event).await,
-            Err(guardian_audit::Error::Store(error)) => Err(error),
-            Err(other) => Err(StoreError::new(StoreErrorKind::Internal, "audit").with_source(other)),
+        if event.name == "tenant.created" {
+            self.equipment.equip(&event.tenant).await?;
+        }
+        match record_for(&self.log, &self.operator, &event).await {
+            Ok(()) => self.host.emit(event).await,
+            Err((error, _)) => Err(error),
         }
     }
 }

@@ -14,8 +14,9 @@ use guardian_http::api::{self, Document};
 use guardian_http::{RequirePermissionLayer, TrustedProxies};
 use guardian_ipaccess::IpAccess;
 use guardian_quota::Quotas;
-use guardian_ratelimit::{AnyStore, Limiter, Rule, Subject};
-use guardian_rbac::{Item, Rbac};
+use guardian_quota::billing::BillingSink;
+use guardian_ratelimit::{AnyStore, Limiter, Rule};
+use guardian_rbac::Rbac;
 use guardian_sentiment::Sentiments;
 use guardian_tenant::{Platform, Registry};
 use guardian_webhook::{EventTypeName, HttpSender, Webhooks};
@@ -26,10 +27,14 @@ use uuid::Uuid;
 use crate::Error;
 use crate::backend::{Backend, Memory};
 use crate::builder::Builder;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::heard::Heard;
 use crate::rules::{Book, Rules};
+use crate::seen::{Scheduled, Seen};
 use crate::spool::Teller;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::spool::{Settle as _, Telling};
+use crate::welcome::Equipment;
 use crate::workers::Workers;
 
 /// Everything that an assembly has.
@@ -48,7 +53,11 @@ pub(crate) struct Parts<B: Backend> {
     pub(crate) rules: Arc<dyn Rules>,
     pub(crate) rbac: Rbac,
     /// What new tenants begin with.
-    pub(crate) roles: Vec<Item>,
+    pub(crate) equipment: Arc<Equipment<B>>,
+    /// Until when rules of rate limits and schedules were looked at.
+    pub(crate) limits_seen: Seen,
+    pub(crate) scheduled: Scheduled,
+    pub(crate) billing: Option<Arc<dyn BillingSink>>,
     pub(crate) quotas: Quotas<B::Quota>,
     pub(crate) webhooks: Webhooks<B::Webhook>,
     pub(crate) sender: Arc<dyn HttpSender>,
@@ -59,7 +68,7 @@ pub(crate) struct Parts<B: Backend> {
     pub(crate) sentiments: Sentiments,
     pub(crate) registry: Registry,
     pub(crate) sealer: Option<Sealer>,
-    pub(crate) spool: B::Spool,
+    pub(crate) spool: Arc<B::Spool>,
 }
 
 /// All parts of the suite, put together: what one reports, the others hear. Cheap to clone; one a process.
@@ -190,9 +199,11 @@ impl<B: Backend> Guardian<B> {
     /// this returns. For an event that belongs to a change in the same database, there is `emit_in`.
     ///
     /// # Errors
-    /// When the name is none, or the event could not be kept or told. It was not kept then, or may come again with the same id.
+    /// When the name is none, or the data are more than 200 KiB or more than 30 deep; when the event cannot be kept. In memory also when
+    /// somebody refuses it; the others have heard of it then.
     pub async fn emit(&self, scope: &Scope, name: &str, data: Value) -> Result<Uuid, Error> {
         let name = named(name)?;
+        fits(&data)?;
         let now = self.parts.clock.now();
         let event = Event::new(self.parts.ids.next_id(now), now, scope, name).with_data(data);
         let id = event.id;
@@ -215,16 +226,14 @@ impl<B: Backend> Guardian<B> {
         let limiter = &self.parts.limiter;
         let unknown = || guardian_ratelimit::Error::UnknownPolicy { policy: limit.to_owned() };
         let id = limiter.find(limit).ok_or_else(unknown)?;
-        // What the limiter refuses is not kept.
-        let before = limiter.effective_rule(id, tenant, Subject::Whole);
-        limiter.set_override(id, tenant, rule)?;
-        let by = (platform.scope(), platform.reason());
-        if let Err(error) = self.book().rule(by, tenant, limit, rule.as_ref()).await {
-            let default = limiter.policy(id).map(|policy| *policy.rule());
-            limiter.set_override(id, tenant, before.filter(|before| Some(*before) != default))?;
-            return Err(error.into());
+        // What the limiter refuses is not kept: a policy keeps its algorithm.
+        let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
+        let own = limiter.policy(id).map(|policy| algorithm(policy.rule()));
+        if rule.as_ref().is_none_or(|rule| Some(algorithm(rule)) == own) {
+            let by = (platform.scope(), platform.reason());
+            self.book().rule(by, tenant, limit, rule.as_ref()).await?;
         }
-        Ok(())
+        Ok(limiter.set_override(id, tenant, rule)?)
     }
 
     fn book(&self) -> Book<B::Audit> {
@@ -284,7 +293,7 @@ impl Guardian<crate::Sql> {
     /// of a second.
     ///
     /// # Errors
-    /// When the name is none, or the statement fails.
+    /// When the name is none, or the data are more than 200 KiB or more than 30 deep; when the statement fails.
     pub async fn emit_in(
         &self,
         tx: &mut guardian_sql::TenantTx,
@@ -292,9 +301,10 @@ impl Guardian<crate::Sql> {
         data: Value,
     ) -> Result<Uuid, Error> {
         let name = named(name)?;
+        fits(&data)?;
         let event = self.parts.spool.event(tx, name, data);
         let id = event.id;
-        self.parts.spool.put(tx, &event.into()).await?;
+        self.parts.spool.put(tx, &event.into(), Heard::NOBODY).await?;
         Ok(id)
     }
 
@@ -313,13 +323,14 @@ impl Guardian<crate::Sql> {
         data: Value,
     ) -> Result<Uuid, Error> {
         let name = named(&event.action)?;
+        fits(&data)?;
         let told = self.parts.spool.event(tx, name, data);
         let id = told.id;
         let about = event.target.as_ref().map(|target| format!("{}/{}", target.kind, target.id));
         let mut event = event.with_id(id);
         event.occurred.get_or_insert(told.occurred);
         self.parts.log.record_in(tx, event).await?;
-        self.parts.spool.put(tx, &Telling { event: told, about, is_recorded: true }).await?;
+        self.parts.spool.put(tx, &Telling { event: told, about }, Heard::LOG).await?;
         Ok(id)
     }
 
@@ -329,13 +340,19 @@ impl Guardian<crate::Sql> {
     /// # Errors
     /// When the database fails; the workers try again.
     pub async fn settle(&self, scope: &Scope) -> Result<(), Error> {
-        Ok(self.parts.log.settle(self.database(), scope).await?)
+        while self.parts.log.settle(self.database(), scope).await? {}
+        Ok(())
     }
 
     /// There may be events that were committed.
     pub fn committed(&self) {
         self.parts.spool.ring();
     }
+}
+
+/// Data that all who listen can take.
+fn fits(data: &Value) -> Result<(), Error> {
+    crate::spool::check(data).map_err(|why| Error::EventData { why })
 }
 
 /// A name that webhooks can have as well.

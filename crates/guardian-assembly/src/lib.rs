@@ -7,10 +7,14 @@ mod builder;
 mod error;
 mod events;
 mod guardian;
+#[expect(unnameable_types, reason = "the seal of `Backend` is nobody else's")]
+mod heard;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[expect(unnameable_types, reason = "the seal of `Backend` is nobody else's")]
 mod outbox;
+mod purge;
 mod rules;
+mod seen;
 #[expect(unnameable_types, reason = "the seal of `Backend` is nobody else's")]
 mod spool;
 mod welcome;

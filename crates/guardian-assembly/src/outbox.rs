@@ -1,17 +1,24 @@
 //! Events that wait in the database until all who listen have heard of them.
 
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use guardian_audit::outbox_tenants;
-use guardian_core::{Clock, Event, EventSink, IdSource, Scope, StoreError, StoreErrorKind};
-use guardian_sql::{Database, Dialect, Migration, Migrations, TenantTx, Unscoped, params};
+use guardian_core::{
+    Clock, Event, EventSink, IdSource, Scope, StoreError, StoreErrorKind, TenantId, Timestamp,
+};
+use guardian_sql::{Database, Dialect, Migration, Migrations, Row, TenantTx, Unscoped, params};
 use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
-use crate::spool::{Settle, Spool, Teller, Telling, Turn};
+use crate::heard::Heard;
+use crate::spool::{Refusal, Settle, Spool, Teller, Telling, Told, Turn};
 
 /// The tables of the assembly: `guardian_outbox` and `guardian_limit_rules`.
 pub const MIGRATIONS: Migrations = Migrations::new(
@@ -25,11 +32,15 @@ pub const MIGRATIONS: Migrations = Migrations::new(
 );
 
 /// How long whoever took events has to tell them before somebody else may.
-const LEASE: TimeDelta = TimeDelta::seconds(30);
-
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// When no further event of a batch is begun, so that the lease does not end meanwhile.
+const ENOUGH: Duration = Duration::from_secs(30);
+/// How long all together may take for one event.
+const MOST: Duration = Duration::from_secs(20);
 /// How many are taken at a time.
 const BATCH: u32 = 100;
-
+/// Of how many tenants events are told side by side.
+const SIDE_BY_SIDE: usize = 8;
 /// The longest pause before an event is told again that somebody does not take.
 const MAX_PAUSE: TimeDelta = TimeDelta::minutes(10);
 
@@ -41,6 +52,21 @@ pub struct Outbox {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     filled: Arc<Notify>,
+}
+
+/// An event that was taken.
+struct Taken {
+    number: i64,
+    attempts: i64,
+    heard: Heard,
+    /// None, when it cannot be read.
+    telling: Result<Telling, StoreError>,
+}
+
+/// What is to be written about one that was taken.
+enum Fate {
+    Done(i64),
+    Again { number: i64, heard: Heard, at: Timestamp, is_attempt: bool },
 }
 
 impl Outbox {
@@ -59,12 +85,20 @@ impl Outbox {
     }
 
     /// Puts an event into the caller's transaction. It is told some time after the commit, or never if there is none.
-    pub(crate) async fn put(&self, tx: &mut TenantTx, telling: &Telling) -> Result<(), StoreError> {
-        let text = serde_json::to_string(telling)
-            .map_err(|error| StoreError::new(StoreErrorKind::Internal, "outbox").with_source(error))?;
-        let sql = "INSERT INTO guardian_outbox (tenant_id, id, event, attempts, next_at) VALUES ($1, $2, $3, 0, $4)";
+    pub(crate) async fn put(
+        &self,
+        tx: &mut TenantTx,
+        telling: &Telling,
+        heard: Heard,
+    ) -> Result<(), StoreError> {
+        let internal = |error| StoreError::new(StoreErrorKind::Internal, "outbox").with_source(error);
+        let text = serde_json::to_string(telling).map_err(internal)?;
+        let sql = "INSERT INTO guardian_outbox (tenant_id, id, about, event, heard, attempts, next_at) \
+                   VALUES ($1, $2, $3, $4, $5, 0, $6)";
         let event = &telling.event;
-        tx.execute(sql, params![&event.tenant, event.id, text, self.clock.now()]).await?;
+        let heard = i64::from(heard.bits());
+        let about = telling.about.as_deref();
+        tx.execute(sql, params![&event.tenant, event.id, about, text, heard, self.clock.now()]).await?;
         Ok(())
     }
 
@@ -79,100 +113,197 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    async fn take(&self) -> Result<Vec<(i64, i64, Telling)>, StoreError> {
+    async fn take(&self) -> Result<Vec<Taken>, StoreError> {
         let mut tx = self.db.begin_unscoped(&self.all).await?;
         let now = self.clock.now();
+        // Of two about one thing the elder first, whoever has taken it.
         let sql = match tx.dialect() {
             Dialect::Sqlite => {
                 "UPDATE guardian_outbox SET next_at = $1 WHERE number IN \
-                 (SELECT number FROM guardian_outbox WHERE next_at <= $2 ORDER BY next_at, number LIMIT $3) \
-                 RETURNING number, attempts, event"
+                 (SELECT number FROM guardian_outbox AS it WHERE next_at <= $2 AND (about IS NULL OR NOT EXISTS \
+                   (SELECT 1 FROM guardian_outbox AS elder WHERE elder.tenant_id = it.tenant_id \
+                    AND elder.about = it.about AND elder.number < it.number)) \
+                  ORDER BY number LIMIT $3) \
+                 RETURNING number, attempts, heard, event"
             }
             Dialect::Postgres => {
                 "UPDATE guardian_outbox SET next_at = $1 WHERE number IN \
-                 (SELECT number FROM guardian_outbox WHERE next_at <= $2 ORDER BY next_at, number LIMIT $3 \
-                  FOR UPDATE SKIP LOCKED) \
-                 RETURNING number, attempts, event"
+                 (SELECT number FROM guardian_outbox AS it WHERE next_at <= $2 AND (about IS NULL OR NOT EXISTS \
+                   (SELECT 1 FROM guardian_outbox AS elder WHERE elder.tenant_id = it.tenant_id \
+                    AND elder.about = it.about AND elder.number < it.number)) \
+                  ORDER BY number LIMIT $3 FOR UPDATE SKIP LOCKED) \
+                 RETURNING number, attempts, heard, event"
             }
         };
         let rows = tx.fetch_all(sql, params![now + LEASE, now, BATCH]).await?;
         tx.commit().await?;
-        let mut taken = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let text: String = row.get("event")?;
-            let telling = serde_json::from_str(&text)
-                .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, "outbox").with_source(error))?;
-            taken.push((row.get("number")?, row.get("attempts")?, telling));
-        }
+        let mut taken = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         // What an update returns comes in no order.
-        taken.sort_unstable_by_key(|(number, ..)| *number);
+        taken.sort_unstable_by_key(|one| one.number);
         Ok(taken)
     }
 
-    async fn strike_off(&self, number: i64) -> Result<(), StoreError> {
-        let mut tx = self.db.begin_unscoped(&self.all).await?;
-        tx.execute("DELETE FROM guardian_outbox WHERE number = $1", params![number]).await?;
-        tx.commit().await
+    /// Tells one event, within its time and whatever a listener does.
+    async fn tell(&self, everybody: &dyn Teller, telling: &Telling, heard: Heard) -> Told {
+        let telling = AssertUnwindSafe(everybody.tell(telling, heard)).catch_unwind();
+        let why = match timeout(MOST, telling).await {
+            Ok(Ok(told)) => return told,
+            Ok(Err(_)) => "somebody who listens panicked",
+            Err(_) => "somebody who listens takes too long",
+        };
+        let error = StoreError::new(StoreErrorKind::Unavailable, "outbox").with_source(Untold(why));
+        Told { heard, refusals: vec![Refusal { who: "listeners", error, is_final: false }] }
     }
 
-    async fn put_off(&self, number: i64, attempts: i64) -> Result<(), StoreError> {
-        let exponent = u32::try_from(attempts.clamp(0, 20)).unwrap_or(20);
-        let pause = TimeDelta::seconds(1 << exponent).min(MAX_PAUSE);
+    /// Tells the events of one tenant in their order.
+    async fn tell_of_one(
+        &self,
+        everybody: &dyn Teller,
+        of_tenant: Vec<Taken>,
+        begun: Instant,
+    ) -> (Vec<Fate>, Vec<Refusal>) {
+        let (mut fates, mut refusals) = (Vec::with_capacity(of_tenant.len()), Vec::new());
+        for Taken { number, attempts, heard, telling } in of_tenant {
+            let now = self.clock.now();
+            if begun.elapsed() > ENOUGH {
+                fates.push(Fate::Again { number, heard, at: now, is_attempt: false });
+                continue;
+            }
+            let told = match &telling {
+                Ok(telling) => self.tell(everybody, telling, heard).await,
+                Err(_) => Told { heard, refusals: Vec::new() },
+            };
+            let is_done = telling.is_ok() && told.is_done();
+            refusals.extend(told.refusals);
+            if let Err(error) = telling {
+                refusals.push(Refusal { who: "the outbox", error, is_final: false });
+            }
+            fates.push(if is_done {
+                Fate::Done(number)
+            } else {
+                let at = self.clock.now() + pause(attempts);
+                Fate::Again { number, heard: told.heard, at, is_attempt: true }
+            });
+        }
+        (fates, refusals)
+    }
+
+    async fn write(&self, fates: &[Fate]) -> Result<(), StoreError> {
         let mut tx = self.db.begin_unscoped(&self.all).await?;
-        let sql = "UPDATE guardian_outbox SET attempts = attempts + 1, next_at = $2 WHERE number = $1";
-        tx.execute(sql, params![number, self.clock.now() + pause]).await?;
+        for fate in fates {
+            match fate {
+                Fate::Done(number) => {
+                    tx.execute("DELETE FROM guardian_outbox WHERE number = $1", params![*number]).await?;
+                }
+                Fate::Again { number, heard, at, is_attempt } => {
+                    let sql = "UPDATE guardian_outbox SET attempts = attempts + $4, heard = $3, next_at = $2 \
+                               WHERE number = $1";
+                    let heard = i64::from(heard.bits());
+                    tx.execute(sql, params![*number, *at, heard, i64::from(*is_attempt)]).await?;
+                }
+            }
+        }
         tx.commit().await
     }
 }
 
-/// What a part reports is committed here at once, so that it does not fail because somebody who listens is away.
-#[async_trait]
-impl EventSink for Outbox {
-    async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        let mut tx = self.db.begin(&Scope::system(event.tenant.clone())).await?;
-        self.put(&mut tx, &event.into()).await?;
-        tx.commit().await?;
-        self.ring();
-        Ok(())
-    }
+/// Why an event was not told.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Untold(&'static str);
+
+fn read(row: &Row) -> Result<Taken, StoreError> {
+    let text: String = row.get("event")?;
+    let telling = serde_json::from_str(&text)
+        .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, "outbox").with_source(error));
+    let heard = Heard::from_bits(row.get("heard")?);
+    Ok(Taken { number: row.get("number")?, attempts: row.get("attempts")?, heard, telling })
+}
+
+/// How long an event waits that was told so often in vain: 1, 2, 4 … seconds.
+fn pause(attempts: i64) -> TimeDelta {
+    let exponent = u32::try_from(attempts.clamp(0, 20)).unwrap_or(20);
+    TimeDelta::seconds(1 << exponent).min(MAX_PAUSE)
 }
 
 #[async_trait]
 impl Spool for Outbox {
-    fn entrance(&self, _: &Arc<dyn EventSink>) -> Arc<dyn EventSink> {
-        Arc::new(self.clone())
+    fn entrance(&self, _: &Arc<dyn Teller>, but: Heard) -> Arc<dyn EventSink> {
+        Arc::new(Entrance { outbox: self.clone(), but })
     }
 
     async fn wait(&self, at_most: Duration) {
         // Either way it is time to look.
-        let _ = tokio::time::timeout(at_most, self.filled.notified()).await;
+        let _ = timeout(at_most, self.filled.notified()).await;
     }
 
     async fn pump(&self, everybody: &dyn Teller) -> Result<Turn, StoreError> {
-        let mut turn = Turn::default();
-        for (number, attempts, telling) in self.take().await? {
-            turn.taken += 1;
-            let id = telling.event.id;
-            match everybody.tell(telling).await {
-                Ok(()) => self.strike_off(number).await?,
-                Err(error) => {
-                    self.put_off(number, attempts).await?;
-                    turn.refused.push((id, error));
-                }
-            }
+        let (taken, begun) = (self.take().await?, Instant::now());
+        let mut turn = Turn { taken: taken.len(), refusals: Vec::new() };
+        let mut by_tenant: BTreeMap<String, Vec<Taken>> = BTreeMap::new();
+        for one in taken {
+            let tenant = one.telling.as_ref().map_or("", |telling| telling.event.tenant.as_str()).to_owned();
+            by_tenant.entry(tenant).or_default().push(one);
+        }
+        let telling = by_tenant.into_values().map(|some| self.tell_of_one(everybody, some, begun));
+        let mut telling = stream::iter(telling).buffer_unordered(SIDE_BY_SIDE);
+        let mut fates = Vec::new();
+        while let Some((some, refusals)) = telling.next().await {
+            fates.extend(some);
+            turn.refusals.extend(refusals);
+        }
+        if !fates.is_empty() {
+            self.write(&fates).await?;
         }
         Ok(turn)
     }
 
     async fn settle(&self, log: &dyn Settle) -> Result<(), StoreError> {
-        let mut after = None;
+        let (mut after, mut first) = (None, Ok(()));
         loop {
             let some = outbox_tenants(&self.db, &self.all, after.as_ref(), BATCH).await?;
-            let Some(last) = some.last() else { return Ok(()) };
+            let Some(last) = some.last() else { return first };
             after = Some(last.clone());
             for tenant in some {
-                log.settle(&self.db, &Scope::system(tenant)).await?;
+                let settled = log.settle(&self.db, &Scope::system(tenant)).await;
+                first = first.and(settled.map(drop));
             }
         }
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let mut tx = self.db.begin(&Scope::system(tenant.clone())).await?;
+        tx.execute("DELETE FROM guardian_outbox WHERE tenant_id = $1", params![tenant]).await?;
+        tx.execute("DELETE FROM guardian_limit_rules WHERE tenant_id = $1", params![tenant]).await?;
+        tx.commit().await
+    }
+}
+
+/// What a part reports is committed here at once, so that it does not fail because somebody who listens is away.
+#[derive(Debug)]
+struct Entrance {
+    outbox: Outbox,
+    but: Heard,
+}
+
+#[async_trait]
+impl EventSink for Entrance {
+    async fn emit(&self, event: Event) -> Result<(), StoreError> {
+        let mut tx = self.outbox.db.begin(&Scope::system(event.tenant.clone())).await?;
+        self.outbox.put(&mut tx, &event.into(), self.but).await?;
+        tx.commit().await?;
+        self.outbox.ring();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause;
+
+    #[test]
+    fn pauses_grow_to_ten_minutes() {
+        let seconds: Vec<i64> = [0, 1, 2, 9, 10, 1_000].map(|n| pause(n).num_seconds()).into();
+        assert_eq!(seconds, [1, 2, 4, 512, 600, 600]);
     }
 }

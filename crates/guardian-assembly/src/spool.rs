@@ -5,52 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guardian_core::{Event, EventSink, StoreError};
+use guardian_core::{Event, EventSink, StoreError, TenantId};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde_json::Value;
 
-/// What became of one turn of telling.
-#[derive(Debug, Default)]
-pub struct Turn {
-    /// How many events were taken.
-    pub taken: usize,
-    /// What those said who did not take an event.
-    pub refused: Vec<(Uuid, StoreError)>,
-}
-
-/// Moves what was recorded in callers' transactions into the audit log.
-#[async_trait]
-pub trait Settle: Send + Sync {
-    /// Of one tenant.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    async fn settle(
-        &self,
-        db: &guardian_sql::Database,
-        scope: &guardian_core::Scope,
-    ) -> Result<(), StoreError>;
-}
-
-#[async_trait]
-impl<S: guardian_audit::store::AuditStore> Settle for guardian_audit::AuditLog<S> {
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    async fn settle(
-        &self,
-        db: &guardian_sql::Database,
-        scope: &guardian_core::Scope,
-    ) -> Result<(), StoreError> {
-        use guardian_core::StoreErrorKind;
-        loop {
-            match self.drain_outbox(db, scope, 1_000).await {
-                Ok(drained) if drained.more => {}
-                Ok(_) => return Ok(()),
-                Err(guardian_audit::Error::Store(error)) => return Err(error),
-                Err(other) => {
-                    return Err(StoreError::new(StoreErrorKind::Internal, "audit").with_source(other));
-                }
-            }
-        }
-    }
-}
+use crate::heard::Heard;
 
 /// An event, and what those need to know who tell it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,39 +19,127 @@ pub struct Telling {
     /// What it is about: webhooks about one thing come in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// The audit log has it already, with more than the event says.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_recorded: bool,
 }
 
 impl From<Event> for Telling {
     fn from(event: Event) -> Self {
-        Self { event, about: None, is_recorded: false }
+        Self { event, about: None }
+    }
+}
+
+/// The most bytes of an event's data, and how deep they may be: the audit log takes a little more.
+const MAX_LEN: usize = 200 << 10;
+const MAX_DEPTH: usize = 30;
+
+/// Whether everybody could take the event: what is too large or too deep is told before it is kept.
+pub(crate) fn check(data: &Value) -> Result<(), &'static str> {
+    fn is_deeper(value: &Value, most: usize) -> bool {
+        match (value, most.checked_sub(1)) {
+            (Value::Array(_) | Value::Object(_), None) => true,
+            (Value::Array(items), Some(most)) => items.iter().any(|item| is_deeper(item, most)),
+            (Value::Object(members), Some(most)) => members.values().any(|member| is_deeper(member, most)),
+            _ => false,
+        }
+    }
+    if is_deeper(data, MAX_DEPTH) {
+        return Err("it is nested more than 30 deep");
+    }
+    let length = serde_json::to_string(data).map_or(usize::MAX, |text| text.len());
+    if length > MAX_LEN { Err("it has more than 200 KiB") } else { Ok(()) }
+}
+
+/// What somebody said who did not take an event.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Who.
+    pub who: &'static str,
+    /// Why.
+    pub error: StoreError,
+    /// It never will, so it is not asked again.
+    pub is_final: bool,
+}
+
+/// What became of telling.
+#[derive(Debug)]
+pub struct Told {
+    /// Who has heard now.
+    pub heard: Heard,
+    /// Who has not.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Told {
+    /// Nobody has to hear of it again.
+    pub(crate) fn is_done(&self) -> bool {
+        self.refusals.iter().all(|refusal| refusal.is_final)
     }
 }
 
 /// Tells everybody.
 #[async_trait]
-pub trait Teller: Send + Sync {
-    /// Tells them of this.
-    async fn tell(&self, telling: Telling) -> Result<(), StoreError>;
+pub trait Teller: fmt::Debug + Send + Sync + 'static {
+    /// Tells those who have not heard, whatever the others say.
+    async fn tell(&self, telling: &Telling, heard: Heard) -> Told;
+}
+
+/// What became of one turn of telling.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// How many events were taken.
+    pub taken: usize,
+    /// What those said who did not take an event.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Moves what was recorded in callers' transactions into the audit log.
+#[async_trait]
+pub trait Settle: Send + Sync {
+    /// Of one tenant; whether there may be more.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    async fn settle(
+        &self,
+        db: &guardian_sql::Database,
+        scope: &guardian_core::Scope,
+    ) -> Result<bool, StoreError>;
+}
+
+#[async_trait]
+impl<S: guardian_audit::store::AuditStore> Settle for guardian_audit::AuditLog<S> {
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    async fn settle(
+        &self,
+        db: &guardian_sql::Database,
+        scope: &guardian_core::Scope,
+    ) -> Result<bool, StoreError> {
+        match self.drain_outbox(db, scope, 1_000).await {
+            Ok(drained) => Ok(drained.more),
+            Err(guardian_audit::Error::Store(error)) => Err(error),
+            Err(other) => {
+                let kind = guardian_core::StoreErrorKind::Internal;
+                Err(StoreError::new(kind, "audit").with_source(other))
+            }
+        }
+    }
 }
 
 /// Where events wait.
 #[async_trait]
 pub trait Spool: fmt::Debug + Send + Sync + 'static {
-    /// Where parts report.
-    fn entrance(&self, everybody: &Arc<dyn EventSink>) -> Arc<dyn EventSink>;
+    /// Where parts report; these are not told.
+    fn entrance(&self, everybody: &Arc<dyn Teller>, but: Heard) -> Arc<dyn EventSink>;
 
     /// Waits until there may be events, or a while.
     async fn wait(&self, at_most: Duration);
 
-    /// Tells everybody of at most a batch of events, oldest first. An event that somebody does not take waits longer each time and
-    /// keeps nobody behind it waiting; it is never given up.
+    /// Tells everybody of at most a batch of events. An event that somebody does not take waits longer each time, and keeps back only
+    /// those about the same thing; it is never given up.
     async fn pump(&self, everybody: &dyn Teller) -> Result<Turn, StoreError>;
 
-    /// Moves what was recorded in callers' transactions into the audit log.
+    /// Moves what was recorded in callers' transactions into the audit log, some of each tenant. One tenant's fault keeps no other's back.
     async fn settle(&self, log: &dyn Settle) -> Result<(), StoreError>;
+
+    /// Forgets what waits of a tenant that is gone, and what it had of its own.
+    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError>;
 }
 
 /// In memory nothing waits.
@@ -101,8 +148,8 @@ pub struct AtOnce;
 
 #[async_trait]
 impl Spool for AtOnce {
-    fn entrance(&self, everybody: &Arc<dyn EventSink>) -> Arc<dyn EventSink> {
-        Arc::clone(everybody)
+    fn entrance(&self, everybody: &Arc<dyn Teller>, but: Heard) -> Arc<dyn EventSink> {
+        Arc::new(Direct { everybody: Arc::clone(everybody), but })
     }
 
     async fn wait(&self, at_most: Duration) {
@@ -115,5 +162,43 @@ impl Spool for AtOnce {
 
     async fn settle(&self, _: &dyn Settle) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn forget(&self, _: &TenantId) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Tells at once; the first who refuses makes it fail, after the others were told.
+#[derive(Debug)]
+struct Direct {
+    everybody: Arc<dyn Teller>,
+    but: Heard,
+}
+
+#[async_trait]
+impl EventSink for Direct {
+    async fn emit(&self, event: Event) -> Result<(), StoreError> {
+        let told = self.everybody.tell(&event.into(), self.but).await;
+        // What webhooks say of themselves makes nothing fail: an endpoint that was made stays made.
+        if self.but.has(Heard::WEBHOOKS) {
+            return Ok(());
+        }
+        told.refusals.into_iter().next().map_or(Ok(()), |refusal| Err(refusal.error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::check;
+
+    #[test]
+    fn what_nobody_could_take_is_not_kept() {
+        let deep = |depth: usize| (0..depth).fold(json!(1), |inside, _| Value::Array(vec![inside]));
+        assert!(check(&deep(30)).is_ok());
+        assert!(check(&deep(31)).is_err());
+        assert!(check(&json!("x".repeat(200 << 10))).is_err());
     }
 }

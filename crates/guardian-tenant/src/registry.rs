@@ -47,6 +47,7 @@ pub struct Registry {
     purger: Arc<dyn Purger>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    reserved: Vec<TenantId>,
 }
 
 impl Registry {
@@ -59,6 +60,7 @@ impl Registry {
             purger: Arc::new(NothingToPurge),
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
+            reserved: Vec::new(),
         }
     }
 
@@ -66,6 +68,13 @@ impl Registry {
     #[must_use]
     pub fn with_sink(mut self, sink: impl EventSink) -> Self {
         self.sink = Arc::new(sink);
+        self
+    }
+
+    /// The same with an id that nobody gets, such as that of the operator's own tenant, which is no customer's.
+    #[must_use]
+    pub fn with_reserved(mut self, id: TenantId) -> Self {
+        self.reserved.push(id);
         self
     }
 
@@ -93,8 +102,11 @@ impl Registry {
     /// Creates an active tenant at [`Version::FIRST`]; emits `tenant.created`.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the id is or was in use.
+    /// [`Error::Exists`] when the id is or was in use, or is reserved.
     pub async fn create(&self, platform: &Platform, new: NewTenant) -> Result<Tenant, Error> {
+        if self.reserved.contains(&new.id) {
+            return Err(Error::Exists { tenant: new.id });
+        }
         let now = self.clock.now();
         let tenant = Tenant {
             id: new.id,

@@ -122,8 +122,8 @@ mod on_a_database {
                 let mut tx = fresh.database().begin(&ann("globex")).await.unwrap();
                 let rows = tx.fetch_all("SELECT id FROM guardian_outbox", &[]).await.unwrap();
                 assert!(rows.is_empty(), "{kind:?}");
-                let sql = "INSERT INTO guardian_outbox (tenant_id, id, event, attempts, next_at) \
-                           VALUES ('acme', $1, '{}', 0, now())";
+                let sql = "INSERT INTO guardian_outbox (tenant_id, id, event, heard, attempts, next_at) \
+                           VALUES ('acme', $1, '{}', 0, 0, now())";
                 let put = tx.execute(sql, guardian_sql::params![uuid::Uuid::nil()]).await;
                 assert!(put.is_err(), "{kind:?}");
             }
@@ -135,4 +135,114 @@ mod on_a_database {
             guardian.database().close().await;
         }
     }
+
+    /// A row that nobody can read keeps no other from being told.
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_keeps_nobody_waiting() {
+        for kind in Kind::all() {
+            let fresh = kind.open(&[]).await.unwrap();
+            let (ears, letters) = (Ears::default(), Letterbox::default());
+            let guardian = builder(&ears, &letters).open(fresh.owner_url()).await.unwrap();
+            let mut tx = guardian.database().begin(&ann("acme")).await.unwrap();
+            let sql = "INSERT INTO guardian_outbox (tenant_id, id, event, heard, attempts, next_at) \
+                       VALUES ('acme', $1, '{', 0, 0, $2)";
+            let at = chrono::DateTime::UNIX_EPOCH;
+            tx.execute(sql, guardian_sql::params![uuid::Uuid::nil(), at]).await.unwrap();
+            tx.commit().await.unwrap();
+            guardian.emit(&ann("acme"), "deal.won", json!({})).await.unwrap();
+            let troubles = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+            let heard = std::sync::Arc::clone(&troubles);
+            let workers = guardian
+                .workers()
+                .on_trouble(move |part, error| heard.lock().unwrap().push(format!("{part}: {error}")));
+            workers.run_once().await.unwrap();
+            assert_eq!(ears.names(), ["deal.won"], "{kind:?}");
+            let troubles = troubles.lock().unwrap().clone();
+            assert!(troubles.iter().any(|trouble| trouble.starts_with("events: the outbox")), "{troubles:?}");
+            guardian.database().close().await;
+        }
+    }
+
+    /// Events about one thing are delivered in their order, however many processes tell them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn events_about_one_thing_come_in_order() {
+        use guardian_audit::{AuditEvent, Target};
+        for kind in Kind::all().iter().filter(|kind| **kind != Kind::SqliteMemory) {
+            let fresh = kind.open(&[]).await.unwrap();
+            let (ears, letters) = (Ears::default(), Letterbox::default());
+            let one = builder(&ears, &letters).open(fresh.owner_url()).await.unwrap();
+            let two = builder(&ears, &letters).open(fresh.owner_url()).await.unwrap();
+            let acme = ann("acme");
+            listen(&one, &acme).await;
+            let mut expected = Vec::new();
+            for n in 0..20 {
+                let process = if n % 2 == 0 { &one } else { &two };
+                let mut tx = process.database().begin(&acme).await.unwrap();
+                let event = AuditEvent::new("deal.moved").with_target(Target::new("deal", "7"));
+                let id = process.record_in(&mut tx, event, json!({"n": n})).await.unwrap();
+                tx.commit().await.unwrap();
+                expected.push(id.to_string());
+            }
+            until(async || {
+                let (first, second) = (one.workers(), two.workers());
+                let (first, second) = tokio::join!(first.run_once(), second.run_once());
+                first.unwrap();
+                second.unwrap();
+                letters.ids_of("deal.moved").len() == expected.len()
+            })
+            .await;
+            assert_eq!(letters.ids_of("deal.moved"), expected, "{kind:?}");
+            assert_eq!(recorded(&one, &acme, "deal.moved").await, 20);
+            one.database().close().await;
+            two.database().close().await;
+        }
+    }
+
+    /// What webhooks say of themselves is kept as well: the endpoint is made, its secret given, and who listens hears of it later.
+    #[tokio::test]
+    async fn an_endpoint_is_made_though_nobody_hears_of_it() {
+        let fresh = Kind::SqliteFile.open(&[]).await.unwrap();
+        let (ears, letters) = (Ears::default(), Letterbox::default());
+        let guardian = builder(&ears, &letters).open(fresh.owner_url()).await.unwrap();
+        ears.refuse("webhook.endpoint.created", 1);
+        listen(&guardian, &ann("acme")).await;
+        until(async || {
+            guardian.workers().run_once().await.unwrap();
+            ears.names().contains(&"webhook.endpoint.created".to_owned())
+        })
+        .await;
+        assert_eq!(recorded(&guardian, &ann("acme"), "webhook.endpoint.created").await, 1);
+        assert!(letters.ids_of("webhook.endpoint.created").is_empty(), "it told of itself");
+        guardian.database().close().await;
+    }
+}
+
+/// What the host has not declared is no webhook, and everybody else hears of it.
+#[tokio::test]
+async fn an_event_of_no_declared_type_goes_to_everybody_else() {
+    use guardian_webhook::{Config, EventType, EventTypes};
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let types = EventTypes::new([EventType::new("deal.lost", "A deal was lost").unwrap()]);
+    let guardian =
+        builder(&ears, &letters).webhooks(Config::default().with_types(types)).in_memory().await.unwrap();
+    let acme = ann("acme");
+    listen(&guardian, &acme).await;
+    guardian.emit(&acme, "deal.won", json!({})).await.unwrap();
+    guardian.emit(&acme, "deal.lost", json!({})).await.unwrap();
+    guardian.workers().run_once().await.unwrap();
+    assert_eq!(recorded(&guardian, &acme, "deal.*").await, 2);
+    assert_eq!(runs(&guardian, &acme).await, 1);
+    assert_eq!((letters.ids_of("deal.won").len(), letters.ids_of("deal.lost").len()), (0, 1));
+}
+
+#[tokio::test]
+async fn an_event_that_not_all_could_take_is_refused_at_once() {
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).in_memory().await.unwrap();
+    let deep = (0..40).fold(json!(1), |inside, _| json!([inside]));
+    for data in [deep, json!({"text": "x".repeat(300 << 10)})] {
+        let error = guardian.emit(&ann("acme"), "deal.won", data).await.unwrap_err();
+        assert!(matches!(error, Error::EventData { .. }), "{error}");
+    }
+    assert!(ears.heard().is_empty());
 }

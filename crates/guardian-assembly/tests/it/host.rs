@@ -41,7 +41,7 @@ struct Heard {
 
 impl Ears {
     pub(crate) fn heard(&self) -> Vec<(Uuid, String)> {
-        self.0.lock().unwrap().events.clone()
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).events.clone()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -56,9 +56,12 @@ impl Ears {
 #[async_trait]
 impl EventSink for Ears {
     async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        let mut heard = self.0.lock().unwrap();
+        let mut heard = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(times) = heard.refuse.get_mut(&event.name).filter(|times| **times > 0) {
             *times -= 1;
+            if event.name.ends_with(".panic") {
+                panic!("somebody who listens");
+            }
             return Err(StoreError::new(StoreErrorKind::Unavailable, "ears"));
         }
         heard.events.push((event.id, event.name));
@@ -75,6 +78,13 @@ impl Letterbox {
         let sent = self.0.lock().unwrap();
         let of_name = sent.iter().filter(|body| body["type"] == name);
         of_name.map(|body| body["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Letterbox {
+    pub(crate) fn bodies(&self, name: &str) -> Vec<Value> {
+        let sent = self.0.lock().unwrap();
+        sent.iter().filter(|body| body["type"] == name).map(|body| body["data"].clone()).collect()
     }
 }
 
@@ -104,7 +114,7 @@ pub(crate) async fn listen<B: Backend>(guardian: &Guardian<B>, scope: &Scope) {
     let definition = Definition::from_value(definition).unwrap();
     guardian.workflows().save(scope, "thank", &definition, &Note::new("the first")).await.unwrap();
     guardian.workflows().publish(scope, "thank", 1).await.unwrap();
-    let settings = EndpointSettings::new("https://hooks.example.com/all");
+    let settings = EndpointSettings::new("https://hooks.example.com/all").with_ordering(true);
     guardian.webhooks().create_endpoint(scope, settings, KeyChoice::NewSecret).await.unwrap();
 }
 

@@ -27,17 +27,74 @@ async fn a_tenant_begins_with_roles_and_a_plan() {
     assert_eq!(guardian.roles().load(&host).await.unwrap().snapshot().revision(), revision);
 }
 
+/// A tenant that is created over the API of administrators, which knows the registry alone, gets what every tenant gets.
 #[tokio::test]
-async fn what_a_crash_left_undone_is_done_later() {
+async fn a_tenant_of_the_registry_is_a_whole_one() {
     let (ears, letters) = (Ears::default(), Letterbox::default());
     let guardian = builder(&ears, &letters).plan(Plan::parse(TEAM).unwrap()).in_memory().await.unwrap();
     let platform = platform(&guardian);
-    // Only the first of the three steps was made.
     guardian.tenants().create(&platform, new_tenant("acme")).await.unwrap();
     let host = Scope::system(tenant("acme"));
-    assert!(guardian.quotas().subscription(&host).await.unwrap().is_none());
-    guardian.welcome(&platform, new_tenant("acme")).await.unwrap();
     assert!(guardian.quotas().subscription(&host).await.unwrap().is_some());
+    let snapshot = guardian.roles().load(&host).await.unwrap().snapshot();
+    assert!(snapshot.revision() > guardian_rbac::Revision::default());
+}
+
+#[tokio::test]
+async fn nobody_becomes_the_operator() {
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).plan(Plan::parse(TEAM).unwrap()).in_memory().await.unwrap();
+    let platform = platform(&guardian);
+    assert!(guardian.welcome(&platform, new_tenant("operator")).await.is_err());
+    assert!(guardian.tenants().create(&platform, new_tenant("operator")).await.is_err());
+    guardian.welcome_operator("team").await.unwrap();
+    guardian.welcome_operator("team").await.unwrap();
+    assert!(guardian.quotas().subscription(guardian.operator()).await.unwrap().is_some());
+}
+
+/// What an operator did in a tenant the tenant hears of; why, the operator alone.
+#[tokio::test]
+async fn an_operators_reasons_are_not_the_tenants() {
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).in_memory().await.unwrap();
+    let acme = ann("acme");
+    crate::host::listen(&guardian, &acme).await;
+    let operator = Scope::new(tenant("acme"), Actor::service("operator.user:op").unwrap());
+    let data = serde_json::json!({"amount": 5, "why": "they threatened to leave"});
+    guardian.emit(&operator, "quota.adjusted", data).await.unwrap();
+    guardian.workers().run_once().await.unwrap();
+    let page = guardian_core::PageRequest::first(10).unwrap();
+    let query = "action:quota.adjusted".parse().unwrap();
+    let why = async |scope: &Scope| {
+        let found = guardian.audit().search(scope, &query, &page).await.unwrap();
+        found.items.iter().map(|stored| stored.event.metadata.get("why").cloned()).collect::<Vec<_>>()
+    };
+    assert_eq!(why(&acme).await, [None]);
+    assert_eq!(why(guardian.operator()).await, [Some("they threatened to leave".into())]);
+    assert_eq!(letters.bodies("quota.adjusted"), [serde_json::json!({"amount": 5})]);
+}
+
+/// Of a tenant that is purged nothing goes on.
+#[tokio::test]
+async fn a_purged_tenant_is_gone() {
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).in_memory().await.unwrap();
+    let platform = platform(&guardian);
+    guardian.welcome(&platform, new_tenant("acme")).await.unwrap();
+    let acme = ann("acme");
+    crate::host::listen(&guardian, &acme).await;
+    let message = guardian_sentiment::Message::new("m1", "They are furious").unwrap();
+    guardian.sentiments().record(&acme, &message).await.unwrap();
+    let grace = std::time::Duration::ZERO;
+    let deleting =
+        guardian.tenants().delete(&platform, &tenant("acme"), Version::FIRST, grace).await.unwrap();
+    guardian.tenants().purge(&platform, &tenant("acme"), deleting.version).await.unwrap();
+    let page = guardian_core::PageRequest::first(10).unwrap();
+    assert!(guardian.webhooks().endpoints(&acme, &page).await.unwrap().items.is_empty());
+    assert!(guardian.workflows().workflow(&acme, "thank").await.unwrap().archived);
+    assert!(guardian.sentiments().entry(&acme, "m1").await.unwrap().is_none());
+    let started = guardian.engine().start(&acme, "thank", guardian_workflow::Start::default()).await;
+    assert!(started.is_err());
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ async fn works<B: Backend>(guardian: Guardian<B>, ears: Ears, letters: Letterbox
     stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap();
     assert!(ears.heard().iter().any(|(id, _)| *id == last));
+    assert_eq!(letters.ids_of("deal.won"), [id, last.to_string()], "it was not delivered");
+    assert_eq!(runs(&guardian, &acme).await, 2, "it started nothing");
     assert_eq!(recorded(&guardian, &acme, "deal.won").await, 2);
     assert_eq!(troubles.lock().unwrap().as_slice(), [] as [String; 0]);
 }
@@ -85,4 +87,62 @@ async fn trouble_is_heard_and_keeps_nobody_waiting() {
     stop.send(()).unwrap();
     running.await.unwrap();
     guardian.database().close().await;
+}
+
+/// Somebody who listens and panics is told of, and ends nothing.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[tokio::test]
+async fn a_panic_ends_nothing() {
+    use guardian_sql::testkit::Kind;
+    let fresh = Kind::SqliteFile.open(&[]).await.unwrap();
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).open(fresh.owner_url()).await.unwrap();
+    ears.refuse("deal.panic", 1);
+    let workers = guardian.workers();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(async move {
+        workers
+            .run(async {
+                let _ = stopped.await;
+            })
+            .await;
+    });
+    guardian.emit(&ann("acme"), "deal.panic", json!({})).await.unwrap();
+    guardian.emit(&ann("acme"), "deal.won", json!({})).await.unwrap();
+    until(async || ears.names() == ["deal.won", "deal.panic"]).await;
+    assert_eq!(recorded(&guardian, &ann("acme"), "deal.panic").await, 1);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    guardian.database().close().await;
+}
+
+/// Thresholds of quotas are told, and workflows with schedules run.
+#[tokio::test]
+async fn what_is_due_happens() {
+    use guardian_quota::{Plan, Subject, Usage};
+    use guardian_workflow::{Definition, Note};
+    let plan = r#"{ "name": "team", "features": { "exports": { "metered": { "unit": "export", "aggregation": "count",
+        "limits": { "org": { "amount": 10, "thresholds": [50] } } } } } }"#;
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).plan(Plan::parse(plan).unwrap()).in_memory().await.unwrap();
+    guardian.welcome(&crate::host::platform(&guardian), crate::host::new_tenant("acme")).await.unwrap();
+    let acme = ann("acme");
+    for _ in 0..6 {
+        let usage = Usage::of("exports", &Subject::org(), 1).unwrap();
+        assert!(guardian.quotas().consume(&acme, &usage).await.unwrap().allowed);
+    }
+    let definition = json!({
+        "schema": 1, "name": "Sweep", "start": "note",
+        "triggers": {"often": {"type": "schedule", "at": "every 1m"}},
+        "nodes": {"note": {"type": "action", "name": "Note", "action": "note"}},
+        "edges": [],
+    });
+    let definition = Definition::from_value(definition).unwrap();
+    guardian.workflows().save(&acme, "thank", &definition, &Note::new("the first")).await.unwrap();
+    guardian.workflows().publish(&acme, "thank", 1).await.unwrap();
+    guardian.workers().run_once().await.unwrap();
+    guardian.workers().run_once().await.unwrap();
+    assert_eq!(recorded(&guardian, &acme, "quota.threshold_reached").await, 1);
+    let started = runs(&guardian, &acme).await;
+    assert!((1..=3).contains(&started), "{started}");
 }
