@@ -48,7 +48,7 @@ pub(crate) const DEMO_KEYS: [DemoKey; 4] = [
 
 /// The tenants that have keys.
 pub(crate) fn tenants() -> impl Iterator<Item = TenantId> {
-    let mut names: Vec<_> = DEMO_KEYS.iter().map(|key| key.tenant).chain([OPERATOR]).collect();
+    let mut names: Vec<_> = DEMO_KEYS.iter().map(|key| key.tenant).collect();
     names.dedup();
     names.into_iter().filter_map(|name| TenantId::new(name).ok())
 }

@@ -56,14 +56,17 @@ pub(crate) fn actions() -> Result<Actions, Error> {
 /// Gives a tenant its first workflow.
 pub(crate) async fn begin(library: &Library<SqlStore>, tenant: &TenantId) -> Result<(), Error> {
     let scope = Scope::system(tenant.clone());
-    match library.workflow(&scope, "follow-up").await {
+    let known = match library.workflow(&scope, "follow-up").await {
         Err(Error::NoWorkflow { .. }) => {
             let definition = Definition::from_json(FOLLOW_UP)?;
-            library.save(&scope, "follow-up", &definition, &Note::new("the first one")).await?;
-            library.publish(&scope, "follow-up", 1).await.map(drop)
+            library.save(&scope, "follow-up", &definition, &Note::new("the first one")).await?.workflow
         }
-        known => known.map(drop),
+        known => known?,
+    };
+    if known.published.is_none() {
+        library.publish(&scope, "follow-up", 1).await?;
     }
+    Ok(())
 }
 
 /// Each method behind its own permission: `workflow:read`, `workflow:edit`, `workflow:activate`.

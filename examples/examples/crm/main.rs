@@ -37,11 +37,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use chrono::DateTime;
 use guardian::Guardian;
 use guardian::assembly::Sql;
-use guardian::core::TenantId;
 use guardian::ratelimit::{RedisConfig, RedisStore};
 use guardian::rbac::role_sets;
 use guardian::sql::Database;
@@ -80,9 +80,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     db.migrate(&store::MIGRATIONS).await?;
     store::wall_off(&db).await?;
     let guardian = assemble(db.clone(), &wanted).await?;
-    for tenant in auth::tenants() {
-        welcome(&guardian, tenant).await?;
-    }
+    seed(&guardian).await?;
     let crm = Arc::new(Crm::new(guardian.clone()));
     moods::catch_up(&crm, guardian.sentiments(), auth::tenants().collect()).await?;
 
@@ -99,14 +97,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     });
     // Without `connect_info` nobody knows the peer's address, and the layer that counts addresses refuses everything.
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async {
-            // If the signal cannot be waited for, running on is better than ending at once.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-        .await?;
+    axum::serve(listener, service).with_graceful_shutdown(told_to_stop()).await?;
     // What the last requests left behind is told and delivered first.
     drop(stop);
     working.await?;
@@ -138,19 +129,48 @@ async fn assemble(db: Database, wanted: &Wanted) -> Result<Guardian<Sql>, Box<dy
     Ok(builder.on(db).await?)
 }
 
-/// Makes a tenant of the demo, unless it is there.
-async fn welcome(guardian: &Guardian<Sql>, tenant: TenantId) -> Result<(), Box<dyn Error>> {
+/// Makes what the demo begins with, unless it is there.
+async fn seed(guardian: &Guardian<Sql>) -> Result<(), Box<dyn Error>> {
     let platform = auth::platform("the demo's tenants are made when it starts")?;
-    let plan = DEMO_KEYS.iter().find(|key| key.tenant == tenant.as_str()).map_or("business", |key| key.plan);
-    let is_new = guardian.tenants().get(&platform, &tenant).await.is_err();
-    guardian.welcome(&platform, NewTenant::new(tenant.clone(), tenant.as_str(), plan, "eu")?).await?;
-    if is_new && plan == "business" {
-        for (limit, rule) in limits::BUSINESS {
-            guardian.limit_tenant(&platform, &tenant, limit, Some(rule.parse()?)).await?;
+    guardian.welcome_operator("business").await?;
+    roles::grant(guardian.roles(), platform.scope().tenant(), "user:op", "admin").await?;
+    for tenant in auth::tenants() {
+        let keys: Vec<_> = DEMO_KEYS.iter().filter(|key| key.tenant == tenant.as_str()).collect();
+        let plan = keys.first().map_or("starter", |key| key.plan);
+        let known = guardian.tenants().get(&platform, &tenant).await;
+        // Globex pays for more. What an operator gave it since is left alone.
+        if plan == "business" && matches!(known, Err(guardian::tenant::Error::NotFound { .. })) {
+            for (limit, rule) in limits::BUSINESS {
+                guardian.limit_tenant(&platform, &tenant, limit, Some(rule.parse()?)).await?;
+            }
         }
+        guardian.welcome(&platform, NewTenant::new(tenant.clone(), tenant.as_str(), plan, "eu")?).await?;
+        for key in keys {
+            roles::grant(guardian.roles(), &tenant, &format!("api_key:{}", key.id), key.role).await?;
+        }
+        automate::begin(guardian.workflows(), &tenant).await?;
     }
-    roles::grant(guardian.roles(), &tenant).await?;
-    Ok(automate::begin(guardian.workflows(), &tenant).await?)
+    Ok(())
+}
+
+/// Ctrl-C, or what ends a container.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            interrupted = tokio::signal::ctrl_c() => {
+                if interrupted.is_err() {
+                    terminate.recv().await;
+                }
+            }
+        }
+        return;
+    }
+    // If the signal cannot be waited for, running on is better than ending at once.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
@@ -179,6 +199,8 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
         .fallback(routes::not_found)
         .method_not_allowed_fallback(routes::method_not_allowed)
         .layer(before_auth)
+        // A record is a form that somebody fills in.
+        .layer(DefaultBodyLimit::max(64 << 10))
         .with_state(app))
 }
 

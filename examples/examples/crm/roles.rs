@@ -9,18 +9,18 @@ use guardian::rbac::{Error, NewGrant, Rbac, Resource};
 use serde_json::{Value, json};
 
 use crate::App;
-use crate::auth::DEMO_KEYS;
 use crate::routes::failed;
 
-/// Gives the keys of a new tenant their roles.
-pub(crate) async fn grant(rbac: &Rbac, tenant: &TenantId) -> Result<(), Box<dyn std::error::Error>> {
-    let host = Scope::system(tenant.clone());
-    if rbac.load(&host).await?.policy().grants().next().is_some() {
-        return Ok(());
-    }
-    for key in DEMO_KEYS.iter().filter(|key| key.tenant == tenant.as_str()) {
-        let new = NewGrant::new(format!("api_key:{}", key.id).parse()?, key.role, "a key of the demo")?;
-        rbac.grant(&host, new).await?;
+/// Gives somebody a role, unless they have one.
+pub(crate) async fn grant(
+    rbac: &Rbac,
+    tenant: &TenantId,
+    who: &str,
+    role: &str,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let (host, subject) = (Scope::system(tenant.clone()), who.parse()?);
+    if !rbac.load(&host).await?.policy().grants().any(|grant| grant.subject == subject) {
+        rbac.grant(&host, NewGrant::new(subject, role, "of the demo")?).await?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What tenants are told: every change is published to their endpoints in the transaction that makes it, so there is no change that
-//! nobody is told of, and nobody is told of a change that was not kept.
+//! What tenants are told: every change is an event in the transaction that makes it, which their endpoints hear of after: there is no change
+//! that nobody is told of, and nobody is told of a change that was not kept.
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
