@@ -109,7 +109,7 @@ fn as_webhook(event: &Event, about: Option<&str>) -> Result<Publish, guardian_we
         "data": event.data,
     });
     let publish = Publish::json(&event.name, &body)?.with_idempotency_key(event.id.to_string());
-    Ok(about.into_iter().fold(publish, |publish, about| publish.with_ordering_key(about)))
+    Ok(about.into_iter().fold(publish, Publish::with_ordering_key))
 }
 
 fn of_audit(recorded: Result<(), guardian_audit::Error>) -> Outcome {

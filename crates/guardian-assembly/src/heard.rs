@@ -24,11 +24,13 @@ impl Heard {
         self.0 & who.0 == who.0
     }
 
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn bits(self) -> u8 {
         self.0
     }
 
     /// As it was kept; bits that nobody knows are nobody's.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn from_bits(bits: i64) -> Self {
         Self(u8::try_from(bits & 0xff).unwrap_or_default())
     }

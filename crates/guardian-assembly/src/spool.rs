@@ -70,6 +70,7 @@ pub struct Told {
 
 impl Told {
     /// Nobody has to hear of it again.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn is_done(&self) -> bool {
         self.refusals.iter().all(|refusal| refusal.is_final)
     }

@@ -633,7 +633,8 @@ fn ids_and_tenants_that_are_none_are_not_found() {
 #[tokio::test]
 async fn two_processes_are_one_service() {
     let fresh: Fresh = Kind::Postgres.open(&[]).await.unwrap();
-    let redis = std::env::var("GUARDIAN_TEST_REDIS_URL").unwrap();
+    let redis = std::env::var_os("GUARDIAN_TEST_REDIS_URL").expect("the tests have a Redis");
+    let redis = redis.into_string().unwrap();
     let more = ["--redis", redis.as_str()];
     let one = Server::start_with("crm", fresh.owner_url(), &more);
     let two = Server::start_with("crm", fresh.owner_url(), &more);

@@ -115,8 +115,8 @@ fn is_as_written(text: &str, written: &str) -> bool {
     let Some(mut rest) = text.strip_prefix(first) else { return false };
     let (between, last) = others.rsplit_once('…').unwrap_or(("", others));
     for part in between.split('…').filter(|part| !part.is_empty()) {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
+        match rest.split_once(part) {
+            Some((_, behind)) => rest = behind,
             None => return false,
         }
     }
