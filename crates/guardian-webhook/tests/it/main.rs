@@ -19,6 +19,8 @@ mod races;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod snippets;
+#[cfg(test)]
 mod stores;
 #[cfg(test)]
 #[cfg(feature = "http")]

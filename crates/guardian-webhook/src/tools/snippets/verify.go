@@ -29,9 +29,11 @@ func Verify(secret string, headers http.Header, body []byte, now time.Time) bool
 	mac.Write(body)
 	expected := mac.Sum(nil)
 	for _, signature := range strings.Split(headers.Get("webhook-signature"), " ") {
-		text, found := strings.CutPrefix(signature, "v1,")
-		given, err := base64.StdEncoding.DecodeString(text)
-		if found && err == nil && hmac.Equal(given, expected) {
+		if !strings.HasPrefix(signature, "v1,") {
+			continue
+		}
+		given, err := base64.StdEncoding.DecodeString(signature[len("v1,"):])
+		if err == nil && hmac.Equal(given, expected) {
 			return true
 		}
 	}
