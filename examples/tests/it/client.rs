@@ -53,11 +53,15 @@ impl Server {
 
     fn exchange(&self, method: &str, target: &str, key: Option<&str>, more: &str, json: &str) -> Reply {
         let authorization = key.map_or(String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
+        self.raw(method, target, &format!("{authorization}{more}Content-Type: application/json\r\n"), json)
+    }
+
+    /// Sends a request with these fields, each with its end of line.
+    pub(crate) fn raw(&self, method: &str, target: &str, fields: &str, body: &str) -> Reply {
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{authorization}{more}Content-Type: \
-             application/json\r\nContent-Length: {}\r\n\r\n{json}",
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n{body}",
             self.address,
-            json.len()
+            body.len()
         );
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
@@ -90,7 +94,10 @@ impl Drop for Server {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    head: String,
+    pub(crate) head: String,
+    /// The body as it came.
+    pub(crate) text: String,
+    /// The body as JSON, or null if it is none.
     pub(crate) body: serde_json::Value,
 }
 
@@ -98,8 +105,9 @@ impl Reply {
     fn read(response: &str) -> Self {
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let text = body.to_owned();
         let body = serde_json::from_str(body).unwrap_or(serde_json::Value::Null);
-        Self { status, head: head.to_owned(), body }
+        Self { status, head: head.to_owned(), text, body }
     }
 
     /// All lines of a field, in their order.

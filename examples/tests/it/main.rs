@@ -4,5 +4,6 @@
 mod access_log;
 mod client;
 mod crm;
+mod guide;
 mod rbac_matrix;
 mod sentiment_inbox;
