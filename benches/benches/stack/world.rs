@@ -45,7 +45,12 @@ pub(crate) fn request(number: usize) -> Request<Body> {
     request
 }
 
+/// What a server asks: it turns handlers and layers into services once, and not for each request.
 pub(crate) fn bare() -> Router {
+    routes().with_state(())
+}
+
+fn routes() -> Router {
     Router::new().route("/deals/{id}/notes", post(async || (StatusCode::CREATED, "created")))
 }
 
@@ -93,7 +98,7 @@ pub(crate) async fn full<S: AuditStore>(
         .limits(limits)
         .permission(Optional::from(unless("no_permission").then_some(permission().await)))
         .quota(Optional::from(unless("no_quota").then_some(quota().await)));
-    bare().layer(stack)
+    routes().layer(stack).with_state(())
 }
 
 fn audit<S: AuditStore>(queue: &Arc<AuditQueue<S>>, durable: Option<Failing>) -> AuditLayer<S> {

@@ -173,8 +173,8 @@ impl AuditEvent {
     /// # Errors
     /// The first field that does not do.
     pub fn check(&self) -> Result<(), InvalidEvent> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
-        if self.action.is_empty() || self.action.len() > 128 || !self.action.chars().all(plain) {
+        let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b':' | b'-');
+        if self.action.is_empty() || self.action.len() > 128 || !self.action.bytes().all(plain) {
             return Err(InvalidEvent::new(
                 "action",
                 &self.action,

@@ -18,6 +18,7 @@ use crate::query::{Query, TimeRange};
 use crate::redact::Redaction;
 use crate::risk::RiskRules;
 use crate::schema::Schemas;
+use crate::sealed::Sealed;
 use crate::store::{AuditStore, Batch, Count, Draft, Facet, Head, Placed, Record};
 use crate::terms;
 
@@ -247,22 +248,52 @@ impl<S: AuditStore> AuditLog<S> {
     /// # Errors
     /// When the event is none the log takes, or the store of keys failed.
     pub async fn prepare(&self, scope: &Scope, mut event: AuditEvent) -> Result<(Draft, Assessment), Error> {
+        let now = self.look(&mut event)?;
+        self.make(scope, event, now).await
+    }
+
+    /// Whether the log takes an event; when it came, which is when it occurred unless it says another time. The part of
+    /// [`prepare`](Self::prepare) that takes next to no time.
+    pub(crate) fn look(&self, event: &mut AuditEvent) -> Result<Timestamp, Error> {
         event.check()?;
-        self.config.schemas.check(&event)?;
+        self.config.schemas.check(event)?;
         let now = self.config.now();
-        event.id.get_or_insert_with(|| self.config.ids.next_id(now));
         event.occurred.get_or_insert(now);
+        Ok(now)
+    }
+
+    /// Makes an event ready that was [looked at](Self::look) when it came.
+    pub(crate) async fn make(
+        &self,
+        scope: &Scope,
+        event: AuditEvent,
+        came: Timestamp,
+    ) -> Result<(Draft, Assessment), Error> {
+        let Some((policy, keys)) = &self.config.personal else {
+            return self.make_unsealed(scope, event, came);
+        };
+        let (event, risk) = self.redacted(scope, event, came);
+        let SealedEvent { event, sealed, blind } = personal::seal(policy, keys, scope, event).await?;
+        Ok((draft(&event, &risk, &sealed, &blind)?, risk))
+    }
+
+    /// The same where nothing is sealed.
+    pub(crate) fn make_unsealed(
+        &self,
+        scope: &Scope,
+        event: AuditEvent,
+        came: Timestamp,
+    ) -> Result<(Draft, Assessment), Error> {
+        let (event, risk) = self.redacted(scope, event, came);
+        Ok((draft(&event, &risk, &[], &[])?, risk))
+    }
+
+    fn redacted(&self, scope: &Scope, mut event: AuditEvent, came: Timestamp) -> (AuditEvent, Assessment) {
+        event.id.get_or_insert_with(|| self.config.ids.next_id(came));
         event.actor.get_or_insert_with(|| EventActor::of(scope));
         // The risk is told from the whole event; what is stored of it is not.
         let risk = self.config.risk.assess(&event);
-        let event = self.config.redaction.apply(event);
-        let SealedEvent { event, sealed, blind } = match &self.config.personal {
-            Some((policy, keys)) => personal::seal(policy, keys, scope, event).await?,
-            None => SealedEvent { event, sealed: Vec::new(), blind: Vec::new() },
-        };
-        let draft = Draft::new(&event, &risk, &sealed, &blind)
-            .map_err(|error| InvalidEvent::new("event", &event.action, error.to_string()))?;
-        Ok((draft, risk))
+        (self.config.redaction.apply(event), risk)
     }
 
     async fn append(&self, scope: &Scope, drafts: &[Draft]) -> Result<Vec<Placed>, Error> {
@@ -435,6 +466,16 @@ impl<S: AuditStore> AuditLog<S> {
             .with_metadata("query", self.as_recorded(query));
         self.record(scope, event).await.map(drop)
     }
+}
+
+fn draft(
+    event: &AuditEvent,
+    risk: &Assessment,
+    sealed: &[Sealed],
+    blind: &[String],
+) -> Result<Draft, InvalidEvent> {
+    Draft::new(event, risk, sealed, blind)
+        .map_err(|error| InvalidEvent::new("event", &event.action, error.to_string()))
 }
 
 fn receipt(id: Uuid, risk: Assessment, placed: Placed) -> Receipt {

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::canonical;
 use crate::error::Error;
-use crate::event::{Assessment, AuditEvent};
+use crate::event::AuditEvent;
 use crate::log::{AuditLog, Receipt};
 use crate::store::spill::Spill;
 use crate::store::{AuditStore, Batch, Draft, Placed};
+
+mod waiting;
+
+use waiting::{Answer, Content, Receive, Reply, State, Taken, Told, Waiting, Worker, by_tenant};
 
 /// Takes events from many tasks and appends them in batches from one thread: callers wait for the disk together.
 ///
@@ -81,55 +85,6 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Events that were handed to the store. Those without an answer go back to the front of the queue, however it ends.
-struct Taken<'q> {
-    state: &'q Mutex<State>,
-    waiting: Vec<Waiting>,
-    count: usize,
-}
-
-impl<'q> Taken<'q> {
-    fn take<S>(queue: &'q AuditQueue<S>) -> Self {
-        let mut state = queue.state.lock();
-        let count = state.waiting.len().min(BATCH);
-        state.busy += count;
-        Self { state: &queue.state, waiting: state.waiting.drain(..count).collect(), count }
-    }
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let woken = {
-            let mut state = self.state.lock();
-            state.busy -= self.count;
-            self.waiting.drain(..).rev().for_each(|one| state.waiting.push_front(one));
-            std::mem::take(&mut state.blocked)
-        };
-        woken.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// The events of one tenant.
-struct Of {
-    scope: Scope,
-    drafts: Vec<Draft>,
-}
-
-fn by_tenant(waiting: &[Waiting]) -> Vec<Of> {
-    let mut by_tenant: Vec<Of> = Vec::new();
-    let mut index: HashMap<&TenantId, usize> = HashMap::new();
-    for one in waiting {
-        let at = *index.entry(one.scope.tenant()).or_insert_with(|| {
-            by_tenant.push(Of { scope: one.scope.clone(), drafts: Vec::new() });
-            by_tenant.len() - 1
-        });
-        if let Some(of) = by_tenant.get_mut(at) {
-            of.drafts.push(one.draft.clone());
-        }
-    }
-    by_tenant
-}
-
 /// What becomes of an event when the queue is full. It is never dropped in silence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -143,81 +98,11 @@ pub enum Overflow {
     Spill(PathBuf),
 }
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Waiting>,
-    /// How many events were handed to the store and are not answered yet.
-    busy: usize,
-    /// Callers that wait for room.
-    blocked: Vec<Waker>,
-    closed: bool,
-    /// Whether the last attempt to append failed.
-    failing: bool,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    scope: Scope,
-    draft: Draft,
-    risk: Assessment,
-    answer: Arc<Answer>,
-}
-
-/// Where a caller waits for what became of its event.
-#[derive(Default)]
-struct Answer {
-    slot: Mutex<Slot>,
-    /// Whether the caller wants to hear of the first attempt that fails, and not to wait for the one that does not.
-    prompt: bool,
-}
-
-#[derive(Default)]
-struct Slot {
-    answer: Option<Result<Receipt, StoreError>>,
-    waker: Option<Waker>,
-    /// Told instead, where nobody waits.
-    told: Option<Told>,
-}
-
-type Told = Box<dyn FnOnce(Result<Option<Receipt>, Error>) + Send>;
-
-impl Answer {
-    fn prompt() -> Self {
-        Self { prompt: true, ..Self::default() }
-    }
-
-    fn told(told: impl FnOnce(Result<Option<Receipt>, Error>) + Send + 'static) -> Self {
-        let slot = Slot { told: Some(Box::new(told)), ..Slot::default() };
-        Self { slot: Mutex::new(slot), prompt: false }
-    }
-
-    fn take_told(&self) -> Option<Told> {
-        self.slot.lock().told.take()
-    }
-
-    fn give(&self, answer: Result<Receipt, StoreError>) {
-        if let Some(told) = self.take_told() {
-            return told(answer.map(Some).map_err(Error::from));
-        }
-        let waker = {
-            let mut slot = self.slot.lock();
-            slot.answer = Some(answer);
-            slot.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("prompt", &self.prompt).finish_non_exhaustive()
-    }
-}
-
 /// How many events are appended at once.
 const BATCH: usize = 1_000;
+
+/// How long the worker lets events come together after it appended some, while nobody waits for them.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// How long the worker waits after the store failed, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
@@ -299,18 +184,33 @@ impl<S: AuditStore> AuditQueue<S> {
         answer: Answer,
     ) -> Result<Option<Receipt>, Error> {
         let answer = Arc::new(answer);
-        if !self.enter(scope, event, &answer).await? {
-            return Ok(None);
+        let (draft, risk) = self.log.prepare(scope, event).await?;
+        let mut waiting = Some(Waiting {
+            scope: scope.clone(),
+            content: Content::Ready(draft, risk),
+            reply: Reply::Awaited(Arc::clone(&answer)),
+        });
+        let prompt = answer.prompt;
+        let enter = Enter { queue: self, waiting: &mut waiting, prompt };
+        if enter.await? {
+            return Ok(Some(Receive(&answer).await?));
         }
-        Ok(Some(Receive(&answer).await?))
+        if let Some(Waiting { content: Content::Ready(draft, _), .. }) = waiting {
+            self.spill(scope, &draft)?;
+        }
+        Ok(None)
     }
 
     /// Puts an event into the queue and does not wait for the store: for callers who have no time for a disk. It waits
-    /// for room where the policy is to wait for it.
+    /// for room where the policy is to wait for it. Redaction and all else that makes an event ready to be stored is done by
+    /// the thread that appends, and before anything is spilled.
+    ///
+    /// The event may be a hundredth of a second on its way to the store, unless somebody waits: so that one turn of that
+    /// thread is enough for many.
     ///
     /// What becomes of the event is `told`, from the thread that appends and before it goes on, so it should return at
     /// once: the receipt, or nothing when the spill file has it, or why the tenant's log can never take it. It is not
-    /// told of an event that still waits when the process ends.
+    /// told of an event that still waits when the process ends. A store of keys that is away is waited for, like the store.
     ///
     /// # Errors
     /// As [`record`](Self::record), without those of the store. `told` is not called then.
@@ -320,24 +220,76 @@ impl<S: AuditStore> AuditQueue<S> {
         event: AuditEvent,
         told: impl FnOnce(Result<Option<Receipt>, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        let answer = Arc::new(Answer::told(told));
-        if !self.enter(scope, event, &answer).await?
-            && let Some(told) = answer.take_told()
-        {
-            told(Ok(None));
+        let mut waiting = Some(self.given(scope, Box::new(event), Box::new(told))?);
+        let enter = Enter { queue: self, waiting: &mut waiting, prompt: false };
+        if enter.await? {
+            return Ok(());
+        }
+        if let Some(mut waiting) = waiting {
+            waiting.make_ready(&self.log).await?;
+            if let Waiting { content: Content::Ready(draft, _), reply: Reply::Told(told), .. } = waiting {
+                self.spill(scope, &draft)?;
+                told(Ok(None));
+            }
         }
         Ok(())
     }
 
-    /// True when the event is in the queue, false when it is in the spill file.
-    async fn enter(&self, scope: &Scope, event: AuditEvent, answer: &Arc<Answer>) -> Result<bool, Error> {
-        let (draft, risk) = self.log.prepare(scope, event).await?;
-        let mut waiting = Some(Waiting { scope: scope.clone(), draft, risk, answer: Arc::clone(answer) });
-        let entered = Enter { queue: self, waiting: &mut waiting, prompt: answer.prompt }.await?;
-        if !entered && let Some(Waiting { scope, draft, .. }) = waiting {
-            self.spill(&scope, &draft)?;
+    /// [`enqueue`](Self::enqueue) without a future, if there is room now. The event comes back if there is none, and `told` is
+    /// not called then: what becomes of it [`enqueue`](Self::enqueue) decides.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue).
+    pub fn enqueue_at_once(
+        &self,
+        scope: &Scope,
+        event: impl Into<Box<AuditEvent>>,
+        told: impl FnOnce(Result<Option<Receipt>, Error>) + Send + 'static,
+    ) -> Result<Option<Box<AuditEvent>>, Error> {
+        let mut waiting = Some(self.given(scope, event.into(), Box::new(told))?);
+        if self.enter(&mut waiting)?.is_none() {
+            return Ok(None);
         }
-        Ok(entered)
+        Ok(waiting.and_then(|waiting| match waiting.content {
+            Content::Given(event, _) => Some(event),
+            Content::Ready(..) => None,
+        }))
+    }
+
+    /// An event that was looked at, and is to be made ready later.
+    fn given(&self, scope: &Scope, mut event: Box<AuditEvent>, told: Told) -> Result<Waiting, Error> {
+        let came = self.log.look(&mut event)?;
+        Ok(Waiting { scope: scope.clone(), content: Content::Given(event, came), reply: Reply::Told(told) })
+    }
+
+    /// Takes the event if there is room. If there is none the state is given back, as it was found.
+    fn enter(&self, waiting: &mut Option<Waiting>) -> Result<Option<MutexGuard<'_, State>>, Error> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(unavailable("the queue is closed").into());
+        }
+        if state.waiting.len() + state.busy >= self.capacity {
+            return Ok(Some(state));
+        }
+        state.hurried |= waiting.as_ref().is_some_and(|waiting| waiting.reply.is_awaited());
+        state.waiting.extend(waiting.take());
+        let wakes = match state.worker {
+            Worker::Looks => false,
+            Worker::Lingers => self.is_urgent(&state),
+            Worker::Sleeps => true,
+        };
+        if wakes {
+            // Once is enough.
+            state.worker = Worker::Looks;
+            drop(state);
+            self.work.notify_one();
+        }
+        Ok(None)
+    }
+
+    /// Whether what waits should not wait for more of it.
+    fn is_urgent(&self, state: &State) -> bool {
+        state.hurried || state.closed || state.waiting.len() >= (self.capacity / 2).clamp(1, BATCH)
     }
 
     fn spill(&self, scope: &Scope, draft: &Draft) -> Result<(), Error> {
@@ -367,11 +319,15 @@ impl<S: AuditStore> AuditQueue<S> {
                 return Err(error);
             }
         }
-        let mut taken = Taken::take(self);
-        if taken.waiting.is_empty() {
-            return Ok(0);
+        let mut taken = Taken::take(&self.state, BATCH);
+        let count = taken.count;
+        if let Err(error) = self.make_ready(&mut taken.waiting).await {
+            self.failed(&taken.waiting, &error);
+            return Err(error.into());
         }
-        let count = taken.waiting.len();
+        if taken.waiting.is_empty() {
+            return Ok(count);
+        }
         let by_tenant = by_tenant(&taken.waiting);
         let batches: Vec<_> = by_tenant.iter().map(|of| Batch::new(&of.scope, &of.drafts)).collect();
         let answers: Vec<Answered> = match self.log.store().append(&batches, self.log.config().now()).await {
@@ -393,30 +349,42 @@ impl<S: AuditStore> AuditQueue<S> {
         let mut answers: Vec<_> = answers.into_iter().map(|of| of.map(Vec::into_iter)).collect();
         let index: HashMap<&TenantId, usize> =
             by_tenant.iter().enumerate().map(|(at, of)| (of.scope.tenant(), at)).collect();
-        for one in &taken.waiting {
+        for one in taken.waiting.drain(..) {
             match index.get(one.scope.tenant()).and_then(|at| answers.get_mut(*at)) {
                 Some(Ok(placed)) => {
                     if let Some(placed) = placed.next() {
-                        one.answer.give(Ok(receipt(one, placed)));
+                        one.appended(placed);
                     }
                 }
-                Some(Err((kind, backend))) => one.answer.give(Err(StoreError::new(*kind, backend))),
+                Some(Err((kind, backend))) => one.reply.give(Err(StoreError::new(*kind, backend).into())),
                 None => {}
             }
         }
-        taken.waiting.clear();
         Ok(count)
+    }
+
+    /// Makes those ready that are not. Whoever's event the log can never take is told, and it is taken out.
+    async fn make_ready(&self, waiting: &mut Vec<Waiting>) -> Result<(), StoreError> {
+        let mut at = 0;
+        while let Some(one) = waiting.get_mut(at) {
+            match one.make_ready(&self.log).await {
+                Ok(()) => at += 1,
+                Err(Error::Store(error)) if error.is_transient() => return Err(error),
+                Err(error) => waiting.remove(at).reply.give(Err(error)),
+            }
+        }
+        Ok(())
     }
 
     /// The store failed and may work later: whoever wants to know hears of it.
     fn failed(&self, taken: &[Waiting], error: &StoreError) {
         let mut state = self.state.lock();
         state.failing = true;
-        let prompt = taken.iter().chain(&state.waiting).filter(|one| one.answer.prompt);
-        let answers: Vec<Arc<Answer>> = prompt.map(|one| Arc::clone(&one.answer)).collect();
+        let prompt = taken.iter().chain(&state.waiting).filter_map(|one| one.reply.prompt());
+        let answers: Vec<Arc<Answer>> = prompt.map(Arc::clone).collect();
         drop(state);
         for answer in answers {
-            answer.give(Err(StoreError::new(error.kind(), error.backend())));
+            answer.give(Err(StoreError::new(error.kind(), error.backend()).into()));
         }
     }
 
@@ -459,17 +427,28 @@ impl<S: AuditStore> AuditQueue<S> {
         let mut pause = BACK_OFF.0;
         loop {
             match block_on(self.drain()) {
-                Ok(0) => {
+                Ok(count) => {
+                    if count > 0 {
+                        pause = BACK_OFF.0;
+                    }
                     let mut state = self.state.lock();
-                    if state.waiting.is_empty() && self.spilled() == 0 {
-                        if state.closed {
-                            return;
-                        }
-                        // A look now and then, should somebody else drain too.
-                        self.work.wait_for(&mut state, Duration::from_millis(100));
+                    if self.spilled() > 0 || count >= BATCH {
+                        continue;
+                    }
+                    if state.closed && state.waiting.is_empty() {
+                        return;
+                    }
+                    // A look now and then, should somebody else drain too.
+                    let (worker, time) = match count {
+                        0 => (Worker::Sleeps, Duration::from_millis(100)),
+                        _ => (Worker::Lingers, LINGER),
+                    };
+                    if state.waiting.is_empty() || (count > 0 && !self.is_urgent(&state)) {
+                        state.worker = worker;
+                        self.work.wait_for(&mut state, time);
+                        state.worker = Worker::Looks;
                     }
                 }
-                Ok(_) => pause = BACK_OFF.0,
                 Err(error) => {
                     failed(&error);
                     // Whoever comes meanwhile does not cut this short: a store that fails is left alone.
@@ -511,16 +490,7 @@ impl<S: AuditStore> Future for Enter<'_, S> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let queue = self.queue;
-        let mut state = queue.state.lock();
-        if state.closed {
-            return Poll::Ready(Err(unavailable("the queue is closed").into()));
-        }
-        if state.waiting.len() + state.busy < queue.capacity {
-            state.waiting.extend(self.waiting.take());
-            drop(state);
-            queue.work.notify_one();
-            return Poll::Ready(Ok(true));
-        }
+        let Some(mut state) = queue.enter(self.waiting)? else { return Poll::Ready(Ok(true)) };
         match queue.overflow {
             Overflow::Block if self.prompt && state.failing => Poll::Ready(Err(full().into())),
             Overflow::Block => {
@@ -528,28 +498,13 @@ impl<S: AuditStore> Future for Enter<'_, S> {
                 if !state.blocked.iter().any(|waker| waker.will_wake(context.waker())) {
                     state.blocked.push(context.waker().clone());
                 }
+                drop(state);
+                // Who lingers now keeps somebody waiting.
+                queue.work.notify_one();
                 Poll::Pending
             }
             Overflow::Fail => Poll::Ready(Err(full().into())),
             Overflow::Spill(_) => Poll::Ready(Ok(false)),
-        }
-    }
-}
-
-/// Waits for a receipt.
-struct Receive<'a>(&'a Answer);
-
-impl Future for Receive<'_> {
-    type Output = Result<Receipt, StoreError>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = self.0.slot.lock();
-        match slot.answer.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                slot.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
         }
     }
 }
@@ -573,11 +528,6 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
             Poll::Pending => std::thread::park(),
         }
     }
-}
-
-fn receipt(waiting: &Waiting, placed: Placed) -> Receipt {
-    let Placed { sequence, recorded, duplicate } = placed;
-    Receipt { id: waiting.draft.id, sequence, recorded, risk: waiting.risk.clone(), duplicate }
 }
 
 fn open(path: &Path) -> Result<Spill, Error> {

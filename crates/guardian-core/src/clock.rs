@@ -122,7 +122,13 @@ impl Default for SystemClock {
 #[expect(clippy::disallowed_methods, reason = "this type is the one place that reads the system's clocks")]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Utc::now().trunc_subsecs(6)
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
+        let whole_micros = |unix: Duration| {
+            let seconds = i64::try_from(unix.as_secs()).ok()?;
+            Timestamp::from_timestamp(seconds, unix.subsec_micros() * 1_000)
+        };
+        // A clock that is set to before 1970, or past what a timestamp can say.
+        unix.and_then(whole_micros).unwrap_or_else(|| Utc::now().trunc_subsecs(6))
     }
 
     fn monotonic(&self) -> MonoTime {

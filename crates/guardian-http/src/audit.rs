@@ -1,9 +1,7 @@
 //! Requests in the audit log.
 
 use std::fmt;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -20,8 +18,10 @@ use crate::retry_after::OUTAGE;
 use crate::{Problem, RetryAfter, TrustedProxies};
 
 mod noted;
+mod response;
 
 use noted::Noted;
+pub use response::RecordedResponse;
 
 type Select = dyn Fn(&Parts) -> Recorded + Send + Sync;
 type Describe = dyn Fn(&Parts, AuditEvent) -> AuditEvent + Send + Sync;
@@ -228,30 +228,33 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = RecordedResponse<T::Future, S>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let recorded = (self.config.select)(&parts);
+        let noted = match (recorded, parts.extensions.get::<Scope>()) {
+            (Recorded::Never, _) | (Recorded::IfRefused, None) => {
+                return RecordedResponse::goes(self.inner.call(Request::from_parts(parts, body)), None);
+            }
+            (Recorded::Always, None) => {
+                let problem = Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's");
+                return RecordedResponse::waits(async move { Ok(problem.to_response()) });
+            }
+            (recorded, Some(scope)) => Noted::of(Arc::clone(&self.config), &parts, scope.clone(), recorded),
+        };
+        if self.config.durable.is_none() {
+            return RecordedResponse::goes(self.inner.call(Request::from_parts(parts, body)), Some(noted));
+        }
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, standby);
         let config = Arc::clone(&self.config);
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let recorded = (config.select)(&parts);
-            let noted = match (recorded, parts.extensions.get::<Scope>()) {
-                (Recorded::Never, _) | (Recorded::IfRefused, None) => {
-                    return ready.call(Request::from_parts(parts, body)).await;
-                }
-                (Recorded::Always, None) => {
-                    let problem = Problem::new(StatusCode::UNAUTHORIZED);
-                    return Ok(problem.with_detail("this request is nobody's").to_response());
-                }
-                (recorded, Some(scope)) => Noted::of(Arc::clone(&config), &parts, scope.clone(), recorded),
-            };
+        RecordedResponse::waits(async move {
             if let Err(error) = noted.begin().await {
                 noted.forget();
                 (config.on_failure)(&error);

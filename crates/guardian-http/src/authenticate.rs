@@ -1,9 +1,7 @@
 //! Authentication in front of a service: the port that says who somebody is, and the layer that asks it.
 
 use std::fmt;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::retry_after::OUTAGE;
-use crate::{Problem, RetryAfter};
+use crate::{GuardedResponse, Problem, RetryAfter};
 
 /// Says who a request is of: the host's own sessions, tokens, certificates or keys.
 ///
@@ -56,6 +54,13 @@ pub trait Authenticate: Send + Sync + 'static {
     /// cannot be told.
     async fn authenticate(&self, request: &Parts) -> Result<Identity, NotAuthenticated>;
 
+    /// The same without a future, for ports that have what they need in memory: it is asked first. `None`, unless a port says
+    /// otherwise, where [`authenticate`](Self::authenticate) has to be asked.
+    fn authenticate_at_once(&self, request: &Parts) -> Option<Result<Identity, NotAuthenticated>> {
+        let _ = request;
+        None
+    }
+
     /// What a refused client is asked for, the value of `WWW-Authenticate` (RFC 9110, section 11.6.1): `Bearer` unless this says
     /// otherwise. It is the same for all refusals.
     fn challenge(&self) -> HeaderValue {
@@ -67,6 +72,10 @@ pub trait Authenticate: Send + Sync + 'static {
 impl<A: Authenticate + ?Sized> Authenticate for Arc<A> {
     async fn authenticate(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
         (**self).authenticate(request).await
+    }
+
+    fn authenticate_at_once(&self, request: &Parts) -> Option<Result<Identity, NotAuthenticated>> {
+        (**self).authenticate_at_once(request)
     }
 
     fn challenge(&self) -> HeaderValue {
@@ -243,38 +252,76 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = GuardedResponse<T::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        forget_identity(&mut parts.extensions);
+        if let Some(told) = self.config.port.authenticate_at_once(&parts) {
+            return match let_in(&self.config, &mut parts, told) {
+                Ok(()) => GuardedResponse::goes(self.inner.call(Request::from_parts(parts, body))),
+                Err(not) => {
+                    let config = Arc::clone(&self.config);
+                    GuardedResponse::waits(async move { Ok(not.response(&*config.port)) })
+                }
+            };
+        }
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, standby);
         let config = Arc::clone(&self.config);
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            forget_identity(&mut parts.extensions);
-            match config.port.authenticate(&parts).await {
-                Ok(identity) if identity.is_system() => Ok(not_a_client().to_response()),
-                Ok(Identity { scope, extensions }) => {
-                    if let Some(extensions) = extensions {
-                        parts.extensions.extend(*extensions);
-                    }
-                    // Last, so that no extension takes its place.
-                    parts.extensions.insert(scope);
-                    ready.call(Request::from_parts(parts, body)).await
-                }
-                Err(refusal) => {
-                    if let Some(hear) = &config.on_refusal {
-                        hear(&parts, &refusal);
-                    }
-                    Ok(refused(&refusal, &*config.port))
-                }
+        GuardedResponse::waits(async move {
+            let told = config.port.authenticate(&parts).await;
+            match let_in(&config, &mut parts, told) {
+                Ok(()) => ready.call(Request::from_parts(parts, body)).await,
+                Err(not) => Ok(not.response(&*config.port)),
             }
         })
+    }
+}
+
+/// Why a request is not let in.
+enum Not {
+    /// It says to be of the service itself.
+    AClient,
+    Authenticated(NotAuthenticated),
+}
+
+impl Not {
+    fn response<B: From<Vec<u8>>>(&self, port: &impl Authenticate) -> Response<B> {
+        match self {
+            Self::AClient => not_a_client().to_response(),
+            Self::Authenticated(refusal) => refused(refusal, port),
+        }
+    }
+}
+
+/// Puts who the request is of into it.
+fn let_in<A>(
+    config: &Config<A>,
+    parts: &mut Parts,
+    told: Result<Identity, NotAuthenticated>,
+) -> Result<(), Not> {
+    match told {
+        Ok(identity) if identity.is_system() => Err(Not::AClient),
+        Ok(Identity { scope, extensions }) => {
+            if let Some(extensions) = extensions {
+                parts.extensions.extend(*extensions);
+            }
+            // Last, so that no extension takes its place.
+            parts.extensions.insert(scope);
+            Ok(())
+        }
+        Err(refusal) => {
+            if let Some(hear) = &config.on_refusal {
+                hear(parts, &refusal);
+            }
+            Err(Not::Authenticated(refusal))
+        }
     }
 }
 

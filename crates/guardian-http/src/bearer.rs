@@ -32,11 +32,14 @@ const MAX_LEN: usize = 8_192;
 #[must_use]
 pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = only(headers, &AUTHORIZATION)?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim_matches(' ');
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    let (scheme, token) = value.split_at_checked("bearer".len())?;
+    let token = token.strip_prefix(' ')?.trim_matches(' ');
     let body = token.trim_end_matches('=');
-    (scheme.eq_ignore_ascii_case("bearer") && !body.is_empty() && body.bytes().all(plain)).then_some(token)
+    (scheme.eq_ignore_ascii_case("bearer") && !body.is_empty() && body.bytes().all(is_plain)).then_some(token)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
 /// The value of a header that carries a key, such as `x-api-key`. Nothing where it is not there exactly once, and where it is
@@ -129,6 +132,11 @@ impl BearerTokens {
     pub fn revoke(&self, token: &str) -> bool {
         self.by_digest.write().remove(&digest(token)).is_some()
     }
+
+    fn look_up(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
+        let token = bearer_token(&request.headers).ok_or(NotAuthenticated::Refused)?;
+        self.by_digest.read().get(&digest(token)).cloned().ok_or(NotAuthenticated::Refused)
+    }
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -144,7 +152,10 @@ impl fmt::Debug for BearerTokens {
 #[async_trait]
 impl Authenticate for BearerTokens {
     async fn authenticate(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
-        let token = bearer_token(&request.headers).ok_or(NotAuthenticated::Refused)?;
-        self.by_digest.read().get(&digest(token)).cloned().ok_or(NotAuthenticated::Refused)
+        self.look_up(request)
+    }
+
+    fn authenticate_at_once(&self, request: &Parts) -> Option<Result<Identity, NotAuthenticated>> {
+        Some(self.look_up(request))
     }
 }

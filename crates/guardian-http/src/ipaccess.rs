@@ -1,9 +1,7 @@
 //! Rules about addresses in front of a service.
 
 use std::fmt;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::peer::peer;
-use crate::{ClientAddr, Problem, TrustedProxies};
+use crate::{ClientAddr, GuardedResponse, Problem, TrustedProxies};
 
 type Roles = dyn Fn(&Parts) -> Vec<String> + Send + Sync;
 type OnDecision = dyn Fn(&Parts, &Decision) + Send + Sync;
@@ -132,19 +130,25 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = GuardedResponse<T::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        if let Some(judged) = judge_at_once(&self.config, &parts) {
+            return match judged {
+                Ok(()) => GuardedResponse::goes(self.inner.call(Request::from_parts(parts, body))),
+                Err(problem) => GuardedResponse::waits(async move { Ok(problem.to_response()) }),
+            };
+        }
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, standby);
         let config = Arc::clone(&self.config);
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
+        GuardedResponse::waits(async move {
             match judge(&config, &parts).await {
                 Ok(()) => ready.call(Request::from_parts(parts, body)).await,
                 Err(problem) => Ok(problem.to_response()),
@@ -153,13 +157,27 @@ where
     }
 }
 
-/// Decides, and says what the client hears that may not come in.
+/// Decides, and says what the client hears that may not come in; `None` where the tenant's rules are to be read first.
+fn judge_at_once<S: AccessStore>(config: &Config<S>, request: &Parts) -> Option<Result<(), Problem>> {
+    let Some(scope) = request.extensions.get::<Scope>() else { return Some(Err(nobodys())) };
+    let door = config.access.door_at_hand(scope)?;
+    Some(pass(config, &door, scope, request))
+}
+
+/// The same, with time to read the rules.
 async fn judge<S: AccessStore>(config: &Config<S>, request: &Parts) -> Result<(), Problem> {
-    let Some(scope) = request.extensions.get::<Scope>() else {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's"));
-    };
+    let Some(scope) = request.extensions.get::<Scope>() else { return Err(nobodys()) };
     let door = config.access.door(scope).await.map_err(|error| undecided(&error))?;
-    let decision = decide(config, &door, scope, request);
+    pass(config, &door, scope, request)
+}
+
+fn pass<S: AccessStore>(
+    config: &Config<S>,
+    door: &Door,
+    scope: &Scope,
+    request: &Parts,
+) -> Result<(), Problem> {
+    let decision = decide(config, door, scope, request);
     if let Some(hear) = &config.on_decision {
         hear(request, &decision);
     }
@@ -167,6 +185,10 @@ async fn judge<S: AccessStore>(config: &Config<S>, request: &Parts) -> Result<()
         return Ok(());
     }
     Err(Problem::new(StatusCode::FORBIDDEN).with_detail("this may not be reached from where you are"))
+}
+
+fn nobodys() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's")
 }
 
 fn decide<S: AccessStore>(config: &Config<S>, door: &Door, scope: &Scope, request: &Parts) -> Decision {
@@ -180,6 +202,7 @@ fn decide<S: AccessStore>(config: &Config<S>, door: &Door, scope: &Scope, reques
         _ => {}
     }
     let roles = config.roles.as_ref().map(|roles| roles(request)).unwrap_or_default();
+    // Neither takes memory where there are none.
     let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
     door.decide(&asked.roles(&roles))
 }

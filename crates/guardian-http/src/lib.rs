@@ -9,6 +9,8 @@ mod audit;
 mod authenticate;
 #[cfg(feature = "authenticate")]
 mod bearer;
+#[cfg(any(feature = "authenticate", feature = "ipaccess", feature = "rbac", feature = "tenant"))]
+mod guarded;
 #[cfg(feature = "ipaccess")]
 mod ipaccess;
 #[cfg(feature = "stack")]
@@ -33,11 +35,13 @@ mod stack;
 mod tenant;
 
 #[cfg(feature = "audit")]
-pub use audit::{AuditGuard, AuditLayer, Failing, Recorded};
+pub use audit::{AuditGuard, AuditLayer, Failing, Recorded, RecordedResponse};
 #[cfg(feature = "authenticate")]
 pub use authenticate::{Authenticate, AuthenticateGuard, AuthenticateLayer, Identity, NotAuthenticated};
 #[cfg(feature = "authenticate")]
 pub use bearer::{BearerTokens, WeakToken, api_key, bearer_token};
+#[cfg(any(feature = "authenticate", feature = "ipaccess", feature = "rbac", feature = "tenant"))]
+pub use guarded::GuardedResponse;
 pub use guardian_ipaccess::{
     AddrSource, ClientAddr, ForwardHeader, StopReason, TrustError, TrustedProxies, WalkEnd,
 };
@@ -49,11 +53,11 @@ pub use optional::{Optional, OptionalGuard, OptionalResponse};
 pub use peer::PeerAddr;
 pub use problem::{Problem, ProblemError};
 #[cfg(feature = "quota")]
-pub use quota::{OnOutage, QuotaGuard, QuotaLayer};
+pub use quota::{OnOutage, QuotaGuard, QuotaLayer, QuotaResponse};
 pub use rate_key::{RateKey, V6PrefixLen, V6PrefixLenError};
 #[cfg(feature = "ratelimit")]
 pub use ratelimit::{
-    By, Key, LayerError, LimitedBody, OnMissing, RateLimit, RateLimitBuilder, RateLimitLayer,
+    By, Key, LayerError, LimitedBody, LimitedResponse, OnMissing, RateLimit, RateLimitBuilder, RateLimitLayer,
 };
 pub use ratelimit_fields::{
     FieldError, PartitionKey, PolicyName, QuotaPolicy, QuotaUnit, RATELIMIT, RATELIMIT_POLICY, ServiceLimit,

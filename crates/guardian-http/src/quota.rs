@@ -5,13 +5,14 @@ use std::time::Duration;
 use guardian_core::Timestamp;
 use guardian_quota::{Decision, Error};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use crate::{PolicyName, Problem, QuotaPolicy, RATELIMIT, RATELIMIT_POLICY, RetryAfter, ServiceLimit};
+use crate::ratelimit_fields::quota_field;
+use crate::{PolicyName, Problem, RATELIMIT, RATELIMIT_POLICY, RetryAfter, ServiceLimit};
 
 mod layer;
 
-pub use layer::{QuotaGuard, QuotaLayer};
+pub use layer::{QuotaGuard, QuotaLayer, QuotaResponse};
 
 /// What becomes of requests while nobody can tell what is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,9 +32,18 @@ fn until(now: Timestamp, moment: Timestamp) -> Duration {
 /// What a client is told of its quota: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), under the
 /// name of the feature. Nothing where nothing limits it.
 fn tell(headers: &mut HeaderMap, name: &PolicyName, decision: &Decision, now: Timestamp) {
-    if let Some(limit) = decision.limit
-        && let Some(field) = QuotaPolicy::field([QuotaPolicy::new(name.clone(), limit)])
-    {
+    tell_as(headers, name, decision.limit.and_then(|limit| quota_field(name, limit)), decision, now);
+}
+
+/// The same with the field about the limit at hand.
+fn tell_as(
+    headers: &mut HeaderMap,
+    name: &PolicyName,
+    policy: Option<HeaderValue>,
+    decision: &Decision,
+    now: Timestamp,
+) {
+    if let Some(field) = policy {
         headers.append(RATELIMIT_POLICY, field);
     }
     if let Some(remaining) = decision.remaining {

@@ -106,6 +106,24 @@ impl RateKey {
         self.net
     }
 
+    /// What it is displayed as; that of an IPv4 address, for which there are most, without what formatting costs.
+    #[cfg(feature = "ratelimit")]
+    pub(crate) fn into_text(self) -> String {
+        let IpNet::V4(net) = self.net else { return self.to_string() };
+        let mut text = String::with_capacity("255.255.255.255".len());
+        for octet in net.addr().octets() {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            for (at_least, digit) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
+                if octet >= at_least {
+                    text.push(char::from(b'0' + digit));
+                }
+            }
+        }
+        text
+    }
+
     /// Eighteen bytes that differ when the keys differ: the family (4 or 6), the prefix length, and the address
     /// in network order, IPv4 followed by twelve zeros. The layout is stable, so it may be stored.
     #[must_use]
@@ -146,5 +164,22 @@ fn unwrap_v4(address: IpAddr) -> IpAddr {
             _ => IpAddr::V6(v6),
         },
         v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(all(test, feature = "ratelimit"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_what_is_displayed() {
+        for octet in 0..=u8::MAX {
+            for address in [[octet, 0, 10, 255], [1, octet, 99, 100], [9, 200, 0, octet]] {
+                let key = RateKey::new(IpAddr::from(address));
+                assert_eq!(key.into_text(), key.to_string());
+            }
+        }
+        let key = RateKey::new(IpAddr::from([0x2001, 0xdb8, 0, 1, 2, 3, 4, 5]));
+        assert_eq!(key.into_text(), "2001:db8:0:1::/64");
     }
 }

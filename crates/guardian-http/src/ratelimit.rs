@@ -21,4 +21,4 @@ pub use body::LimitedBody;
 pub use by::By;
 pub use key::Key;
 pub use layer::{LayerError, OnMissing, RateLimitBuilder, RateLimitLayer};
-pub use service::RateLimit;
+pub use service::{LimitedResponse, RateLimit};

@@ -19,11 +19,12 @@
 mod structured;
 
 use std::borrow::Borrow;
+use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use structured::{MAX_BYTES, MAX_STRING, Writer};
+use structured::{MAX_BYTES, MAX_STRING, Writer, quoted};
 
 /// The name of the `RateLimit` field: what is left (draft section 4).
 pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -73,8 +74,12 @@ pub enum FieldError {
 /// assert_eq!(PolicyName::new("burst").unwrap().as_str(), "burst");
 /// assert!(PolicyName::new("").is_err());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyName(String);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyName {
+    name: String,
+    /// As it is written.
+    quoted: String,
+}
 
 impl PolicyName {
     /// Checks a name.
@@ -91,14 +96,20 @@ impl PolicyName {
         } else if name.len() > MAX_STRING {
             Err(FieldError::NameTooLong { length: name.len() })
         } else {
-            Ok(Self(name))
+            Ok(Self { quoted: quoted(&name), name })
         }
     }
 
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+}
+
+impl fmt::Debug for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PolicyName").field(&self.name).finish()
     }
 }
 
@@ -226,19 +237,19 @@ impl QuotaPolicy {
     /// is sent by leaving the field out (RFC 9651 section 3.1).
     #[must_use]
     pub fn field(policies: impl IntoIterator<Item: Borrow<Self>>) -> Option<HeaderValue> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new();
         for policy in policies {
             let policy = policy.borrow();
-            writer.item(policy.name.as_str());
-            writer.integer("q", policy.quota);
+            writer.item(&policy.name.quoted);
+            writer.integer(";q=", policy.quota);
             if let Some(window) = policy.window {
-                writer.integer("w", window);
+                writer.integer(";w=", window);
             }
             if let Some(unit) = policy.unit {
-                writer.string("qu", unit.as_str());
+                writer.string(";qu=", unit.as_str());
             }
             if let Some(key) = &policy.partition_key {
-                writer.bytes("pk", key.as_bytes());
+                writer.bytes(";pk=", key.as_bytes());
             }
         }
         writer.finish()
@@ -290,19 +301,28 @@ impl<'a> ServiceLimit<'a> {
     /// is sent by leaving the field out (RFC 9651 section 3.1).
     #[must_use]
     pub fn field(limits: impl IntoIterator<Item = Self>) -> Option<HeaderValue> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new();
         for limit in limits {
-            writer.item(limit.name.as_str());
-            writer.integer("r", limit.remaining);
+            writer.item(&limit.name.quoted);
+            writer.integer(";r=", limit.remaining);
             if let Some(reset) = limit.reset {
-                writer.integer("t", reset);
+                writer.integer(";t=", reset);
             }
             if let Some(key) = limit.partition_key {
-                writer.bytes("pk", key.as_bytes());
+                writer.bytes(";pk=", key.as_bytes());
             }
         }
         writer.finish()
     }
+}
+
+/// The `RateLimit-Policy` field of one quota without a window: what [`QuotaPolicy::field`] writes of it.
+#[cfg(feature = "quota")]
+pub(crate) fn quota_field(name: &PolicyName, quota: u64) -> Option<HeaderValue> {
+    let mut writer = Writer::new();
+    writer.item(&name.quoted);
+    writer.integer(";q=", quota);
+    writer.finish()
 }
 
 /// Whole seconds, rounded up.

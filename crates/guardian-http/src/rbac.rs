@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use guardian_core::Scope;
-use guardian_rbac::{Error, Rbac, Resource};
+use guardian_rbac::{Decision, Error, Rbac, Resource};
 use http::StatusCode;
 
 use crate::Problem;
@@ -40,14 +40,35 @@ async fn require(
     resource: Resource<'_>,
     disclosure: Disclosure,
 ) -> Result<(), Problem> {
-    let Some(scope) = scope else {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's"));
-    };
-    match rbac.check(scope, permission, resource).await {
+    let Some(scope) = scope else { return Err(nobodys()) };
+    judged(rbac.check(scope, permission, resource).await, permission, disclosure)
+}
+
+/// The same without waiting; `None` where the tenant's policy is not in memory.
+fn require_at_once(
+    rbac: &Rbac,
+    scope: Option<&Scope>,
+    permission: &str,
+    resource: Resource<'_>,
+    disclosure: Disclosure,
+) -> Option<Result<(), Problem>> {
+    let Some(scope) = scope else { return Some(Err(nobodys())) };
+    match rbac.check_local(scope, permission, resource) {
+        Err(Error::NotLoaded { .. }) => None,
+        decided => Some(judged(decided, permission, disclosure)),
+    }
+}
+
+fn judged(decided: Result<Decision, Error>, permission: &str, disclosure: Disclosure) -> Result<(), Problem> {
+    match decided {
         Ok(decision) if decision.is_allowed() => Ok(()),
         Ok(_) => Err(refused(permission, disclosure)),
         Err(error) => Err(undecided(&error)),
     }
+}
+
+fn nobodys() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's")
 }
 
 fn refused(permission: &str, disclosure: Disclosure) -> Problem {

@@ -1,9 +1,7 @@
 //! Tenants' lives in front of a service: whoever is suspended or gone does not come in.
 
 use std::fmt;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::retry_after::OUTAGE;
-use crate::{Problem, RetryAfter};
+use crate::{GuardedResponse, Problem, RetryAfter};
 
 mod known;
 
@@ -179,18 +177,22 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = GuardedResponse<T::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let scope = request.extensions().get::<Scope>();
+        if scope.and_then(|scope| self.config.known.at_hand(scope)) == Some(Standing::Active) {
+            return GuardedResponse::goes(self.inner.call(request));
+        }
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, standby);
         let config = Arc::clone(&self.config);
-        Box::pin(async move {
+        GuardedResponse::waits(async move {
             let (parts, body) = request.into_parts();
             match judge(&config, &parts).await {
                 Ok(()) => ready.call(Request::from_parts(parts, body)).await,

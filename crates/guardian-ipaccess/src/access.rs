@@ -113,11 +113,17 @@ impl<S: AccessStore> IpAccess<S> {
     /// # Errors
     /// When the store fails.
     pub async fn door(&self, scope: &Scope) -> Result<Door, Error> {
-        if let Some(door) = self.doors.read().get(scope.tenant()) {
-            return Ok(door.clone());
+        if let Some(door) = self.door_at_hand(scope) {
+            return Ok(door);
         }
         let ready = self.read(scope).await?;
         Ok(self.show(scope, ready))
+    }
+
+    /// The tenant's door if it is at hand, without reading the store.
+    #[must_use]
+    pub fn door_at_hand(&self, scope: &Scope) -> Option<Door> {
+        self.doors.read().get(scope.tenant()).cloned()
     }
 
     /// Looks whether another process has changed the tenant's policy, and takes it up; whether it did.

@@ -167,6 +167,14 @@ impl<S: Store, C: Clock> Limiter<S, C> {
         self.ask_store(realm, limits, now).await
     }
 
+    /// [`check_at`](Self::check_at) without a future, where the store can decide without waiting and nothing about the limits is
+    /// special. `None` changes nothing, and [`check_at`](Self::check_at) decides.
+    #[must_use]
+    pub fn check_at_once(&self, realm: Realm<'_>, limits: &[Limit<'_>], now: MonoTime) -> Option<Decision> {
+        let mut decision = Decision::empty(now);
+        self.decide_at_once(realm, limits, &mut decision).map(|()| decision)
+    }
+
     async fn ask_store(
         &self,
         realm: Realm<'_>,

@@ -236,8 +236,8 @@ impl<S: Store> Store for Arc<S> {
     }
 }
 
-/// Any store, chosen while the program runs. Costs one allocation a call, which is nothing beside a network and
-/// about double an in-memory check: name the store's type where that matters.
+/// Any store, chosen while the program runs. A call that the store does not decide [at once](Store::check_at_once) costs an
+/// allocation, which is nothing beside a network.
 ///
 /// ```
 /// use guardian_ratelimit::{AnyStore, Limiter, MemoryStore};
@@ -262,6 +262,7 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 
 /// [`Store`] in a form that can be a trait object.
 trait Erased: Send + Sync + fmt::Debug + 'static {
     fn register(&self, name: &PolicyName) -> u32;
+    fn check_at_once(&self, request: &Request<'_>, decision: &mut Decision) -> Option<()>;
     fn check<'a>(&'a self, call: &'a Call<'a>) -> Boxed<'a, Decision>;
     fn peek<'a>(&'a self, call: &'a Call<'a>) -> Boxed<'a, Decision>;
     fn refund<'a>(&'a self, call: &'a Call<'a>, consumed_at: MonoTime) -> Boxed<'a, ()>;
@@ -273,6 +274,10 @@ trait Erased: Send + Sync + fmt::Debug + 'static {
 impl<S: Store> Erased for S {
     fn register(&self, name: &PolicyName) -> u32 {
         Store::register(self, name)
+    }
+
+    fn check_at_once(&self, request: &Request<'_>, decision: &mut Decision) -> Option<()> {
+        Store::check_at_once(self, request, decision)
     }
 
     fn check<'a>(&'a self, call: &'a Call<'a>) -> Boxed<'a, Decision> {
@@ -303,6 +308,10 @@ impl<S: Store> Erased for S {
 impl Store for AnyStore {
     fn register(&self, name: &PolicyName) -> u32 {
         self.0.register(name)
+    }
+
+    fn check_at_once(&self, request: &Request<'_>, decision: &mut Decision) -> Option<()> {
+        self.0.check_at_once(request, decision)
     }
 
     async fn check(&self, call: &Call<'_>) -> Result<Decision, StoreError> {

@@ -1,10 +1,15 @@
 //! The queue in front of the log: nothing is lost in silence, whatever the store does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use guardian_audit::{AuditConfig, AuditEvent, AuditLog, AuditQueue, Error, Overflow};
-use guardian_core::{Scope, StoreErrorKind, TenantId};
+use guardian_audit::keys::{KeyStore, MemoryKeys, SubjectKey};
+use guardian_audit::{
+    AuditConfig, AuditEvent, AuditLog, AuditQueue, Error, EventActor, Overflow, PersonalData, Receipt,
+};
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId};
+use uuid::Uuid;
 
 use crate::moody::Moody;
 
@@ -144,7 +149,7 @@ fn who_has_no_time_hears_later_what_became_of_an_event() {
     let heard = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let enqueue = || {
         let heard = Arc::clone(&heard);
-        let told = move |told: Result<Option<guardian_audit::Receipt>, Error>| {
+        let told = move |told: Result<Option<Receipt>, Error>| {
             heard.lock().push(told.unwrap().map(|receipt| receipt.sequence));
         };
         now(queue.enqueue(&acme, AuditEvent::new("a.b"), told))
@@ -196,4 +201,113 @@ fn who_is_told_promptly_does_not_wait_for_a_store_that_fails_and_loses_nothing()
     assert!(again.as_mut().poll(&mut noop).is_pending());
     assert_eq!(now(queue.drain()).unwrap(), 1);
     assert!(matches!(again.as_mut().poll(&mut noop), std::task::Poll::Ready(Ok(Some(_)))));
+}
+
+#[test]
+fn an_event_comes_back_where_there_is_no_room_for_it_at_once() {
+    let queue = queue(1, Overflow::Block);
+    let acme = scope("acme");
+    let heard = Arc::new(parking_lot::Mutex::new(0));
+    let enqueue = |action: &str| {
+        let heard = Arc::clone(&heard);
+        queue.enqueue_at_once(&acme, AuditEvent::new(action), move |_| *heard.lock() += 1)
+    };
+    assert!(enqueue("no such!").is_err());
+    assert_eq!(enqueue("a.b").unwrap(), None);
+    assert_eq!(enqueue("c.d").unwrap().map(|event| event.action), Some("c.d".to_owned()));
+    assert_eq!(now(queue.drain()).unwrap(), 1);
+    queue.close();
+    assert!(enqueue("a.b").is_err());
+    assert_eq!((*heard.lock(), size(&queue, "acme")), (1, 1));
+}
+
+#[test]
+fn what_waits_is_not_shown_before_its_redaction() {
+    let queue = queue(1, Overflow::Fail);
+    let event = AuditEvent::new("a.b").with_metadata("password", "hunter2");
+    now(queue.enqueue(&scope("acme"), event, |_| ())).unwrap();
+    assert!(!format!("{queue:?}").contains("hunter2"));
+    assert_eq!(now(queue.drain()).unwrap(), 1);
+    let stored = now(queue.log().get(&scope("acme"), 0)).unwrap().unwrap();
+    assert!(!format!("{stored:?}").contains("hunter2"));
+}
+
+#[test]
+fn events_that_nobody_waits_for_come_together_and_keep_nobody_waiting() {
+    let queue = queue(10_000, Overflow::Fail);
+    let worker = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || queue.run(|_| ())
+    });
+    let acme = scope("acme");
+    for turn in 1..=20 {
+        for _ in 0..9 {
+            now(queue.enqueue(&acme, AuditEvent::new("a.b"), |_| ())).unwrap();
+        }
+        let receipt = now(queue.record(&acme, AuditEvent::new("c.d"))).unwrap().unwrap();
+        assert_eq!(receipt.sequence, turn * 10 - 1, "they keep their order");
+    }
+    now(queue.enqueue(&acme, AuditEvent::new("a.b"), |_| ())).unwrap();
+    queue.close();
+    worker.join().unwrap();
+    assert_eq!(size(&queue, "acme"), 201);
+}
+
+/// Keys that are away for so many calls.
+#[derive(Debug, Default)]
+struct MoodyKeys {
+    keys: MemoryKeys,
+    away: parking_lot::Mutex<usize>,
+    broken: parking_lot::Mutex<bool>,
+}
+
+#[async_trait::async_trait]
+impl KeyStore for MoodyKeys {
+    async fn key_of(&self, scope: &Scope, subject: &str) -> Result<SubjectKey, StoreError> {
+        if *self.broken.lock() {
+            return Err(StoreError::new(StoreErrorKind::Corrupt, "keys"));
+        }
+        let left = self.away.lock().checked_sub(1);
+        if let Some(left) = left {
+            *self.away.lock() = left;
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "keys"));
+        }
+        self.keys.key_of(scope, subject).await
+    }
+
+    async fn keys(&self, scope: &Scope, ids: &[Uuid]) -> Result<HashMap<Uuid, SubjectKey>, StoreError> {
+        self.keys.keys(scope, ids).await
+    }
+
+    async fn destroy(&self, scope: &Scope, subject: &str) -> Result<bool, StoreError> {
+        self.keys.destroy(scope, subject).await
+    }
+}
+
+#[test]
+fn an_event_waits_for_keys_that_are_away_and_hears_of_those_that_are_broken() {
+    let keys = Arc::new(MoodyKeys::default());
+    let config = AuditConfig::default().with_personal_data(PersonalData::default(), Arc::clone(&keys));
+    let queue = AuditQueue::new(AuditLog::new(Moody::default(), config), 10, Overflow::Fail).unwrap();
+    let heard = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let enqueue = |name: &str| {
+        let heard = Arc::clone(&heard);
+        let actor = EventActor::user("u1").with_name(name);
+        let event = AuditEvent::new("a.b").with_actor(actor);
+        let told = move |told: Result<Option<Receipt>, Error>| heard.lock().push(told.is_ok());
+        now(queue.enqueue(&scope("acme"), event, told)).unwrap();
+    };
+    *keys.away.lock() = 2;
+    enqueue("Ann");
+    assert!(now(queue.drain()).is_err());
+    assert!(now(queue.drain()).is_err());
+    assert_eq!((queue.waiting(), heard.lock().len()), (1, 0));
+    assert_eq!(now(queue.drain()).unwrap(), 1);
+    assert_eq!(*heard.lock(), [true]);
+    let stored = now(queue.log().get(&scope("acme"), 0)).unwrap().unwrap();
+    assert_eq!(stored.event.actor.unwrap().name.as_deref(), Some("Ann"));
+    *keys.broken.lock() = true;
+    enqueue("Bob");
+    assert_eq!(now(queue.drain()).unwrap(), 1);
+    assert_eq!((heard.lock().clone(), queue.waiting()), (vec![true, false], 0));
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use guardian_audit::store::AuditStore;
-use guardian_audit::{AuditEvent, Error, Origin, Outcome};
+use guardian_audit::{AuditEvent, Error, Origin, Outcome, Receipt};
 use guardian_core::{Scope, StoreError, StoreErrorKind};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -22,17 +22,18 @@ pub(super) struct Noted<S: AuditStore> {
     config: Arc<Config<S>>,
     recorded: Recorded,
     /// Taken when what becomes of it is settled.
-    open: Option<(Scope, AuditEvent)>,
+    open: Option<(Scope, Box<AuditEvent>)>,
 }
 
 impl<S: AuditStore> Noted<S> {
     pub(super) fn of(config: Arc<Config<S>>, request: &Parts, scope: Scope, recorded: Recorded) -> Self {
-        let mut event = AuditEvent::new(action(request)).with_origin(origin(&config, request));
+        let mut event = Box::new(AuditEvent::new(action(request)));
+        event.origin = origin(&config, request);
         if let Some(route) = route(request) {
-            event = event.with_metadata("route", route);
+            event.metadata.insert("route".to_owned(), route.into());
         }
         if let Some(describe) = &config.describe {
-            event = describe(request, event);
+            event = Box::new(describe(request, *event));
         }
         Self { config, recorded, open: Some((scope, event)) }
     }
@@ -44,7 +45,7 @@ impl<S: AuditStore> Noted<S> {
         else {
             return Ok(());
         };
-        let mut begun = event.clone();
+        let mut begun = AuditEvent::clone(event);
         // Two events have two ids.
         begun.id = None;
         begun.action.truncate(MAX_ACTION - BEGUN.len());
@@ -57,38 +58,65 @@ impl<S: AuditStore> Noted<S> {
         self.open = None;
     }
 
+    /// Records how it ended, without waiting for anything; without a status the service failed. It comes back where there is no
+    /// room for it, and then [`end`](Self::end) does what the queue's policy is.
+    pub(super) fn end_at_once(mut self, status: Option<StatusCode>) -> Option<Self> {
+        let (scope, mut event) = self.open.take()?;
+        if !self.ends(&mut event, status) {
+            return None;
+        }
+        match self.config.queue.enqueue_at_once(&scope, event, told(&self.config)) {
+            Ok(None) => None,
+            Ok(Some(event)) => {
+                self.open = Some((scope, event));
+                Some(self)
+            }
+            Err(error) => {
+                (self.config.on_failure)(&error);
+                None
+            }
+        }
+    }
+
     /// Records how it ended; without a status the service failed.
     pub(super) async fn end(mut self, status: Option<StatusCode>) {
         let Some((scope, mut event)) = self.open.take() else { return };
-        let outcome = outcome(status);
-        if self.recorded == Recorded::IfRefused && outcome != Outcome::Denied {
+        if !self.ends(&mut event, status) {
             return;
-        }
-        event.outcome = outcome;
-        if let Some(status) = status {
-            event = event.with_metadata("status", status.as_u16());
         }
         let doubt = Doubt(Some(&self.config.on_failure));
         let recorded = if self.config.durable.is_some() {
-            self.config.queue.record_promptly(&scope, event).await.map(drop)
+            self.config.queue.record_promptly(&scope, *event).await.map(drop)
         } else {
-            enqueue(&self.config, &scope, event).await
+            self.config.queue.enqueue(&scope, *event, told(&self.config)).await
         };
         doubt.settled();
         if let Err(error) = recorded {
             (self.config.on_failure)(&error);
         }
     }
+
+    /// Completes the event; false when it is not to be recorded.
+    fn ends(&self, event: &mut AuditEvent, status: Option<StatusCode>) -> bool {
+        event.outcome = outcome(status);
+        if self.recorded == Recorded::IfRefused && event.outcome != Outcome::Denied {
+            return false;
+        }
+        if let Some(status) = status {
+            event.metadata.insert("status".to_owned(), status.as_u16().into());
+        }
+        true
+    }
 }
 
-async fn enqueue<S: AuditStore>(config: &Config<S>, scope: &Scope, event: AuditEvent) -> Result<(), Error> {
+/// Whoever hears of failures hears what the queue says later.
+fn told<S>(config: &Config<S>) -> impl FnOnce(Result<Option<Receipt>, Error>) + Send + 'static {
     let on_failure = Arc::clone(&config.on_failure);
-    let told = move |told: Result<_, Error>| {
+    move |told| {
         if let Err(error) = told {
             on_failure(&error);
         }
-    };
-    config.queue.enqueue(scope, event, told).await
+    }
 }
 
 /// What was done is not known, and that is recorded without waiting for anything, because nobody waits here.
@@ -99,7 +127,7 @@ impl<S: AuditStore> Drop for Noted<S> {
             return;
         }
         let event = event.with_outcome(Outcome::Failure).with_metadata("given_up", true);
-        let recording = pin!(enqueue(&self.config, &scope, event));
+        let recording = pin!(self.config.queue.enqueue(&scope, event, told(&self.config)));
         match recording.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => (self.config.on_failure)(&error),
@@ -170,16 +198,27 @@ fn action(request: &Parts) -> String {
     });
     for segment in route(request).unwrap_or_default().split('/').filter(|segment| !segment.is_empty()) {
         action.push('.');
-        action.extend(segment.chars().filter_map(|c| match c {
-            '{' => Some(':'),
-            '}' | '*' => None,
-            c if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-') => Some(c),
-            _ => Some('_'),
-        }));
+        let mut rest = segment;
+        while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
+            let (plain, special) = rest.split_at_checked(at).unwrap_or((rest, ""));
+            action.push_str(plain);
+            let mut special = special.chars();
+            match special.next() {
+                Some('{') => action.push(':'),
+                Some('}' | '*') | None => {}
+                Some(_) => action.push('_'),
+            }
+            rest = special.as_str();
+        }
+        action.push_str(rest);
     }
     // All of it is ASCII.
     action.truncate(MAX_ACTION);
     action
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
 }
 
 /// The route as it was declared.

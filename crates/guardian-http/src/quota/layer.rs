@@ -2,19 +2,21 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use guardian_core::Scope;
 use guardian_quota::store::QuotaStore;
 use guardian_quota::{Decision, Error, FeatureName, Hold, Quotas, Subject, Usage};
 use http::request::Parts;
-use http::{HeaderName, Request, Response, StatusCode};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{OnOutage, denied, tell, undecided};
+use super::{OnOutage, denied, tell_as, undecided};
+use crate::ratelimit_fields::quota_field;
 use crate::{PolicyName, Problem};
 
 type Who = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
@@ -44,6 +46,8 @@ pub struct QuotaLayer<S> {
 struct Config<S> {
     quotas: Quotas<S>,
     feature: FeatureName,
+    /// What a request costs of which nothing is special: a unit, of the organisation as a whole.
+    plain: Usage,
     name: PolicyName,
     on_outage: OnOutage,
     who: Option<Arc<Who>>,
@@ -52,6 +56,8 @@ struct Config<S> {
     key: Option<HeaderName>,
     hold: Duration,
     tells: bool,
+    /// The field about the first limit that was told; most tenants of a service have one of a few plans.
+    policy: OnceLock<(u64, Option<HeaderValue>)>,
 }
 
 impl<S> Clone for QuotaLayer<S> {
@@ -65,6 +71,7 @@ impl<S> Clone for Config<S> {
         Self {
             quotas: self.quotas.clone(),
             feature: self.feature.clone(),
+            plain: self.plain.clone(),
             name: self.name.clone(),
             on_outage: self.on_outage,
             who: self.who.clone(),
@@ -73,6 +80,7 @@ impl<S> Clone for Config<S> {
             key: self.key.clone(),
             hold: self.hold,
             tells: self.tells,
+            policy: self.policy.clone(),
         }
     }
 }
@@ -88,6 +96,7 @@ impl<S: QuotaStore> QuotaLayer<S> {
             |_| Error::OutOfRange { what: "the feature's name", why: "what a header can carry" };
         let config = Config {
             quotas: quotas.clone(),
+            plain: Usage::of(feature.as_str(), &Subject::org(), 1)?,
             name: PolicyName::new(feature.as_str()).map_err(out_of_range)?,
             feature,
             on_outage,
@@ -97,6 +106,7 @@ impl<S: QuotaStore> QuotaLayer<S> {
             key: None,
             hold: Duration::from_secs(60),
             tells: true,
+            policy: OnceLock::new(),
         };
         Ok(Self { config: Arc::new(config) })
     }
@@ -196,6 +206,16 @@ impl<S: QuotaStore> Config<S> {
         }
     }
 
+    /// Spends a unit without waiting, where the quotas are in memory and nothing about the request is special. `None` changed
+    /// nothing, and [`admit`](Self::admit) decides.
+    fn admit_at_once(&self, extensions: &Extensions) -> Option<Result<Admitted, Box<Response<Vec<u8>>>>> {
+        let is_plain =
+            self.who.is_none() && self.cost.is_none() && self.counts.is_none() && self.key.is_none();
+        let scope = extensions.get::<Scope>().filter(|_| is_plain)?;
+        let decision = self.quotas.consume_at_once(scope, &self.plain, self.quotas.now())?;
+        Some(self.admitted(Ok(decision), None))
+    }
+
     async fn admit(&self, parts: &Parts) -> Result<Admitted, Box<Response<Vec<u8>>>> {
         let Some(scope) = parts.extensions.get::<Scope>() else {
             let problem = Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's");
@@ -237,6 +257,14 @@ impl<S: QuotaStore> Config<S> {
         }
     }
 
+    fn tell<B>(&self, response: &mut Response<B>, decision: &Decision) {
+        let policy = decision.limit.and_then(|limit| {
+            let (first, field) = self.policy.get_or_init(|| (limit, quota_field(&self.name, limit)));
+            if *first == limit { field.clone() } else { quota_field(&self.name, limit) }
+        });
+        tell_as(response.headers_mut(), &self.name, policy, decision, self.quotas.now());
+    }
+
     /// Spends what was held, or gives it up. The answer is there: a fault of the store does not take it from the client, and
     /// the hold ends by itself.
     async fn settle(&self, scope: &Scope, hold: &Hold, status: StatusCode) {
@@ -261,19 +289,32 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = QuotaResponse<T::Future, S>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        match self.config.admit_at_once(request.extensions()) {
+            Some(Ok(Admitted { decision, .. })) => {
+                let answer = self.inner.call(request);
+                let told = decision.filter(|_| self.config.tells);
+                let told = told.map(|decision| (Arc::clone(&self.config), decision));
+                return QuotaResponse { state: State::Goes { answer, told } };
+            }
+            Some(Err(refusal)) => {
+                let answer = Box::pin(async move { Ok(refusal.map(ResponseBody::from)) });
+                return QuotaResponse { state: State::Waits { answer } };
+            }
+            None => {}
+        }
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, standby);
         let config = Arc::clone(&self.config);
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let answer = Box::pin(async move {
             let Admitted { decision, hold } = match config.admit(&parts).await {
                 Ok(admitted) => admitted,
                 Err(refusal) => return Ok(refusal.map(ResponseBody::from)),
@@ -286,9 +327,62 @@ where
             }
             let mut response = answer?;
             if let Some(decision) = decision.filter(|_| config.tells) {
-                tell(response.headers_mut(), &config.name, &decision, config.quotas.now());
+                config.tell(&mut response, &decision);
             }
             Ok(response)
-        })
+        });
+        QuotaResponse { state: State::Waits { answer } }
+    }
+}
+
+pin_project! {
+    /// A response to come of a service behind a quota.
+    ///
+    /// Where the units were spent at once it is little more than the service's own; only where that has to be waited for, or the
+    /// request is refused, it lies on the heap.
+    pub struct QuotaResponse<F, S>
+    where
+        F: Future,
+    {
+        #[pin]
+        state: State<F, S>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, S>
+    where
+        F: Future,
+    {
+        Goes { #[pin] answer: F, told: Option<(Arc<Config<S>>, Decision)> },
+        Waits { answer: Pin<Box<dyn Future<Output = F::Output> + Send>> },
+    }
+}
+
+impl<F, S, B, E> Future for QuotaResponse<F, S>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    S: QuotaStore,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Goes { answer, told } => {
+                let mut answer = ready!(answer.poll(context));
+                if let (Ok(response), Some((config, decision))) = (&mut answer, told.take()) {
+                    config.tell(response, &decision);
+                }
+                Poll::Ready(answer)
+            }
+            StateProjection::Waits { answer } => answer.as_mut().poll(context),
+        }
+    }
+}
+
+impl<F: Future, S> fmt::Debug for QuotaResponse<F, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaResponse").finish_non_exhaustive()
     }
 }

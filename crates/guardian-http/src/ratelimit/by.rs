@@ -64,7 +64,7 @@ impl By {
     pub fn client_addr_with(proxies: TrustedProxies, prefix: V6PrefixLen) -> Self {
         Self::with("client address", move |request| {
             let client = ClientAddr::resolve(peer(request)?, &request.headers, &proxies);
-            Some(Key::from(RateKey::with_prefix(client.addr(), prefix).to_string()))
+            Some(Key::from(RateKey::with_prefix(client.addr(), prefix).into_text()))
         })
     }
 
@@ -120,7 +120,7 @@ impl By {
     pub fn route() -> Self {
         Self::with("known route", |request| {
             let path = request.extensions.get::<axum::extract::MatchedPath>()?;
-            Some(Key::from(format!("{} {}", method_name(&request.method), path.as_str())))
+            Some(Key::from([method_name(&request.method), path.as_str()].join(" ")))
         })
     }
 

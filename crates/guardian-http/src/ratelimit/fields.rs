@@ -32,13 +32,26 @@ impl Fields {
                 (!is_trial(one.entry, outcome)).then_some((one, outcome))
             })
         };
-        let policies = enforced()
-            .filter_map(|(one, _)| Some(quota_policy(one.entry.name.clone(), &asked.rule(config, one)?)));
+        let is_as_built = |one: &Counted<'_>| {
+            !one.entry.dry_run && asked.rule(config, one).is_some_and(|rule| rule == one.entry.rule)
+        };
+        let (mut count, mut as_built) = (0, true);
+        for (one, _) in enforced() {
+            count += 1;
+            as_built &= is_as_built(one);
+        }
+        let policies = if as_built && count == config.entries.iter().filter(|entry| !entry.dry_run).count() {
+            config.policies.clone()
+        } else {
+            let policies = enforced()
+                .filter_map(|(one, _)| Some(quota_policy(one.entry.name.clone(), &asked.rule(config, one)?)));
+            QuotaPolicy::field(policies)
+        };
         let limits = enforced()
             .filter_map(|(one, outcome)| Some((one, outcome?)))
             .filter(|(_, outcome)| decision.is_allowed() || outcome.denies())
             .map(|(one, outcome)| service_limit(one, outcome));
-        Self { policies: QuotaPolicy::field(policies), limits: ServiceLimit::field(limits) }
+        Self { policies, limits: ServiceLimit::field(limits) }
     }
 
     /// Adds the fields to those that layers further in have put there: both fields are lists, which may be spread over
@@ -51,6 +64,11 @@ impl Fields {
             headers.append(RATELIMIT, limits);
         }
     }
+}
+
+/// The field about these limits, by their rules as the layer found them.
+pub(super) fn policies<'e>(entries: impl Iterator<Item = &'e Entry>) -> Option<HeaderValue> {
+    QuotaPolicy::field(entries.map(|entry| quota_policy(entry.name.clone(), &entry.rule)))
 }
 
 /// What the decision says about this limit; nothing when the store could not be asked.

@@ -48,6 +48,24 @@ impl<'r> Key<'r> {
         Self::Text(Cow::Borrowed(""))
     }
 
+    /// The same, borrowing nothing.
+    pub(super) fn into_owned(self) -> Key<'static> {
+        match self {
+            Self::Whole => Key::Whole,
+            Self::Id(id) => Key::Id(id),
+            Self::Text(text) => Key::Text(Cow::Owned(text.into_owned())),
+        }
+    }
+
+    /// The same, borrowing all.
+    pub(super) fn borrowed(&self) -> Key<'_> {
+        match self {
+            Self::Whole => Key::Whole,
+            Self::Id(id) => Key::Id(*id),
+            Self::Text(text) => Key::Text(Cow::Borrowed(text)),
+        }
+    }
+
     pub(super) fn as_subject(&self) -> Subject<'_> {
         match self {
             Self::Whole => Subject::Whole,

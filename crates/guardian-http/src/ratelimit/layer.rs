@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use guardian_core::Clock;
 use guardian_ratelimit::store::Store;
-use guardian_ratelimit::{AnyStore, Decision, FastClock, Limiter, OnStoreError, PolicyId};
-use http::StatusCode;
+use guardian_ratelimit::{AnyStore, Decision, FastClock, Limiter, OnStoreError, PolicyId, Rule};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use tower_layer::Layer;
 
-use super::{By, RateLimit};
+use super::{By, RateLimit, fields};
 use crate::PolicyName;
 
 /// What happens to a request that does not carry what a limit counts by.
@@ -106,6 +106,8 @@ pub(super) struct Config<S, C> {
     pub(super) cost: Option<Box<CostOf>>,
     pub(super) on_decision: Option<Box<OnDecision>>,
     pub(super) fields_on_success: bool,
+    /// The field about all limits that are not in a dry run, by their rules as they were when the layer was built.
+    pub(super) policies: Option<HeaderValue>,
     pub(super) outage: Duration,
 }
 
@@ -114,7 +116,11 @@ type OnDecision = dyn Fn(&Parts, &Decision) + Send + Sync;
 
 /// One limit of a layer.
 pub(super) struct Entry {
+    /// Its place in the layer.
+    pub(super) place: usize,
     pub(super) policy: PolicyId,
+    /// Its rule when the layer was built.
+    pub(super) rule: Rule,
     pub(super) name: PolicyName,
     pub(super) dry_run: bool,
     pub(super) holds_permits: bool,
@@ -190,6 +196,7 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
             cost: None,
             on_decision: None,
             fields_on_success: true,
+            policies: None,
             outage: RateLimitLayer::OUTAGE_RETRY,
         };
         Self { config, limits: Vec::new() }
@@ -262,7 +269,9 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
                 return Err(LayerError::DuplicatePolicy { name: name.to_owned() });
             }
             self.config.entries.push(Entry {
+                place: self.config.entries.len(),
                 policy: id,
+                rule: *policy.rule(),
                 // A limiter's names are a subset of the fields' names.
                 name: PolicyName::new(name).map_err(|_| LayerError::UnknownPolicy)?,
                 dry_run: policy.mode() == guardian_ratelimit::Mode::DryRun,
@@ -271,6 +280,7 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
                 by,
             });
         }
+        self.config.policies = fields::policies(self.config.entries.iter().filter(|entry| !entry.dry_run));
         Ok(RateLimitLayer { config: Arc::new(self.config) })
     }
 }

@@ -1,6 +1,7 @@
-use guardian_core::{Clock, MonoTime};
+use arrayvec::ArrayVec;
+use guardian_core::Clock;
 use guardian_ratelimit::store::Store;
-use guardian_ratelimit::{Decision, Error, Limit, Realm, Rule};
+use guardian_ratelimit::{Decision, Error, Limit, Limiter, Realm, Rule};
 use http::StatusCode;
 use http::request::Parts;
 
@@ -12,7 +13,7 @@ use super::{By, Key};
 /// What a request must be checked against.
 pub(super) struct Asked<'r> {
     pub(super) realm: Realm<'r>,
-    pub(super) counted: Vec<Counted<'r>>,
+    pub(super) counted: ArrayVec<Counted<'r>, { Limiter::MAX_LIMITS }>,
     cost: u32,
 }
 
@@ -43,13 +44,16 @@ impl<'r> Asked<'r> {
                 return Err(Missing { status, what: "tenant" });
             }
         };
-        let mut counted = Vec::with_capacity(config.entries.len());
+        // A layer has no more of them.
+        let mut counted = ArrayVec::new();
         for entry in &config.entries {
             let key = match &entry.by {
                 None => Some(Key::Whole),
                 Some((by, on_missing)) => Self::key(by, *on_missing, request)?,
             };
-            counted.extend(key.map(|key| Counted { entry, key }));
+            if let Some(key) = key {
+                let _ = counted.try_push(Counted { entry, key });
+            }
         }
         Ok((!counted.is_empty()).then_some(Self { realm, counted, cost }))
     }
@@ -63,22 +67,44 @@ impl<'r> Asked<'r> {
         }
     }
 
+    /// Asks the limiter, if it need not wait.
+    pub(super) fn decide_at_once<S: Store, C: Clock>(&self, config: &Config<S, C>) -> Option<Decision> {
+        if self.holds_permits() {
+            return None;
+        }
+        config.limiter.check_at_once(self.realm, &self.limits(), config.limiter.clock().monotonic())
+    }
+
+    fn holds_permits(&self) -> bool {
+        self.counted.iter().any(|one| one.entry.holds_permits)
+    }
+
+    fn limits(&self) -> ArrayVec<Limit<'_>, { Limiter::MAX_LIMITS }> {
+        self.counted
+            .iter()
+            .map(|one| Limit::of(one.entry.policy, one.key.as_subject()).cost(one.cost(self.cost)))
+            .collect()
+    }
+
+    /// What was found in the request, to be kept without it.
+    pub(super) fn keep(self) -> Kept {
+        let is_shared = matches!(self.realm, Realm::Shared);
+        let keys = self.counted.into_iter().map(|one| (one.entry.place, one.key.into_owned())).collect();
+        Kept { is_shared, keys, cost: self.cost }
+    }
+
     /// Asks the limiter. A permit comes with it where a limit is about concurrency.
     pub(super) async fn decide<S: Store, C: Clock>(
         &self,
         config: &Config<S, C>,
     ) -> Result<(Decision, Option<Box<dyn Held>>), Error> {
-        let limits: Vec<Limit<'_>> = self
-            .counted
-            .iter()
-            .map(|one| Limit::of(one.entry.policy, one.key.as_subject()).cost(one.cost(self.cost)))
-            .collect();
-        if self.counted.iter().any(|one| one.entry.holds_permits) {
+        let limits = self.limits();
+        if self.holds_permits() {
             let admission = config.limiter.acquire(self.realm, &limits).await?;
             let permit = admission.permit.map(|permit| Box::new(permit) as Box<dyn Held>);
             return Ok((admission.decision, permit));
         }
-        let now: MonoTime = config.limiter.clock().monotonic();
+        let now = config.limiter.clock().monotonic();
         Ok((config.limiter.check_at(self.realm, &limits, now).await?, None))
     }
 
@@ -90,6 +116,30 @@ impl<'r> Asked<'r> {
     ) -> Option<Rule> {
         let subject = counted.key.as_subject();
         config.limiter.effective_rule(counted.entry.policy, self.realm, subject)
+    }
+}
+
+/// What a request must be checked against, beside the request and the layer.
+pub(super) struct Kept {
+    is_shared: bool,
+    /// Which limit, and whom it counts.
+    keys: Vec<(usize, Key<'static>)>,
+    cost: u32,
+}
+
+impl Kept {
+    /// What it was made of; `None` for another request or another layer.
+    pub(super) fn asked<'r, S, C>(
+        &'r self,
+        config: &'r Config<S, C>,
+        request: &'r Parts,
+    ) -> Option<Asked<'r>> {
+        let realm = if self.is_shared { Realm::Shared } else { Realm::Tenant(tenant(request)?) };
+        let counted = |(place, key): &'r (usize, Key<'static>)| {
+            Some(Counted { entry: config.entries.get(*place)?, key: key.borrowed() })
+        };
+        let counted = self.keys.iter().map(counted).collect::<Option<_>>()?;
+        Some(Asked { realm, counted, cost: self.cost })
     }
 }
 

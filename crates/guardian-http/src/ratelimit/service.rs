@@ -3,13 +3,14 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use guardian_core::Clock;
 use guardian_ratelimit::store::Store;
-use guardian_ratelimit::{AnyStore, FastClock};
+use guardian_ratelimit::{AnyStore, Decision, FastClock};
 use http::request::Parts;
 use http::{Request, Response};
+use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::LimitedBody;
@@ -17,7 +18,7 @@ use super::body::Held;
 use super::fields::Fields;
 use super::layer::Config;
 use super::refusal::Refusal;
-use super::request::Asked;
+use super::request::{Asked, Kept};
 
 /// A service behind rate limits; made by [`RateLimitLayer`](crate::RateLimitLayer).
 pub struct RateLimit<T, S = AnyStore, C = FastClock> {
@@ -51,53 +52,141 @@ where
 {
     type Response = Response<LimitedBody<ResponseBody>>;
     type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = LimitedResponse<T::Future, ResponseBody, T::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let kept = match judge_at_once(&self.config, &parts) {
+            Judged::Now(Verdict::Pass { fields, permit }) => {
+                let answer = self.inner.call(Request::from_parts(parts, body));
+                return LimitedResponse { state: Answering::Goes { answer, fields, permit } };
+            }
+            Judged::Now(Verdict::Refuse(refusal)) => {
+                let answer = Box::pin(async move { Ok(refusal.into_response()) });
+                return LimitedResponse { state: Answering::Waits { answer } };
+            }
+            Judged::Later(kept) => kept,
+        };
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, standby);
         let config = Arc::clone(&self.config);
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            match judge(&config, &parts).await {
+        let answer = Box::pin(async move {
+            match judge(&config, &parts, &kept).await {
                 Verdict::Pass { fields, permit } => {
-                    let mut response = ready.call(Request::from_parts(parts, body)).await?;
-                    if let Some(fields) = fields {
-                        fields.add_to(response.headers_mut());
-                    }
-                    Ok(response.map(|body| LimitedBody::of_service(body, permit)))
+                    let response = ready.call(Request::from_parts(parts, body)).await?;
+                    Ok(passed(response, fields, permit))
                 }
                 Verdict::Refuse(refusal) => Ok(refusal.into_response()),
             }
-        })
+        });
+        LimitedResponse { state: Answering::Waits { answer } }
     }
 }
 
-async fn judge<S: Store, C: Clock>(config: &Config<S, C>, request: &Parts) -> Verdict {
+/// The service's answer, with what the client is told of the limits.
+fn passed<B>(
+    mut response: Response<B>,
+    fields: Option<Fields>,
+    permit: Option<Box<dyn Held>>,
+) -> Response<LimitedBody<B>> {
+    if let Some(fields) = fields {
+        fields.add_to(response.headers_mut());
+    }
+    response.map(|body| LimitedBody::of_service(body, permit))
+}
+
+pin_project! {
+    /// A response to come of a service behind rate limits.
+    ///
+    /// Where the decision was at hand it is little more than the service's own; only where it has to be waited for, or the request
+    /// is refused, it lies on the heap.
+    pub struct LimitedResponse<F, B, E> {
+        #[pin]
+        state: Answering<F, B, E>,
+    }
+}
+
+type Waited<B, E> = dyn Future<Output = Result<Response<LimitedBody<B>>, E>> + Send;
+
+pin_project! {
+    #[project = AnsweringProjection]
+    enum Answering<F, B, E> {
+        Goes { #[pin] answer: F, fields: Option<Fields>, permit: Option<Box<dyn Held>> },
+        Waits { answer: Pin<Box<Waited<B, E>>> },
+    }
+}
+
+impl<F, B, E> Future for LimitedResponse<F, B, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<LimitedBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            AnsweringProjection::Goes { answer, fields, permit } => {
+                let response = ready!(answer.poll(context))?;
+                Poll::Ready(Ok(passed(response, fields.take(), permit.take())))
+            }
+            AnsweringProjection::Waits { answer } => answer.as_mut().poll(context),
+        }
+    }
+}
+
+impl<F, B, E> fmt::Debug for LimitedResponse<F, B, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitedResponse").finish_non_exhaustive()
+    }
+}
+
+enum Judged {
+    Now(Verdict),
+    /// The store has to be waited for.
+    Later(Kept),
+}
+
+fn judge_at_once<S: Store, C: Clock>(config: &Config<S, C>, request: &Parts) -> Judged {
     let asked = match Asked::of(config, request) {
         Ok(Some(asked)) => asked,
-        Ok(None) => {
-            return Verdict::Pass { fields: None, permit: None };
-        }
-        Err(missing) => return Verdict::Refuse(Refusal::missing(&missing)),
+        Ok(None) => return Judged::Now(Verdict::Pass { fields: None, permit: None }),
+        Err(missing) => return Judged::Now(Verdict::Refuse(Refusal::missing(&missing))),
     };
-    let Ok((decision, permit)) = asked.decide(config).await else {
-        // What a check may complain about was excluded when the layer was built. Should a later version of the limiter
-        // find something new, then nothing was decided, and that protects.
-        return Verdict::Refuse(Refusal::outage(std::iter::empty(), config.outage));
-    };
+    match asked.decide_at_once(config) {
+        Some(decision) => Judged::Now(verdict(config, request, &asked, &decision, None)),
+        None => Judged::Later(asked.keep()),
+    }
+}
+
+async fn judge<S: Store, C: Clock>(config: &Config<S, C>, request: &Parts, kept: &Kept) -> Verdict {
+    // What a check may complain about was excluded when the layer was built. Should a later version of the limiter
+    // find something new, then nothing was decided, and that protects.
+    let undecided = || Verdict::Refuse(Refusal::outage(std::iter::empty(), config.outage));
+    let Some(asked) = kept.asked(config, request) else { return undecided() };
+    match asked.decide(config).await {
+        Ok((decision, permit)) => verdict(config, request, &asked, &decision, permit),
+        Err(_) => undecided(),
+    }
+}
+
+fn verdict<S: Store, C: Clock>(
+    config: &Config<S, C>,
+    request: &Parts,
+    asked: &Asked<'_>,
+    decision: &Decision,
+    permit: Option<Box<dyn Held>>,
+) -> Verdict {
     if let Some(observe) = &config.on_decision {
-        observe(request, &decision);
+        observe(request, decision);
     }
     if decision.is_denied() {
-        return Verdict::Refuse(Refusal::denied(config, &asked, &decision));
+        return Verdict::Refuse(Refusal::denied(config, asked, decision));
     }
-    let fields = config.fields_on_success.then(|| Fields::of(config, &asked, &decision));
+    let fields = config.fields_on_success.then(|| Fields::of(config, asked, decision));
     Verdict::Pass { fields, permit }
 }
 

@@ -1,7 +1,5 @@
 use std::fmt;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -13,8 +11,8 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Disclosure, known, require};
-use crate::Problem;
+use super::{Disclosure, known, require, require_at_once};
+use crate::{GuardedResponse, Problem};
 
 type Locate = dyn Fn(&Parts) -> Vec<Area> + Send + Sync;
 
@@ -110,19 +108,28 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = GuardedResponse<T::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let Config { rbac, permission, disclosure, locate } = &*self.config;
+        if locate.is_none() {
+            let scope = request.extensions().get::<Scope>();
+            match require_at_once(rbac, scope, permission, Resource::new_in(&[]), *disclosure) {
+                Some(Ok(())) => return GuardedResponse::goes(self.inner.call(request)),
+                Some(Err(problem)) => return GuardedResponse::waits(async move { Ok(response(&problem)) }),
+                None => {}
+            }
+        }
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, standby);
         let config = Arc::clone(&self.config);
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        GuardedResponse::waits(async move {
             let areas = config.locate.as_ref().map(|locate| locate(&parts)).unwrap_or_default();
             let resource = Resource::new_in(&areas);
             let scope = parts.extensions.get::<Scope>();

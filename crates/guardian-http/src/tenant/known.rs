@@ -99,6 +99,13 @@ impl Known {
         }
     }
 
+    /// What is known of a tenant and is no older than it may be, without asking anybody.
+    pub(super) fn at_hand(&self, scope: &Scope) -> Option<Standing> {
+        let came = self.clock.monotonic();
+        let tenants = self.tenants.read();
+        tenants.young.get(scope.tenant())?.state.lock().fresh(came, self.fresh)
+    }
+
     fn last_known(
         &self,
         untold: Untold,
@@ -147,13 +154,17 @@ fn read(answer: Result<String, Error>) -> Result<Standing, Untold> {
     }
 }
 
+impl State {
+    fn fresh(&self, came: MonoTime, fresh: Duration) -> Option<Standing> {
+        self.learned.filter(|(_, at)| came <= *at + fresh).map(|(standing, _)| standing)
+    }
+}
+
 impl Entry {
     fn turn(&self, came: MonoTime, fresh: Duration) -> Turn<'_> {
         let mut state = self.state.lock();
         // Compared with when the request came, and not with the present, so that who waited long does not wait again.
-        if let Some((standing, at)) = state.learned
-            && came <= at + fresh
-        {
+        if let Some(standing) = state.fresh(came, fresh) {
             return Turn::Done(standing);
         }
         if let Some((untold, at)) = state.failed
