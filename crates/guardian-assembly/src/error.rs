@@ -23,6 +23,12 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A tenant on a plan that there is none of.
+    #[error("there is no quota plan `{plan}`: give the builder one of that name, or the tenant another plan")]
+    NoPlan {
+        /// Its name.
+        plan: String,
+    },
     /// Data that not all who listen could take.
     #[error("the event's data cannot be told: {why}")]
     EventData {

@@ -11,7 +11,7 @@ use guardian_audit::checkpoint::{KeyRing, Sealer};
 use guardian_core::{Clock, Event, EventSink, IdSource, Scope, TenantId};
 use guardian_http::api::workflow::Approvers;
 use guardian_http::api::{self, Document};
-use guardian_http::{RequirePermissionLayer, TrustedProxies};
+use guardian_http::{OnRegistryOutage, RequirePermissionLayer, TenantLayer, TrustedProxies};
 use guardian_ipaccess::IpAccess;
 use guardian_quota::Quotas;
 use guardian_quota::billing::BillingSink;
@@ -246,6 +246,13 @@ impl<B: Backend> Guardian<B> {
     /// When the catalog does not have it.
     pub fn takes(&self, permission: &str) -> Result<RequirePermissionLayer, Error> {
         Ok(RequirePermissionLayer::new(self.parts.rbac.clone(), permission)?)
+    }
+
+    /// In front of all routes, behind authentication: tenants that are suspended or gone may not go on, the operator's own may. **Without it
+    /// a suspended tenant goes on.** While the registry is away, what it said last holds for five minutes.
+    pub fn tenant_layer(&self) -> TenantLayer {
+        let last = OnRegistryOutage::LastKnown(Duration::from_secs(300));
+        TenantLayer::new(self.parts.registry.clone(), last).besides(self.parts.operator.tenant().clone())
     }
 
     /// The API of administrators, with everything that the parts have. Say where it is served with

@@ -77,10 +77,14 @@ impl<B: Backend> Guardian<B> {
     /// service that has tenants of its own, say. Tenants that are created over the API of administrators get the same.
     ///
     /// # Errors
-    /// When the id is the operator's, the tenant is being deleted or is gone, or a store fails.
+    /// When there are quota plans and none of that name, the id is the operator's, the tenant is being deleted or is gone, or a store fails.
     pub async fn welcome(&self, platform: &Platform, new: NewTenant) -> Result<Tenant, Error> {
         let id = new.id().clone();
         let parts = &self.parts;
+        let plans = parts.quotas.plans();
+        if !plans.is_empty() && !plans.iter().any(|plan| plan.name.as_str() == new.plan().as_str()) {
+            return Err(Error::NoPlan { plan: new.plan().as_str().to_owned() });
+        }
         let tenant = match parts.registry.create(platform, new).await {
             Ok(tenant) => tenant,
             Err(error @ guardian_tenant::Error::Exists { .. }) => {

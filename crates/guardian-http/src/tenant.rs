@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use guardian_core::{Clock, Scope, SystemClock};
+use guardian_core::{Clock, Scope, SystemClock, TenantId};
 use guardian_tenant::Registry;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
@@ -42,6 +42,7 @@ pub enum OnRegistryOutage {
 /// |---|---|
 /// | active | the service's |
 /// | suspended | 403 of the type [`SUSPENDED`](TenantLayer::SUSPENDED), unless it [may](TenantLayer::suspended_may) do this all the same |
+/// | [besides](TenantLayer::besides) the registry, as the operator's own is | the service's |
 /// | being deleted, purged or not in the registry | 403 of the type [`GONE`](TenantLayer::GONE), the same for all three: the credentials are good and open nothing, so that other credentials (401) are not what it takes |
 /// | not known, because the registry is away | 503 with `Retry-After`, or what [`OnRegistryOutage`] says; 500 if another try would not help |
 ///
@@ -68,6 +69,7 @@ pub struct TenantLayer {
     fresh: Duration,
     capacity: usize,
     suspended_may: Option<Arc<SuspendedMay>>,
+    besides: Vec<TenantId>,
     /// Made with the first service, for all services of the layer.
     known: Arc<std::sync::OnceLock<Arc<Known>>>,
 }
@@ -87,6 +89,7 @@ impl TenantLayer {
             fresh: Duration::from_secs(1),
             capacity: 10_000,
             suspended_may: None,
+            besides: Vec::new(),
             known: Arc::default(),
         }
     }
@@ -117,6 +120,12 @@ impl TenantLayer {
         self.anew()
     }
 
+    /// The same, letting in a tenant that is in no registry because it is no customer: the operator's own.
+    pub fn besides(mut self, tenant: TenantId) -> Self {
+        self.besides.push(tenant);
+        self
+    }
+
     fn anew(mut self) -> Self {
         self.known = Arc::default();
         self
@@ -145,7 +154,8 @@ impl<T> Layer<T> for TenantLayer {
     type Service = TenantGuard<T>;
 
     fn layer(&self, inner: T) -> Self::Service {
-        let config = Config { known: self.known(), suspended_may: self.suspended_may.clone() };
+        let (suspended_may, besides) = (self.suspended_may.clone(), self.besides.clone());
+        let config = Config { known: self.known(), suspended_may, besides };
         TenantGuard { inner, config: Arc::new(config) }
     }
 }
@@ -153,6 +163,7 @@ impl<T> Layer<T> for TenantLayer {
 struct Config {
     known: Arc<Known>,
     suspended_may: Option<Arc<SuspendedMay>>,
+    besides: Vec<TenantId>,
 }
 
 /// A service for tenants that are active; made by [`TenantLayer`].
@@ -206,6 +217,9 @@ async fn judge(config: &Config, request: &Parts) -> Result<(), Problem> {
     let Some(scope) = request.extensions.get::<Scope>() else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's"));
     };
+    if config.besides.contains(scope.tenant()) {
+        return Ok(());
+    }
     let may = || config.suspended_may.as_ref().is_some_and(|may| may(request));
     match config.known.standing(scope).await {
         Ok(Standing::Active) => Ok(()),

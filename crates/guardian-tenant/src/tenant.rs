@@ -127,6 +127,12 @@ impl NewTenant {
         &self.id
     }
 
+    /// What it has bought.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// The same in this industry.
     ///
     /// # Errors

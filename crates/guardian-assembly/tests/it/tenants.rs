@@ -40,6 +40,18 @@ async fn a_tenant_of_the_registry_is_a_whole_one() {
     assert!(snapshot.revision() > guardian_rbac::Revision::default());
 }
 
+/// A slip of the pen is told, and makes no tenant that may do nothing.
+#[tokio::test]
+async fn a_plan_that_there_is_none_of_is_told() {
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).plan(Plan::parse(TEAM).unwrap()).in_memory().await.unwrap();
+    let platform = platform(&guardian);
+    let new = guardian_tenant::NewTenant::new(tenant("acme"), "Acme", "taem", "eu").unwrap();
+    let error = guardian.welcome(&platform, new).await.unwrap_err();
+    assert!(error.to_string().contains("`taem`"), "{error}");
+    assert!(guardian.tenants().get(&platform, &tenant("acme")).await.is_err());
+}
+
 #[tokio::test]
 async fn nobody_becomes_the_operator() {
     let (ears, letters) = (Ears::default(), Letterbox::default());

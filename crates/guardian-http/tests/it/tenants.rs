@@ -214,6 +214,10 @@ async fn who_is_suspended_may_do_little_and_who_is_gone_nothing() {
         gone.push(text(answer));
     }
     assert!(gone[0].contains(TenantLayer::GONE) && gone.iter().all(|text| *text == gone[0]), "{gone:?}");
+    // The operator's own tenant is no customer's, and in no registry.
+    let besides = layer.clone().besides(id("nobody-knows"));
+    assert_eq!(ask(&besides, "nobody-knows", "/deals").await.status(), OK);
+    assert_eq!(ask(&besides, "globex", "/deals").await.status(), FORBIDDEN);
     let inner = tower::service_fn(|_: Request<()>| async {
         Ok::<_, std::convert::Infallible>(Response::new(Vec::<u8>::new()))
     });
