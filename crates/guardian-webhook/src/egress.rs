@@ -487,7 +487,7 @@ mod tests {
         assert_eq!(
             refused.to_string(),
             "the address 10.0.0.1 of `hooks.example.com` is not public: it is private; for a receiver of your own, have the \
-             egress policy `allow_target(\"hooks.example.com\", 443)`"
+             egress policy of `Config` `allow_target(\"hooks.example.com\", 443)` and make the sender with `config.http()`"
         );
     }
 
