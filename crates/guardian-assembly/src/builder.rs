@@ -264,6 +264,7 @@ impl Builder {
     /// # Errors
     /// When something that was said makes no sense; nothing was begun then.
     pub async fn in_memory(self) -> Result<Guardian<Memory>, Error> {
+        self.check()?;
         #[cfg(any(feature = "sqlite", feature = "postgres"))]
         if let Some((action, _)) = self.transactional.into_iter().next() {
             return Err(Error::NoTransactions { action });
@@ -283,6 +284,8 @@ impl Builder {
     /// When the database does not open, or its tables are newer than this code; and as for [`in_memory`](Self::in_memory).
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub async fn open(self, url: &str) -> Result<Guardian<crate::Sql>, Error> {
+        // Before a file is made for nothing.
+        self.check()?;
         let db = guardian_sql::Database::open(url).await?;
         self.on(db).await
     }
@@ -293,6 +296,7 @@ impl Builder {
     /// When the tables are newer than this code; and as for [`in_memory`](Self::in_memory).
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub async fn on(mut self, db: guardian_sql::Database) -> Result<Guardian<crate::Sql>, Error> {
+        self.check()?;
         let operator = Scope::system(TenantId::new(&self.operator)?);
         let times = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let mut stores = Stores::<crate::Sql>::open(&db, &operator, times).await?;
@@ -300,6 +304,12 @@ impl Builder {
             stores.workflow = put(stores.workflow);
         }
         self.assemble(stores, operator).await
+    }
+
+    /// What can be told before anything is opened.
+    fn check(&self) -> Result<(), Error> {
+        TenantId::new(&self.operator)?;
+        if self.vault.is_none() { Err(Error::NoVault) } else { Ok(()) }
     }
 
     async fn assemble<B: Backend>(self, stores: Stores<B>, operator: Scope) -> Result<Guardian<B>, Error> {

@@ -1,15 +1,20 @@
 //! Who hears of what.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use guardian_audit::store::AuditStore;
 use guardian_audit::{AuditEvent, AuditLog, Target};
 use guardian_core::{ActorKind, Event, EventSink, Scope, StoreError, StoreErrorKind, TenantId};
+use guardian_http::api::OperatorCaller;
 use guardian_webhook::{Publish, Webhooks};
 use guardian_workflow::Engine;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::backend::Backend;
 use crate::heard::Heard;
@@ -32,6 +37,9 @@ impl<B: Backend> fmt::Debug for Hub<B> {
     }
 }
 
+/// How long each listener may take. All together are done well before an event's lease ends.
+const MOST: Duration = Duration::from_secs(5);
+
 /// Why an event was not taken, and whether it never will be.
 type Outcome = Result<(), (StoreError, bool)>;
 
@@ -45,24 +53,25 @@ impl<B: Backend> Teller for Hub<B> {
         let of_tenant = if is_operators { without_reasons(event) } else { event.clone() };
         let scope = Scope::new(event.tenant.clone(), event.actor.clone());
         if is_operators && !told.heard.has(Heard::OPERATOR) {
-            let recorded = record_for(&self.log, &self.operator, event).await;
-            told.note(Heard::OPERATOR, "the operator's log", recorded);
+            let recorded = record_for(&self.log, &self.operator, event);
+            told.note(Heard::OPERATOR, "the operator's log", within(recorded).await);
         }
         if !told.heard.has(Heard::LOG) {
-            let recorded = self.log.record(&scope, of_tenant.clone().into()).await;
-            told.note(Heard::LOG, "the audit log", of_audit(recorded.map(drop)));
+            let recorded =
+                async { of_audit(self.log.record(&scope, of_tenant.clone().into()).await.map(drop)) };
+            told.note(Heard::LOG, "the audit log", within(recorded).await);
         }
         if !told.heard.has(Heard::WEBHOOKS) {
-            let published = self.publish(&scope, &of_tenant, telling.about.as_deref()).await;
-            told.note(Heard::WEBHOOKS, "webhooks", published);
+            let published = self.publish(&scope, &of_tenant, telling.about.as_deref());
+            told.note(Heard::WEBHOOKS, "webhooks", within(published).await);
         }
         if !told.heard.has(Heard::WORKFLOWS) {
-            let started = self.engine.on_event(&of_tenant).await;
-            told.note(Heard::WORKFLOWS, "workflows", of_workflows(started.map(drop)));
+            let started = async { of_workflows(self.engine.on_event(&of_tenant).await.map(drop)) };
+            told.note(Heard::WORKFLOWS, "workflows", within(started).await);
         }
         if !told.heard.has(Heard::HOST) {
-            let heard = self.host.emit(event.clone()).await;
-            told.note(Heard::HOST, "the host", heard.map_err(|error| (error, false)));
+            let heard = async { self.host.emit(event.clone()).await.map_err(|error| (error, false)) };
+            told.note(Heard::HOST, "the host", within(heard).await);
         }
         told
     }
@@ -99,6 +108,21 @@ impl<B: Backend> Hub<B> {
     }
 }
 
+/// A listener's answer, within its time and whatever it does.
+async fn within(answer: impl Future<Output = Outcome> + Send) -> Outcome {
+    let why = match timeout(MOST, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(outcome)) => return outcome,
+        Ok(Err(_)) => "it panicked",
+        Err(_) => "it takes too long",
+    };
+    Err((StoreError::new(StoreErrorKind::Unavailable, "events").with_source(Unanswered(why)), false))
+}
+
+/// Why a listener gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unanswered(&'static str);
+
 /// The body that endpoints get; the same however often the event comes, as its key is.
 fn as_webhook(event: &Event, about: Option<&str>) -> Result<Publish, guardian_webhook::Error> {
     let body = json!({
@@ -133,7 +157,7 @@ fn never(part: &'static str, error: impl std::error::Error + Send + Sync + 'stat
 
 /// As the API writes operators who work in a tenant.
 fn is_operators(event: &Event) -> bool {
-    event.actor.kind() == ActorKind::Service && event.actor.id().as_str().starts_with("operator.")
+    event.actor.kind() == ActorKind::Service && event.actor.id().as_str().starts_with(OperatorCaller::PREFIX)
 }
 
 /// The same without what only the platform is to read.
@@ -183,8 +207,9 @@ impl<S: AuditStore> EventSink for OfPlatform<S> {
             self.equipment.equip(&event.tenant).await?;
         }
         match record_for(&self.log, &self.operator, &event).await {
-            Ok(()) => self.host.emit(event).await,
-            Err((error, _)) => Err(error),
+            // What the log will never take keeps the platform's other events from nobody.
+            Ok(()) | Err((_, true)) => self.host.emit(event).await,
+            Err((error, false)) => Err(error),
         }
     }
 }

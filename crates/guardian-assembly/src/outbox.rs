@@ -1,13 +1,12 @@
 //! Events that wait in the database until all who listen have heard of them.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use guardian_audit::outbox_tenants;
 use guardian_core::{
     Clock, Event, EventSink, IdSource, Scope, StoreError, StoreErrorKind, TenantId, Timestamp,
@@ -35,8 +34,6 @@ pub const MIGRATIONS: Migrations = Migrations::new(
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// When no further event of a batch is begun, so that the lease does not end meanwhile.
 const ENOUGH: Duration = Duration::from_secs(30);
-/// How long all together may take for one event.
-const MOST: Duration = Duration::from_secs(20);
 /// How many are taken at a time.
 const BATCH: u32 = 100;
 /// Of how many tenants events are told side by side.
@@ -59,7 +56,7 @@ struct Taken {
     number: i64,
     attempts: i64,
     heard: Heard,
-    /// None, when it cannot be read.
+    /// Or why it cannot be read.
     telling: Result<Telling, StoreError>,
 }
 
@@ -143,18 +140,6 @@ impl Outbox {
         Ok(taken)
     }
 
-    /// Tells one event, within its time and whatever a listener does.
-    async fn tell(&self, everybody: &dyn Teller, telling: &Telling, heard: Heard) -> Told {
-        let telling = AssertUnwindSafe(everybody.tell(telling, heard)).catch_unwind();
-        let why = match timeout(MOST, telling).await {
-            Ok(Ok(told)) => return told,
-            Ok(Err(_)) => "somebody who listens panicked",
-            Err(_) => "somebody who listens takes too long",
-        };
-        let error = StoreError::new(StoreErrorKind::Unavailable, "outbox").with_source(Untold(why));
-        Told { heard, refusals: vec![Refusal { who: "listeners", error, is_final: false }] }
-    }
-
     /// Tells the events of one tenant in their order.
     async fn tell_of_one(
         &self,
@@ -170,7 +155,7 @@ impl Outbox {
                 continue;
             }
             let told = match &telling {
-                Ok(telling) => self.tell(everybody, telling, heard).await,
+                Ok(telling) => everybody.tell(telling, heard).await,
                 Err(_) => Told { heard, refusals: Vec::new() },
             };
             let is_done = telling.is_ok() && told.is_done();
@@ -206,11 +191,6 @@ impl Outbox {
         tx.commit().await
     }
 }
-
-/// Why an event was not told.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Untold(&'static str);
 
 fn read(row: &Row) -> Result<Taken, StoreError> {
     let text: String = row.get("event")?;

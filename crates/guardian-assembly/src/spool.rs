@@ -1,7 +1,7 @@
 //! Where events wait until everybody has heard of them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -150,7 +150,9 @@ pub struct AtOnce;
 #[async_trait]
 impl Spool for AtOnce {
     fn entrance(&self, everybody: &Arc<dyn Teller>, but: Heard) -> Arc<dyn EventSink> {
-        Arc::new(Direct { everybody: Arc::clone(everybody), but })
+        // Webhooks are of those who are told, who would keep themselves alive.
+        let owned = (!but.has(Heard::WEBHOOKS)).then(|| Arc::clone(everybody));
+        Arc::new(Direct { everybody: Arc::downgrade(everybody), _owned: owned, but })
     }
 
     async fn wait(&self, at_most: Duration) {
@@ -173,14 +175,16 @@ impl Spool for AtOnce {
 /// Tells at once; the first who refuses makes it fail, after the others were told.
 #[derive(Debug)]
 struct Direct {
-    everybody: Arc<dyn Teller>,
+    everybody: Weak<dyn Teller>,
+    _owned: Option<Arc<dyn Teller>>,
     but: Heard,
 }
 
 #[async_trait]
 impl EventSink for Direct {
     async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        let told = self.everybody.tell(&event.into(), self.but).await;
+        let Some(everybody) = self.everybody.upgrade() else { return Ok(()) };
+        let told = everybody.tell(&event.into(), self.but).await;
         // What webhooks say of themselves makes nothing fail: an endpoint that was made stays made.
         if self.but.has(Heard::WEBHOOKS) {
             return Ok(());

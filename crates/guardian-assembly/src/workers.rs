@@ -65,8 +65,8 @@ impl<B: Backend> Workers<B> {
     }
 
     /// Works until `shutdown` is done, and then takes a last turn: events are told, workflows driven, what these told is told, webhooks
-    /// delivered, the audit log settled. It takes 20 seconds at most; what is left is in the database for the next start, or for another
-    /// process. Stop taking requests first.
+    /// delivered, the audit log settled. What is under way has 20 seconds to end and the last turn as many; what is left is in the database for the
+    /// next start, or for another process. Stop taking requests first.
     ///
     /// It runs within a tokio runtime with time and I/O (`enable_all()`). It may also be dropped: what was under way is done again
     /// when its lease ends.

@@ -49,3 +49,14 @@ async fn what_makes_no_sense_is_told_before_anything_begins() {
     let error = builder(&ears, &letters).operator("no tenant").in_memory().await.unwrap_err();
     assert!(error.to_string().contains("no tenant"), "{error}");
 }
+
+/// What is not said is told before a file is made.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn nothing_is_opened_without_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("guardian.db");
+    let url = format!("sqlite://{}", file.display());
+    assert!(guardian_assembly::Guardian::builder().open(&url).await.is_err());
+    assert!(!file.exists());
+}

@@ -146,3 +146,24 @@ async fn what_is_due_happens() {
     let started = runs(&guardian, &acme).await;
     assert!((1..=3).contains(&started), "{started}");
 }
+
+/// Somebody who listens and never answers keeps neither the others nor other events waiting for long.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[tokio::test]
+async fn who_never_answers_keeps_nobody_waiting() {
+    use guardian_sql::testkit::Kind;
+    let fresh = Kind::SqliteFile.open(&[]).await.unwrap();
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).open(fresh.owner_url()).await.unwrap();
+    let acme = ann("acme");
+    listen(&guardian, &acme).await;
+    let id = guardian.emit(&acme, "deal.hang", json!({})).await.unwrap();
+    guardian.emit(&acme, "deal.won", json!({})).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    guardian.workers().run_once().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(ears.names().contains(&"deal.won".to_owned()));
+    assert_eq!(recorded(&guardian, &acme, "deal.hang").await, 1);
+    assert_eq!(letters.ids_of("deal.hang"), [id.to_string()]);
+    guardian.database().close().await;
+}
