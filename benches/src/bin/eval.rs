@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     arguments.retain(|argument| argument != PARTIAL && argument != QUALITY);
     let (name, path) = match arguments.as_slice() {
         [name, path] if name == SENTIMENT || !(asked.is_partial || asked.is_quality) => (name, path),
-        [name, path, training] if name == SENTIMENT => {
+        [name, path, training] if name == SENTIMENT && !training.starts_with("--") => {
             asked.training = Some(Path::new(training));
             (name, path)
         }

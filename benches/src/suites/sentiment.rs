@@ -212,7 +212,7 @@ impl Judge<'_> {
             let found = self.binary(&table)?;
             self.row("SST-2, accuracy", found, 82.0, true);
         }
-        if let Some(table) = self.table(folder, "sst5", PARTS)? {
+        if let Some(table) = self.judged(folder, "sst5", PARTS)? {
             let rows = table.map(|fields| {
                 let [label, text] = fields else { return None };
                 let step = label.parse().ok().and_then(|step: usize| Polarity::ALL.get(step).copied())?;
@@ -322,10 +322,10 @@ impl Judge<'_> {
             })?;
             Ok(correlation(&pairs))
         };
-        if let Some(table) = self.judged(folder, "vader_gt", PARTS)? {
+        if let Some(table) = self.table(folder, "vader_gt", PARTS)? {
             let found = correlation_of(&table)?;
             self.row(ROW, found, 0.88, true);
-        } else if let Some(table) = self.table(folder, "vader_gt", &["train"])? {
+        } else if let Some(table) = self.judged(folder, "vader_gt", &["train"])? {
             let found = correlation_of(&table)?;
             self.row(&format!("{ROW}, half of the training (the reference: 0.851)"), found, 0.85, true);
         }

@@ -96,7 +96,10 @@ pub struct BearerTokens {
 
 /// A token that somebody could guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the token has fewer than {} characters, of which somebody may guess all", BearerTokens::MIN_LEN)]
+#[error(
+    "the token has fewer than {} characters, of which somebody may guess all, or one that no client can send",
+    BearerTokens::MIN_LEN
+)]
 #[non_exhaustive]
 pub struct WeakToken;
 
@@ -113,9 +116,10 @@ impl BearerTokens {
     /// Lets in whoever has this token; instead of another, if it was known.
     ///
     /// # Errors
-    /// When the token has fewer than [`MIN_LEN`](Self::MIN_LEN) characters.
+    /// When the token has fewer than [`MIN_LEN`](Self::MIN_LEN) characters, or others than letters and digits of ASCII and `-._~+/`, with `=` at
+    /// its end, which no client could send (RFC 6750 section 2.1).
     pub fn insert(&self, token: &str, identity: Identity) -> Result<(), WeakToken> {
-        if token.len() < Self::MIN_LEN {
+        if token.len() < Self::MIN_LEN || !token.trim_end_matches('=').bytes().all(is_plain) {
             return Err(WeakToken);
         }
         self.insert_digest(digest(token), identity);

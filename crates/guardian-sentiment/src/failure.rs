@@ -28,7 +28,9 @@ pub enum Error {
         id: String,
     },
     /// The message was not recorded, or was forgotten.
-    #[error("the message `{id}` was not recorded, or was forgotten: `record` it first")]
+    #[error(
+        "the message `{id}` was not recorded, or was forgotten or read anew meanwhile: `record` it first"
+    )]
     UnknownMessage {
         /// The id, shortened.
         id: String,

@@ -397,11 +397,12 @@ impl<S: WorkflowStore> Engine<S> {
     }
 
     /// Starts a run of the workflow whose webhook has this path: its input is the body of the call. With a key, which the
-    /// caller of the webhook gives (an `Idempotency-Key`, the id of a delivery), two calls are one run. `None` if no workflow
+    /// caller of the webhook gives (an `Idempotency-Key`, the id of a delivery), two calls are one run, and have one body. `None` if no workflow
     /// listens there. Who may call the path is for the host to decide before.
     ///
     /// # Errors
-    /// [`Error::Input`] for a body that the workflow does not take, and as for [`Self::start`].
+    /// [`Error::Input`] for a body that the workflow does not take, [`Error::Reused`] for a key that comes with another body, and as for
+    /// [`Self::start`].
     pub async fn on_webhook(
         &self,
         scope: &Scope,
@@ -495,12 +496,16 @@ impl<S: WorkflowStore> Engine<S> {
                 }
             }
             _ if status.is_final() => return Err(refused("nothing reaches it any more")),
-            Message::Decide { node, .. } => {
+            Message::Decide { node, approvers: of, .. } => {
+                let is_asked = |doing: &Doing| match doing {
+                    Doing::Approving { approvers, .. } => of.as_ref().is_none_or(|of| of == approvers),
+                    _ => false,
+                };
                 let waits = self
                     .positions(scope, &found)
                     .await?
                     .iter()
-                    .any(|at| at.node == *node && matches!(at.doing, Doing::Approving { .. }));
+                    .any(|at| at.node == *node && is_asked(&at.doing));
                 if !waits {
                     return Err(refused("nobody is asked at this node"));
                 }
@@ -528,7 +533,7 @@ impl<S: WorkflowStore> Engine<S> {
     }
 
     /// Decides an approval as the scope's actor. Whether that actor may is for the host to ask before:
-    /// [`Doing::Approving`] says who may.
+    /// [`Doing::Approving`] says who may, and [`decide_for`](Self::decide_for) decides about those alone whom the host has looked at.
     ///
     /// # Errors
     /// As for [`Self::send`].
@@ -540,8 +545,37 @@ impl<S: WorkflowStore> Engine<S> {
         approved: bool,
         comment: &str,
     ) -> Result<i64, Error> {
-        let by = scope.actor().to_string();
-        let decision = Message::Decide { node: node.clone(), approved, by, comment: comment.to_owned() };
+        self.send_decision(scope, run, node, None, approved, comment).await
+    }
+
+    /// The same about an item that has these approvers. Several may wait at one node, of a list say, each with its own: a decision that
+    /// comes twice, or late, decides about nobody else's.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub async fn decide_for(
+        &self,
+        scope: &Scope,
+        run: Uuid,
+        node: &NodeId,
+        approvers: Value,
+        approved: bool,
+        comment: &str,
+    ) -> Result<i64, Error> {
+        self.send_decision(scope, run, node, Some(approvers), approved, comment).await
+    }
+
+    async fn send_decision(
+        &self,
+        scope: &Scope,
+        run: Uuid,
+        node: &NodeId,
+        approvers: Option<Value>,
+        approved: bool,
+        comment: &str,
+    ) -> Result<i64, Error> {
+        let (by, comment) = (scope.actor().to_string(), comment.to_owned());
+        let decision = Message::Decide { node: node.clone(), approved, by, comment, approvers };
         self.send(scope, run, &decision).await
     }
 

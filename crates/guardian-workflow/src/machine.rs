@@ -51,6 +51,10 @@ pub enum Message {
         by: String,
         /// What they added.
         comment: String,
+        /// Who may decide, where that was looked at: it decides about an item with these approvers alone, of the several that may wait at
+        /// one node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approvers: Option<Value>,
     },
     /// The end, wherever it stands.
     Cancel {

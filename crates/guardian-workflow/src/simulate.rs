@@ -267,7 +267,13 @@ impl World<'_> {
                     if let Some(approved) = self.stubs.decisions.get(&*node) {
                         let node = NodeId::new(&*node).ok()?;
                         let (by, comment) = ("stub".to_owned(), String::new());
-                        return Some(Message::Decide { node, approved: *approved, by, comment });
+                        return Some(Message::Decide {
+                            node,
+                            approved: *approved,
+                            by,
+                            comment,
+                            approvers: None,
+                        });
                     }
                 }
                 (Phase::Listening { .. }, Some(Op::Signal(signal))) => {

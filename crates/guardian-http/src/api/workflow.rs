@@ -564,17 +564,28 @@ async fn decide<S: WorkflowStore + Clone>(
 ) -> Result<(StatusCode, Json<Messaged>), Problem> {
     let (node, id) = (node(&body.node)?, run_id(&id)?);
     let run = reached.engine.run(&scope, id).await.map_err(|error| failed(&error))?;
-    let asked = run.positions.iter().filter(|at| at.node == node).find_map(|at| match &at.doing {
+    let asked = run.positions.iter().filter(|at| at.node == node).filter_map(|at| match &at.doing {
         Doing::Approving { approvers, .. } => Some(approvers),
         _ => None,
     });
-    // Where nobody is asked, the engine says so.
-    if let Some(approvers) = asked
-        && !reached.approvers.are(approvers, &scope).await?
-    {
-        return Err(Kind::Forbidden.because("this is for others to decide: the node names its approvers"));
+    let (mut theirs, mut is_anybody_asked) = (None, false);
+    for approvers in asked {
+        is_anybody_asked = true;
+        if reached.approvers.are(approvers, &scope).await? {
+            theirs = Some(approvers.clone());
+            break;
+        }
     }
-    let decided = reached.engine.decide(&scope, id, &node, body.approved, &body.comment).await;
+    let decided = match theirs {
+        Some(approvers) => {
+            reached.engine.decide_for(&scope, id, &node, approvers, body.approved, &body.comment).await
+        }
+        None if is_anybody_asked => {
+            return Err(Kind::Forbidden.because("this is for others to decide: the node names its approvers"));
+        }
+        // The engine says that nobody is asked.
+        None => reached.engine.decide(&scope, id, &node, body.approved, &body.comment).await,
+    };
     Ok((StatusCode::ACCEPTED, Json(Messaged { message: decided.map_err(|error| failed(&error))? })))
 }
 

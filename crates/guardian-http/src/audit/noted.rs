@@ -48,7 +48,8 @@ impl<S: AuditStore> Noted<S> {
         let mut begun = AuditEvent::clone(event);
         // Two events have two ids.
         begun.id = None;
-        begun.action.truncate(MAX_ACTION - BEGUN.len());
+        // What a host writes may be anything; what is no action the log refuses.
+        begun.action = begun.action.chars().take(MAX_ACTION - BEGUN.len()).collect();
         begun.action.push_str(BEGUN);
         self.config.queue.record_promptly(scope, begun).await.map(drop)
     }

@@ -32,7 +32,7 @@ impl Writer {
     /// Begins the next member (section 4.1.1: members are separated by a comma and one space) with a String as
     /// [`quoted`] writes it.
     pub(super) fn item(&mut self, quoted: &str) {
-        if !self.short.is_empty() {
+        if !(self.short.is_empty() && self.long.is_empty()) {
             self.push(b", ");
         }
         self.push(quoted.as_bytes());

@@ -154,6 +154,9 @@ fn read(answer: Result<String, Error>) -> Result<Standing, Untold> {
     }
 }
 
+/// How long nobody asks again when the registry could not tell, at most.
+const FAILED: Duration = Duration::from_secs(1);
+
 impl State {
     fn fresh(&self, came: MonoTime, fresh: Duration) -> Option<Standing> {
         self.learned.filter(|(_, at)| came <= *at + fresh).map(|(standing, _)| standing)
@@ -168,7 +171,7 @@ impl Entry {
             return Turn::Done(standing);
         }
         if let Some((untold, at)) = state.failed
-            && came <= at + fresh
+            && came <= at + fresh.min(FAILED)
         {
             return Turn::Failed(untold, state.learned);
         }

@@ -90,6 +90,10 @@ async fn who_has_a_good_token_comes_in_as_its_owner() {
     assert!(tokens.revoke(TOKEN) && !tokens.revoke(TOKEN));
     assert_eq!(ask(&layer, with(&[&format!("Bearer {TOKEN}")])).await.0.status(), StatusCode::UNAUTHORIZED);
     assert!(tokens.insert("hunter2", Identity::new(ann())).is_err());
+    for unsendable in ["correct horse battery staple", "schöner-langer-schlüssel", "0123456789!0123456789!0"]
+    {
+        assert!(tokens.insert(unsendable, Identity::new(ann())).is_err(), "{unsendable}");
+    }
     assert!(!format!("{tokens:?}").contains("ann"));
 }
 

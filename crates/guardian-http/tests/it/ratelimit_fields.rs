@@ -23,6 +23,15 @@ fn policy_text(policy: &QuotaPolicy) -> String {
     QuotaPolicy::field([policy]).unwrap().to_str().unwrap().to_owned()
 }
 
+/// A name of any length that is allowed is followed by the next member as a short one is.
+#[test]
+fn long_names_are_members_of_a_list_like_others() {
+    let long = "a".repeat(300);
+    let policies = [QuotaPolicy::new(name(&long), 1), QuotaPolicy::new(name("b"), 2)];
+    let field = QuotaPolicy::field(&policies).unwrap();
+    assert_eq!(field.to_str().unwrap(), format!("\"{long}\";q=1, \"b\";q=2"));
+}
+
 #[test]
 fn field_names() {
     assert_eq!(RATELIMIT, "RateLimit");

@@ -31,7 +31,11 @@ impl Sentiments {
         let correction = correction.into();
         let corrected = Corrected::new(correction, self.clock.now(), scope.actor().to_string());
         let unknown = || Error::UnknownMessage { id: shown(message.id()) };
-        self.store.correct(scope, message.id(), &corrected, &self.policy).await?.ok_or_else(unknown)?;
+        if self.store.correct(scope, message.id(), &corrected, &self.policy).await?.is_none() {
+            // It may have been forgotten while somebody corrected it who ended before the model could forget it too.
+            self.unlearn(scope, Some(message.id())).await?;
+            return Err(unknown());
+        }
         let text = message.own_text();
         let mut wanted = correction;
         for _ in 0..MAX_TRIES {

@@ -368,9 +368,9 @@ impl DeliveryStore for RedisStore {
         revision: Option<u64>,
         now: Timestamp,
     ) -> Result<Removed, StoreError> {
-        // No endpoint has the revision 0.
         let argument = json!({
-            "t": scope.tenant().as_str(), "id": hex(id.number()), "rev": revision.unwrap_or(0), "now": micros(now),
+            "t": scope.tenant().as_str(), "id": hex(id.number()), "any": revision.is_none(),
+            "rev": revision.unwrap_or(0), "now": micros(now),
         });
         let answer: String = self.run(&self.scripts.remove, &argument).await?;
         Ok(match answer.as_str() {

@@ -335,9 +335,9 @@ impl SqlStore {
     ) -> Result<Removed, StoreError> {
         let (tenant, id) = (scope.tenant(), id.number());
         let mut tx = self.db.begin(scope).await?;
-        // No endpoint has the revision 0.
-        let wanted = signed(revision.unwrap_or(0));
-        let sql = "DELETE FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id = $2 AND (revision = $3 OR $3 = 0)";
+        // No endpoint has a negative revision: that is any.
+        let wanted = revision.map_or(-1, signed);
+        let sql = "DELETE FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id = $2 AND (revision = $3 OR $3 = -1)";
         if tx.execute(sql, params![tenant, id, wanted]).await? == 0 {
             let sql = "SELECT revision FROM guardian_webhook_endpoints WHERE tenant_id = $1 AND id = $2";
             let is_there = tx.fetch_optional(sql, params![tenant, id]).await?.is_some();

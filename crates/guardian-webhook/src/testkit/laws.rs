@@ -481,6 +481,8 @@ pub fn a_removed_endpoint_takes_its_queue_along(fixture: &impl Fixture) -> Resul
         }
         for (revision, expected) in [
             (Some(endpoint.revision + 1), Removed::Conflict),
+            // What no endpoint has is not the same as any.
+            (Some(0), Removed::Conflict),
             (Some(endpoint.revision), Removed::Done),
             (Some(endpoint.revision), Removed::Missing),
             (None, Removed::Missing),

@@ -278,8 +278,8 @@ impl Machine<'_> {
                 }
                 self.check_inbox();
             }
-            Message::Decide { node, approved, by, comment } => {
-                self.decide(node.as_str(), approved, &by, &comment);
+            Message::Decide { node, approved, by, comment, approvers } => {
+                self.decide(node.as_str(), approvers.as_ref(), approved, &by, &comment);
             }
             Message::Cancel { reason, compensate } => self.cancel(reason, compensate),
             Message::Pause => self.state.paused = true,
@@ -359,9 +359,13 @@ impl Machine<'_> {
         }
     }
 
-    fn decide(&mut self, node: &str, approved: bool, by: &str, comment: &str) {
+    fn decide(&mut self, node: &str, of: Option<&Value>, approved: bool, by: &str, comment: &str) {
+        let is_asked = |phase: &Phase| match phase {
+            Phase::Approving { approvers, .. } => of.is_none_or(|of| of == approvers),
+            _ => false,
+        };
         let waiting = self.state.tokens.iter().find(|token| {
-            matches!(token.phase, Phase::Approving { .. })
+            is_asked(&token.phase)
                 && self.plans.get(token.scope).is_some_and(|plan| &*plan.id(token.at) == node)
         });
         let Some(id) = waiting.map(|token| token.id) else { return };

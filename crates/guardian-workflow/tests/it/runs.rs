@@ -226,6 +226,34 @@ fn an_approval_waits_for_who_decides() {
     assert!(error.to_string().contains("completed"), "{error}");
 }
 
+/// Of several who are asked at one node each decides about their own item, however often they say it before anybody looks.
+#[test]
+fn a_decision_is_about_the_item_whose_approvers_decided() {
+    let definition = flow(
+        "l",
+        json!({
+            "l": {"type": "for_each", "items": "['ann', 'bob']", "as": "who", "concurrency": 2},
+            "a": {"type": "approval", "prompt": "Pay?", "approvers": "=who"},
+            "e": {"type": "end", "result": "ok"}
+        }),
+        &["l:body a", "l e"],
+    );
+    let world = World::new();
+    world.publish("w", &definition);
+    let (node, id) = (NodeId::new("a").unwrap(), world.start("w", json!({})));
+    let asked = || world.run(id).positions.iter().filter(|at| at.node == node).count();
+    assert_eq!(asked(), 2);
+    for _ in 0..2 {
+        block_on(world.engine.decide_for(&scope(), id, &node, json!("ann"), true, "")).unwrap();
+    }
+    world.work();
+    assert_eq!(asked(), 1, "a decision of Ann's was about Bob's item");
+    assert!(block_on(world.engine.decide_for(&scope(), id, &node, json!("ann"), true, "")).is_err());
+    block_on(world.engine.decide_for(&scope(), id, &node, json!("bob"), true, "")).unwrap();
+    world.work();
+    assert_eq!(result(&world.run(id).state.outcome.unwrap()), json!("ok"));
+}
+
 #[test]
 fn failures_are_tried_again_caught_and_the_last_word_is_said() {
     let definition = |fail: Value| {

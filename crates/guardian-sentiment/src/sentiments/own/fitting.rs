@@ -159,7 +159,10 @@ fn work() {
             next
         };
         let Some((own, learned)) = next else { return };
-        own.compute(&learned);
+        // A model that nobody has and nobody waits for any more is not worth the time of the others.
+        if Arc::strong_count(&own) > 1 {
+            own.compute(&learned);
+        }
     }
 }
 
