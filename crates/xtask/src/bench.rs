@@ -18,7 +18,7 @@ use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::process::{self, Stream};
-use crate::servers::Servers;
+use crate::servers::{Commits, Servers};
 use crate::workspace::Workspace;
 
 /// Where the tables are published.
@@ -30,6 +30,8 @@ pub(crate) struct Options {
     name: String,
     /// Whether the benchmark needs Postgres or Redis.
     servers: bool,
+    /// Whether Postgres waits for the disk, which needs the servers as well.
+    synced: bool,
     /// Whether all threads of the benchmark share one processor.
     one_processor: bool,
     /// Arguments for cargo, features for example.
@@ -39,7 +41,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads `NAME [--servers] [--one-processor] [CARGO ARGS] [-- CRITERION ARGS]`.
+    /// Reads `NAME [--servers] [--synced] [--one-processor] [CARGO ARGS] [-- CRITERION ARGS]`.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let mut arguments = arguments.iter().cloned();
         let name = arguments.next().filter(|name| !name.starts_with('-'));
@@ -50,14 +52,16 @@ impl Options {
             cargo.retain(|argument| argument != option);
             cargo.len() < given
         };
-        let (servers, one_processor) = (take("--servers"), take("--one-processor"));
-        Ok(Self { name, servers, one_processor, cargo, criterion: arguments.collect() })
+        let (servers, synced, one_processor) = (take("--servers"), take("--synced"), take("--one-processor"));
+        let servers = servers || synced;
+        Ok(Self { name, servers, synced, one_processor, cargo, criterion: arguments.collect() })
     }
 
     /// The command that repeats this run.
     fn line(&self) -> String {
         let mut words = vec!["cargo xtask bench", &self.name];
-        words.extend(self.servers.then_some("--servers"));
+        words.extend((self.servers && !self.synced).then_some("--servers"));
+        words.extend(self.synced.then_some("--synced"));
         words.extend(self.one_processor.then_some("--one-processor"));
         words.extend(self.cargo.iter().map(String::as_str));
         words.extend((!self.criterion.is_empty()).then_some("--"));
@@ -75,7 +79,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         fs::remove_dir_all(&home).map_err(Error::on(format!("cannot remove `{}`", home.display())))?;
     }
     let runner = options.one_processor.then(|| one_processor::runner(&options.cargo)).transpose()?;
-    let servers = if options.servers { Some(Servers::start()?) } else { None };
+    let commits = if options.synced { Commits::Synced } else { Commits::Unsynced };
+    let servers = options.servers.then(|| Servers::start(commits)).transpose()?;
     let mut command = process::cargo(&workspace.root);
     command.args(["bench", "-p", "guardian-benches", "--bench", &options.name]).args(&options.cargo);
     command.arg("--").args(&options.criterion).env("CRITERION_HOME", &home);
@@ -153,6 +158,11 @@ mod tests {
         assert_eq!(options.line(), line);
         assert_eq!(parse(line.trim_start_matches("cargo xtask bench")).unwrap(), options);
         assert!(!parse("sql --servers").unwrap().one_processor);
+        // Where Postgres is to wait for the disk, it is started.
+        let synced = parse("webhook --synced").unwrap();
+        assert!(synced.servers && synced.synced);
+        assert_eq!(synced.line(), "cargo xtask bench webhook --synced");
+        assert_eq!(parse("webhook --servers --synced").unwrap().line(), synced.line());
         assert_eq!(parse("expr").unwrap().line(), "cargo xtask bench expr");
         assert!(matches!(parse(""), Err(Error::Usage(_))));
         assert!(matches!(parse("--servers"), Err(Error::Usage(_))));

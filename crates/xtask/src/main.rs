@@ -28,15 +28,17 @@ mod workspace;
 use std::process::ExitCode;
 
 use error::{Error, Result};
+use servers::Commits;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [-p CRATE]... [-- NEXTEST ARGS]      run every test, on real servers that are started for the run
-  servers                                   start the servers, print their addresses, stop them on Ctrl-C
+  servers [--synced]                        start the servers, print their addresses, stop them on Ctrl-C;
+                                            --synced has Postgres wait for the disk at each commit
   lint                                      formatting, clippy, documentation, tidy
   tidy                                      the rules of the house, one line for each violation
-  bench NAME [--servers] [--one-processor] [CARGO ARGS] [-- CRITERION ARGS]
+  bench NAME [--servers] [--synced] [--one-processor] [CARGO ARGS] [-- CRITERION ARGS]
                                             run one benchmark and rewrite its table in docs/benchmarks.md";
 
 fn main() -> ExitCode {
@@ -67,7 +69,8 @@ fn command() -> Result<bool> {
     match (name.as_str(), rest.as_slice()) {
         ("test", rest) => test::run(&test::Options::parse(rest)?),
         ("bench", rest) => bench::run(&bench::Options::parse(rest)?),
-        ("servers", []) => servers::keep(),
+        ("servers", []) => servers::keep(Commits::Unsynced),
+        ("servers", [option]) if option == "--synced" => servers::keep(Commits::Synced),
         ("lint", []) => lint::run(),
         ("tidy", []) => tidy::run(),
         ("help" | "--help" | "-h", _) => {

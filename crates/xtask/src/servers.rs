@@ -40,6 +40,15 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Starts of one server: its port is free when we choose it, but another process may be faster.
 const ATTEMPTS: usize = 3;
 
+/// Whether Postgres waits for the disk before it says that a transaction is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commits {
+    /// It does not: tests want the same answers sooner, and nobody needs their data after a power cut.
+    Unsynced,
+    /// It does, as it does where somebody would mind: what is called durable is measured on this.
+    Synced,
+}
+
 /// The servers of one run. The order of the fields is the order of the clean-up.
 #[derive(Debug)]
 pub(crate) struct Servers {
@@ -51,7 +60,7 @@ pub(crate) struct Servers {
 
 impl Servers {
     /// Starts the servers that the environment does not name, installing their programs where we may.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(commits: Commits) -> Result<Self> {
         let start = Instant::now();
         let folder = tempfile::Builder::new()
             .prefix("guardian-test-")
@@ -65,7 +74,7 @@ impl Servers {
         let mut environment = Vec::new();
         let mut running = Vec::new();
         if let Some(bin) = programs.postgres.as_ref().filter(|_| env::var_os(POSTGRES_URL).is_none()) {
-            let (server, url) = postgres::start(bin, folder.path())?;
+            let (server, url) = postgres::start(bin, folder.path(), commits)?;
             running.push(server);
             environment.push((POSTGRES_SUPERUSER_URL, url.replacen("//guardian@", "//postgres@", 1).into()));
             environment.push((POSTGRES_URL, url.into()));
@@ -103,8 +112,8 @@ impl Servers {
 }
 
 /// `cargo xtask servers`: keeps the servers up until a signal arrives.
-pub(crate) fn keep() -> Result<bool> {
-    let servers = Servers::start()?;
+pub(crate) fn keep(commits: Commits) -> Result<bool> {
+    let servers = Servers::start(commits)?;
     for (name, value) in servers.environment() {
         println!("export {name}='{}'", value.to_string_lossy());
     }

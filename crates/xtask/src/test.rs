@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::process::{self, Stream};
-use crate::servers::Servers;
+use crate::servers::{Commits, Servers};
 use crate::workspace::Workspace;
 
 /// What to test.
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if let Some(unknown) = options.packages.iter().find(|name| !known(name)) {
         return Err(Error::Usage(format!("there is no crate `{unknown}` in the workspace")));
     }
-    let servers = Servers::start()?;
+    let servers = Servers::start(Commits::Unsynced)?;
     let mut tests = runner(&workspace, options);
     let (passed, summary) = run_tests(tests.envs(servers.environment()))?;
     let documented = match doctests(&workspace, options) {

@@ -1,4 +1,4 @@
-//! A Postgres that trades durability for speed.
+//! A Postgres that trades durability for speed, unless it is asked to wait for the disk.
 //!
 //! The tests connect as the role `guardian`, which owns the database `guardian` and may create roles and databases
 //! but is no superuser: a superuser passes by row-level security, so tests run as one would prove nothing about it.
@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Server, bound_to_us, start_on_free_port};
+use super::{Commits, Server, bound_to_us, start_on_free_port};
 use crate::error::{Error, Result};
 use crate::process;
 
@@ -21,7 +21,7 @@ CREATE DATABASE guardian OWNER guardian;
 ";
 
 /// Starts the server whose programs are in `bin`; the text is its URL.
-pub(super) fn start(bin: &Path, folder: &Path) -> Result<(Server, String)> {
+pub(super) fn start(bin: &Path, folder: &Path, commits: Commits) -> Result<(Server, String)> {
     let home = folder.join("postgres");
     let data = home.join("data");
     fs::create_dir(&home).map_err(Error::on("cannot make the folder of Postgres"))?;
@@ -42,9 +42,6 @@ pub(super) fn start(bin: &Path, folder: &Path) -> Result<(Server, String)> {
         command.arg("-D").arg(&data).arg("-k").arg(&home).args(["-p", &port.to_string()]);
         for setting in [
             "listen_addresses=127.0.0.1",
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
             "shared_buffers=64MB",
             "max_connections=200",
             "max_wal_size=256MB",
@@ -52,6 +49,11 @@ pub(super) fn start(bin: &Path, folder: &Path) -> Result<(Server, String)> {
             "max_parallel_workers=2",
         ] {
             command.args(["-c", setting]);
+        }
+        if commits == Commits::Unsynced {
+            for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
+                command.args(["-c", setting]);
+            }
         }
         // SIGQUIT is the immediate shutdown: nobody needs this data again.
         Server::spawn("postgres", command, port, "QUIT", folder.join("postgres.log"))
