@@ -142,6 +142,13 @@ impl Attempt {
     }
 }
 
+impl Attempt {
+    /// Whether its error or what was kept of the answer's body has this text in it.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        self.exchange.body.contains(text) || self.error.as_ref().is_some_and(|error| error.contains(text))
+    }
+}
+
 /// What was said in an attempt. The body that was sent is the message's; values of the endpoint's own headers are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -134,6 +134,13 @@ pub struct Message {
 }
 
 impl Message {
+    /// Whether its body, in any version, has these bytes in it.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        let held = |body: &Arc<[u8]>| body.windows(text.len().max(1)).any(|part| part == text);
+        held(&self.body) || self.versions.values().any(held)
+    }
+
     pub(crate) fn of(id: MessageId, created: Timestamp, publish: Publish) -> Self {
         let Publish { event_type, content_type, body, versions, ordering_key, .. } = publish;
         Self { id, event_type, created, content_type, body, versions, ordering_key }

@@ -1,5 +1,6 @@
 //! Where endpoints, messages and deliveries live: the contract that every store keeps.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -283,6 +284,18 @@ pub trait DeliveryStore: Send + Sync + fmt::Debug + 'static {
         page: &PageRequest,
     ) -> Result<Page<Delivery>, StoreError>;
 
+    /// Which of these deliveries hold a text, byte by byte: in the payload, whatever its version, in the error of an attempt, or
+    /// in what was kept of an answer's body. The text is not empty.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn holding(
+        &self,
+        scope: &Scope,
+        deliveries: &[Delivery],
+        text: &str,
+    ) -> Result<BTreeSet<DeliveryId>, StoreError>;
+
     /// The attempts of a delivery, in order.
     ///
     /// # Errors
@@ -346,6 +359,7 @@ forward! {
     settle(batch: &[Settlement], rules: &HealthRules, now: Timestamp) -> Vec<Settled>;
     endpoints_of(wanted: &[(TenantId, EndpointId)]) -> Vec<(TenantId, Endpoint)>;
     message(scope: &Scope, id: MessageId) -> Option<Message>;
+    holding(scope: &Scope, deliveries: &[Delivery], text: &str) -> BTreeSet<DeliveryId>;
     deliveries(scope: &Scope, filter: &DeliveryFilter, page: &PageRequest) -> Page<Delivery>;
     attempts(scope: &Scope, id: DeliveryId) -> Vec<Attempt>;
     cancel(scope: &Scope, filter: &DeliveryFilter, limit: u32, now: Timestamp) -> u64;

@@ -21,6 +21,7 @@ use crate::time::after;
 mod keys;
 mod laws;
 mod life;
+mod text;
 
 pub use guardian_testkit::Violation;
 pub use keys::{a_key_is_for_one_message, a_key_is_taken_once, of_two_messages_with_one_key_one_is_stored};
@@ -34,6 +35,7 @@ pub use laws::{
     two_holdings_of_one_delivery_end_in_one_call, what_is_queued_is_held_by_one,
 };
 pub use life::a_random_life_keeps_every_promise;
+pub use text::a_text_is_found_where_it_was_said;
 
 /// A store to test: [`InMemory`](guardian_testkit::InMemory), `guardian_sql::testkit::OnSql`, or one of your own.
 pub trait Fixture: guardian_testkit::Fixture<Store: DeliveryStore + Clone> {}
@@ -54,6 +56,7 @@ macro_rules! delivery_store_tests {
             a_random_life_keeps_every_promise
             a_removed_endpoint_takes_its_queue_along
             a_tenant_sees_its_own_alone
+            a_text_is_found_where_it_was_said
             an_endpoint_has_its_concurrency
             an_endpoint_has_its_rate
             an_endpoint_that_is_disabled_waits

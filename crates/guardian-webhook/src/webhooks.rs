@@ -24,6 +24,8 @@ use crate::time::after;
 use crate::vault::Vault;
 use guardian_core::shorten;
 
+mod search;
+
 /// A key of an endpoint, as it is shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

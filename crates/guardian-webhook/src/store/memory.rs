@@ -511,6 +511,23 @@ impl DeliveryStore for MemoryStore {
         Ok(message.map(|message| Message::clone(message)))
     }
 
+    async fn holding(
+        &self,
+        scope: &Scope,
+        deliveries: &[Delivery],
+        text: &str,
+    ) -> Result<BTreeSet<DeliveryId>, StoreError> {
+        let inner = self.inner.lock();
+        let Some(tenant) = inner.tenants.get(scope.tenant()) else { return Ok(BTreeSet::new()) };
+        let held = |delivery: &&Delivery| {
+            let Some(row) = tenant.deliveries.get(&delivery.id) else { return false };
+            let message = tenant.messages.get(&row.delivery.message);
+            message.is_some_and(|message| message.holds(text))
+                || row.attempts.iter().any(|attempt| attempt.holds(text))
+        };
+        Ok(deliveries.iter().filter(held).map(|delivery| delivery.id).collect())
+    }
+
     async fn deliveries(
         &self,
         scope: &Scope,

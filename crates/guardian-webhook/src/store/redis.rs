@@ -1,6 +1,6 @@
 //! Everything in Redis.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -541,6 +541,24 @@ impl DeliveryStore for RedisStore {
         let found: Option<String> =
             self.ask("HGET", &["msg", scope.tenant().as_str()], &[hex(id.number())]).await?;
         found.map(|text| message(id, &text)).transpose()
+    }
+
+    async fn holding(
+        &self,
+        scope: &Scope,
+        deliveries: &[Delivery],
+        text: &str,
+    ) -> Result<BTreeSet<DeliveryId>, StoreError> {
+        let mut holding = BTreeSet::new();
+        for delivery in deliveries {
+            let message = self.message(scope, delivery.message).await?;
+            if message.is_some_and(|message| message.holds(text))
+                || self.attempts(scope, delivery.id).await?.iter().any(|attempt| attempt.holds(text))
+            {
+                holding.insert(delivery.id);
+            }
+        }
+        Ok(holding)
     }
 
     async fn deliveries(

@@ -505,6 +505,15 @@ impl DeliveryStore for SqlStore {
         row.map(|row| self.message_of(&row)).transpose()
     }
 
+    async fn holding(
+        &self,
+        scope: &Scope,
+        deliveries: &[Delivery],
+        text: &str,
+    ) -> Result<BTreeSet<DeliveryId>, StoreError> {
+        self.holding_text(scope, deliveries, text).await
+    }
+
     async fn deliveries(
         &self,
         scope: &Scope,

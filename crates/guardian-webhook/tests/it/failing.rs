@@ -1,5 +1,6 @@
 //! Workers whose store or sink fails.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -61,6 +62,7 @@ forward! {
     settle(batch: &[Settlement], rules: &HealthRules, now: Timestamp) -> Vec<Settled>, fails by settle;
     endpoints_of(wanted: &[(TenantId, EndpointId)]) -> Vec<(TenantId, Endpoint)>, fails by endpoints_of;
     message(scope: &Scope, id: MessageId) -> Option<Message>;
+    holding(scope: &Scope, deliveries: &[Delivery], text: &str) -> BTreeSet<DeliveryId>;
     deliveries(scope: &Scope, filter: &DeliveryFilter, page: &PageRequest) -> Page<Delivery>;
     attempts(scope: &Scope, id: DeliveryId) -> Vec<Attempt>;
     cancel(scope: &Scope, filter: &DeliveryFilter, limit: u32, now: Timestamp) -> u64;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guardian_core::{Clock as _, SeededIds};
+use guardian_core::{Clock as _, PageRequest, SeededIds};
 use guardian_webhook::tools::payload_diff;
 use guardian_webhook::{
     AeadVault, Answer, Breaker, Config, DeliveryFilter, DeliveryState, DisableReason, EndpointSettings,
@@ -447,4 +447,39 @@ async fn a_trial_shows_the_full_exchange_and_stores_nothing() {
     assert!(!format!("{attempts:?}").contains("t0ps3cret"));
     let request = world.webhooks.request_for(&world.acme, endpoint.id, delivery.message).await.unwrap();
     assert!(guardian_webhook::tools::curl(&request).contains("webhook-signature: v1,"));
+}
+
+#[tokio::test]
+async fn a_text_is_looked_for_page_by_page_and_no_page_looks_at_everything() {
+    let world = world();
+    world.endpoint(settings()).await;
+    for number in 0..250 {
+        let payload = if number % 100 == 7 { json!({"deal": "d_42"}) } else { json!({"deal": number}) };
+        world.webhooks.publish(&world.acme, Publish::json("deal.won", &payload).unwrap()).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+    }
+    let all = DeliveryFilter::new();
+    // Two at a time: a page looks at forty, so most hold nothing and still lead on.
+    let (mut found, mut pages, mut empty) = (Vec::new(), 0, 0);
+    let mut page = PageRequest::first(2).unwrap();
+    loop {
+        let part = world.webhooks.search(&world.acme, "d_42", &all, &page).await.unwrap();
+        pages += 1;
+        empty += usize::from(part.items.is_empty());
+        found.extend(part.items);
+        let Some(next) = part.next else { break };
+        page = PageRequest::first(2).unwrap().after(next);
+    }
+    assert_eq!((found.len(), pages, empty), (3, 7, 4));
+    assert!(found.windows(2).all(|pair| pair[0].id > pair[1].id), "{found:?}");
+    // With room for all of them they are one page, and the filter holds as well.
+    let page = PageRequest::first(100).unwrap();
+    let once = world.webhooks.search(&world.acme, "d_42", &all, &page).await.unwrap();
+    assert_eq!((once.items, once.next), (found.clone(), None));
+    let late = DeliveryFilter::new().since(found[1].created);
+    assert_eq!(world.webhooks.search(&world.acme, "d_42", &late, &page).await.unwrap().items, found[..2]);
+    for text in [String::new(), "x".repeat(257)] {
+        let error = world.webhooks.search(&world.acme, &text, &all, &page).await.unwrap_err().to_string();
+        assert!(error.contains("1 to 256 bytes"), "{error}");
+    }
 }

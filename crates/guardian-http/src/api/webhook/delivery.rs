@@ -225,10 +225,14 @@ async fn list_deliveries<S: DeliveryStore>(
     Caller(scope): Caller,
     Params(query): Params<DeliveryQuery>,
 ) -> Items<WebhookDelivery> {
-    let (selection, page) = query.split();
+    let (selection, text, page) = query.split();
     let (filter, page) = (selection.filter()?, page.request()?);
     cursor_of_an_id(page.cursor())?;
-    let page = reached.webhooks.deliveries(&scope, &filter, &page).await.map_err(|error| failed(&error))?;
+    let page = match text {
+        Some(text) => reached.webhooks.search(&scope, &text, &filter, &page).await,
+        None => reached.webhooks.deliveries(&scope, &filter, &page).await,
+    };
+    let page = page.map_err(|error| failed(&error))?;
     Ok(Json(Listed::of(page, |delivery| WebhookDelivery::from(&delivery))))
 }
 

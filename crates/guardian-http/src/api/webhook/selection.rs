@@ -61,6 +61,10 @@ pub(super) struct DeliveryQuery {
     /// Only those published before.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
+    /// Only those with this text in their payload, in an error or in the beginning of an answer, byte by byte. A page looks at no
+    /// more than twenty times its size of what else is asked for; one with few or no items and with a `next` is followed by more.
+    #[param(min_length = 1, max_length = 256, example = "d_42")]
+    text: Option<String>,
     /// How many items at most; 50 when nothing is said.
     #[param(minimum = 1, maximum = 1000)]
     size: Option<u32>,
@@ -70,11 +74,11 @@ pub(super) struct DeliveryQuery {
 }
 
 impl DeliveryQuery {
-    pub(super) fn split(self) -> (WebhookDeliverySelection, PageParams) {
-        let Self { endpoint, message, event_type, state, status, since, until, size, after } = self;
+    pub(super) fn split(self) -> (WebhookDeliverySelection, Option<String>, PageParams) {
+        let Self { endpoint, message, event_type, state, status, since, until, text, size, after } = self;
         let selection =
             WebhookDeliverySelection { endpoint, message, event_type, state, status, since, until };
-        (selection, PageParams { size, after })
+        (selection, text, PageParams { size, after })
     }
 }
 

@@ -265,6 +265,12 @@ async fn deliveries(world: &mut World, endpoint: &str, message: &str) {
     let mine = contract.expect(200, "GET", &mine, plain()).await;
     assert_eq!(mine.body["items"].as_array().unwrap().len(), 1);
     let id = text(&mine.body["items"][0], "id").to_owned();
+    for (words, found) in [("%22id%22:7", 3), ("nobody%20said%20this", 0)] {
+        let said = contract
+            .expect(200, "GET", &format!("/webhooks/deliveries?message={message}&text={words}"), plain())
+            .await;
+        assert_eq!(said.body["items"].as_array().unwrap().len(), found, "{words}");
+    }
     for wrong in [
         "state=late",
         "endpoint=7",
@@ -275,6 +281,7 @@ async fn deliveries(world: &mut World, endpoint: &str, message: &str) {
         "since=soon",
         "after=00",
         "colour=red",
+        "text=",
     ] {
         contract.expect(400, "GET", &format!("/webhooks/deliveries?{wrong}"), plain()).await;
     }

@@ -58,6 +58,67 @@ impl SqlStore {
         Ok(page_of(items, request, |each| each.id.number()))
     }
 
+    /// The database looks for the text and knows it in bodies. Where it is in the document of an attempt, which has more in it than
+    /// what was said, and where a message has other versions, which are encoded, it is looked at again here.
+    pub(super) async fn holding_text(
+        &self,
+        scope: &Scope,
+        deliveries: &[Delivery],
+        text: &str,
+    ) -> Result<BTreeSet<DeliveryId>, StoreError> {
+        if deliveries.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        // As a document writes it, without the quotes around it.
+        let written = self.write(&text)?;
+        let written = written.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+        let bytes = || Param::Bytes(text.as_bytes().into());
+        let mut values = vec![bytes(), bytes(), written.to_param(), scope.tenant().to_param()];
+        values.extend(deliveries.iter().map(|delivery| Param::Uuid(delivery.id.number())));
+        let (body, attempt, end) = if self.is_postgres() {
+            ("position(", "strpos(a.document, ", " IN m.body) > 0")
+        } else {
+            ("instr(m.body, ", "instr(a.document, ", ") > 0")
+        };
+        let mut sql = Sql::builder("SELECT d.id, d.message_id, CASE WHEN ");
+        sql.push(body).placeholder().push(end).push(
+            " THEN CAST(1 AS BIGINT) ELSE 0 END AS known FROM guardian_webhook_deliveries d \
+             JOIN guardian_webhook_messages m ON m.tenant_id = d.tenant_id AND m.id = d.message_id WHERE (",
+        );
+        sql.push(body).placeholder().push(end).push(
+            " OR m.versions IS NOT NULL OR EXISTS (SELECT 1 FROM guardian_webhook_attempts a \
+             WHERE a.tenant_id = d.tenant_id AND a.delivery_id = d.id AND ",
+        );
+        sql.push(attempt).placeholder().push(") > 0)) AND d.tenant_id = ").placeholder();
+        sql.push(" AND d.id IN (").placeholders(deliveries.len()).push(")");
+        let mut tx = self.db.begin_read(scope).await?;
+        let rows = tx.fetch_all(sql.finish(), &values).await?;
+        tx.commit().await?;
+        let mut holding = BTreeSet::new();
+        for row in &rows {
+            let id = DeliveryId::new(row.get("id")?);
+            if row.get::<i64>("known")? == 1
+                || self.holds(scope, id, MessageId::new(row.get("message_id")?), text).await?
+            {
+                holding.insert(id);
+            }
+        }
+        Ok(holding)
+    }
+
+    async fn holds(
+        &self,
+        scope: &Scope,
+        id: DeliveryId,
+        message: MessageId,
+        text: &str,
+    ) -> Result<bool, StoreError> {
+        if self.message(scope, message).await?.is_some_and(|message| message.holds(text)) {
+            return Ok(true);
+        }
+        Ok(self.attempts(scope, id).await?.iter().any(|attempt| attempt.holds(text)))
+    }
+
     /// The ids, endpoints and lanes of what the filter shows and the condition allows, the oldest first. On PostgreSQL the
     /// queues are locked, in one order for all, before the rows are looked at again.
     async fn picked(
