@@ -155,9 +155,12 @@ impl<S: AuditStore> AuditQueue<S> {
     ///
     /// A caller that stops waiting does not take the event back.
     ///
+    /// Where personal data is sealed, the event is sealed before it enters the queue: while the store of keys is away this fails
+    /// at once, and the event is kept nowhere.
+    ///
     /// # Errors
-    /// When the event is none the log takes; [`StoreErrorKind::Full`] when the queue is full and its policy is to fail;
-    /// when the queue is closed; when the spill file does not take it.
+    /// When the event is none the log takes, or the store of keys failed; [`StoreErrorKind::Full`] when the queue is full and
+    /// its policy is to fail; when the queue is closed; when the spill file does not take it.
     pub async fn record(&self, scope: &Scope, event: AuditEvent) -> Result<Option<Receipt>, Error> {
         self.record_as(scope, event, Answer::default()).await
     }
@@ -169,8 +172,13 @@ impl<S: AuditStore> AuditQueue<S> {
     /// How soon that is, is a matter of the store's own time limits and of the pause of [`run`](Self::run) between two
     /// attempts, at most 2 seconds.
     ///
+    /// A store of keys that is away is another matter than the log's: it is asked before the event enters the queue, as by
+    /// [`record`](Self::record), so the event is kept nowhere then. While keys are away for an event that was
+    /// [enqueued](Self::enqueue) before, that one holds up all behind it, and this returns the error of the keys too, with its own
+    /// event in the queue. Who gives events ids of their own need not tell these apart: recording one again is harmless.
+    ///
     /// # Errors
-    /// As [`record`](Self::record). When the store failed, the event keeps its place in the queue and is appended once
+    /// As [`record`](Self::record). When the log's store failed, the event keeps its place in the queue and is appended once
     /// the store works, unless the process ends before; only where there was no room for it in the queue either, it is
     /// not ([`StoreErrorKind::Full`]).
     pub async fn record_promptly(&self, scope: &Scope, event: AuditEvent) -> Result<Option<Receipt>, Error> {
@@ -210,10 +218,16 @@ impl<S: AuditStore> AuditQueue<S> {
     ///
     /// What becomes of the event is `told`, from the thread that appends and before it goes on, so it should return at
     /// once: the receipt, or nothing when the spill file has it, or why the tenant's log can never take it. It is not
-    /// told of an event that still waits when the process ends. A store of keys that is away is waited for, like the store.
+    /// told of an event that still waits when the process ends.
+    ///
+    /// Where personal data is sealed, that thread asks the store of keys. While it is away, the event waits in its place like
+    /// for the log's own store, and with it everything behind it, whosever it is and whether it has to be sealed or not; a fault of
+    /// the keys that does not pass, `told` hears of. A queue that fills up meanwhile does as its policy says, but for
+    /// [`Overflow::Spill`]: what goes into the spill file is sealed first, by the caller, so while the keys are away this fails
+    /// and the event is kept nowhere.
     ///
     /// # Errors
-    /// As [`record`](Self::record), without those of the store. `told` is not called then.
+    /// As [`record`](Self::record); of the stores, only of keys, and only on the way into the spill file. `told` is not called then.
     pub async fn enqueue(
         &self,
         scope: &Scope,
