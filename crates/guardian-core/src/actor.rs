@@ -60,6 +60,12 @@ impl Actor {
         Self { kind: ActorKind::System, id: ActorId("guardian".into()) }
     }
 
+    /// What tenants' workflows do, `service:workflow`: with the permissions that a tenant gives this actor, and no others.
+    #[must_use]
+    pub fn workflow() -> Self {
+        Self { kind: ActorKind::Service, id: ActorId("workflow".into()) }
+    }
+
     /// What sort of actor this is.
     #[must_use]
     pub fn kind(&self) -> ActorKind {

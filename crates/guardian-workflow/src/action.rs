@@ -195,7 +195,9 @@ impl Failure {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Call {
-    /// Whose run it is.
+    /// The tenant whose run it is, and the actor [`Actor::workflow`](guardian_core::Actor::workflow), `service:workflow`: it has the
+    /// permissions that the tenant's roles give it, and no others. It is neither who started the run, nor who wrote or published
+    /// the workflow, and never the system.
     pub scope: Scope,
     /// The run.
     pub run: Uuid,

@@ -126,6 +126,28 @@ pub struct Start {
     pub key: Option<String>,
     /// The trigger; `manual` where nothing is said.
     pub trigger: Option<String>,
+    /// Whether a version has to be one that new runs get: published, or the canary. A draft is [`Error::NotPublished`] then.
+    pub released: bool,
+}
+
+/// What lets a run begin. Keys of one are no keys of another: who starts runs by hand, or calls a webhook, can take nobody's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Call,
+    Event,
+    Webhook,
+    Schedule,
+}
+
+impl Cause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Event => "event",
+            Self::Webhook => "webhook",
+            Self::Schedule => "schedule",
+        }
+    }
 }
 
 impl Start {
@@ -139,6 +161,13 @@ impl Start {
     #[must_use]
     pub fn version(mut self, number: u64) -> Self {
         self.version = Some(number);
+        self
+    }
+
+    /// Only in a version that new runs get: published, or the canary.
+    #[must_use]
+    pub fn released(mut self) -> Self {
+        self.released = true;
         self
     }
 
@@ -175,10 +204,20 @@ impl<S: WorkflowStore> Engine<S> {
     /// Starts a run and gives its id. It is stored when this returns, and goes on when a worker claims it.
     ///
     /// # Errors
-    /// When there is no such workflow or version, it is archived, nothing is published, the input does not fit, the key began a run with
+    /// When there is no such workflow or version, it is archived, nothing is published (or not the version, where it has to be), the input does not fit, the key began a run with
     /// another input, or the store fails.
     pub async fn start(&self, scope: &Scope, workflow: &str, start: Start) -> Result<Uuid, Error> {
-        Ok(self.enter(scope, workflow, start, None).await?.id)
+        self.start_for(scope, workflow, start, Cause::Call).await
+    }
+
+    async fn start_for(
+        &self,
+        scope: &Scope,
+        workflow: &str,
+        start: Start,
+        cause: Cause,
+    ) -> Result<Uuid, Error> {
+        Ok(self.enter(scope, workflow, start, cause, None).await?.id)
     }
 
     async fn enter(
@@ -186,18 +225,19 @@ impl<S: WorkflowStore> Engine<S> {
         scope: &Scope,
         workflow: &str,
         start: Start,
+        cause: Cause,
         held: Option<Timestamp>,
     ) -> Result<Begun, Error> {
         let Some(key) = start.key.clone() else {
-            let prepared = self.prepare(scope, workflow, start).await?;
+            let prepared = self.prepare(scope, workflow, start, cause).await?;
             return self.put(scope, prepared, held).await;
         };
         // The run that began with this key comes first, whatever has become of the workflow since.
-        let (id, input) = (keyed(scope.tenant(), workflow, &key), start.input.clone());
+        let (id, input) = (keyed(scope.tenant(), workflow, cause, &key), start.input.clone());
         if self.is_same(scope, id, &key, &input).await? {
             return Ok(Begun { id, is_new: false, driven: None });
         }
-        let prepared = self.prepare(scope, workflow, start).await?;
+        let prepared = self.prepare(scope, workflow, start, cause).await?;
         let begun = self.put(scope, prepared, held).await?;
         if !begun.is_new {
             // Somebody was faster with this key.
@@ -225,22 +265,35 @@ impl<S: WorkflowStore> Engine<S> {
         scope: &Scope,
         workflow: &str,
         start: Start,
+        cause: Cause,
     ) -> Result<(RunRecord, Plans), Error> {
         let (inner, now) = (&self.inner, self.inner.clock.now());
         let id = match &start.key {
-            Some(key) => keyed(scope.tenant(), workflow, key),
+            Some(key) => keyed(scope.tenant(), workflow, cause, key),
             None => inner.ids.next_id(now),
         };
-        let version = match start.version {
-            Some(version) => version,
-            None => {
+        let version = match (cause, start.version) {
+            // Whoever listens was looked up just now, with its version.
+            (Cause::Event | Cause::Webhook, Some(version)) => version,
+            (_, wanted) => {
                 let found = inner.store.workflow(scope, workflow).await?;
                 let found = found.ok_or_else(|| Error::NoWorkflow { name: workflow.to_owned() })?;
-                let draw = u8::try_from(id.as_u64_pair().1 % 100).unwrap_or(0);
                 if found.archived {
                     return Err(Error::Archived { name: workflow.to_owned() });
                 }
-                found.route(draw).ok_or_else(|| Error::NotPublished { name: workflow.to_owned() })?
+                let unpublished = || Error::NotPublished { name: workflow.to_owned() };
+                match wanted {
+                    Some(version) if start.released && !found.is_released(version) => {
+                        // One that does not exist is none to publish.
+                        self.plan(scope, workflow, version).await?;
+                        return Err(unpublished());
+                    }
+                    Some(version) => version,
+                    None => {
+                        let draw = u8::try_from(id.as_u64_pair().1 % 100).unwrap_or(0);
+                        found.route(draw).ok_or_else(unpublished)?
+                    }
+                }
             }
         };
         let plan = self.plan(scope, workflow, version).await?;
@@ -301,7 +354,7 @@ impl<S: WorkflowStore> Engine<S> {
         start: Start,
         until: Timestamp,
     ) -> Result<Begun, Error> {
-        self.enter(scope, workflow, start, Some(until)).await
+        self.enter(scope, workflow, start, Cause::Call, Some(until)).await
     }
 
     /// Sends a run a message, which a worker takes in; gives its number.
@@ -623,10 +676,10 @@ pub(crate) struct Begun {
     pub(crate) driven: Option<(RunRecord, Plans, Vec<Effect>, bool)>,
 }
 
-/// The id of the run that a key stands for: the same for the same tenant, workflow and key.
-fn keyed(tenant: &TenantId, workflow: &str, key: &str) -> Uuid {
+/// The id of the run that a key stands for: the same for the same tenant, workflow, cause and key.
+fn keyed(tenant: &TenantId, workflow: &str, cause: Cause, key: &str) -> Uuid {
     let mut hash = Sha256::new();
-    for part in [tenant.as_str(), workflow, key] {
+    for part in [tenant.as_str(), workflow, cause.as_str(), key] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }

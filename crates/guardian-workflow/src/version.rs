@@ -61,12 +61,16 @@ impl Workflow {
         }
     }
 
+    /// Whether new runs get the version: it is published, or the canary.
+    #[must_use]
+    pub fn is_released(&self, version: u64) -> bool {
+        self.published == Some(version) || self.canary.is_some_and(|canary| canary.version == version)
+    }
+
     /// Whether a channel leads to the version.
     #[must_use]
     pub fn leads_to(&self, version: u64) -> bool {
-        self.draft == version
-            || self.published == Some(version)
-            || self.canary.is_some_and(|canary| canary.version == version)
+        self.draft == version || self.is_released(version)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
+use guardian_core::{Actor, Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -117,8 +117,8 @@ impl<S: WorkflowStore + Clone> Worker<S> {
         if let Some((record, plans, effects, more)) = driven {
             let mut shift = Shift::new(self);
             let RunRecord { tenant, id: run, state, .. } = record;
-            self.held.lock().insert((tenant, run), 1);
-            let at = shift.add(Held::new(scope.clone(), run, 1, Some(until), state, plans));
+            self.held.lock().insert((tenant.clone(), run), 1);
+            let at = shift.add(Held::new(acting(tenant), run, 1, Some(until), state, plans));
             if let Some(held) = shift.runs.get_mut(&at) {
                 (held.effects, held.more) = (effects, more);
             }
@@ -208,6 +208,11 @@ fn own_fault(kind: StoreErrorKind) -> Option<&'static str> {
     }
 }
 
+/// The scope of a tenant's runs: an actor of its own, whoever started them and whichever worker has them.
+fn acting(tenant: TenantId) -> Scope {
+    Scope::new(tenant, Actor::workflow())
+}
+
 /// A run is nobody's here any more, unless it was taken anew meanwhile.
 fn forget(all: &mut HashMap<(TenantId, Uuid), i64>, run: &Held) {
     let key = (run.scope.tenant().clone(), run.run);
@@ -288,7 +293,7 @@ impl<'w, S: WorkflowStore + Clone> Shift<'w, S> {
         for each in claimed {
             self.progress.claimed += 1;
             let RunRecord { id, tenant, state, .. } = each.run;
-            let scope = Scope::system(tenant);
+            let scope = acting(tenant);
             let reading = engine.plans(&scope, &state);
             let plans = match beside(&mut self.doing, &mut self.arrived, reading).await {
                 Ok(plans) => plans,

@@ -6,7 +6,7 @@ use guardian_core::{Event, PageRequest, Scope, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Engine, Start, keyed};
+use super::{Cause, Engine, Start, keyed};
 use crate::definition::{NodeId, Trigger};
 use crate::error::Error;
 use crate::machine::context::EventContext;
@@ -42,8 +42,9 @@ impl<S: WorkflowStore> Engine<S> {
                         version: Some(version),
                         key: Some(format!("{id}:{}", event.id)),
                         trigger: Some(id.to_string()),
+                        released: false,
                     };
-                    started.extend(self.start_listener(&scope, &workflow.name, start).await?);
+                    started.extend(self.start_listener(&scope, &workflow.name, start, Cause::Event).await?);
                 }
             }
         }
@@ -85,8 +86,9 @@ impl<S: WorkflowStore> Engine<S> {
         scope: &Scope,
         workflow: &str,
         start: Start,
+        cause: Cause,
     ) -> Result<Option<Uuid>, Error> {
-        match self.start(scope, workflow, start).await {
+        match self.start_for(scope, workflow, start, cause).await {
             Ok(run) => Ok(Some(run)),
             Err(error) if error.is_outage() => Err(error),
             Err(_) => Ok(None),
@@ -126,7 +128,7 @@ impl<S: WorkflowStore> Engine<S> {
             let key = key.map(|key| format!("{path}:{key}"));
             // The same call goes to the same version.
             let id = match &key {
-                Some(key) => keyed(scope.tenant(), &workflow.name, key),
+                Some(key) => keyed(scope.tenant(), &workflow.name, Cause::Webhook, key),
                 None => self.inner.ids.next_id(self.inner.clock.now()),
             };
             let draw = u8::try_from(id.as_u64_pair().1 % 100).unwrap_or(0);
@@ -140,8 +142,8 @@ impl<S: WorkflowStore> Engine<S> {
                     continue;
                 };
                 let trigger = Some(trigger.to_string());
-                let start = Start { input: body, version: Some(version), key, trigger };
-                return self.start(scope, &workflow.name, start).await.map(Some);
+                let start = Start { input: body, version: Some(version), key, trigger, released: false };
+                return self.start_for(scope, &workflow.name, start, Cause::Webhook).await.map(Some);
             }
         }
         Ok(None)
@@ -174,8 +176,10 @@ impl<S: WorkflowStore> Engine<S> {
                         version: None,
                         key: Some(format!("{id}:{}", time.timestamp())),
                         trigger: Some(id.to_string()),
+                        released: false,
                     };
-                    started.extend(self.start_listener(scope, &workflow.name, start).await?);
+                    let begun = self.start_listener(scope, &workflow.name, start, Cause::Schedule).await?;
+                    started.extend(begun);
                     next = at.next_after(time);
                 }
             }

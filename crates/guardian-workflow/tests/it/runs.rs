@@ -1,6 +1,12 @@
 //! What runs do at each type of node.
 
-use guardian_workflow::{Definition, Doing, Error, Message, NodeId, Note, Outcome, Start, Status};
+use std::sync::Arc;
+
+use guardian_core::{Actor, ManualClock, SeededIds};
+use guardian_workflow::{
+    ActionSpec, Actions, Definition, Doing, Engine, Error, Library, MemoryStore, Message, NodeId, Note,
+    Outcome, Start, Status, Worker, WorkerConfig,
+};
 use serde_json::{Value, json};
 
 use crate::world::{World, block_on, code, flow, result, scope};
@@ -496,4 +502,61 @@ fn a_run_that_is_driven_at_once_needs_one_write_a_step() {
     let id = block_on(world.worker.execute(&scope(), "w", Start::default())).unwrap();
     assert_eq!(world.run(id).state.status, Status::Completed);
     assert_eq!(world.history(id).len(), 10);
+}
+
+#[test]
+fn whoever_starts_a_run_its_actions_are_the_workflows_own() {
+    let tell = |call: &guardian_workflow::Call| Ok(json!(call.scope.actor().to_string()));
+    let actions = Actions::new().with_fn(ActionSpec::new("tell"), tell).unwrap();
+    let actions = actions.with_transactional(ActionSpec::new("book")).unwrap();
+    let store = Arc::new(MemoryStore::new().with_transactional("book", tell));
+    let clock = ManualClock::new();
+    let library = Library::new(Arc::clone(&store), actions.catalog().clone(), clock.clone());
+    let engine = Engine::new(store, actions, clock, SeededIds::new(1));
+    let worker = Worker::new(&engine, WorkerConfig::default());
+    let definition = flow(
+        "a",
+        json!({
+            "a": {"type": "action", "action": "tell", "output": "one"},
+            "b": {"type": "action", "action": "book", "output": "two"},
+            "e": {"type": "end", "result": ["=one", "=two"]}
+        }),
+        &["a b", "b e"],
+    );
+    let definition = Definition::from_value(definition).unwrap();
+    block_on(library.save(&scope(), "w", &definition, &Note::default())).unwrap();
+    block_on(library.publish(&scope(), "w", 1)).unwrap();
+    let claimed = block_on(engine.start(&scope(), "w", Start::default())).unwrap();
+    block_on(worker.run_once()).unwrap();
+    let driven = block_on(worker.execute(&scope(), "w", Start::default())).unwrap();
+    for run in [claimed, driven] {
+        let outcome = block_on(engine.run(&scope(), run)).unwrap().state.outcome.unwrap();
+        assert_eq!(result(&outcome), json!(["service:workflow", "service:workflow"]));
+    }
+    assert_eq!(Actor::workflow(), Actor::service("workflow").unwrap());
+}
+
+#[test]
+fn a_version_of_an_archived_workflow_begins_no_more_and_a_draft_where_it_may() {
+    let world = World::new();
+    let definition = |n: u64| flow("e", json!({"e": {"type": "end", "result": n}}), &[]);
+    world.publish("w", &definition(1));
+    let draft = Definition::from_value(definition(2)).unwrap();
+    block_on(world.library.save(&scope(), "w", &draft, &Note::default())).unwrap();
+    let start = |start: Start| block_on(world.engine.start(&scope(), "w", start));
+
+    start(Start::default().version(2)).unwrap();
+    start(Start::default().version(1).released()).unwrap();
+    let refused = start(Start::default().version(2).released()).unwrap_err();
+    assert!(matches!(refused, Error::NotPublished { .. }), "{refused}");
+    let refused = start(Start::default().version(9).released()).unwrap_err();
+    assert!(matches!(refused, Error::NoVersion { .. }), "{refused}");
+    block_on(world.library.canary(&scope(), "w", 2, 1)).unwrap();
+    start(Start::default().version(2).released()).unwrap();
+
+    block_on(world.library.archive(&scope(), "w", true)).unwrap();
+    let refused = start(Start::default().version(1)).unwrap_err();
+    assert!(matches!(refused, Error::Archived { .. }), "{refused}");
+    let refused = block_on(world.worker.execute(&scope(), "w", Start::default().version(1))).unwrap_err();
+    assert!(matches!(refused, Error::Archived { .. }), "{refused}");
 }

@@ -1,7 +1,7 @@
 //! What starts runs: events, schedules, webhooks, and that workflows are found by them.
 
 use guardian_core::{Actor, Clock, Event, IdSource, Scope, SeededIds, TenantId};
-use guardian_workflow::{Definition, Error, Note};
+use guardian_workflow::{Definition, Error, Note, Start};
 use serde_json::{Value, json};
 
 use crate::world::{World, block_on, flow, scope};
@@ -113,5 +113,38 @@ fn a_call_is_for_the_version_that_listens_on_its_path() {
             let run = block_on(world.engine.on_webhook(&scope(), path, json!({}), None)).unwrap();
             assert_eq!(run.map(|run| world.run(run).version), Some(version), "{path}");
         }
+    }
+}
+
+#[test]
+fn a_key_of_one_kind_takes_no_place_of_another() {
+    let world = World::new();
+    let all = json!({
+        "t": {"type": "schedule", "at": "every 1h"}, "e": {"type": "event", "event": "deal.won"},
+        "in": {"type": "webhook", "path": "t"},
+    });
+    world.publish("w", &triggered(&all));
+    let from = world.clock.now();
+    let to = from + std::time::Duration::from_secs(3600);
+    let won = event(&world, &scope(), "deal.won", 7);
+    // Somebody who may start runs knows what the next ones will be called by.
+    let time = to.timestamp() - to.timestamp().rem_euclid(3600);
+    let call = |key: String| {
+        block_on(world.engine.start(&scope(), "w", Start::with(json!({"false": true})).key(key))).unwrap()
+    };
+    let mut taken =
+        vec![call(format!("t:{time}")), call(format!("t:{}", to.timestamp())), call(format!("e:{}", won.id))];
+    for key in [time.to_string(), to.timestamp().to_string()] {
+        let run =
+            block_on(world.engine.on_webhook(&scope(), "t", json!({"false": true}), Some(&key))).unwrap();
+        taken.push(run.unwrap());
+    }
+    let scheduled = block_on(world.engine.on_schedule(&scope(), from, to)).unwrap();
+    assert_eq!(scheduled.len(), 1);
+    let heard = block_on(world.engine.on_event(&won)).unwrap();
+    assert_eq!(heard.len(), 1);
+    for run in scheduled.into_iter().chain(heard) {
+        assert!(!taken.contains(&run));
+        assert!(world.run(run).state.input().get("false").is_none());
     }
 }
