@@ -1,6 +1,6 @@
 use guardian_core::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Builder, Uuid, Version};
 
 use crate::limit::MAX_AMOUNT;
 use crate::period::moment;
@@ -170,6 +170,23 @@ pub struct Hold {
     pub amount: u64,
     /// When it ends by itself.
     pub expires: Timestamp,
+}
+
+impl Hold {
+    /// Whether it was made by [`Quotas::reserve_for_caller`](crate::Quotas::reserve_for_caller), and not by the host for itself. Its
+    /// id says so, of which the ledger knows whether there is such a hold: callers' are UUIDs of version 8, the host's of version 7.
+    #[must_use]
+    pub fn is_callers(&self) -> bool {
+        self.id.get_version_num() == Self::CALLERS
+    }
+
+    const CALLERS: usize = 8;
+
+    /// An id of the one kind or the other, whatever the source of ids gives.
+    pub(crate) fn mark(id: Uuid, is_callers: bool) -> Uuid {
+        let version = if is_callers { Version::Custom } else { Version::SortRand };
+        Builder::from_bytes(id.into_bytes()).with_version(version).into_uuid()
+    }
 }
 
 /// A hold in an account.

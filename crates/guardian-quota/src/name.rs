@@ -1,9 +1,10 @@
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use guardian_core::shorten;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// A text that is not the name or the key that it should be; says which text and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +35,9 @@ fn check(what: &'static str, text: &str, max: usize, more: &str) -> Result<(), I
 
 impl EventKey {
     /// What the keys begin with under which a ledger finds its own entries.
-    const OWN: [&str; 2] = ["close:", "grant:"];
+    const OWN: [&str; 3] = ["close:", "grant:", Self::CLIENTS];
+    /// What those begin with that clients of the host's chose.
+    const CLIENTS: &str = "client:";
 
     /// Reads one of the caller's, which cannot be one of the ledger's own.
     pub(crate) fn of_caller(text: impl AsRef<str>) -> Result<Self, InvalidName> {
@@ -47,6 +50,21 @@ impl EventKey {
             }),
             None => Ok(key),
         }
+    }
+
+    /// Reads one that a client of the host's chose.
+    pub(crate) fn of_client(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+        let key = Self::of_caller(text)?;
+        let clients = Self::CLIENTS;
+        if clients.len() + key.0.len() <= Self::MAX_LEN {
+            return Self::new(format!("{clients}{}", key.0));
+        }
+        let mut digest = format!("{clients}sha256:");
+        for byte in Sha256::digest(key.0.as_bytes()) {
+            // Writing to a String does not fail.
+            let _ = write!(digest, "{byte:02x}");
+        }
+        Self::new(digest)
     }
 }
 

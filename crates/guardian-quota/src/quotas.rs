@@ -421,12 +421,36 @@ impl<S: QuotaStore> Quotas<S> {
     /// As for [`Self::consume`]; when the meter does not add up, the amount is 0, or the time is none of 1 ms to
     /// [`Self::MAX_HOLD`].
     pub async fn reserve(&self, scope: &Scope, usage: &Usage, ttl: Duration) -> Result<Decision, Error> {
+        self.hold(scope, usage, ttl, false).await
+    }
+
+    /// The same for a caller who may close holds, but not the host's own: the hold tells that it was made so, see
+    /// [`Hold::is_callers`]. Whoever takes commits and releases of callers looks at that first.
+    ///
+    /// # Errors
+    /// As for [`Self::reserve`].
+    pub async fn reserve_for_caller(
+        &self,
+        scope: &Scope,
+        usage: &Usage,
+        ttl: Duration,
+    ) -> Result<Decision, Error> {
+        self.hold(scope, usage, ttl, true).await
+    }
+
+    async fn hold(
+        &self,
+        scope: &Scope,
+        usage: &Usage,
+        ttl: Duration,
+        is_callers: bool,
+    ) -> Result<Decision, Error> {
         let now = self.now();
         let expires = hold_end(now, ttl)?;
         if usage.amount == 0 {
             return Err(Error::range("the amount of a hold", "at least 1"));
         }
-        let id = self.inner.ids.next_id(now);
+        let id = Hold::mark(self.inner.ids.next_id(now), is_callers);
         let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let action = |terms: &MeterTerms| {
             adds_up(terms)?;

@@ -41,9 +41,28 @@ impl Usage {
     /// The same under an id of the caller's: a repetition changes nothing and gets the same answer.
     ///
     /// # Errors
-    /// When the id is not an [`EventKey`], or begins with `close:` or `grant:`: such keys are the ledger's own.
+    /// When the id is not an [`EventKey`], or begins with `close:` or `grant:`: such keys are the ledger's own; or with `client:`, as
+    /// those of clients do.
     pub fn with_key(mut self, key: impl AsRef<str>) -> Result<Self, Error> {
         self.key = Some(EventKey::of_caller(key)?);
+        Ok(self)
+    }
+
+    /// The same under an id that a client of the host's chose, such as the value of a header: in the ledger it is `client:` and the
+    /// id, or a digest of it where that is longer than a key may be. So no client takes or repeats an id of the host's.
+    ///
+    /// ```
+    /// use guardian_quota::{Subject, Usage};
+    ///
+    /// let usage = Usage::of("tokens", &Subject::org(), 1)?.with_client_key("req-7")?;
+    /// assert_eq!(usage.key().map(|key| key.as_str()), Some("client:req-7"));
+    /// # Ok::<(), guardian_quota::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Self::with_key`].
+    pub fn with_client_key(mut self, key: impl AsRef<str>) -> Result<Self, Error> {
+        self.key = Some(EventKey::of_client(key)?);
         Ok(self)
     }
 
