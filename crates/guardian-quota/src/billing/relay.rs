@@ -120,14 +120,24 @@ impl<S: QuotaStore, B: BillingSink> Relay<S, B> {
     /// # Errors
     /// When the store cannot say what there is.
     pub async fn run_once(&self) -> Result<Progress, Error> {
+        self.run_hearing(|_, _| {}).await
+    }
+
+    /// The same; `failed` hears of each ledger that could not be handed over, and why. It is tried again with the next run, however
+    /// often that is: nobody else tells that bills stand still.
+    ///
+    /// # Errors
+    /// As for [`Self::run_once`].
+    pub async fn run_hearing(&self, mut failed: impl FnMut(&Book, Error) + Send) -> Result<Progress, Error> {
         let mut progress = Progress::default();
         let mut after: Option<Book> = None;
         loop {
             let books = self.quotas.store().unsent(after.as_ref(), PAGE).await?;
             for book in &books {
                 progress.ledgers += 1;
-                if self.relay(book, &mut progress).await.is_err() {
+                if let Err(error) = self.relay(book, &mut progress).await {
                     progress.left += 1;
+                    failed(book, error);
                 }
             }
             if books.len() < PAGE as usize {
