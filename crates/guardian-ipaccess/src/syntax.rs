@@ -31,12 +31,24 @@ impl AccessPolicy {
     /// # Errors
     /// The first line that is none, with its number; too much text or too many rules.
     pub fn parse(text: &str, defaults: Defaults) -> Result<Self, PolicyError> {
+        Self::read(text, defaults, false)
+    }
+
+    /// Reads rules and regions alone, for adding them to a policy: a setting of the whole policy is none of them.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`]; and the first line that is a setting, with its number.
+    pub fn parse_rules(text: &str, defaults: Defaults) -> Result<Self, PolicyError> {
+        Self::read(text, defaults, true)
+    }
+
+    fn read(text: &str, defaults: Defaults, has_no_settings: bool) -> Result<Self, PolicyError> {
         if text.len() > Self::MAX_BYTES {
             return Err(PolicyError::TooLong { max: Self::MAX_BYTES });
         }
         let mut policy = Self::new(defaults);
         for (line, number) in text.lines().zip(1..) {
-            policy.read_line(line).map_err(|why| match why {
+            policy.read_line(line, has_no_settings).map_err(|why| match why {
                 Wrong::Line(why) => PolicyError::Line { line: number, why },
                 Wrong::Policy(error @ PolicyError::TooManyRules { .. }) => error,
                 Wrong::Policy(error) => PolicyError::Line { line: number, why: error.to_string() },
@@ -80,7 +92,7 @@ impl AccessPolicy {
         Ok(self.rules.len() - before)
     }
 
-    fn read_line(&mut self, line: &str) -> Result<(), Wrong> {
+    fn read_line(&mut self, line: &str, has_no_settings: bool) -> Result<(), Wrong> {
         let (statement, label) = split_label(line);
         if statement.is_empty() {
             return Ok(());
@@ -93,7 +105,16 @@ impl AccessPolicy {
             }
             Some("deny") => self.add(read_rule(Effect::Deny, words, label)?).map(drop).map_err(Wrong::Policy),
             Some("region") => self.read_region(words),
-            _ => self.read_setting(statement),
+            _ => {
+                self.read_setting(statement)?;
+                if has_no_settings {
+                    let statement = guardian_core::shorten(statement);
+                    return Err(Wrong::line(format!(
+                        "`{statement}` is a setting of the whole policy, and no rule that is added"
+                    )));
+                }
+                Ok(())
+            }
         }
     }
 
