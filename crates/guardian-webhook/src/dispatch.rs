@@ -32,26 +32,37 @@ impl fmt::Debug for Prepared {
     }
 }
 
+/// What signs with a key of an endpoint.
+pub(crate) async fn signer(
+    tenant: &TenantId,
+    endpoint: EndpointId,
+    key: &EndpointKey,
+    vault: &dyn Vault,
+) -> Result<Arc<dyn Signer>, Error> {
+    if key.kind == KeyKind::External {
+        return vault.external(tenant, &key.sealed).await;
+    }
+    let sealed = LENIENT.decode(&key.sealed).map_err(|_| Error::Sealed)?;
+    let plain = vault.open(tenant, endpoint, &sealed).await?;
+    if key.kind == KeyKind::Hmac {
+        return Ok(Arc::new(Secret::from_bytes(&plain)?));
+    }
+    let seed = plain.as_slice().try_into().map_err(|_| Error::Sealed)?;
+    Ok(Arc::new(PrivateKey::from_seed(seed)))
+}
+
 impl Prepared {
-    /// Opens the keys of an endpoint; one that cannot be opened is an error of all, for a signature would be missing in silence.
-    pub(crate) async fn new(tenant: &TenantId, endpoint: Endpoint, vault: &dyn Vault) -> Result<Self, Error> {
+    /// Opens the keys of an endpoint that have not ended; one of them that cannot be opened is an error of all, for a signature would be
+    /// missing in silence.
+    pub(crate) async fn new(
+        tenant: &TenantId,
+        endpoint: Endpoint,
+        vault: &dyn Vault,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let mut signers: Vec<(EndpointKey, Arc<dyn Signer>)> = Vec::with_capacity(endpoint.keys.len());
-        for key in &endpoint.keys {
-            let signer: Arc<dyn Signer> = match key.kind {
-                KeyKind::External => vault.external(tenant, &key.sealed).await?,
-                KeyKind::Hmac | KeyKind::Ed25519 => {
-                    let sealed = LENIENT.decode(&key.sealed).map_err(|_| Error::Sealed)?;
-                    let plain = vault.open(tenant, endpoint.id, &sealed).await?;
-                    match key.kind {
-                        KeyKind::Hmac => Arc::new(Secret::from_bytes(&plain)?),
-                        _ => {
-                            let seed = plain.as_slice().try_into().map_err(|_| Error::Sealed)?;
-                            Arc::new(PrivateKey::from_seed(seed))
-                        }
-                    }
-                }
-            };
-            signers.push((key.clone(), signer));
+        for key in endpoint.keys.iter().filter(|key| !key.has_ended(now)) {
+            signers.push((key.clone(), signer(tenant, endpoint.id, key, vault).await?));
         }
         Ok(Self { endpoint, signers })
     }
@@ -143,7 +154,7 @@ impl<S: DeliveryStore> Webhooks<S> {
         publish.check(self.inner.config.max_payload)?;
         let now = self.now();
         let message = Message::of(MessageId::new(self.inner.ids.next_id(now)), now, publish);
-        let prepared = Prepared::new(scope.tenant(), endpoint, &*self.inner.vault).await?;
+        let prepared = Prepared::new(scope.tenant(), endpoint, &*self.inner.vault, now).await?;
         let request = prepared.request(&message, now, &self.inner.config.source).await?;
         let begun = self.inner.clock.monotonic();
         let outcome = sender.send(request.clone()).await;
@@ -185,7 +196,8 @@ impl<S: DeliveryStore> Webhooks<S> {
     ) -> Result<Request, Error> {
         let endpoint = self.endpoint(scope, endpoint).await?;
         let message = self.message(scope, message).await?;
-        let prepared = Prepared::new(scope.tenant(), endpoint, &*self.inner.vault).await?;
-        prepared.request(&message, self.now(), &self.inner.config.source).await
+        let now = self.now();
+        let prepared = Prepared::new(scope.tenant(), endpoint, &*self.inner.vault, now).await?;
+        prepared.request(&message, now, &self.inner.config.source).await
     }
 }

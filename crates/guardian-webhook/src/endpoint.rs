@@ -257,6 +257,12 @@ pub struct EndpointKey {
 }
 
 impl EndpointKey {
+    /// Whether it signed before this time, and does so no more.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
     /// Whether it signs at this time.
     #[must_use]
     pub fn is_valid(&self, now: Timestamp) -> bool {

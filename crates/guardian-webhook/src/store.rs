@@ -330,10 +330,11 @@ pub trait DeliveryStore: Send + Sync + fmt::Debug + 'static {
 
     /// Forgets messages published before this time whose deliveries have all ended, with their deliveries and attempts, at most
     /// so many messages of any tenant; how many it were. Fewer than that may be because some are sent again meanwhile; none is the end.
+    /// Idempotency keys whose time is over at `now` are forgotten as well.
     ///
     /// # Errors
     /// When the store fails.
-    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+    async fn purge(&self, before: Timestamp, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }
 
 macro_rules! forward {
@@ -364,7 +365,7 @@ forward! {
     attempts(scope: &Scope, id: DeliveryId) -> Vec<Attempt>;
     cancel(scope: &Scope, filter: &DeliveryFilter, limit: u32, now: Timestamp) -> u64;
     redrive(scope: &Scope, filter: &DeliveryFilter, limit: u32, now: Timestamp) -> u64;
-    purge(before: Timestamp, limit: u32) -> u64;
+    purge(before: Timestamp, now: Timestamp, limit: u32) -> u64;
 }
 
 /// Ready queues that one claim looks at, the longest ready first.

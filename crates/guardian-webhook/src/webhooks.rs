@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::delivery::{Attempt, Delivery, DeliveryFilter, DeliveryState};
+use crate::dispatch::signer;
 use crate::endpoint::{DisableReason, Endpoint, EndpointKey, EndpointSettings, EndpointStatus, KeyKind};
 use crate::error::Error;
 use crate::event_type::TypePattern;
@@ -203,7 +204,7 @@ impl<S: DeliveryStore> Webhooks<S> {
         self.check(&settings, &[])?;
         let (_, known) = self.known(scope).await?;
         if known.len() >= self.inner.config.max_endpoints {
-            return Err(Error::endpoint(format!("the tenant has {} already", known.len())));
+            return Err(too_many(known.len()));
         }
         let now = self.now();
         let id = EndpointId::new(self.inner.ids.next_id(now));
@@ -217,6 +218,12 @@ impl<S: DeliveryStore> Webhooks<S> {
             revision: 1,
         };
         self.put(scope, &endpoint).await?;
+        // Others may have made one at the same time: then none of them stays, rather than one too many.
+        let (_, known) = self.known(scope).await?;
+        if known.len() > self.inner.config.max_endpoints {
+            self.inner.store.remove_endpoint(scope, id, None, self.now()).await?;
+            return Err(too_many(known.len() - 1));
+        }
         self.tell(scope, "webhook.endpoint.created", json!({"endpoint": id, "url": endpoint.settings.url}))
             .await?;
         Ok((endpoint, shown))
@@ -410,7 +417,8 @@ impl<S: DeliveryStore> Webhooks<S> {
     }
 
     /// Gives an endpoint a new key. Those before it go on signing for the time of [`Config::overlap`], so that the receiver can
-    /// change over without a gap; each attempt has a signature of every valid key meanwhile.
+    /// change over without a gap; each attempt has a signature of every valid key meanwhile. Those of them that the vault cannot open any
+    /// more end at once: nothing could be signed with them, and nothing at all would be sent for their sake.
     ///
     /// # Errors
     /// When there is no such endpoint, it was changed meanwhile, or the store or vault fails.
@@ -418,7 +426,13 @@ impl<S: DeliveryStore> Webhooks<S> {
         let mut endpoint = self.endpoint(scope, id).await?;
         let now = self.now();
         let (key, shown) = self.sealed(scope, id, key, now).await?;
-        endpoint.keys.retain(|key| key.is_valid(now));
+        let mut kept = Vec::with_capacity(endpoint.keys.len());
+        for key in std::mem::take(&mut endpoint.keys) {
+            if !key.has_ended(now) && self.opens(scope, id, &key).await? {
+                kept.push(key);
+            }
+        }
+        endpoint.keys = kept;
         let until = after(now, self.inner.config.overlap);
         for old in &mut endpoint.keys {
             old.until = Some(old.until.map_or(until, |earlier| earlier.min(until)));
@@ -433,6 +447,15 @@ impl<S: DeliveryStore> Webhooks<S> {
         self.put(scope, &endpoint).await?;
         self.tell(scope, "webhook.endpoint.key_rotated", json!({"endpoint": id})).await?;
         Ok(shown)
+    }
+
+    /// Whether the vault opens a key. What is only away now may open it later.
+    async fn opens(&self, scope: &Scope, id: EndpointId, key: &EndpointKey) -> Result<bool, Error> {
+        match signer(scope.tenant(), id, key, &*self.inner.vault).await {
+            Ok(_) => Ok(true),
+            Err(Error::Sealed) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The endpoints of a tenant and the number of their state, remembered until that changes.
@@ -613,7 +636,8 @@ impl<S: DeliveryStore> Webhooks<S> {
         self.replay(scope, &filter).await
     }
 
-    /// Forgets messages older than this whose deliveries have all ended; how many it were. For all tenants: to be called by the
+    /// Forgets messages older than this whose deliveries have all ended; how many it were. Idempotency keys whose time is over go with
+    /// them. For all tenants: to be called by the
     /// host now and then.
     ///
     /// # Errors
@@ -625,7 +649,7 @@ impl<S: DeliveryStore> Webhooks<S> {
         let Some(before) = before else { return Ok(0) };
         let mut all = 0;
         loop {
-            let some = self.inner.store.purge(before, BATCH).await?;
+            let some = self.inner.store.purge(before, now, BATCH).await?;
             all += some;
             // Fewer than a batch is not the end: what is sent again meanwhile was passed by.
             if some == 0 {
@@ -633,6 +657,10 @@ impl<S: DeliveryStore> Webhooks<S> {
             }
         }
     }
+}
+
+fn too_many(endpoints: usize) -> Error {
+    Error::endpoint(format!("the tenant has {endpoints} already"))
 }
 
 /// Deliveries that one transaction of a bulk operation touches.

@@ -384,7 +384,8 @@ impl<S: DeliveryStore, H: HttpSender> Worker<S, H> {
         for (tenant, endpoint) in found {
             let key = (tenant.clone(), endpoint.id);
             // One whose keys do not open is tried by its attempts, which say so.
-            let ready = Prepared::new(&tenant, endpoint, &*self.webhooks.inner.vault).await;
+            let now = self.webhooks.now();
+            let ready = Prepared::new(&tenant, endpoint, &*self.webhooks.inner.vault, now).await;
             let mut prepared = self.prepared.lock();
             if prepared.len() >= MAX_PREPARED {
                 prepared.clear();
@@ -546,10 +547,13 @@ impl<S: DeliveryStore, H: HttpSender> Attempting<S, H> {
     async fn look_again(&self) -> Result<Arc<Prepared>, Box<Done>> {
         let (tenant, id) = (&self.claimed.tenant, self.claimed.endpoint);
         match self.webhooks.endpoint(&Scope::system(tenant.clone()), id).await {
-            Ok(endpoint) => match Prepared::new(tenant, endpoint, &*self.webhooks.inner.vault).await {
-                Ok(prepared) => Ok(Arc::new(prepared)),
-                Err(error) => Err(Box::new(self.unsigned(&error))),
-            },
+            Ok(endpoint) => {
+                let (vault, now) = (&*self.webhooks.inner.vault, self.webhooks.now());
+                match Prepared::new(tenant, endpoint, vault, now).await {
+                    Ok(prepared) => Ok(Arc::new(prepared)),
+                    Err(error) => Err(Box::new(self.unsigned(&error))),
+                }
+            }
             Err(Error::NoEndpoint { .. }) => {
                 let next = Next::Ended(DeliveryState::Cancelled, Some("the endpoint was removed".to_owned()));
                 Err(Box::new(self.done(None, next, None)))

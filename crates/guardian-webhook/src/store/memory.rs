@@ -618,11 +618,11 @@ impl DeliveryStore for MemoryStore {
         Ok(redriven)
     }
 
-    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn purge(&self, before: Timestamp, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let mut inner = self.inner.lock();
         let mut purged = 0;
         for tenant in inner.tenants.values_mut() {
-            tenant.keys.retain(|_, used| used.until > before);
+            tenant.keys.retain(|_, used| used.until > now);
             let old: Vec<MessageId> = tenant
                 .messages
                 .values()

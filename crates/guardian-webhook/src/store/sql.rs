@@ -551,7 +551,7 @@ impl DeliveryStore for SqlStore {
         retry(&Retry::default(), || self.redrive_once(scope, filter, limit, now)).await
     }
 
-    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        retry(&Retry::default(), || self.purge_once(before, limit)).await
+    async fn purge(&self, before: Timestamp, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        retry(&Retry::default(), || self.purge_once(before, now, limit)).await
     }
 }

@@ -719,8 +719,8 @@ pub fn old_messages_are_forgotten(fixture: &impl Fixture) -> Result<(), Violatio
         world.clock.advance(Duration::from_secs(3600));
         world.queue(&endpoint, 1, None).await?;
         let before = after(world.now(), Duration::from_secs(0));
-        ensure!(world.store.purge(before, 100).await? == 1, "one message is old and has ended");
-        ensure!(world.store.purge(before, 100).await? == 0, "it was forgotten twice");
+        ensure!(world.store.purge(before, before, 100).await? == 1, "one message is old and has ended");
+        ensure!(world.store.purge(before, before, 100).await? == 0, "it was forgotten twice");
         let left = world.store.deliveries(&world.scope, &DeliveryFilter::new(), &first(10)?).await?.items;
         ensure!(left.len() == 2, "{} deliveries are left of 2", left.len());
         ensure!(world.claim(10).await?.len() == 2, "what had not ended was forgotten");

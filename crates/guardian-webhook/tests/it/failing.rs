@@ -67,7 +67,7 @@ forward! {
     attempts(scope: &Scope, id: DeliveryId) -> Vec<Attempt>;
     cancel(scope: &Scope, filter: &DeliveryFilter, limit: u32, now: Timestamp) -> u64;
     redrive(scope: &Scope, filter: &DeliveryFilter, limit: u32, now: Timestamp) -> u64;
-    purge(before: Timestamp, limit: u32) -> u64;
+    purge(before: Timestamp, now: Timestamp, limit: u32) -> u64;
 }
 
 /// A sink that takes nothing while it is told so.

@@ -97,7 +97,7 @@ async fn what_is_sent_again_meanwhile_is_not_forgotten() {
     let sql = "UPDATE guardian_webhook_deliveries SET state = 0, next_at = $2, finished = NULL WHERE id = $1";
     redrive.execute(sql, guardian_sql::params![held[0].delivery.number(), now]).await.unwrap();
     let store = world.store.clone();
-    let purging = tokio::spawn(async move { store.purge(now, 1).await.unwrap() });
+    let purging = tokio::spawn(async move { store.purge(now, now, 1).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(500)).await;
     redrive.commit().await.unwrap();
     // The first one is passed by, and the one behind it is not kept for that.
@@ -106,4 +106,46 @@ async fn what_is_sent_again_meanwhile_is_not_forgotten() {
     let left = world.store.deliveries(&world.scope, &DeliveryFilter::new(), &page).await.unwrap().items;
     assert_eq!(left.iter().map(|each| each.id).collect::<Vec<_>>(), [held[0].delivery]);
     assert_eq!(world.webhooks.purge(Duration::ZERO).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_are_made_at_once_there_are_never_too_many_endpoints() {
+    let world = world().await;
+    let config = Config::default().with_max_endpoints(3);
+    let vault = AeadVault::new([7; 32]);
+    let few = Webhooks::new(world.store.clone(), vault, world.clock.clone(), SeededIds::new(2), config);
+    let making: Vec<_> = (0..8)
+        .map(|_| {
+            let (few, scope) = (few.clone(), world.scope.clone());
+            let settings = EndpointSettings::new("https://example.com/hooks");
+            tokio::spawn(
+                async move { few.create_endpoint(&scope, settings, KeyChoice::NewSecret).await.is_ok() },
+            )
+        })
+        .collect();
+    let mut made = 1;
+    for each in making {
+        made += usize::from(each.await.unwrap());
+    }
+    let page = PageRequest::first(100).unwrap();
+    let there = few.endpoints(&world.scope, &page).await.unwrap().items.len();
+    assert!(there <= 3 && there == made, "{there} are there, {made} were made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_forgotten_when_its_time_is_over() {
+    let world = world().await;
+    world.webhooks.publish(&world.scope, deal().with_idempotency_key("seven")).await.unwrap();
+    let keys = async || {
+        let mut tx = world.fresh.owner().begin(&world.scope).await.unwrap();
+        let rows = tx.fetch_all("SELECT 1 AS one FROM guardian_webhook_keys", &[]).await.unwrap();
+        rows.len()
+    };
+    let keep = Duration::from_secs(30 * 86_400);
+    world.clock.advance(Config::default().idempotency - Duration::from_secs(1));
+    world.webhooks.purge(keep).await.unwrap();
+    assert_eq!(keys().await, 1);
+    world.clock.advance(Duration::from_secs(1));
+    world.webhooks.purge(keep).await.unwrap();
+    assert_eq!(keys().await, 0, "it was kept for as long as messages are");
 }

@@ -237,10 +237,15 @@ impl SqlStore {
         Ok(redriven)
     }
 
-    pub(super) async fn purge_once(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    pub(super) async fn purge_once(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let mut tx = self.db.begin_unscoped(&self.unscoped).await?;
         let sql = "DELETE FROM guardian_webhook_keys WHERE until <= $1";
-        tx.execute(sql, params![before]).await?;
+        tx.execute(sql, params![now]).await?;
         let mut purged = 0;
         // Those that were passed by do not show the next time, so a round in which all were is not the last one.
         while purged == 0 {
