@@ -26,6 +26,13 @@ impl CursorKey {
         Self(secret)
     }
 
+    /// A key that follows from another one: an HMAC of this use's name.
+    pub(crate) fn derive(key: &[u8; 32]) -> Self {
+        let mut mac = Self(*key).begin();
+        mac.update(b"guardian: cursors of the audit log");
+        Self(mac.finalize().into_bytes().into())
+    }
+
     /// A key of this process alone.
     pub(crate) fn random() -> Self {
         let mut secret = [0; 32];
@@ -55,11 +62,15 @@ impl CursorKey {
         Ok(sequence)
     }
 
-    fn mac(&self, tenant: &TenantId, query: &Query, sequence: u64) -> Hmac<Sha256> {
+    fn begin(&self) -> Hmac<Sha256> {
         // A key shorter than a block is filled up with zeros (RFC 2104, section 2).
         let mut block = [0; 64];
         block.iter_mut().zip(&self.0).for_each(|(to, from)| *to = *from);
-        let mut mac = Hmac::<Sha256>::new(&block.into());
+        Hmac::<Sha256>::new(&block.into())
+    }
+
+    fn mac(&self, tenant: &TenantId, query: &Query, sequence: u64) -> Hmac<Sha256> {
+        let mut mac = self.begin();
         mac.update(b"guardian-audit cursor 1\0");
         mac.update(tenant.as_str().as_bytes());
         mac.update(&[0]);

@@ -65,6 +65,7 @@ pub struct AuditConfig {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     cursors: CursorKey,
+    has_cursor_secret: bool,
     personal: Option<(PersonalData, Arc<dyn KeyStore>)>,
 }
 
@@ -72,11 +73,23 @@ pub struct AuditConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadAudit {
-    /// The first page of each search, counts, and everything that leaves as a whole.
+    /// The first page of each search, counts, facets and histograms, single events, and everything that leaves as a whole.
     #[default]
     Everything,
     /// Exports, bundles and verifications alone.
     Exports,
+}
+
+/// What processes that share a key know each other's cursors by.
+#[derive(Debug, Clone)]
+pub struct SharedCursors(CursorKey);
+
+impl SharedCursors {
+    /// Derived from a key that has another use; who knows a cursor learns nothing about the key.
+    #[must_use]
+    pub fn derive(key: &[u8; 32]) -> Self {
+        Self(CursorKey::derive(key))
+    }
 }
 
 impl Default for AuditConfig {
@@ -89,6 +102,7 @@ impl Default for AuditConfig {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds::new()),
             cursors: CursorKey::random(),
+            has_cursor_secret: false,
             personal: None,
         }
     }
@@ -142,6 +156,16 @@ impl AuditConfig {
     #[must_use]
     pub fn with_cursor_secret(mut self, secret: [u8; 32]) -> Self {
         self.cursors = CursorKey::new(secret);
+        self.has_cursor_secret = true;
+        self
+    }
+
+    /// The same settings with what cursors are known by, unless [a secret](Self::with_cursor_secret) was given.
+    #[must_use]
+    pub fn with_cursors_from(mut self, shared: SharedCursors) -> Self {
+        if !self.has_cursor_secret {
+            self.cursors = shared.0;
+        }
         self
     }
 
@@ -364,6 +388,7 @@ impl<S: AuditStore> AuditLog<S> {
                 }
             }
         }
+        self.audit_read(scope, "audit_log.faceted", query).await?;
         Ok(facets)
     }
 
@@ -388,6 +413,7 @@ impl<S: AuditStore> AuditLog<S> {
         let edges: Vec<i64> =
             (0..=buckets).map(|index| i64::try_from(edge(index)).unwrap_or(i64::MAX)).collect();
         let counts = self.store.histogram(scope, &self.plan(scope, query).await?, &edges).await?;
+        self.audit_read(scope, "audit_log.charted", query).await?;
         let start = |micros: &i64| chrono::DateTime::from_timestamp_micros(*micros).unwrap_or_default();
         Ok(edges.iter().map(start).zip(counts).collect())
     }
@@ -399,7 +425,14 @@ impl<S: AuditStore> AuditLog<S> {
     pub async fn get(&self, scope: &Scope, sequence: u64) -> Result<Option<StoredEvent>, Error> {
         let records = self.store.records(scope, sequence, 1).await?;
         match records.first().filter(|record| record.sequence == sequence) {
-            Some(record) => Ok(self.decode_all(scope, std::slice::from_ref(record)).await?.pop()),
+            Some(record) => {
+                let event = self.decode_all(scope, std::slice::from_ref(record)).await?.pop();
+                if event.is_some() && self.config.read_audit == ReadAudit::Everything {
+                    let read = own(scope, "audit_log.read").with_metadata("sequence", sequence);
+                    self.record(scope, read).await?;
+                }
+                Ok(event)
+            }
             None => Ok(None),
         }
     }
@@ -460,12 +493,16 @@ impl<S: AuditStore> AuditLog<S> {
 
     /// Records that somebody took events out of the log.
     pub(crate) async fn audit_use(&self, scope: &Scope, action: &str, query: &Query) -> Result<(), Error> {
-        let event = AuditEvent::new(action)
-            .with_category("audit_log")
-            .with_target(Target::new("audit_log", scope.tenant().as_str()))
-            .with_metadata("query", self.as_recorded(query));
+        let event = own(scope, action).with_metadata("query", self.as_recorded(query));
         self.record(scope, event).await.map(drop)
     }
+}
+
+/// An event about the tenant's log itself.
+fn own(scope: &Scope, action: &str) -> AuditEvent {
+    AuditEvent::new(action)
+        .with_category("audit_log")
+        .with_target(Target::new("audit_log", scope.tenant().as_str()))
 }
 
 fn draft(

@@ -145,7 +145,7 @@ impl<S: AuditStore> AuditQueue<S> {
         state.waiting.len() + state.busy
     }
 
-    /// How many events wait in the spill file.
+    /// How many events wait in the spill file, those included that their tenants' logs refused.
     #[must_use]
     pub fn spilled(&self) -> usize {
         self.spill.as_ref().map_or(0, |spill| spill.lock().len())
@@ -317,17 +317,26 @@ impl<S: AuditStore> AuditQueue<S> {
     /// is done.
     ///
     /// An event that its tenant's log can never take, because that log is damaged, is answered with the error, and keeps nobody
-    /// else waiting. A caller who drops this half-way leaves everything waiting as it was.
+    /// else waiting. One that was spilled stays in the spill file, which is not emptied then, and is tried again when the file is
+    /// opened the next time. A caller who drops this half-way leaves everything waiting as it was.
     ///
     /// # Errors
-    /// When the store failed and may work later: the events wait on, in their order.
+    /// When the store failed and may work later: the events wait on, in their order. And when a log refused spilled events; what else was
+    /// spilled is in the store.
     pub async fn drain(&self) -> Result<usize, Error> {
-        let Some(_turn) = Turn::take(&self.draining) else { return Ok(0) };
+        Ok(self.drain_alone().await?.unwrap_or(0))
+    }
+
+    /// The same; nothing while somebody else drains.
+    async fn drain_alone(&self) -> Result<Option<usize>, Error> {
+        let Some(_turn) = Turn::take(&self.draining) else { return Ok(None) };
         match self.drain_spill().await {
-            Ok(Some(count)) => return Ok(count),
+            Ok(Some(count)) => return Ok(Some(count)),
             Ok(None) => {}
             Err(error) => {
-                if let Error::Store(error) = &error {
+                if let Error::Store(error) = &error
+                    && error.is_transient()
+                {
                     self.failed(&[], error);
                 }
                 return Err(error);
@@ -340,7 +349,7 @@ impl<S: AuditStore> AuditQueue<S> {
             return Err(error.into());
         }
         if taken.waiting.is_empty() {
-            return Ok(count);
+            return Ok(Some(count));
         }
         let by_tenant = by_tenant(&taken.waiting);
         let batches: Vec<_> = by_tenant.iter().map(|of| Batch::new(&of.scope, &of.drafts)).collect();
@@ -374,7 +383,7 @@ impl<S: AuditStore> AuditQueue<S> {
                 None => {}
             }
         }
-        Ok(count)
+        Ok(Some(count))
     }
 
     /// Makes those ready that are not. Whoever's event the log can never take is told, and it is taken out.
@@ -427,9 +436,22 @@ impl<S: AuditStore> AuditQueue<S> {
         let pairs = scopes.iter().zip(&drafts);
         let batches: Vec<_> =
             pairs.map(|(scope, draft)| Batch::new(scope, std::slice::from_ref(draft))).collect();
-        self.log.store().append(&batches, self.log.config().now()).await?;
-        // A crash before this appends them again, and the store knows them.
-        spill.lock().done(drafts.len()).map_err(unavailable)?;
+        // A crash before they are done with appends them again, and the store knows them.
+        match self.log.store().append(&batches, self.log.config().now()).await {
+            Ok(_) => spill.lock().done(drafts.len(), 0).map_err(unavailable)?,
+            Err(error) if error.is_transient() => return Err(error.into()),
+            // One tenant's log cannot take them: the others' can.
+            Err(_) => {
+                let answers = self.one_by_one(&batches).await?;
+                let mut refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+                let first = refused.next().copied();
+                let count = usize::from(first.is_some()) + refused.count();
+                spill.lock().done(drafts.len(), count).map_err(unavailable)?;
+                if let Some((kind, backend)) = first {
+                    return Err(StoreError::new(kind, backend).into());
+                }
+            }
+        }
         Ok(Some(drafts.len()))
     }
 
@@ -440,13 +462,16 @@ impl<S: AuditStore> AuditQueue<S> {
         let _entered = self.runtime.as_ref().map(tokio::runtime::Handle::enter);
         let mut pause = BACK_OFF.0;
         loop {
-            match block_on(self.drain()) {
-                Ok(count) => {
+            match block_on(self.drain_alone()) {
+                // Somebody else is at it. There is nothing to be done meanwhile.
+                Ok(None) => std::thread::sleep(LINGER),
+                Ok(Some(count)) => {
                     if count > 0 {
                         pause = BACK_OFF.0;
                     }
+                    let has_more = self.spill.as_ref().is_some_and(|spill| spill.lock().has_more());
                     let mut state = self.state.lock();
-                    if self.spilled() > 0 || count >= BATCH {
+                    if has_more || count >= BATCH {
                         continue;
                     }
                     if state.closed && state.waiting.is_empty() {

@@ -7,11 +7,11 @@
 //! | a body was edited | its leaf hash | the event |
 //! | events were deleted, inserted or moved, or are of another tenant | their sequence and tenant, which the leaf commits to | the event |
 //! | the leaf hashes were rewritten too | the first checkpoint that does not fit | the events since the last one that fits |
-//! | the tail was cut | a checkpoint that covers more | the first missing event |
+//! | the tail was cut | a checkpoint that covers more, or the [head](Verifier::with_head) of the log | the first missing event |
 //! | the tail was cut together with its checkpoints, or an old copy was restored | an [anchor](crate::anchor) | the first missing event, or the events since the last checkpoint that fits |
 //! | a checkpoint was forged, altered or removed | its seals, and the hash that the next one names | the checkpoint |
 //!
-//! What was appended since the last checkpoint is bound by nothing yet; the report counts it.
+//! What was appended since the last checkpoint is bound by nothing yet but the log's own head; the report counts it.
 
 mod evidence;
 mod order;
@@ -105,6 +105,7 @@ pub struct Verifier<'k> {
     chain: Vec<SealedCheckpoint>,
     anchors: Vec<SealedCheckpoint>,
     receipts: BTreeMap<u64, Hash>,
+    head: Option<(u64, Hash)>,
     progress: Option<Box<dyn FnMut(u64) + Send + 'k>>,
     run: Option<Run>,
 }
@@ -140,6 +141,7 @@ impl<'k> Verifier<'k> {
             chain: Vec::new(),
             anchors: Vec::new(),
             receipts: BTreeMap::new(),
+            head: None,
             progress: None,
             run: None,
         }
@@ -167,6 +169,15 @@ impl<'k> Verifier<'k> {
         self
     }
 
+    /// How many events the log says that it has, and the root over them: its [head](crate::AuditLog::head), read before the events. That
+    /// is no seal, for who writes events can write it as well; but events that are gone without it are missed. What was appended
+    /// behind it is not to be pushed.
+    #[must_use]
+    pub fn with_head(mut self, size: u64, root: Hash) -> Self {
+        self.head = Some((size, root));
+        self
+    }
+
     /// A function that hears how many events were seen, each [`Self::PROGRESS`] of them and at the end.
     #[must_use]
     pub fn with_progress(mut self, progress: impl FnMut(u64) + Send + 'k) -> Self {
@@ -176,7 +187,7 @@ impl<'k> Verifier<'k> {
 
     /// The next event.
     pub fn push(&mut self, leaf: Leaf<'_>) {
-        let Self { tenant, ring, chain, anchors, receipts, run, progress } = self;
+        let Self { tenant, ring, chain, anchors, receipts, run, progress, .. } = self;
         let run = run.get_or_insert_with(|| Run::begin(tenant, ring, chain, anchors));
         run.push(tenant, receipts, leaf);
         if run.report.events.is_multiple_of(Self::PROGRESS)
@@ -189,9 +200,9 @@ impl<'k> Verifier<'k> {
     /// What was found. A log that was never pushed to is an empty one.
     #[must_use]
     pub fn finish(self) -> Report {
-        let Self { tenant, ring, chain, anchors, run, progress, .. } = self;
+        let Self { tenant, ring, chain, anchors, run, progress, head, .. } = self;
         let run = run.unwrap_or_else(|| Run::begin(&tenant, ring, &chain, &anchors));
-        let report = run.finish();
+        let report = run.finish(head);
         if let Some(mut progress) = progress {
             progress(report.events);
         }
@@ -259,7 +270,7 @@ impl Run {
         evidence.compare(frontier.size(), || frontier.root(), report);
     }
 
-    fn finish(mut self) -> Report {
+    fn finish(mut self, head: Option<(u64, Hash)>) -> Report {
         for anomaly in self.order.finish() {
             let (kind, first, end) = match anomaly {
                 Anomaly::Missing { first, end } => (FaultKind::Deleted, first, end),
@@ -272,7 +283,26 @@ impl Run {
         let end = self.order.expected();
         self.evidence.finish(end, &mut self.report);
         self.report.root = self.frontier.root();
+        if let Some((size, root)) = head {
+            hold_against(size, root, end, &mut self.report);
+        }
         self.report.close(end);
         self.report
+    }
+}
+
+/// Adds what the head of the log shows and nothing else did.
+fn hold_against(size: u64, root: Hash, end: u64, report: &mut Report) {
+    let known = end.max(report.sealed);
+    if known < size {
+        report.add(Fault::new(FaultKind::TailCut, known, size));
+    }
+    let is_told = report
+        .faults()
+        .iter()
+        .any(|fault| matches!(fault.kind, FaultKind::Rewritten | FaultKind::RolledBack | FaultKind::TailCut));
+    let first = report.proven.min(size);
+    if report.root != root && !is_told && !report.has_bad_event(first, size.max(end)) {
+        report.add(Fault::new(FaultKind::Rewritten, first, size));
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::{KeyStore, SubjectKey, owner};
 
 /// Keys in a folder, one file for each: beside a [`SegmentStore`](crate::store::SegmentStore), on a disk of its own if
-/// there is one. One process opens the folder at a time.
+/// there is one. One process opens the folder at a time. On Unix the files are for the process's own user alone (0600), and the folder
+/// that is made (0700).
 ///
 /// A key is destroyed by writing over its file and removing it. Disks that copy what they write (flash, snapshots) may
 /// keep old blocks: there, let the folder lie on an encrypted volume, or keep keys in a database or a key service.
@@ -60,7 +61,11 @@ impl FileKeys {
     }
 
     fn read(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
         lock.try_lock().map_err(|error| io::Error::new(io::ErrorKind::ResourceBusy, error.to_string()))?;
         let mut keys = Keys::default();
@@ -76,7 +81,11 @@ impl FileKeys {
             };
             let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("`{name}` is no key"));
             let tenant = TenantId::new(tenant.replace('=', ":")).map_err(|_| damaged())?;
-            let bytes = fs::read(&path)?;
+            let mut file = File::open(&path)?;
+            // One from before, or that was copied back, may have been made for more eyes.
+            owners_alone(&file)?;
+            let mut bytes = Vec::with_capacity(LENGTH);
+            file.read_to_end(&mut bytes)?;
             if bytes == [0; LENGTH] {
                 // Destroyed, and the process ended before the file was gone.
                 fs::remove_file(&path)?;
@@ -97,7 +106,12 @@ impl FileKeys {
     fn write(&self, tenant: &TenantId, owner: &str, key: &SubjectKey) -> io::Result<()> {
         let path = self.path(tenant, owner);
         let unfinished = path.with_extension("unfinished");
-        let mut file = File::create(&unfinished)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&unfinished)?;
+        owners_alone(&file)?;
         file.write_all(key.id.as_bytes())?;
         file.write_all(key.secret.as_ref())?;
         file.sync_all()?;
@@ -117,6 +131,15 @@ impl FileKeys {
     fn sync(&self) -> io::Result<()> {
         if cfg!(unix) { File::open(&self.folder)?.sync_all() } else { Ok(()) }
     }
+}
+
+/// Nobody but the process's own user reads or writes the file, whatever the umask says.
+fn owners_alone(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
 }
 
 fn fault(error: io::Error) -> StoreError {

@@ -16,6 +16,8 @@ const MOST: usize = 1_000_000;
 pub(crate) struct Spill {
     log: Log,
     waiting: VecDeque<(TenantId, Draft)>,
+    /// Those that the store refused for good. They stay in the file, and are tried again when it is opened the next time.
+    refused: usize,
 }
 
 impl Spill {
@@ -33,16 +35,22 @@ impl Spill {
             Ok(())
         })?;
         sync_folder(path)?;
-        Ok(Self { log, waiting })
+        Ok(Self { log, waiting, refused: 0 })
     }
 
+    /// How many there are, refused ones included.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.refused
+    }
+
+    /// Whether some wait for being appended.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Adds an event; it survives a crash when this returns.
     pub(crate) fn push(&mut self, tenant: &TenantId, draft: &Draft) -> io::Result<()> {
-        if self.waiting.len() >= MOST {
+        if self.len() >= MOST {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the spill file is full"));
         }
         self.log.stage(|out| journal::write(out, tenant, 0, 0, std::iter::once(draft)))?;
@@ -57,9 +65,10 @@ impl Spill {
         self.waiting.iter().take(count).cloned().collect()
     }
 
-    /// Forgets the oldest events, which the log has; the file is emptied when none is left.
-    pub(crate) fn done(&mut self, count: usize) -> io::Result<()> {
+    /// Forgets the oldest events, which the log has, but for those that the store refused; the file is emptied when none is left.
+    pub(crate) fn done(&mut self, count: usize, refused: usize) -> io::Result<()> {
         self.waiting.drain(..count.min(self.waiting.len()));
-        if self.waiting.is_empty() { self.log.clear() } else { Ok(()) }
+        self.refused += refused;
+        if self.len() == 0 { self.log.clear() } else { Ok(()) }
     }
 }

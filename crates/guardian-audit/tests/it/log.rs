@@ -76,13 +76,22 @@ fn reads_are_events() {
     let second = PageRequest::first(2).unwrap().after(first.next.unwrap());
     now(log.search(&scope, &query, &second)).unwrap();
     now(log.count(&scope, &query, None)).unwrap();
+    now(log.facets(&scope, &query, Dimension::Action, 9)).unwrap();
+    let range =
+        TimeRange::new(first.items[0].recorded, first.items[0].recorded + chrono::TimeDelta::minutes(1));
+    now(log.histogram(&scope, &query, range, 4)).unwrap();
+    now(log.get(&scope, 0)).unwrap().unwrap();
+    assert!(now(log.get(&scope, 99)).unwrap().is_none());
     let reads =
         now(log.store().facets(&scope, &guardian_audit::Plan::Prefix("aaudit".into()), Dimension::Action, 9))
             .unwrap();
     let reads: Vec<_> = reads.iter().map(|facet| (facet.value.as_str(), facet.count)).collect();
-    assert_eq!(reads, [("audit_log.counted", 1), ("audit_log.searched", 1)]);
+    let each = ["charted", "counted", "faceted", "read", "searched"].map(|what| format!("audit_log.{what}"));
+    assert_eq!(reads, each.each_ref().map(|action| (action.as_str(), 1)));
     let read = now(log.get(&scope, 3)).unwrap().unwrap();
     assert_eq!(read.event.metadata["query"], "action:deal.*");
+    let read = now(log.get(&scope, 7)).unwrap().unwrap();
+    assert_eq!((read.event.action.as_str(), &read.event.metadata["sequence"]), ("audit_log.read", &0.into()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use guardian_audit::store::{
     AuditStore, Batch, Count, Drop, Facet, Found, Head, MemoryStore, Note, NoteKind, Placed, Record,
 };
 use guardian_audit::{Dimension, Plan};
-use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use parking_lot::Mutex;
 
 /// A store that fails while it is told to.
@@ -14,11 +14,22 @@ pub(crate) struct Moody {
     store: MemoryStore,
     /// How many answers get lost from now on.
     pub(crate) fails: Mutex<u32>,
+    /// Whose log takes nothing any more.
+    pub(crate) damaged: Mutex<Option<TenantId>>,
+    /// Whether appending takes until it is told otherwise.
+    pub(crate) stuck: Mutex<bool>,
 }
 
 #[async_trait]
 impl AuditStore for Moody {
     async fn append(&self, batches: &[Batch<'_>], at: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
+        while *self.stuck.lock() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let damaged = self.damaged.lock().clone();
+        if batches.iter().any(|batch| Some(batch.scope.tenant()) == damaged.as_ref()) {
+            return Err(StoreError::new(StoreErrorKind::Corrupt, "moody"));
+        }
         let failing = {
             let mut fails = self.fails.lock();
             let failing = *fails > 0;

@@ -115,6 +115,71 @@ fn what_is_spilled_survives_and_comes_into_the_log_once() {
 }
 
 #[test]
+fn a_log_that_takes_nothing_keeps_back_nothing_else_that_was_spilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spill.log");
+    let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
+    {
+        let queue = queue(1, Overflow::Spill(path.clone()));
+        let acme = scope("acme");
+        let mut first = Box::pin(queue.record(&acme, AuditEvent::new("a.b")));
+        assert!(first.as_mut().poll(&mut noop).is_pending());
+        for tenant in ["acme", "globex", "acme", "umbrella"] {
+            now(queue.record(&scope(tenant), AuditEvent::new("c.d"))).unwrap();
+        }
+        *queue.log().store().damaged.lock() = Some(TenantId::new("acme").unwrap());
+        let error = now(queue.drain()).unwrap_err();
+        assert!(matches!(error, Error::Store(error) if error.kind() == StoreErrorKind::Corrupt));
+        assert_eq!((size(&queue, "globex"), size(&queue, "umbrella")), (1, 1));
+        // What came later is drained as ever, and the refused ones are kept.
+        assert_eq!(now(queue.drain()).unwrap(), 1, "the one that was in memory");
+        assert_eq!(now(queue.drain()).unwrap(), 0);
+        assert_eq!(queue.spilled(), 2);
+    }
+    let queue = queue(1, Overflow::Spill(path));
+    assert_eq!(queue.spilled(), 4, "the file was not emptied: a store knows what it has");
+    assert_eq!(now(queue.drain()).unwrap(), 4);
+    assert_eq!((queue.spilled(), size(&queue, "acme")), (0, 2));
+}
+
+/// The time that this thread was at work.
+#[cfg(target_os = "linux")]
+fn at_work() -> std::time::Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    std::time::Duration::from_nanos(told.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_waits_for_another_to_drain_sleeps() {
+    let pause = || thread::sleep(std::time::Duration::from_millis(400));
+    let queue = queue(10, Overflow::Block);
+    let acme = scope("acme");
+    *queue.log().store().stuck.lock() = true;
+    now(queue.enqueue(&acme, AuditEvent::new("a.b"), |_| {})).unwrap();
+    let other = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || now(queue.drain()).unwrap()
+    });
+    pause();
+    now(queue.enqueue(&acme, AuditEvent::new("a.b"), |_| {})).unwrap();
+    let worker = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || {
+            queue.run(|_| {});
+            at_work()
+        }
+    });
+    pause();
+    *queue.log().store().stuck.lock() = false;
+    queue.close();
+    assert_eq!(other.join().unwrap(), 1);
+    let worked = worker.join().unwrap();
+    assert!(worked < std::time::Duration::from_millis(100), "it was at work for {worked:?}");
+    assert_eq!(size(&queue, "acme"), 2);
+}
+
+#[test]
 fn two_who_drain_at_once_lose_nothing_that_was_spilled() {
     let folder = tempfile::tempdir().unwrap();
     let queue = queue(1, Overflow::Spill(folder.path().join("spill.log")));

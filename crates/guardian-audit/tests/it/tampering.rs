@@ -232,3 +232,35 @@ fn memory_of_faults_is_bounded() {
     let report = forged.verify(&keys);
     assert!(report.fault_count() > 10_000 && report.faults().len() == Report::MAX_FAULTS);
 }
+
+#[test]
+fn the_head_misses_what_no_checkpoint_covers() {
+    let keys = Keys::new();
+    let mut random = Random::new(5);
+    let mut forged = Log::generate(&mut random, &keys).forge(&mut random);
+    forged.forget_checkpoints();
+    let whole = forged.verify(&keys);
+    let head = (whole.events, whole.root);
+    assert!(forged.verify_with_head(&keys, head).is_intact());
+    let events = forged.events.clone();
+    let told = |report: &Report| {
+        let faults: Vec<_> = report.faults().iter().map(|fault| (fault.kind.clone(), fault.first)).collect();
+        faults
+    };
+
+    forged.events.truncate(events.len() - 2);
+    assert!(forged.verify(&keys).is_intact(), "nothing else knows of it");
+    let cut = forged.verify_with_head(&keys, head);
+    assert_eq!(told(&cut), [(FaultKind::TailCut, head.0 - 2)]);
+    forged.events.clear();
+    assert_eq!(told(&forged.verify_with_head(&keys, head)), [(FaultKind::TailCut, 0)]);
+
+    // One fault for one deleted event, and one for an event that was written anew with its hash.
+    forged.events.clone_from(&events);
+    forged.events.remove(1);
+    assert_eq!(told(&forged.verify_with_head(&keys, head)), [(FaultKind::Deleted, 1)]);
+    forged.events.clone_from(&events);
+    let at = forged.events.iter().rposition(|event| event.record.is_some()).unwrap();
+    forged.edit(at, &mut random, true);
+    assert_eq!(told(&forged.verify_with_head(&keys, head)), [(FaultKind::Rewritten, 0)]);
+}

@@ -166,7 +166,17 @@ impl Forged {
     }
 
     pub(super) fn verify_with(&self, ring: &KeyRing) -> Report {
-        let mut verifier = Verifier::new(self.tenant.clone(), ring)
+        self.push_into(Verifier::new(self.tenant.clone(), ring))
+    }
+
+    /// As the log's own head says that it is.
+    pub(super) fn verify_with_head(&self, keys: &Keys, (size, root): (u64, Hash)) -> Report {
+        let ring = keys.ring();
+        self.push_into(Verifier::new(self.tenant.clone(), &ring).with_head(size, root))
+    }
+
+    fn push_into(&self, verifier: Verifier<'_>) -> Report {
+        let mut verifier = verifier
             .with_checkpoints(self.chain.iter().cloned())
             .with_anchors(self.anchors.iter().cloned())
             .with_receipts(self.receipts.iter().copied());
