@@ -35,7 +35,8 @@ pub(super) fn declare<S: AuditStore>(api: Api<Shared<S>>) -> Api<Shared<S>> {
         .query::<AuditSearch>()
         .answers::<Listed<AuditRecord>>(StatusCode::OK, "A page.", page.clone());
     let record = manages("recordAuditEvent", "Record an event")
-        .about("The caller is who did it. With an id of your own a repetition is not recorded again.")
+        .about("The caller is who did it. With an id of your own a repetition by the same caller is not recorded again; nobody else's events have \
+             ids that could be taken so.")
         .body::<NewAuditRecord>(new_example())
         .answers::<AuditReceipt>(StatusCode::CREATED, "It is recorded.", receipt_example())
         .answers::<AuditReceipt>(StatusCode::OK, "The log had it already.", receipt_example());
@@ -70,7 +71,7 @@ async fn record_event<S: AuditStore>(
     Caller(scope): Caller,
     Json(new): Json<NewAuditRecord>,
 ) -> Result<(StatusCode, Json<AuditReceipt>), Problem> {
-    let receipt = reached.log.record(&scope, new.event()?).await.map_err(|error| failed(&error))?;
+    let receipt = reached.log.record(&scope, new.event(&scope)?).await.map_err(|error| failed(&error))?;
     let receipt = AuditReceipt::from(receipt);
     let status = if receipt.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(receipt)))

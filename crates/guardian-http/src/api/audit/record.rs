@@ -3,9 +3,10 @@
 use guardian_audit::{
     Assessment, AuditEvent, Change, EventActor, Origin, Outcome, Receipt, StoredEvent, Target,
 };
-use guardian_core::Timestamp;
+use guardian_core::{Scope, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -139,7 +140,8 @@ struct AuditRisk {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAuditRecord {
-    /// Your own id of it: one that the log has already is not recorded again.
+    /// Your own id of it: what the same caller records under the same id again is not recorded again. The log makes its own id of it,
+    /// which the receipt tells.
     #[schema(format = "uuid")]
     id: Option<String>,
     /// When it happened; now when nothing is said.
@@ -184,7 +186,7 @@ enum AuditOutcome {
 /// What the log says of an event that it took.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AuditReceipt {
-    /// The event's id.
+    /// The event's id in the log.
     #[schema(format = "uuid")]
     id: String,
     /// Its place in the log.
@@ -194,15 +196,31 @@ pub(super) struct AuditReceipt {
     recorded: Timestamp,
     /// How risky it was found.
     risk: AuditRisk,
-    /// Whether the log had an event of this id already; nothing was recorded then.
+    /// Whether the caller recorded this id already; nothing was recorded then.
     pub(super) duplicate: bool,
+}
+
+/// The id of what a caller records under an id. It is none of those that events get elsewhere, whose ids are seen before the log has
+/// heard of them: who could take one would keep the true event out of the log.
+fn own_id(scope: &Scope, id: Uuid) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in [scope.tenant().as_str(), &scope.actor().to_string()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(id.as_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// How the actions begin that the log records of itself: they are evidence, and nobody else's to write.
 const OWN: [&str; 2] = ["audit_log.", "data_subject."];
 
 impl NewAuditRecord {
-    pub(super) fn event(self) -> Result<AuditEvent, Problem> {
+    /// The event that the scope's actor tells of.
+    pub(super) fn event(self, scope: &Scope) -> Result<AuditEvent, Problem> {
         if OWN.iter().any(|own| self.action.starts_with(own)) {
             let action = guardian_core::shorten(&self.action);
             return Err(
@@ -223,8 +241,8 @@ impl NewAuditRecord {
         });
         if let Some(id) = &self.id {
             let id = Uuid::parse_str(id);
-            event =
-                event.with_id(id.map_err(|_| Kind::InvalidRequest.because("the id of an event is a UUID"))?);
+            let id = id.map_err(|_| Kind::InvalidRequest.because("the id of an event is a UUID"))?;
+            event = event.with_id(own_id(scope, id));
         }
         if let Some(occurred) = self.occurred {
             event = event.with_occurred(sensible(occurred)?);
@@ -347,7 +365,7 @@ pub(super) fn new_example() -> Value {
 
 pub(super) fn receipt_example() -> Value {
     json!({
-        "id": ID, "sequence": 42, "recorded": "2026-03-01T00:00:00Z",
+        "id": "5b0c2f6e-91d4-8a37-b1f2-6d0e4c9a7f15", "sequence": 42, "recorded": "2026-03-01T00:00:00Z",
         "risk": {"level": "low", "score": 0, "reasons": []}, "duplicate": false,
     })
 }
