@@ -143,7 +143,8 @@ impl<S: QuotaStore> QuotaLayer<S> {
         self
     }
 
-    /// A request that repeats the value of this header is spent for once: `idempotency-key`.
+    /// A request that repeats the value of this header is spent for once: `idempotency-key`. In the ledger the value is
+    /// [a client's](Usage::with_client_key): no key of the host's is taken or repeated by it.
     ///
     /// Whoever repeats a value goes on for nothing, so this is for services that answer a repetition from what they remember and
     /// do not work again.
@@ -201,7 +202,7 @@ impl<S: QuotaStore> Config<S> {
         let usage = Usage::of(self.feature.as_str(), &subject, cost)?;
         let key = self.key.as_ref().and_then(|header| parts.headers.get(header));
         match key.map(|value| value.to_str().unwrap_or_default()) {
-            Some(key) => usage.with_key(key),
+            Some(key) => usage.with_client_key(key),
             None => Ok(usage),
         }
     }

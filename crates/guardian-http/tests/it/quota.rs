@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use guardian_core::{Actor, ManualClock, Scope, TenantId};
 use guardian_http::{OnOutage, QuotaLayer};
-use guardian_quota::{MemoryStore, Plan, PlanName, Quotas, Subject, Subscription};
+use guardian_quota::{MemoryStore, Plan, PlanName, Quotas, Subject, Subscription, Usage};
 use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -106,6 +106,24 @@ async fn what_our_side_fails_is_free_and_a_repetition_is_spent_for_once() {
         "the user's day"
     );
     assert_eq!(ask(&once, "/ok", Some("k 3")).await.0.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_clients_key_is_none_of_the_hosts() {
+    let quotas = quotas().await;
+    let layer = QuotaLayer::new(&quotas, "api_calls", OnOutage::Refuse).unwrap();
+    let router = router(layer.once_per(HeaderName::from_static("idempotency-key")));
+    let usage = Usage::of("api_calls", &Subject::org(), 1).unwrap();
+    let own = usage.clone().with_key("job-7").unwrap();
+    assert!(quotas.consume(&scope(), &own).await.unwrap().allowed);
+    // The client repeats it, and is spent for all the same.
+    assert_eq!(ask(&router, "/ok", Some("job-7")).await.0.status(), StatusCode::OK);
+    assert_eq!(quotas.balance(&scope(), "api_calls", &Subject::org()).await.unwrap().used, 2);
+    // What the client was first with is the host's own still.
+    assert_eq!(ask(&router, "/ok", Some("job-8")).await.0.status(), StatusCode::OK);
+    let own = usage.clone().with_key("job-8").unwrap();
+    assert!(!quotas.consume(&scope(), &own).await.unwrap().replayed);
+    assert!(usage.with_key("client:job-8").is_err());
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::Problem;
 use crate::api::{Api, Caller, IdempotencyKey, Json, Kind, Operation, PathParam};
 
 const HOLD: &str = "The id of the hold.";
-const HOLD_ID: &str = "019531a0-7c00-7000-8000-000000000002";
+const HOLD_ID: &str = "019531a0-7c00-8000-8000-000000000002";
 
 fn decision_example(hold: &Value) -> Value {
     json!({
@@ -50,8 +50,8 @@ fn of_hold(operation: Operation) -> Operation {
     of_feature(operation).path("hold", HOLD, HOLD_ID)
 }
 
-pub(super) const KEY: &str =
-    "The idempotency key names the use for ever: it is 1 to 128 letters, digits and `. _ : / @ + = -`.";
+pub(super) const KEY: &str = "The idempotency key names the use for ever: it is 1 to 128 letters, digits and `. _ : / @ + = -`. In the ledger it stands behind \
+     `client:`, apart from the keys of the service.";
 
 pub(super) fn declare<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
     let usage = json!({"subject": "user:ann", "amount": 1250});
@@ -77,7 +77,8 @@ pub(super) fn declare<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
         .idempotency_key()
         .body::<PastQuotaUsage>(json!({"subject": "user:ann", "amount": 1250, "at": "2026-03-02T09:30:00Z"}));
     let reserve = of_feature(manages("reserveQuota", "Hold units for a time, if every level has enough"))
-        .about("A hold is no spending. It becomes that by a commit, and ends by a release or by itself.")
+        .about("A hold is no spending. It becomes that by a commit, and ends by a release or by itself. Callers close and extend holds that were \
+             made here; those that the service makes for itself are not theirs.")
         .idempotency_key()
         .body::<NewQuotaHold>(json!({"subject": "user:ann", "amount": 4000, "seconds": 60}))
         .answers::<QuotaDecision>(
@@ -128,20 +129,25 @@ pub(super) fn usage(
             usage = usage.with_value(value);
         }
         match key.0 {
-            Some(key) => usage.with_key(key),
+            Some(key) => usage.with_client_key(key),
             None => Ok(usage),
         }
     };
     read().map_err(|error| failed(&error))
 }
 
-/// A hold as the caller got it. It is looked for among the caller's own, so another tenant's is none.
+/// A hold as the caller got it. It is looked for among the caller's own, so another tenant's is none; and so is one that the service
+/// made for itself: what is committed of it is what the tenant pays.
 fn held(id: &str, feature: &str, by: &str, amount: u64, expires: Timestamp) -> Result<Hold, Problem> {
     let subject = subject(by)?;
     let hold =
         json!({"id": id, "feature": feature, "subject": subject, "amount": amount, "expires": expires});
-    serde_json::from_value(hold)
-        .map_err(|error| Kind::InvalidRequest.because(format_args!("the hold: {error}")))
+    let hold: Hold = serde_json::from_value(hold)
+        .map_err(|error| Kind::InvalidRequest.because(format_args!("the hold: {error}")))?;
+    if !hold.is_callers() {
+        return Err(Kind::NotFound.because(format_args!("there is no open hold `{}`", hold.id)));
+    }
+    Ok(hold)
 }
 
 fn decided(result: Result<Decision, Error>) -> Answer<QuotaDecision> {
@@ -192,7 +198,7 @@ async fn reserve_units<S: QuotaStore>(
     Json(new): Json<NewQuotaHold>,
 ) -> Result<(StatusCode, Json<QuotaDecision>), Problem> {
     let usage = usage(&feature, &new.subject, new.amount, None, key)?;
-    let decided = decided(quotas.reserve(&scope, &usage, Duration::from_secs(new.seconds)).await)?;
+    let decided = decided(quotas.reserve_for_caller(&scope, &usage, Duration::from_secs(new.seconds)).await)?;
     let status = if decided.0.hold.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, decided))
 }

@@ -1,7 +1,7 @@
 use guardian_core::{Clock as _, ManualClock, Timestamp};
 use guardian_http::api::quota::api;
 use guardian_http::api::{Document, Unguarded};
-use guardian_quota::{Plan, Quotas};
+use guardian_quota::{Plan, PlanName, Quotas, Subject, Subscription, Usage};
 use serde_json::{Value, json};
 
 use super::contract::{Contract, plain, scope, with};
@@ -118,7 +118,7 @@ async fn spending(contract: &mut Contract) {
     assert_eq!(contract.expect(200, "POST", &give_back, keyed).await.body["replayed"], true);
     let entries = contract.expect(200, "GET", &tokens("entries?size=1000"), plain()).await;
     let last = entries.body["items"].as_array().unwrap().last().unwrap();
-    assert_eq!((&last["note"], &last["key"]), (&json!(WHY), &json!("back-1")));
+    assert_eq!((&last["note"], &last["key"]), (&json!(WHY), &json!("client:back-1")));
     let more = contract.expect(422, "POST", &give_back, ann(31).because(WHY)).await;
     assert!(more.body["detail"].as_str().unwrap().contains("at most 30"), "{more:?}");
     let bytes = platform("features/{feature=bytes}/give-back");
@@ -191,7 +191,7 @@ async fn ledger_and_analytics(contract: &mut Contract) {
         }
     }
     assert_eq!(paged, whole);
-    assert_eq!(whole[0]["key"], "req-1");
+    assert_eq!(whole[0]["key"], "client:req-1");
     contract.expect(400, "GET", &tokens("entries?after=00"), plain()).await;
     contract.expect(200, "GET", &tokens("entries?after=ffffffffffffffff"), plain()).await;
     let all = contract.expect(200, "GET", "/quotas/balances?subject=user:ann", plain()).await;
@@ -340,4 +340,42 @@ fn quotas_take_two_permissions() {
     let quotas = Quotas::in_memory([Plan::parse(PRO).unwrap()]).unwrap();
     let document = Document::new("test", "1.0.0", Unguarded).with(api(quotas));
     assert_eq!(document.permissions().into_iter().collect::<Vec<_>>(), ["quotas:manage", "quotas:read"]);
+}
+
+#[tokio::test]
+async fn what_the_host_holds_is_nobody_elses_to_close() {
+    let plans = [Plan::parse(PRO).unwrap(), Plan::parse(BASIC).unwrap()];
+    let clock = ManualClock::at("2026-03-02T12:00:00Z".parse().unwrap());
+    let quotas = Quotas::in_memory(plans).unwrap().with_clock(clock.clone()).unwrap();
+    let acme = scope("acme");
+    quotas.subscribe(&acme, Subscription::new(PlanName::new("pro").unwrap(), clock.now())).await.unwrap();
+    let mut contract = Contract::unguarded(api(quotas.clone()));
+    let minute = std::time::Duration::from_secs(60);
+    let usage = Usage::of("tokens", &Subject::org(), 40).unwrap();
+    let hold = quotas.reserve(&acme, &usage, minute).await.unwrap().hold.unwrap();
+    assert!(!hold.is_callers());
+    let at = |what: &str| tokens(&format!("holds/{{hold={}}}/{what}", hold.id));
+    // Its id is to be read, and nothing more.
+    let seen = contract.expect(200, "GET", &tokens("balance"), plain()).await;
+    assert_eq!(seen.body["holds"][0]["id"], hold.id.to_string());
+    let end = json!({"subject": "org", "expires": hold.expires});
+    let less = json!({"subject": "org", "expires": hold.expires, "amount": 1});
+    contract.expect(404, "POST", &at("commit"), with(less)).await;
+    contract.expect(404, "POST", &at("release"), with(end)).await;
+    contract.expect(404, "POST", &at("extend"), with(json!({"subject": "org", "seconds": 120}))).await;
+    let spent = quotas.commit(&acme, &hold, 40).await.unwrap();
+    assert_eq!((spent.allowed, spent.used), (true, 40));
+
+    // Nor is it reached by a key: that of a caller is another one.
+    let wanted = with(json!({"amount": 40, "seconds": 60})).header("idempotency-key", "job-7");
+    let callers = contract.expect(201, "POST", &tokens("holds"), wanted).await;
+    assert_eq!(&callers.body["hold"]["id"].as_str().unwrap()[14..15], "8", "{}", callers.body);
+    let usage = usage.with_key("job-7").unwrap();
+    let own = quotas.reserve(&acme, &usage, minute).await.unwrap();
+    assert!(!own.replayed && !own.hold.unwrap().is_callers());
+    let long = "k".repeat(128);
+    for (key, replayed) in [(long.as_str(), false), (&long, true), (&long[1..], false)] {
+        let sent = with(json!({"amount": 1})).header("idempotency-key", key);
+        assert_eq!(contract.expect(200, "POST", &tokens("consume"), sent).await.body["replayed"], replayed);
+    }
 }
