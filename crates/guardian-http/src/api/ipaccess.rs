@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequestParts, OriginalUri, State};
 use chrono::TimeDelta;
 use guardian_core::{ActorKind, Scope, Timestamp};
 use guardian_ipaccess::store::AccessStore;
@@ -55,6 +55,7 @@ pub fn api<S: AccessStore>(access: Arc<IpAccess<S>>, proxies: TrustedProxies) ->
         .post(
             "/ip-access/rules",
             changes("addAccessRules", "Add rules")
+                .about("Rules and regions; a setting of the whole policy is refused: it is put with the policy.")
                 .body::<PolicyIn>(json!({"text": "deny 203.0.113.0/24 # scanners"}))
                 .answers::<PolicyOut>(StatusCode::CREATED, "The policy as it is now.", policy()),
             add::<S>,
@@ -337,7 +338,9 @@ where
         let client = peer(parts).map(|peer| ClientAddr::resolve(peer, &parts.headers, &reached.proxies));
         let is_conclusive = client.is_some_and(|client| client.is_conclusive());
         let address = client.map_or(IpAddr::from([0, 0, 0, 0]), |client| client.addr());
-        Ok(Self { scope, address, is_conclusive, path: parts.uri.path().to_owned() })
+        // The path that the layer in front sees, also where the API is nested below another one.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        Ok(Self { scope, address, is_conclusive, path: uri.path().to_owned() })
     }
 }
 
@@ -403,7 +406,9 @@ async fn add<S: AccessStore>(
     wanted: IfMatch,
     Json(new): Json<PolicyIn>,
 ) -> Result<Tagged<PolicyOut>, Problem> {
-    let more = parse(&new.text)?;
+    bounded("text", &new.text, 0, 1_000_000)?;
+    let more = AccessPolicy::parse_rules(&new.text, Defaults::open());
+    let more = more.map_err(|error| Kind::InvalidRequest.because(error))?;
     if more.rules().is_empty() {
         return Err(Kind::InvalidRequest.because("the text has no rule"));
     }

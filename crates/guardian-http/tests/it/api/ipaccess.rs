@@ -4,9 +4,11 @@ use std::time::Duration;
 use guardian_core::{Event, EventSink, ManualClock, Scope, StoreError};
 use guardian_http::TrustedProxies;
 use guardian_http::api::ipaccess::api;
+use guardian_http::api::{Document, Unguarded};
 use guardian_ipaccess::store::{AccessStore, Stored};
 use guardian_ipaccess::{ForwardHeader, IpAccess, MemoryStore};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::contract::{Contract, plain, scope, with};
 
@@ -37,6 +39,12 @@ async fn the_api_of_addresses_keeps_its_word() {
         .expect(400, "POST", "/ip-access/rules", with(json!({"text": "allow moon"})).if_match("*"))
         .await;
     assert!(wrong.body["detail"].as_str().unwrap().contains("line 1"), "{}", wrong.body);
+    for setting in ["default allow", "default deny", "unknown country deny", "dry run"] {
+        let rules = with(json!({"text": format!("deny 198.51.100.9\n{setting} # as well")})).if_match("*");
+        let wrong = contract.expect(400, "POST", "/ip-access/rules", rules).await;
+        let why = wrong.body["detail"].as_str().unwrap();
+        assert!(why.contains("line 2") && why.contains(setting), "{why}");
+    }
     let overlaps = contract.expect(200, "GET", "/ip-access/overlaps", plain()).await;
     assert_eq!(overlaps.body["items"], json!([{"kind": "redundant", "rule": 2, "other": 1}]));
     contract.expect(404, "DELETE", "/ip-access/rules/{rule=9}", plain().if_match("*")).await;
@@ -77,6 +85,27 @@ async fn the_api_of_addresses_keeps_its_word() {
     assert_eq!(theirs.body["rules"], json!([]));
     contract.expect(404, "DELETE", "/ip-access/rules/{rule=1}", plain().if_match("*")).await;
     contract.finish().await;
+}
+
+#[tokio::test]
+async fn a_rule_about_the_path_of_a_nested_api_locks_nobody_out() {
+    let access = Arc::new(IpAccess::new(MemoryStore::new()));
+    let api = Document::new("test", "1.0.0", Unguarded).with(api(access, TrustedProxies::none()));
+    let router = axum::Router::new().nest("/admin", api.into_router().unwrap());
+    let put = async |text: &str| {
+        let body = json!({"text": text}).to_string();
+        let mut request = http::Request::put("/admin/ip-access/policy")
+            .header("content-type", "application/json")
+            .header("if-match", "*")
+            .body(axum::body::Body::from(body))
+            .unwrap();
+        request.extensions_mut().insert(scope("acme"));
+        let peer: std::net::SocketAddr = "192.0.2.9:4000".parse().unwrap();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        router.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(put("deny 192.0.2.0/24 for route /admin").await, 409);
+    assert_eq!(put("deny 192.0.2.0/24 for route /ip-access").await, 200);
 }
 
 #[tokio::test]
