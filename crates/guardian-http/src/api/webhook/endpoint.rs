@@ -155,6 +155,7 @@ async fn update_endpoint<S: DeliveryStore>(
 ) -> Result<Tagged<WebhookEndpoint>, Problem> {
     let endpoint = found(&reached, &scope, &id).await?;
     wanted.holds(endpoint.revision)?;
+    patch.keeps_headers_from_others(&endpoint.settings)?;
     let settings = patch.apply(endpoint.settings.clone()).map_err(|error| failed(&error))?;
     match reached.webhooks.update_endpoint(&scope, &endpoint, settings).await {
         Ok(endpoint) => Ok(tagged(&endpoint)),

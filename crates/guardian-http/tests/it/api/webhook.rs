@@ -135,6 +135,20 @@ async fn endpoints(contract: &mut Contract) -> String {
         (&json!("v2"), &json!("cloud_events_binary"))
     );
     contract.expect(422, "PATCH", &place, with(json!({"url": "ftp://example.com"})).if_match("*")).await;
+    // What one receiver is given goes to no other, unless that is said.
+    let moved = json!({"url": "https://example.org/hooks"});
+    let refused = contract.expect(422, "PATCH", &place, with(moved).if_match("*")).await;
+    assert!(refused.body["detail"].as_str().unwrap().contains("`x-token`"), "{}", refused.body);
+    let half = json!({"url": "https://example.org/hooks", "headers": {"X-Token": "9"}});
+    contract.expect(422, "PATCH", &place, with(half).if_match("*")).await;
+    for (url, headers) in [
+        ("https://EXAMPLE.com/elsewhere", json!({})),
+        ("https://example.org/hooks", json!({"X-Token": "9", "x-new": "1"})),
+        (endpoint["url"].as_str().unwrap(), json!({"X-Token": "1", "x-new": "1"})),
+    ] {
+        let moved = with(json!({"url": url, "headers": headers})).if_match("*");
+        contract.expect(200, "PATCH", &place, moved).await;
+    }
     contract.expect(400, "PATCH", &place, with(json!({"revision": 7})).if_match("*")).await;
 
     let disabled = contract.expect(200, "POST", &format!("{place}/disable"), plain()).await;

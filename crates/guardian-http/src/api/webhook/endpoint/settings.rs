@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use guardian_core::shorten;
 use guardian_webhook::{EndpointSettings, Error, KeyChoice, PayloadMode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::Problem;
+use crate::api::Kind;
 use crate::api::patch::Patch;
 
 /// An endpoint to be made.
@@ -85,7 +88,7 @@ enum WebhookMode {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookEndpointPatch {
-    /// Where it is.
+    /// Where it is. If scheme, host or port are others, each header that it has must be named in `headers` as well.
     #[schema(max_length = 2048)]
     url: Option<String>,
     /// What it is, for people.
@@ -143,7 +146,29 @@ impl NewWebhookEndpoint {
     }
 }
 
+/// Where a URL leads: its scheme, host and port.
+fn receiver(url: &str) -> Option<(String, String)> {
+    let url: http::Uri = url.parse().ok()?;
+    Some((url.scheme_str()?.to_ascii_lowercase(), url.authority()?.as_str().to_ascii_lowercase()))
+}
+
 impl WebhookEndpointPatch {
+    /// Headers are shown to nobody, and were meant for the receiver that they were given for: whoever names another one has to say anew
+    /// what it gets.
+    pub(super) fn keeps_headers_from_others(&self, before: &EndpointSettings) -> Result<(), Problem> {
+        let Some(url) = self.url.as_ref().filter(|url| receiver(url) != receiver(&before.url)) else {
+            return Ok(());
+        };
+        let is_said = |name: &str| self.headers.keys().any(|said| said.eq_ignore_ascii_case(name));
+        match before.headers.iter().find(|(name, _)| !is_said(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Kind::Unprocessable.because(format_args!(
+                "`{}` is another receiver: give the header `{name}` a value for it, or null",
+                shorten(url)
+            ))),
+        }
+    }
+
     pub(super) fn apply(self, mut settings: EndpointSettings) -> Result<EndpointSettings, Error> {
         if let Some(url) = self.url {
             settings.url = url;
