@@ -475,7 +475,7 @@ async fn start<S: WorkflowStore + Clone>(
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let mut start = Start::with(body.input);
     if let Some(version) = body.version {
-        start = start.version(version);
+        start = start.version(version).released();
     }
     if let Some(key) = key {
         start = start.key(key);
@@ -679,7 +679,7 @@ fn failed(error: &Error) -> Problem {
         }
         Error::Conflict { .. } | Error::Changed { .. } => Kind::Changed.because(error),
         Error::NotPublished { .. } => {
-            Kind::Conflict.because("the workflow has no published version: publish one first")
+            Kind::Conflict.because("nothing is published, or not this version: publish it first")
         }
         Error::Archived { .. } => Kind::Conflict.because("the workflow is archived: no further run begins"),
         Error::Reused { .. } | Error::PathTaken { .. } | Error::RunState { .. } | Error::Migration { .. } => {

@@ -286,7 +286,7 @@ pub(super) struct Begin {
     /// What it is given: any value.
     #[serde(default)]
     pub(super) input: Value,
-    /// In which version; the one that is published when it is missing.
+    /// In which version, the published one or the canary; one of them when it is missing.
     pub(super) version: Option<u64>,
 }
 

@@ -91,6 +91,9 @@ async fn the_api_of_workflows_keeps_its_word() {
     let read = contract.expect(200, "GET", one, plain().header("if-none-match", before)).await;
     assert_eq!(read.body["published"], 1);
     contract.expect(404, "PUT", &format!("{one}/publication"), version(9).if_match("*")).await;
+    // A draft is started by nobody.
+    contract.expect(409, "POST", &format!("{one}/runs"), version(2)).await;
+    contract.expect(404, "POST", &format!("{one}/runs"), version(9)).await;
     contract
         .expect(
             400,
@@ -105,6 +108,7 @@ async fn the_api_of_workflows_keeps_its_word() {
     contract
         .expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": true})).if_match("*"))
         .await;
+    contract.expect(409, "POST", &format!("{one}/runs"), version(1)).await;
     contract
         .expect(200, "PUT", &format!("{one}/archived"), with(json!({"archived": false})).if_match("*"))
         .await;
