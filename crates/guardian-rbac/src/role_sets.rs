@@ -24,7 +24,7 @@ const THINGS: [(&str, &str, &[&str]); 19] = [
     ("workflow", "workflows", &["read", "create", "edit", "delete", "activate"]),
     ("integration", "integrations", &["read", "create", "edit", "delete", "rotate"]),
     ("user", "users", &["read", "invite", "edit", "deactivate"]),
-    ("audit", "the audit trail", &["read", "export"]),
+    ("audit", "the audit trail", &["read", "export", "verify"]),
     ("setting", "settings and billing", &["read", "edit", "billing"]),
 ];
 
@@ -83,7 +83,7 @@ roles:
   auditor:
     title: Reads the policy and the audit trail
     inherits: viewer
-    allow: ["audit:*", "rbac.policy:review"]
+    allow: ["audit:read", "audit:export", "audit:verify", "rbac.policy:review"]
   admin:
     title: Runs the organisation
     allow: "*"
@@ -95,7 +95,7 @@ separate:
   - { name: invoices-four-eyes, roles: [finance, finance-approver], limit: 2, duty: static }
 "#;
 
-/// A set of roles for a CRM with 99 permissions of its own and those of this crate: viewer, sales, support, marketing, finance,
+/// A set of roles for a CRM with 100 permissions of its own and those of this crate: viewer, sales, support, marketing, finance,
 /// analysts, integrations, auditors, administrators, and one for emergencies.
 ///
 /// ```

@@ -23,8 +23,8 @@ mod keeping;
 mod proof;
 mod record;
 
-/// The operations on the audit log: the permissions `audit:read` and `audit:manage`, and for the platform's operators what keeps
-/// or drops events. Checkpoints are judged by the keys of the ring.
+/// The operations on the audit log: the permissions `audit:read`, `audit:verify` and, for recording events, `audit:manage`; and for
+/// the platform's operators what keeps or drops events. Checkpoints are judged by the keys of the ring.
 pub fn api<S: AuditStore>(log: AuditLog<S>, ring: KeyRing) -> Api {
     let api = Api::new("audit", "What happened, by whom, and what proves it.");
     let api = event::declare(api);
@@ -54,6 +54,10 @@ fn reads(id: &'static str, summary: &'static str) -> Operation {
 
 fn manages(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, summary).takes("audit:manage").may(Kind::Unprocessable).may(Kind::Conflict)
+}
+
+fn verifies(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary).takes("audit:verify").may(Kind::Unprocessable).may(Kind::Conflict)
 }
 
 /// The longest query, in characters.

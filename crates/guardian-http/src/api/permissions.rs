@@ -13,8 +13,9 @@
 /// # catalog.build().unwrap(); }
 /// ```
 pub const PERMISSIONS: &[(&str, &str)] = &[
-    ("audit:manage", "Keep, hold and erase events of the audit log"),
+    ("audit:manage", "Record events in the audit log"),
     ("audit:read", "Search the audit log"),
+    ("audit:verify", "Verify the audit log"),
     ("ip-access:manage", "Change the rules about addresses"),
     ("ip-access:read", "See the rules about addresses"),
     ("quotas:manage", "Spend and hold what is metered"),

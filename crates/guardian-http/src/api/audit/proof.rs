@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Answer, Items, Reached, Shared, failed, manages, reads};
+use super::{Answer, Items, Reached, Shared, failed, reads, verifies};
 use crate::Problem;
 use crate::api::{Api, Caller, Json, Kind, Listed, PageParams, PathParam, page};
 
@@ -166,9 +166,9 @@ pub(super) fn declare<S: AuditStore>(api: Api<Shared<S>>) -> Api<Shared<S>> {
                 "next": null,
             }),
         );
-    let verify = manages("verifyAudit", "Verify the whole log")
+    let verify = verifies("verifyAudit", "Verify the whole log")
         .about(
-            "Each event is held against its leaf and the tree against the checkpoints: it takes as long as the log is. \
+            "Each event is held against its leaf, and the tree against the checkpoints and the head: it takes as long as the log is. \
              What is wrong is an answer and no failure. The log records that it was verified. While one runs, another of the \
              same tenant is a conflict.",
         )
@@ -273,17 +273,24 @@ async fn verified<S: AuditStore>(reached: &Reached<S>, scope: &Scope) -> Result<
     let chain = notes(reached, scope).await?;
     let chain = chain.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
     let head = reached.log.head(scope).await.map_err(|error| failed(&error))?;
-    let mut verifier = Verifier::new(tenant.clone(), &reached.ring).with_checkpoints(chain);
+    let mut verifier = Verifier::new(tenant.clone(), &reached.ring)
+        .with_checkpoints(chain)
+        .with_head(head.size, head.root.into());
     let mut from = 0;
     while from < head.size {
         let records = store.records(scope, from, BATCH).await.map_err(|error| failed(&error.into()))?;
         let leaves = store.leaves(scope, from, BATCH).await.map_err(|error| failed(&error.into()))?;
         let Some(last) = records.last().map(|record| record.sequence) else { break };
-        for record in records.iter().filter(|record| record.sequence < head.size) {
-            let place = usize::try_from(record.sequence.saturating_sub(from)).unwrap_or(usize::MAX);
+        // Both are the events that are there, in one order, whatever their sequences are.
+        let mut leaves = leaves.into_iter().map(Hash::from);
+        for record in &records {
+            let hash = leaves.next();
+            if record.sequence >= head.size {
+                continue;
+            }
             let bytes = record.leaf(tenant);
             let mut leaf = Leaf::dropped(record.sequence, Hash::ZERO);
-            leaf.hash = leaves.get(place).map(|hash| Hash::from(*hash));
+            leaf.hash = hash;
             leaf.record = bytes.as_deref();
             verifier.push(leaf);
         }
