@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use guardian_audit::AuditConfig;
 use guardian_audit::checkpoint::{Notary, Sealer};
+use guardian_audit::{AuditConfig, SharedCursors};
 use guardian_core::{Clock, EventSink, IdSource, NullSink, Scope, SystemClock, SystemIds, TenantId};
 use guardian_http::TrustedProxies;
 use guardian_http::api::PERMISSIONS;
@@ -60,6 +60,7 @@ pub struct Builder {
     purger: Option<Arc<dyn Purger>>,
     keep_webhooks: Duration,
     billing: Option<Arc<dyn BillingSink>>,
+    cursors: Option<SharedCursors>,
 }
 
 /// Puts an action into a store of workflows.
@@ -102,16 +103,22 @@ impl Builder {
             purger: None,
             keep_webhooks: Duration::from_secs(30 * 24 * 60 * 60),
             billing: None,
+            cursors: None,
         }
     }
 
     /// The key that secrets of webhooks are sealed with (XChaCha20-Poly1305): 32 bytes from where the host keeps its passwords. The
     /// same for ever, or what was sealed cannot be opened; for a key that changes, give a [`vault`](Self::vault).
-    pub fn secrets_key(self, key: [u8; 32]) -> Self {
+    ///
+    /// What cursors of the audit log are known by is derived from it as well, unless [`audit`](Self::audit) has a secret of its own: so
+    /// a next page is good in every process with this key.
+    pub fn secrets_key(mut self, key: [u8; 32]) -> Self {
+        self.cursors = Some(SharedCursors::derive(&key));
         self.vault(AeadVault::new(key))
     }
 
-    /// What seals secrets instead of a [key](Self::secrets_key), such as a key service.
+    /// What seals secrets instead of a [key](Self::secrets_key), such as a key service. Several processes with one that was given alone need
+    /// [`AuditConfig::with_cursor_secret`] too.
     pub fn vault(mut self, vault: impl Vault) -> Self {
         self.vault = Some(Arc::new(vault));
         self
@@ -315,7 +322,8 @@ impl Builder {
     async fn assemble<B: Backend>(self, stores: Stores<B>, operator: Scope) -> Result<Guardian<B>, Error> {
         let vault = self.vault.ok_or(Error::NoVault)?;
         let (clock, ids) = (self.clock, self.ids);
-        let audit = self.audit.with_clock(Arc::clone(&clock)).with_ids(Arc::clone(&ids));
+        let audit = self.cursors.into_iter().fold(self.audit, AuditConfig::with_cursors_from);
+        let audit = audit.with_clock(Arc::clone(&clock)).with_ids(Arc::clone(&ids));
         let log = guardian_audit::AuditLog::new(stores.audit, audit);
 
         let library =
@@ -404,9 +412,11 @@ impl Builder {
         let purge = Purge::<B> {
             webhooks: webhooks.clone(),
             library: library.clone(),
+            engine: engine.clone(),
             sentiments: sentiments.clone(),
             rbac: rbac.clone(),
             spool: Arc::clone(&spool),
+            everybody: Arc::clone(&everybody),
             host: self.purger,
         };
         let registry = Registry::new(stores.tenants)

@@ -85,7 +85,7 @@ impl Told {
                 if is_final {
                     self.heard = self.heard | listener;
                 }
-                self.refusals.push(Refusal { who, error, is_final });
+                self.refusals.push(Refusal { who, of: listener, error, is_final });
             }
         }
     }

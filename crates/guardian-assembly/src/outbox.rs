@@ -161,7 +161,8 @@ impl Outbox {
             let is_done = telling.is_ok() && told.is_done();
             refusals.extend(told.refusals);
             if let Err(error) = telling {
-                refusals.push(Refusal { who: "the outbox", error, is_final: false });
+                let of = Heard::NOBODY;
+                refusals.push(Refusal { who: "the outbox", of, error, is_final: false });
             }
             fates.push(if is_done {
                 Fate::Done(number)
@@ -251,9 +252,34 @@ impl Spool for Outbox {
         }
     }
 
-    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        let mut tx = self.db.begin(&Scope::system(tenant.clone())).await?;
-        tx.execute("DELETE FROM guardian_outbox WHERE tenant_id = $1", params![tenant]).await?;
+    async fn forget(&self, tenant: &TenantId, everybody: &dyn Teller) -> Result<(), StoreError> {
+        let scope = Scope::system(tenant.clone());
+        loop {
+            let mut tx = self.db.begin_read(&scope).await?;
+            let sql = "SELECT number, attempts, heard, event FROM guardian_outbox WHERE tenant_id = $1 ORDER BY number LIMIT $2";
+            let rows = tx.fetch_all(sql, params![tenant, BATCH]).await?;
+            tx.commit().await?;
+            if rows.is_empty() {
+                break;
+            }
+            let waiting = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            for one in &waiting {
+                // Nothing of it is delivered or started any more, and one that cannot be read never was.
+                let but = one.heard | Heard::WEBHOOKS | Heard::WORKFLOWS;
+                if let Ok(telling) = &one.telling
+                    && let Some(error) = everybody.tell(telling, but).await.into_missing()
+                {
+                    return Err(error);
+                }
+            }
+            let mut tx = self.db.begin(&scope).await?;
+            for one in &waiting {
+                let sql = "DELETE FROM guardian_outbox WHERE tenant_id = $1 AND number = $2";
+                tx.execute(sql, params![tenant, one.number]).await?;
+            }
+            tx.commit().await?;
+        }
+        let mut tx = self.db.begin(&scope).await?;
         tx.execute("DELETE FROM guardian_limit_rules WHERE tenant_id = $1", params![tenant]).await?;
         tx.commit().await
     }

@@ -9,19 +9,22 @@ use guardian_rbac::Rbac;
 use guardian_sentiment::Sentiments;
 use guardian_tenant::Purger;
 use guardian_webhook::Webhooks;
-use guardian_workflow::Library;
+use guardian_workflow::{Engine, Library, Message, RunFilter, Status};
 
 use crate::backend::Backend;
-use crate::spool::Spool as _;
+use crate::spool::{Spool as _, Teller};
 
-/// Removes what would go on: endpoints with their secrets and queues, workflows, events that wait, rules of rate limits; and what customers
-/// wrote: sentiments. Then the host's own. The audit log and the ledgers of quotas stay, which retention and bookkeeping are about.
+/// Ends what would go on: endpoints with their secrets and queues, workflows and their runs, rules of rate limits; and what customers
+/// wrote: sentiments. Then the host's own, and what waits in the outbox, when the audit log has heard of it. The log and the ledgers of
+/// quotas stay, which retention and bookkeeping are about.
 pub(crate) struct Purge<B: Backend> {
     pub(crate) webhooks: Webhooks<B::Webhook>,
     pub(crate) library: Library<B::Workflow>,
+    pub(crate) engine: Engine<B::Workflow>,
     pub(crate) sentiments: Sentiments,
     pub(crate) rbac: Rbac,
     pub(crate) spool: Arc<B::Spool>,
+    pub(crate) everybody: Arc<dyn Teller>,
     pub(crate) host: Option<Arc<dyn Purger>>,
 }
 
@@ -59,13 +62,48 @@ impl<B: Backend> Purger for Purge<B> {
             }
             page = some.next.map(|next| request.after(next));
         }
+        self.end_runs(scope, &first).await?;
         self.sentiments.forget_tenant(scope).await.map_err(of("sentiment"))?;
         self.rbac.unload(scope.tenant());
         if let Some(host) = &self.host {
             host.purge(scope).await?;
         }
         // Last: the above has told of itself.
-        self.spool.forget(scope.tenant()).await
+        self.spool.forget(scope.tenant(), &*self.everybody).await
+    }
+}
+
+impl<B: Backend> Purge<B> {
+    /// Cancels what runs or waits: a worker ends it. Nothing is undone, for nobody is there for whom.
+    async fn end_runs(
+        &self,
+        scope: &Scope,
+        first: &(impl Fn() -> Result<PageRequest, StoreError> + Sync),
+    ) -> Result<(), StoreError> {
+        for status in [Status::Running, Status::Compensating] {
+            let filter = RunFilter::new().status(status);
+            let mut page = Some(first()?);
+            while let Some(request) = page.take() {
+                let some = self.engine.runs(scope, &filter, &request).await.map_err(of("workflows"))?;
+                for run in &some.items {
+                    let reason = "the tenant is purged".to_owned();
+                    match self
+                        .engine
+                        .send(scope, run.id, &Message::Cancel { reason, compensate: false })
+                        .await
+                    {
+                        // It ended by itself meanwhile.
+                        Ok(_) | Err(guardian_workflow::Error::RunState { .. }) => {}
+                        Err(error) => return Err(of("workflows")(error)),
+                    }
+                }
+                page = match some.next {
+                    Some(next) => Some(first()?.after(next)),
+                    None => None,
+                };
+            }
+        }
+        Ok(())
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) fn check(data: &Value) -> Result<(), &'static str> {
 pub struct Refusal {
     /// Who.
     pub who: &'static str,
+    /// The same as a bit; of nobody where it could not be told.
+    pub of: Heard,
     /// Why.
     pub error: StoreError,
     /// It never will, so it is not asked again.
@@ -69,6 +71,16 @@ pub struct Told {
 }
 
 impl Told {
+    /// Why one of the audit logs does not have it yet.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn into_missing(self) -> Option<StoreError> {
+        let is_log = |refusal: &Refusal| refusal.of.has(Heard::LOG) || refusal.of.has(Heard::OPERATOR);
+        self.refusals
+            .into_iter()
+            .find(|refusal| is_log(refusal) && !refusal.is_final)
+            .map(|refusal| refusal.error)
+    }
+
     /// Nobody has to hear of it again.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn is_done(&self) -> bool {
@@ -139,8 +151,8 @@ pub trait Spool: fmt::Debug + Send + Sync + 'static {
     /// Moves what was recorded in callers' transactions into the audit log, some of each tenant. One tenant's fault keeps no other's back.
     async fn settle(&self, log: &dyn Settle) -> Result<(), StoreError>;
 
-    /// Forgets what waits of a tenant that is gone, and what it had of its own.
-    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError>;
+    /// Forgets what waits of a tenant that is gone, when the audit log and the host were told, and what it had of its own.
+    async fn forget(&self, tenant: &TenantId, everybody: &dyn Teller) -> Result<(), StoreError>;
 }
 
 /// In memory nothing waits.
@@ -167,7 +179,7 @@ impl Spool for AtOnce {
         Ok(())
     }
 
-    async fn forget(&self, _: &TenantId) -> Result<(), StoreError> {
+    async fn forget(&self, _: &TenantId, _: &dyn Teller) -> Result<(), StoreError> {
         Ok(())
     }
 }

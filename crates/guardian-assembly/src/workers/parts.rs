@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guardian_core::{PageRequest, Scope};
+use guardian_core::{PageRequest, Scope, TenantId};
+use guardian_quota::FeatureName;
 use guardian_quota::billing::{BillingEvent, BillingSink, Receipt, Relay};
+use guardian_quota::store::Book;
 use guardian_tenant::{Platform, Status, Tenant, TenantFilter};
 use guardian_webhook::TokioTimer;
 use tokio::sync::watch;
@@ -236,8 +238,13 @@ impl<B: Backend> Workers<B> {
     pub(super) async fn tell_thresholds(&self) -> Result<(), Error> {
         let parts = &self.guardian.parts;
         let sink = parts.billing.clone().unwrap_or_else(|| Arc::new(NoBilling));
-        Relay::new(&parts.quotas, sink).with_events(Arc::clone(&parts.events)).run_once().await?;
-        Ok(())
+        let relay = Relay::new(&parts.quotas, sink).with_events(Arc::clone(&parts.events));
+        let trouble = Arc::clone(&self.trouble);
+        let failed = move |book: &Book, source| {
+            let (tenant, feature) = (book.tenant.clone(), book.feature.clone());
+            trouble("quotas", &NotHandedOver { tenant, feature, source });
+        };
+        Ok(relay.run_hearing(failed).await.map(drop)?)
     }
 
     pub(super) async fn relay_sentiments(&self) -> Result<(), Error> {
@@ -298,6 +305,15 @@ struct Refused {
 
 fn because(error: &guardian_core::StoreError) -> String {
     std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"))
+}
+
+/// A ledger that waits: what was spent is billed later, and thresholds are told later.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger of `{feature}` of `{tenant}` could not be handed over: {source}")]
+struct NotHandedOver {
+    tenant: TenantId,
+    feature: FeatureName,
+    source: guardian_quota::Error,
 }
 
 /// Events that webhooks told of themselves and nobody took.

@@ -109,6 +109,42 @@ async fn a_purged_tenant_is_gone() {
     assert!(started.is_err());
 }
 
+/// What happened before is in the log, though nobody had told it yet; and what waited ends.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_purge_ends_runs_and_loses_no_record() {
+    use guardian_workflow::{Definition, Note, Start, Status};
+
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).open("sqlite::memory:").await.unwrap();
+    let platform = platform(&guardian);
+    guardian.welcome(&platform, new_tenant("acme")).await.unwrap();
+    let acme = ann("acme");
+    crate::host::listen(&guardian, &acme).await;
+    let waits = serde_json::json!({"schema": 1, "name": "w", "start": "s", "edges": [],
+        "nodes": {"s": {"type": "wait", "for": {"signal": {"name": "go"}}}}});
+    let definition = Definition::from_value(waits).unwrap();
+    guardian.workflows().save(&acme, "waits", &definition, &Note::default()).await.unwrap();
+    guardian.workflows().publish(&acme, "waits", 1).await.unwrap();
+    let run = guardian.engine().start(&acme, "waits", Start::default()).await.unwrap();
+    guardian.workers().run_once().await.unwrap();
+    assert_eq!(guardian.engine().run(&acme, run).await.unwrap().state.status, Status::Running);
+
+    for number in 0..150 {
+        guardian.emit(&acme, "deal.lost", serde_json::json!({"number": number})).await.unwrap();
+    }
+    let before = letters.ids_of("deal.lost").len();
+    let grace = std::time::Duration::ZERO;
+    let deleting =
+        guardian.tenants().delete(&platform, &tenant("acme"), Version::FIRST, grace).await.unwrap();
+    guardian.tenants().purge(&platform, &tenant("acme"), deleting.version).await.unwrap();
+    assert_eq!(recorded(&guardian, &acme, "deal.lost").await, 150);
+    assert_eq!(letters.ids_of("deal.lost").len(), before);
+    guardian.workers().run_once().await.unwrap();
+    assert_eq!(guardian.engine().run(&acme, run).await.unwrap().state.status, Status::Cancelled);
+    assert_eq!(recorded(&guardian, &acme, "deal.lost").await, 150);
+}
+
 #[tokio::test]
 async fn a_tenant_that_is_on_its_way_out_is_not_welcome() {
     let (ears, letters) = (Ears::default(), Letterbox::default());

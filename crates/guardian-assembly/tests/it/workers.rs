@@ -167,3 +167,39 @@ async fn who_never_answers_keeps_nobody_waiting() {
     assert_eq!(letters.ids_of("deal.hang"), [id.to_string()]);
     guardian.database().close().await;
 }
+
+/// A billing system that takes nothing.
+#[derive(Debug)]
+struct Away;
+
+#[async_trait::async_trait]
+impl guardian_quota::billing::BillingSink for Away {
+    async fn send(
+        &self,
+        _: &[guardian_quota::billing::BillingEvent],
+    ) -> Result<Vec<guardian_quota::billing::Receipt>, guardian_core::StoreError> {
+        Err(guardian_core::StoreError::new(guardian_core::StoreErrorKind::Unavailable, "billing"))
+    }
+}
+
+#[tokio::test]
+async fn somebody_hears_that_bills_stand_still() {
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let team = r#"{ "name": "team", "features": { "exports": { "metered": {
+        "unit": "export", "aggregation": "count", "billed": true, "limits": { "org": { "amount": 100 } } } } } }"#;
+    let team = guardian_quota::Plan::parse(team).unwrap();
+    let guardian = builder(&ears, &letters).plan(team).billing(Away).in_memory().await.unwrap();
+    let platform = crate::host::platform(&guardian);
+    guardian.welcome(&platform, crate::host::new_tenant("acme")).await.unwrap();
+    let usage = guardian_quota::Usage::of("exports", &guardian_quota::Subject::org(), 1).unwrap();
+    assert!(guardian.quotas().consume(&ann("acme"), &usage).await.unwrap().allowed);
+    let troubles = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&troubles);
+    let workers = guardian
+        .workers()
+        .on_trouble(move |part, error| heard.lock().unwrap().push(format!("{part}: {error}")));
+    workers.run_once().await.unwrap();
+    let troubles = troubles.lock().unwrap();
+    let wanted = "quotas: the ledger of `exports` of `acme` could not be handed over: ";
+    assert!(troubles.len() == 1 && troubles[0].starts_with(wanted), "{troubles:?}");
+}
