@@ -62,7 +62,7 @@ fn loading_and_scoring_agree() {
 #[test]
 fn the_trainer_and_the_model_read_alike() {
     let mut samples = samples();
-    let long = "the pump grumbles. ".repeat(40);
+    let long: String = (0..40).map(|n| format!("The pump number {n} grumbles. ")).collect();
     samples.push(Sample::new(long, Source::Product).with_valence(-0.5));
     let trained = train(&samples, &options(), &mut |_, _| {}).unwrap();
     assert_eq!(trained.chances.len(), samples.len());
