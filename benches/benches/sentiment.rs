@@ -6,12 +6,16 @@
 //!   thrown away alike.
 //! - `vader-parity` has its lists loaded. It gives VADER's four numbers; `guardian:lexicon` gives the same four, and
 //!   `guardian:ensemble` gives chances of three classes and of five types, which is more.
+//!
+//! What is promised of speed is measured as the suite `sentiment` of `eval` measures it, in processor time of single texts, with the
+//! language looked at first, and printed beside its bar.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use guardian_sentiment::{Adaptation, Ensemble, Lexicon, Linear, Polarity, SentimentModel};
+use guardian_benches::suites::sentiment::speed;
+use guardian_sentiment::{Adaptation, English, Ensemble, Lexicon, Linear, Polarity, SentimentModel};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -24,6 +28,7 @@ fn main() {
     usual(&mut criterion);
     long(&mut criterion);
     tenant(&mut criterion);
+    promised();
     criterion.final_summary();
 }
 
@@ -148,4 +153,20 @@ fn tenant(criterion: &mut Criterion) {
     });
     group.bench_function("guardian:model", |bencher| bencher.iter(|| black_box(tenant.model())));
     group.finish();
+}
+
+/// What is promised, each with its bar: at least so many texts a second, at most so many milliseconds.
+#[expect(clippy::print_stdout, reason = "measures are reported on standard output")]
+fn promised() {
+    let texts = texts(256, 90);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let found = speed(&English(Ensemble::default()), &texts);
+    let line = |case: &str, key: &str, value: f64, bar: f64, unit: &str| {
+        println!("measure sentiment/{case} {key} {value} {unit}");
+        println!("measure sentiment/{case} {key}_bar {bar} {unit}");
+    };
+    line("read_114_bytes", "a_second", found.reads.round(), 100_000.0, "texts/s");
+    line("read_and_explain_114_bytes", "a_second", found.explanations.round(), 40_000.0, "texts/s");
+    let thousandths = |value: f64| (value * 1e3).round() / 1e3;
+    line("read_10_kilobytes", "p99_of_single_runs", thousandths(found.long_p99), 1.0, "ms");
 }

@@ -16,6 +16,7 @@ use guardian_sentiment::{
     Adaptation, English, Ensemble, Feeling, Lexicon, Linear, Polarity, Reading, Sentiment, SentimentModel,
 };
 use indicatif::ProgressBar;
+pub use measure::{Speed, speed};
 use measure::{Tally, calibration_error, correlation, mean_f1};
 
 use super::Report;

@@ -191,7 +191,11 @@ impl Sentiments {
     pub(super) async fn unlearn(&self, scope: &Scope, id: Option<&str>) -> Result<(), Error> {
         for _ in 0..MAX_TRIES {
             let asked = self.asked(scope);
-            let Some(state) = self.store.adaptation(scope).await? else { return Ok(()) };
+            let Some(state) = self.store.adaptation(scope).await? else {
+                // The tenant may have been forgotten by another process.
+                self.owns.lock().nothing(scope.tenant(), asked, self.clock.monotonic());
+                return Ok(());
+            };
             let mut gone = BTreeSet::new();
             match ids_of(&state.bytes) {
                 Ok(mut ids) => {
