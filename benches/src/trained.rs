@@ -5,7 +5,10 @@ use guardian_sentiment::{Ensemble, Linear, Reading, SentimentModel};
 use thiserror::Error;
 
 /// A chance of the model may be so far from the trainer's own, which has weights that are not rounded to bytes.
-pub const NEAR: f64 = 0.05;
+pub const NEAR: f64 = 0.1;
+
+/// On average it may be so far.
+pub const NEAR_ON_AVERAGE: f64 = 0.005;
 
 /// Why a model file is not what was trained.
 #[derive(Debug, Error)]
@@ -24,6 +27,12 @@ pub enum Differs {
         off: f64,
         /// The text.
         text: String,
+    },
+    /// The file gives other chances on average.
+    #[error("the file's chances are {mean:.5} from the trainer's on average, at most {NEAR_ON_AVERAGE}")]
+    Average {
+        /// How far.
+        mean: f64,
     },
     /// No text was short enough to be compared with the trainer.
     #[error("no text could be compared with the trainer")]
@@ -85,5 +94,63 @@ pub fn compare(trained: &Trained, loaded: &Linear, samples: &[Sample]) -> Result
         return Err(Differs::Nothing);
     }
     found.mean = sum / f64::from(u32::try_from(3 * found.near).unwrap_or(u32::MAX));
+    if found.mean > NEAR_ON_AVERAGE {
+        return Err(Differs::Average { mean: found.mean });
+    }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use guardian_sentiment::train::{Options, Source, train};
+
+    use super::*;
+
+    fn samples() -> Vec<Sample> {
+        let mut all = Vec::new();
+        for thing in ["pump", "valve", "gauge", "filter", "hose", "tank", "switch", "lamp"] {
+            for (what, valence) in [
+                ("works nicely", 0.5),
+                ("is a joy", 1.0),
+                ("grumbles", -0.5),
+                ("broke", -1.0),
+                ("is on a shelf", 0.0),
+            ] {
+                for end in ["", " today", " again", " in the cellar"] {
+                    all.push(
+                        Sample::new(format!("the {thing} {what}{end}"), Source::Product)
+                            .with_valence(valence),
+                    );
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn another_model_or_another_trainer_is_found() {
+        let mut options = Options::default();
+        options.rows = 5_000;
+        let samples = samples();
+        let mut trained = train(&samples, &options, &mut |_, _| {}).unwrap();
+        let loaded = Linear::from_bytes(&trained.model.to_bytes()).unwrap();
+        let found = compare(&trained, &loaded, &samples).unwrap();
+        assert_eq!((found.texts, found.near, found.long), (samples.len(), samples.len(), 0));
+        assert!(found.mean > 0.0 && found.mean <= found.most);
+        assert!(matches!(compare(&trained, &Linear::shipped(), &samples), Err(Differs::File { .. })));
+
+        let rights = trained.chances.clone();
+        if let Some(Some([bad, ..])) = trained.chances.first_mut() {
+            *bad += 2.0 * NEAR;
+        }
+        assert!(matches!(compare(&trained, &loaded, &samples), Err(Differs::Trainer { .. })));
+        // All a little off is as bad as one far off.
+        trained.chances = rights.clone();
+        for chance in trained.chances.iter_mut().flatten().flatten() {
+            *chance += 10.0 * NEAR_ON_AVERAGE;
+        }
+        assert!(matches!(compare(&trained, &loaded, &samples), Err(Differs::Average { .. })));
+        trained.chances = vec![None; samples.len()];
+        assert!(matches!(compare(&trained, &loaded, &samples), Err(Differs::Nothing)));
+    }
 }

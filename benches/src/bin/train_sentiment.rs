@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use guardian_benches::sentiment::{drawn, research_samples, shipped_samples};
-use guardian_benches::trained::{NEAR, compare};
+use guardian_benches::trained::{NEAR, NEAR_ON_AVERAGE, compare};
 use guardian_sentiment::Linear;
 use guardian_sentiment::train::{Options, Sample, Trained, train};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -181,7 +181,8 @@ fn check(
         found.texts
     );
     println!(
-        "check: the trainer's own chances are at most {:.4} and on average {:.5} off, of {} texts ({} are long); bound {NEAR}",
+        "check: the trainer's own chances are at most {:.4} (bound {NEAR}) and on average {:.5} (bound {NEAR_ON_AVERAGE}) off, of \
+         {} texts; {} are long",
         found.most, found.mean, found.near, found.long
     );
     if model(asked, counts, samples)?.model.to_bytes() != bytes {

@@ -436,7 +436,7 @@ impl Judge<'_> {
         self.bar.set_message("speed");
         let texts: Vec<&str> = texts.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
         // What a host calls: the models that `Sentiments` reads with, which look at the language first.
-        let found = measure::speed(&English(self.model.clone()), &texts);
+        let found = speed(&English(self.model.clone()), &texts);
         self.pace("texts of 114 bytes a second of processor time", found.reads, 100_000.0, true);
         self.pace("the same with explanations", found.explanations, 40_000.0, true);
         self.pace(
@@ -450,7 +450,7 @@ impl Judge<'_> {
         for (at, (text, step)) in texts.iter().zip(steps.into_iter().cycle()).take(LABELS).enumerate() {
             tenant.learn(&format!("message-{at}"), text, step);
         }
-        let own = measure::speed(&English(tenant.model()), &texts);
+        let own = speed(&English(tenant.model()), &texts);
         self.note("a tenant's own model, texts of 114 bytes a second of processor time", own.reads);
         self.note("the same with explanations", own.explanations);
         self.pace(

@@ -19,7 +19,8 @@ mod learning;
 mod lexicon;
 #[cfg(test)]
 mod mail;
-#[cfg(all(test, feature = "tract"))]
+#[cfg(test)]
+#[cfg(feature = "tract")]
 mod onnx;
 #[cfg(test)]
 mod random;

@@ -28,7 +28,7 @@ fn classes() -> [Class; 3] {
 }
 
 /// The lines of one model: tokens, and the logits that the reference evaluator gives.
-fn expected(name: &str) -> Vec<(String, Vec<f32>)> {
+fn expected(name: &str) -> Vec<(String, Vec<f64>)> {
     let lines = EXPECTED.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let of = lines.filter(|fields| fields[0] == name);
     of.map(|fields| {
@@ -38,27 +38,27 @@ fn expected(name: &str) -> Vec<(String, Vec<f32>)> {
 }
 
 #[track_caller]
-fn assert_near(found: &[f32], expected: &[f32]) {
+fn assert_near(found: &[f32], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
     for (one, other) in found.iter().zip(expected) {
-        assert!((one - other).abs() < 1e-5, "{found:?} instead of {expected:?}");
+        assert!((f64::from(*one) - other).abs() < 1e-5, "{found:?} instead of {expected:?}");
     }
 }
 
 /// As the script has it: numbers from -1 to 1 by a formula.
 fn weight(at: i64, seed: i64) -> f64 {
-    ((at * (2 * seed + 7) + seed * 11) % 41 - 20) as f64 / 20.0
+    f64::from(i32::try_from((at * (2 * seed + 7) + seed * 11) % 41 - 20).unwrap()) / 20.0
 }
 
 /// The model `mean.onnx` without any of ONNX.
-fn by_hand(ids: &[i64]) -> Vec<f32> {
-    let pooled: Vec<f64> = (0..8)
-        .map(|column| ids.iter().map(|id| weight(id * 8 + column, 1)).sum::<f64>() / ids.len() as f64)
-        .collect();
+fn by_hand(ids: &[i64]) -> Vec<f64> {
+    let count = f64::from(u32::try_from(ids.len()).unwrap());
+    let pooled: Vec<f64> =
+        (0..8).map(|column| ids.iter().map(|id| weight(id * 8 + column, 1)).sum::<f64>() / count).collect();
     let logit = |class: i64| {
         let product: f64 =
             pooled.iter().zip(0..).map(|(value, row)| value * weight(row * 3 + class, 2)).sum();
-        (product + weight(class, 3)) as f32
+        product + weight(class, 3)
     };
     (0..3).map(logit).collect()
 }
@@ -127,7 +127,7 @@ fn it_is_a_model_like_the_others() {
     // The logits are 1.45, -3.14 and 0.36.
     let Reading::Read(sentiment) = model.read("1") else { panic!("it is not read") };
     assert_eq!(sentiment.polarity, Polarity::Negative);
-    let powers = by_hand(&[1]).into_iter().map(|logit| f64::from(logit).exp()).collect::<Vec<_>>();
+    let powers = by_hand(&[1]).into_iter().map(f64::exp).collect::<Vec<_>>();
     let sum: f64 = powers.iter().sum();
     for (chance, power) in sentiment.chances.iter().zip(powers) {
         assert!((chance - power / sum).abs() < 1e-5);
