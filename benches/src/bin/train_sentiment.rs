@@ -58,6 +58,11 @@ impl Asked {
         (is_fit && paths.next().is_none()).then_some(Self { data, out, is_research, sample, is_check })
     }
 
+    /// Not of tweets and airline messages, whose terms forbid it, and not of a sample, which makes a poor one.
+    fn may_be_shipped(&self) -> bool {
+        !self.is_research && self.sample.is_none()
+    }
+
     fn name(&self) -> &'static str {
         match (self.is_research, self.sample) {
             (true, _) => "english, for research alone",
@@ -108,6 +113,9 @@ fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
     let counts: BTreeMap<String, usize> =
         files.iter().map(|(name, samples)| (name.clone(), samples.len())).collect();
     let samples: Vec<Sample> = files.into_iter().flat_map(|(_, samples)| samples).collect();
+    if !asked.may_be_shipped() && asked.out.as_ref().is_some_and(|out| out.ends_with(SHIPPED)) {
+        return Err(format!("`{SHIPPED}` is for the model that is shipped").into());
+    }
     let trained = model(asked, &counts, &samples)?;
     for (name, value) in &trained.held_out {
         println!("held out: {name} {value:.4}");
@@ -152,7 +160,7 @@ fn model(
     let manifest = Manifest {
         name: asked.name(),
         language: "eng",
-        may_be_shipped: !asked.is_research && asked.sample.is_none(),
+        may_be_shipped: asked.may_be_shipped(),
         files: counts.clone(),
         rows: options.rows,
         epochs: options.epochs,
