@@ -415,6 +415,45 @@ async fn what_was_forgotten_elsewhere_is_not_read_with_after_a_correction() {
     );
 }
 
+/// Own models are large enough to be computed by a thread; who asks meanwhile is not given the one before.
+#[tokio::test]
+async fn once_it_is_forgotten_nobody_reads_with_it() {
+    let (clock, store) = (Arc::new(ManualClock::new()), Arc::new(MemoryStore::new()));
+    let process = || Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock));
+    let (one, two) = (process(), process());
+    let mut right = Adaptation::new(&Ensemble::default());
+    for n in 0..40 {
+        let words: String = (0..50).map(|word| format!("word{n}x{word} ")).collect();
+        let (name, polarity) =
+            if n % 2 == 0 { ("ann", Polarity::Negative) } else { ("ben", Polarity::Positive) };
+        let text = format!("{} {words}", if name == "ann" { "spinner" } else { "carousel" });
+        let message = Message::new(&format!("m{n}"), text).unwrap().of_customer(name).unwrap();
+        one.record(&scope(), &message).await.unwrap();
+        one.correct(&scope(), &message, polarity).await.unwrap();
+        if name == "ben" {
+            right.learn(message.id(), &message.own_text(), polarity);
+        }
+    }
+    let text = "The spinner again";
+    let right = guardian_sentiment::SentimentModel::read(&right.model(), text);
+    for process in [&one, &two] {
+        assert_ne!(process.read(&scope(), text).await.unwrap(), right, "the model is at hand");
+    }
+    let read_by_three = async |process: &Sentiments| {
+        let read = || async { process.read(&scope(), text).await.unwrap() };
+        <[Reading; 3]>::from(tokio::join!(read(), read(), read()))
+    };
+    one.forget(&scope(), &ann()).await.unwrap();
+    assert_eq!(read_by_three(&one).await, [right.clone(), right.clone(), right.clone()]);
+    // Another process hears of it within 30 seconds, also when more was learned since.
+    let late = of("ben", "late");
+    one.record(&scope(), &late).await.unwrap();
+    one.correct(&scope(), &late, Polarity::Neutral).await.unwrap();
+    let right = one.read(&scope(), text).await.unwrap();
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(read_by_three(&two).await, [right.clone(), right.clone(), right]);
+}
+
 /// Of a tenant who is forgotten within a correction not even an empty row stays.
 #[tokio::test]
 async fn a_tenant_who_is_forgotten_within_a_correction_leaves_no_row() {
