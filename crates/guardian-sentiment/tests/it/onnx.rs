@@ -281,15 +281,15 @@ fn damaged_models_are_refused_or_run() {
         Err(_) => refused += 1,
     };
     panic::set_hook(Box::new(|_| {}));
-    for end in (0..MEAN.len()).step_by(5) {
+    for end in (0..MEAN.len()).step_by(9) {
         load(&MEAN[..end]);
     }
-    // Every bit comes by, and most bytes.
-    for (turn, at) in (0..MEAN.len()).step_by(2).enumerate() {
+    // Every bit comes by, and each third byte.
+    for (turn, at) in (0..MEAN.len()).step_by(3).enumerate() {
         let mut bytes = MEAN.to_vec();
         bytes[at] ^= 1 << (turn % 8);
         load(&bytes);
     }
     drop(panic::take_hook());
-    assert!(refused > 350 && run > 0, "{refused} refused, {run} run");
+    assert!(refused > 200 && run > 0, "{refused} refused, {run} run");
 }
