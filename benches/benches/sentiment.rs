@@ -34,7 +34,7 @@ fn main() {
 
 #[expect(clippy::print_stdout, reason = "bars are reported on standard output")]
 fn bars() {
-    println!("bar sentiment/read_114_bytes vs vader-parity 1");
+    println!("bar sentiment/read_114_bytes:ensemble vs vader-parity 1");
 }
 
 const SUBJECTS: [&str; 8] = [
@@ -91,7 +91,7 @@ fn usual(criterion: &mut Criterion) {
     let (ensemble, linear) = (Ensemble::default(), Linear::shipped());
     let (vader, improved) = (Lexicon::vader(), Lexicon::improved());
     let peer = vader_parity::SentimentIntensityAnalyzer::new();
-    let mut group = criterion.benchmark_group("sentiment/read_114_bytes");
+    let mut group = criterion.benchmark_group("read_114_bytes");
     group.throughput(Throughput::Elements(texts.len() as u64));
     group.bench_function("guardian:ensemble", |bencher| {
         bencher.iter(|| texts.iter().for_each(|text| drop(black_box(ensemble.read(text)))));
@@ -109,7 +109,7 @@ fn usual(criterion: &mut Criterion) {
         bencher.iter(|| texts.iter().for_each(|text| _ = black_box(peer.polarity_scores(text))));
     });
     group.finish();
-    let mut group = criterion.benchmark_group("sentiment/read_and_explain_114_bytes");
+    let mut group = criterion.benchmark_group("read_and_explain_114_bytes");
     group.throughput(Throughput::Elements(texts.len() as u64));
     group.bench_function("guardian:ensemble", |bencher| {
         bencher.iter(|| {
@@ -125,7 +125,7 @@ fn long(criterion: &mut Criterion) {
     let texts = texts(16, 10_000);
     let ensemble = Ensemble::default();
     let peer = vader_parity::SentimentIntensityAnalyzer::new();
-    let mut group = criterion.benchmark_group("sentiment/read_10_kilobytes");
+    let mut group = criterion.benchmark_group("read_10_kilobytes");
     group.throughput(Throughput::Elements(texts.len() as u64));
     group.bench_function("guardian:ensemble", |bencher| {
         bencher.iter(|| texts.iter().for_each(|text| drop(black_box(ensemble.read(text)))));
@@ -147,7 +147,7 @@ fn tenant(criterion: &mut Criterion) {
         }
     }
     let (own, texts) = (tenant.model(), texts(256, 114));
-    let mut group = criterion.benchmark_group("sentiment/tenant_of_500_corrections");
+    let mut group = criterion.benchmark_group("tenant_of_500_corrections");
     group.bench_function("guardian:read_256", |bencher| {
         bencher.iter(|| texts.iter().for_each(|text| drop(black_box(own.read(text)))));
     });
