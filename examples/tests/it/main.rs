@@ -5,5 +5,6 @@ mod access_log;
 mod client;
 mod crm;
 mod guide;
+mod hostile;
 mod rbac_matrix;
 mod sentiment_inbox;

@@ -179,10 +179,14 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
 #[derive(Clone)]
 pub(super) struct Gatekeeper(pub(super) Arc<dyn Permit>);
 
+/// The permission that was asked for, in the request's extensions: for what lasts longer than the answer to it.
+#[derive(Clone, Copy)]
+pub(super) struct Guarded(pub(super) &'static str);
+
 async fn guard(
     State(permission): State<&'static str>,
     gatekeeper: Option<Extension<Gatekeeper>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let scope = match caller(request.extensions()) {
@@ -194,7 +198,10 @@ async fn guard(
         return Kind::Forbidden.because("nobody decides about permissions here").into_response();
     };
     match gatekeeper.permit(&scope, permission).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.extensions_mut().insert(Guarded(permission));
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
