@@ -63,6 +63,13 @@ impl Server {
         self.raw(method, target, fields, json)
     }
 
+    /// Asks it to stop, as a container's host does, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.process.wait().unwrap()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> &str {
         &self.address

@@ -21,12 +21,12 @@ use super::{
 };
 use crate::Problem;
 
+mod batch;
 mod words;
 
 use words::{
     Answer, CatalogEntry, CheckIn, ConstraintBody, DifferenceOut, EmergencyIn, GrantIn, GrantOut, GrantQuery,
-    GrantsIn, GrantsWritten, MatrixOut, MatrixRow, MemberOut, Mine, PreviewIn, ReviewOut, RevocationsIn,
-    Revoked, RoleBody, WhoIn, WhoOut, Written,
+    MatrixOut, MatrixRow, MemberOut, Mine, PreviewIn, ReviewOut, RoleBody, WhoIn, WhoOut, Written,
 };
 
 /// The operations on roles and grants. Reading takes `rbac.policy:review`; what a change takes, the policy decides.
@@ -34,7 +34,7 @@ pub fn api(rbac: Rbac) -> Api {
     let api = Api::new("roles", "Who may do what, and why.");
     let previewing = Alone::new("roles are being tried out already");
     let questions = questions(api).reaching(Extension(previewing));
-    constraints(groups(grants(roles(questions)))).with_state(rbac)
+    constraints(groups(batch::declare(grants(roles(questions))))).with_state(rbac)
 }
 
 fn questions(api: Api<Rbac>) -> Api<Rbac> {
@@ -184,36 +184,6 @@ fn grants(api: Api<Rbac>) -> Api<Rbac> {
             .body::<GrantIn>(json!({"subject": "user:ann", "role": "rep", "reason": "joined sales"}))
             .answers::<Written>(StatusCode::CREATED, "It is given.", written()),
         give,
-    )
-    .post(
-        "/grants/batch",
-        Operation::new("giveGrants", "Give many roles at once")
-            .about("All of them or none; at most 1000.")
-            .takes(WRITE_GRANTS)
-            .may(Kind::Conflict)
-            .may(Kind::Unprocessable)
-            .may(Kind::NotFound)
-            .body::<GrantsIn>(json!({"grants": [
-                {"subject": "user:ann", "role": "rep", "reason": "joined sales"},
-                {"subject": "user:bob", "role": "rep", "reason": "joined sales"},
-            ]}))
-            .answers::<GrantsWritten>(
-                StatusCode::CREATED,
-                "They are given.",
-                json!({"ids": ["018f3a4e-0000-7000-8000-000000000000", "018f3a4e-0000-7000-8000-000000000001"], "revision": 8}),
-            ),
-        give_all,
-    )
-    .post(
-        "/grants/revocations",
-        Operation::new("revokeGrants", "Take many roles back at once")
-            .about("All of them or none, with all that was passed on from them; at most 1000 are named. Givers and holders may do so, and who may write grants.")
-            .may(Kind::Conflict)
-            .may(Kind::Unprocessable)
-            .may(Kind::NotFound)
-            .body::<RevocationsIn>(json!({"grants": ["018f3a4e-0000-7000-8000-000000000000"]}))
-            .answers::<Revoked>(StatusCode::OK, "They are taken back.", json!({"revoked": 1, "revision": 9})),
-        revoke_all,
     )
     .get(
         "/grants/{grant}",
@@ -552,40 +522,6 @@ async fn give(
     let new: NewGrant = domain(&body)?;
     let (id, revision) = rbac.grant(&scope, new).await.map_err(|error| failed(&error))?;
     Ok((StatusCode::CREATED, Json(Written { id: id.to_string(), revision: revision.number() })))
-}
-
-/// How many grants one request names at most.
-const MOST_GRANTS: usize = 1_000;
-
-fn so_many<T>(grants: &[T]) -> Result<(), Problem> {
-    if (1..=MOST_GRANTS).contains(&grants.len()) {
-        return Ok(());
-    }
-    Err(Kind::InvalidRequest
-        .because(format_args!("`grants` has 1 to {MOST_GRANTS}, and here it has {}", grants.len())))
-}
-
-async fn give_all(
-    State(rbac): State<Rbac>,
-    Caller(scope): Caller,
-    Json(body): Json<GrantsIn>,
-) -> Result<(StatusCode, Json<GrantsWritten>), Problem> {
-    so_many(&body.grants)?;
-    let new: Vec<NewGrant> = body.grants.iter().map(domain).collect::<Result<_, _>>()?;
-    let (ids, revision) = rbac.grant_all(&scope, &new).await.map_err(|error| failed(&error))?;
-    let ids = ids.iter().map(ToString::to_string).collect();
-    Ok((StatusCode::CREATED, Json(GrantsWritten { ids, revision: revision.number() })))
-}
-
-async fn revoke_all(
-    State(rbac): State<Rbac>,
-    Caller(scope): Caller,
-    Json(body): Json<RevocationsIn>,
-) -> Result<Json<Revoked>, Problem> {
-    so_many(&body.grants)?;
-    let ids: Vec<_> = body.grants.iter().map(|id| grant_id(id)).collect::<Result<_, _>>()?;
-    let (revoked, revision) = rbac.revoke_all(&scope, &ids).await.map_err(|error| failed(&error))?;
-    Ok(Json(Revoked { revoked, revision: revision.number() }))
 }
 
 async fn read_grant(

@@ -1,7 +1,7 @@
 //! The server over TCP: slow, many and greedy clients.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -10,8 +10,10 @@ use guardian_http::{PeerAddr, Server, Stopping};
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 struct Running {
     address: SocketAddr,
@@ -98,8 +100,10 @@ async fn heads_and_pauses_have_their_time() {
 #[tokio::test]
 async fn who_waits_longest_makes_room() {
     let (begin, begun) = tokio::sync::watch::channel(false);
+    let (came, mut arrivals) = unbounded_channel();
     let slow = async move || {
         let mut begun = begun.clone();
+        came.send(()).unwrap();
         begun.wait_for(|begun| *begun).await.unwrap();
         "hello"
     };
@@ -111,12 +115,12 @@ async fn who_waits_longest_makes_room() {
     // The first two are at a request: they stay. The third waits for one, until a fourth comes.
     for stream in &mut streams[..2] {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        arrivals.recv().await.unwrap();
     }
-    tokio::time::sleep(SHORT).await;
     let mut fourth = TcpStream::connect(server.address).await.unwrap();
     assert!(is_ended(&mut streams[2]).await);
     fourth.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    tokio::time::sleep(SHORT).await;
+    arrivals.recv().await.unwrap();
     // All are at work: the fifth has to wait until one is done, and then takes its place.
     let mut fifth = TcpStream::connect(server.address).await.unwrap();
     fifth.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -160,7 +164,10 @@ async fn heads_are_bounded() {
 
 #[tokio::test]
 async fn at_the_end_requests_may_finish_and_what_lasts_hears_of_it() {
-    let lasting = async |request: Request<axum::body::Body>| {
+    let (came, mut arrivals) = unbounded_channel();
+    let told = came.clone();
+    let lasting = async move |request: Request<axum::body::Body>| {
+        told.send(()).unwrap();
         let mut stopping = request.extensions().get::<Stopping>().unwrap().clone();
         stopping.wait().await;
         "stopped"
@@ -168,18 +175,21 @@ async fn at_the_end_requests_may_finish_and_what_lasts_hears_of_it() {
     let server = start(Router::new().route("/", get(lasting)), |server| server).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    tokio::time::sleep(SHORT).await;
+    arrivals.recv().await.unwrap();
     drop(server.stop);
     assert!(answer(&mut stream).await.ends_with("stopped"));
     server.served.await.unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err(), "nobody new is let in");
 
     // What does not hear of it has the grace, and no more.
-    let deaf = async || std::future::pending::<&str>().await;
+    let deaf = async move || {
+        came.send(()).unwrap();
+        std::future::pending::<&str>().await
+    };
     let server = start(Router::new().route("/", get(deaf)), |server| server.grace(SHORT)).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    tokio::time::sleep(SHORT).await;
+    arrivals.recv().await.unwrap();
     drop(server.stop);
     server.served.await.unwrap().unwrap();
     assert!(is_ended(&mut stream).await);
