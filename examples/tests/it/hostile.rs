@@ -220,7 +220,7 @@ fn what_another_tenant_has_is_as_if_it_were_not_there() {
     let endpoint = crm.send("POST", "/webhooks", GLOBEX, hook).text("id").to_owned();
     let deal = crm.send("POST", "/deals", GLOBEX, r#"{"title":"Fleet","amount_cents":990000,"stage":"won"}"#);
     let contact = crm.send("POST", "/contacts", GLOBEX, r#"{"name":"Ada"}"#);
-    let role = r#"{"title":"Of globex alone","rules":[]}"#;
+    let role = r#"{"id":"of-globex","title":"Of globex alone","rules":[]}"#;
     let put = crm.raw("PUT", "/v1/roles/of-globex", globex, role);
     assert!(put.status < 300, "{put:?}");
     let definition = crm.send("GET", "/v1/workflows/follow-up", GLOBEX, "").body["definition"].clone();

@@ -16,7 +16,9 @@ const ACME: &str = "acme-website-key";
 fn begin(crm: &Server, target: &str, key: &str, more: &str) -> (u16, BufReader<TcpStream>) {
     let mut stream = TcpStream::connect(crm.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let head = format!("GET {target} HTTP/1.1\r\nHost: crm\r\nAuthorization: Bearer {key}\r\n{more}\r\n");
+    let head = format!(
+        "GET {target} HTTP/1.1\r\nHost: crm\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n{more}\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut reader = BufReader::new(stream);
     let mut line = String::new();

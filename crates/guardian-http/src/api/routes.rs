@@ -140,7 +140,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         handler: H,
     ) -> Self {
         let mut served = on(filter, handler);
-        if operation.has_parameter(&ParameterIn::Query, "after") {
+        if method == HttpMethod::Get || operation.has_parameter(&ParameterIn::Query, "after") {
             served = served.layer(from_fn(foreign_cursor));
         }
         served = served.layer(from_fn_with_state(operation.has_query(), readable));
@@ -226,13 +226,16 @@ async fn readable(State(has_query): State<bool>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// Data that the store refused to a list with a cursor is that cursor.
+/// Data that the store refused to a list with a cursor is that cursor. To another read it is a fault of ours: it changes nothing that could
+/// meet what is there.
 async fn foreign_cursor(request: Request, next: Next) -> Response {
+    let reads = request.method().is_safe();
     let has_cursor =
         request.uri().query().is_some_and(|query| query.split('&').any(|each| each.starts_with("after=")));
     let response = next.run(request).await;
-    if has_cursor && response.extensions().get::<Refused>().is_some() {
-        return none_of_this_list().into_response();
+    match response.extensions().get::<Refused>() {
+        Some(_) if has_cursor => none_of_this_list().into_response(),
+        Some(_) if reads => Kind::Internal.because("the data could not be read").into_response(),
+        _ => response,
     }
-    response
 }

@@ -218,6 +218,7 @@ impl Lasting {
         let flow = Flow {
             until: now + self.streams.longest,
             quiet: now + self.streams.keep_alive,
+            asked: now,
             lasting: self,
             source: Box::new(source),
             has_begun: false,
@@ -247,6 +248,8 @@ struct Flow {
     until: Instant,
     /// When something has to be said.
     quiet: Instant,
+    /// When the permission was asked for.
+    asked: Instant,
     has_begun: bool,
     has_looked: bool,
     ended: bool,
@@ -265,19 +268,26 @@ impl Flow {
             if (is_stopping && self.has_looked) || Instant::now() >= self.until {
                 return None;
             }
+            let keep_alive = self.lasting.streams.keep_alive;
+            if self.asked + keep_alive <= Instant::now() {
+                self.asked = Instant::now();
+                if !may_go_on(&self.lasting).await {
+                    return None;
+                }
+            }
             let news = self.source.look().await.ok()?;
             self.has_looked = true;
             self.ended = news.ended;
             if !news.text.is_empty() {
-                self.quiet = Instant::now() + self.lasting.streams.keep_alive;
+                self.quiet = Instant::now() + keep_alive;
                 return Some(news.text);
             }
             if news.more || self.ended {
                 continue;
             }
             if Instant::now() >= self.quiet {
-                self.quiet = Instant::now() + self.lasting.streams.keep_alive;
-                return may_go_on(&self.lasting).await.then(|| ":\n\n".to_owned());
+                self.quiet = Instant::now() + keep_alive;
+                return Some(":\n\n".to_owned());
             }
             let pause = pin!(sleep(self.lasting.streams.look));
             match &mut self.lasting.stopping {

@@ -174,7 +174,7 @@ async fn a_path_below_the_api_that_is_none_is_a_problem() {
     use tower::ServiceExt as _;
     let document = Document::new("test", "1.0.0", guardian_http::api::Unguarded).with(things());
     let router = axum::Router::new().nest("/v1", document.into_router().unwrap());
-    for path in ["/v1/nothing", "/v1/thing/nothing", "/v1/"] {
+    for path in ["/v1/nothing", "/v1/thing/nothing"] {
         let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
         let answer = router.clone().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");

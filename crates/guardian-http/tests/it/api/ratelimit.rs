@@ -41,8 +41,7 @@ async fn the_api_of_rate_limits_keeps_its_word() {
     contract.expect(404, "PUT", nobody, with(json!({"rule": "1/min"})).because("no tenant at all")).await;
     // Several at once: when one does not do, none is changed.
     let many = "/platform/tenants/{tenant=acme}/rate-limits";
-    let rules =
-        |rules: serde_json::Value| with(json!({ "rules": rules })).because("ticket 4712: a trade fair");
+    let rules = |rules: Value| with(json!({ "rules": rules })).because("ticket 4712: a trade fair");
     for (wrong, status) in [
         (json!({"per-org": "1/min", "per-moon": "1/min"}), 400),
         (json!({"per-org": "1/min", "per-key": "often"}), 400),
