@@ -39,13 +39,15 @@ impl<S: WorkflowStore + Clone> Source for Following<S> {
         let run = self.reached.engine.run(&self.scope, self.run).await.map_err(|error| failed(&error))?;
         let entries = self.reached.engine.history(&self.scope, self.run, self.after, AT_ONCE).await;
         let entries = entries.map_err(|error| failed(&error))?;
-        let mut news = News { more: !entries.is_empty(), ..News::default() };
+        // A store gives at least so many where there are so many.
+        let is_full = u32::try_from(entries.len()).unwrap_or(u32::MAX) >= AT_ONCE;
+        let mut news = News { more: is_full, ..News::default() };
         for entry in &entries {
             news.event(entry.number, "entry", &EntryOut::of(entry))?;
             self.after = entry.number;
         }
         let status = run.state.status;
-        if !news.more && !matches!(status, Status::Running | Status::Compensating) {
+        if !is_full && !matches!(status, Status::Running | Status::Compensating) {
             news.event(self.after, "end", &serde_json::json!({ "status": status.as_str() }))?;
             news.ended = true;
         }
