@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use guardian_assembly::{Backend, Guardian};
+use guardian_audit::{AuditEvent, AuditQueue, Overflow};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -166,4 +167,24 @@ async fn who_never_answers_keeps_nobody_waiting() {
     assert_eq!(recorded(&guardian, &acme, "deal.hang").await, 1);
     assert_eq!(letters.ids_of("deal.hang"), [id.to_string()]);
     guardian.database().close().await;
+}
+
+/// What requests leave in the queue of an audit layer is in the log when the workers have ended.
+#[tokio::test]
+async fn the_queue_of_an_audit_layer_is_emptied() {
+    let guardian = builder(&Ears::default(), &Letterbox::default()).in_memory().await.unwrap();
+    let queue = Arc::new(AuditQueue::new(guardian.audit().clone(), 1_000, Overflow::Block).unwrap());
+    let workers = guardian.workers().recording(Arc::clone(&queue));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(async move { workers.run(async { drop(stopped.await) }).await });
+    let acme = ann("acme");
+    queue.record(&acme, AuditEvent::new("http.post.deals")).await.unwrap();
+    assert_eq!(recorded(&guardian, &acme, "http.post.deals").await, 1);
+    for _ in 0..100 {
+        queue.enqueue(&acme, AuditEvent::new("http.post.deals"), |_| {}).await.unwrap();
+    }
+    drop(stop);
+    tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap();
+    assert_eq!(recorded(&guardian, &acme, "http.post.deals").await, 101);
+    assert!(queue.record(&acme, AuditEvent::new("http.post.deals")).await.is_err(), "it is closed");
 }
