@@ -6,12 +6,16 @@
 //!   thrown away alike.
 //! - `vader-parity` has its lists loaded. It gives VADER's four numbers; `guardian:lexicon` gives the same four, and
 //!   `guardian:ensemble` gives chances of three classes and of five types, which is more.
+//!
+//! What is promised of speed is measured as the suite `sentiment` of `eval` measures it, in processor time of single texts, with the
+//! language looked at first, and printed beside its bar.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use guardian_sentiment::{Adaptation, Ensemble, Lexicon, Linear, Polarity, SentimentModel};
+use guardian_benches::suites::sentiment::speed;
+use guardian_sentiment::{Adaptation, English, Ensemble, Lexicon, Linear, Polarity, SentimentModel};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -24,12 +28,13 @@ fn main() {
     usual(&mut criterion);
     long(&mut criterion);
     tenant(&mut criterion);
+    promised();
     criterion.final_summary();
 }
 
 #[expect(clippy::print_stdout, reason = "bars are reported on standard output")]
 fn bars() {
-    println!("bar sentiment/read_114_bytes vs vader-parity 1");
+    println!("bar sentiment/read_114_bytes:ensemble vs vader-parity 1");
 }
 
 const SUBJECTS: [&str; 8] = [
@@ -86,7 +91,7 @@ fn usual(criterion: &mut Criterion) {
     let (ensemble, linear) = (Ensemble::default(), Linear::shipped());
     let (vader, improved) = (Lexicon::vader(), Lexicon::improved());
     let peer = vader_parity::SentimentIntensityAnalyzer::new();
-    let mut group = criterion.benchmark_group("sentiment/read_114_bytes");
+    let mut group = criterion.benchmark_group("read_114_bytes");
     group.throughput(Throughput::Elements(texts.len() as u64));
     group.bench_function("guardian:ensemble", |bencher| {
         bencher.iter(|| texts.iter().for_each(|text| drop(black_box(ensemble.read(text)))));
@@ -104,7 +109,7 @@ fn usual(criterion: &mut Criterion) {
         bencher.iter(|| texts.iter().for_each(|text| _ = black_box(peer.polarity_scores(text))));
     });
     group.finish();
-    let mut group = criterion.benchmark_group("sentiment/read_and_explain_114_bytes");
+    let mut group = criterion.benchmark_group("read_and_explain_114_bytes");
     group.throughput(Throughput::Elements(texts.len() as u64));
     group.bench_function("guardian:ensemble", |bencher| {
         bencher.iter(|| {
@@ -120,7 +125,7 @@ fn long(criterion: &mut Criterion) {
     let texts = texts(16, 10_000);
     let ensemble = Ensemble::default();
     let peer = vader_parity::SentimentIntensityAnalyzer::new();
-    let mut group = criterion.benchmark_group("sentiment/read_10_kilobytes");
+    let mut group = criterion.benchmark_group("read_10_kilobytes");
     group.throughput(Throughput::Elements(texts.len() as u64));
     group.bench_function("guardian:ensemble", |bencher| {
         bencher.iter(|| texts.iter().for_each(|text| drop(black_box(ensemble.read(text)))));
@@ -142,10 +147,26 @@ fn tenant(criterion: &mut Criterion) {
         }
     }
     let (own, texts) = (tenant.model(), texts(256, 114));
-    let mut group = criterion.benchmark_group("sentiment/tenant_of_500_corrections");
+    let mut group = criterion.benchmark_group("tenant_of_500_corrections");
     group.bench_function("guardian:read_256", |bencher| {
         bencher.iter(|| texts.iter().for_each(|text| drop(black_box(own.read(text)))));
     });
     group.bench_function("guardian:model", |bencher| bencher.iter(|| black_box(tenant.model())));
     group.finish();
+}
+
+/// What is promised, each with its bar: at least so many texts a second, at most so many milliseconds.
+#[expect(clippy::print_stdout, reason = "measures are reported on standard output")]
+fn promised() {
+    let texts = texts(256, 90);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let found = speed(&English(Ensemble::default()), &texts);
+    let line = |case: &str, key: &str, value: f64, bar: f64, unit: &str| {
+        println!("measure sentiment/{case} {key} {value} {unit}");
+        println!("measure sentiment/{case} {key}_bar {bar} {unit}");
+    };
+    line("read_114_bytes", "a_second", found.reads.round(), 100_000.0, "texts/s");
+    line("read_and_explain_114_bytes", "a_second", found.explanations.round(), 40_000.0, "texts/s");
+    let thousandths = |value: f64| (value * 1e3).round() / 1e3;
+    line("read_10_kilobytes", "p99_of_single_runs", thousandths(found.long_p99), 1.0, "ms");
 }

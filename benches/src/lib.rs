@@ -1,5 +1,5 @@
-//! What Guardian's benchmarks and quality suites share: generated keys, the memory of a process, the suites, and the
-//! oracles that judge rate limits by brute force.
+//! What Guardian's benchmarks and quality suites share: generated keys, the memory of a process, the suites, the
+//! oracles that judge rate limits by brute force, and what holds a trained model against its trainer.
 
 pub mod crm;
 pub mod keys;
@@ -7,3 +7,4 @@ pub mod oracle;
 pub mod resident;
 pub mod sentiment;
 pub mod suites;
+pub mod trained;

@@ -252,6 +252,21 @@ pub fn research_samples(folder: &Path) -> Result<Vec<(String, Vec<Sample>)>, Dat
     Ok(vec![tweets, airline])
 }
 
+/// Leaves so many of all samples, evenly drawn over all files in their order: always the same.
+pub fn drawn(files: &mut [(String, Vec<Sample>)], count: usize) {
+    let all: usize = files.iter().map(|(_, samples)| samples.len()).sum();
+    if count >= all {
+        return;
+    }
+    let mut at = 0;
+    for (_, samples) in files {
+        samples.retain(|_| {
+            at += 1;
+            at * count / all > (at - 1) * count / all
+        });
+    }
+}
+
 fn samples(
     folder: &Path,
     name: &str,

@@ -13,12 +13,14 @@ use guardian_benches::suites::sentiment::{self, Asked};
 use guardian_benches::suites::{SUITES, Suite};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The suite that may have a second path, whose data may be a part, and whose speed may be left alone.
+/// The suite that may have a second path, another model, a part of the data, and whose speed may be left alone.
 const SENTIMENT: &str = "sentiment";
 /// Rows that are not judged for want of a file are no failure.
 const PARTIAL: &str = "--partial";
 /// Rows of speed are told and not judged.
 const QUALITY: &str = "--quality";
+/// The file behind it is judged in place of the shipped model.
+const MODEL: &str = "--model";
 
 const MISSED: u8 = 1;
 const MISUSED: u8 = 2;
@@ -29,15 +31,21 @@ fn main() -> ExitCode {
     asked.is_partial = arguments.iter().any(|argument| argument == PARTIAL);
     asked.is_quality = arguments.iter().any(|argument| argument == QUALITY);
     arguments.retain(|argument| argument != PARTIAL && argument != QUALITY);
+    let model = arguments.iter().position(|argument| argument == MODEL).map(|at| {
+        arguments.remove(at);
+        if at < arguments.len() { arguments.remove(at) } else { String::new() }
+    });
+    asked.model = model.as_ref().map(Path::new);
+    let is_plain = !asked.is_partial && !asked.is_quality && asked.model.is_none();
     let (name, path) = match arguments.as_slice() {
-        [name, path] if name == SENTIMENT || !(asked.is_partial || asked.is_quality) => (name, path),
+        [name, path] if name == SENTIMENT || is_plain => (name, path),
         [name, path, training] if name == SENTIMENT && !training.starts_with("--") => {
             asked.training = Some(Path::new(training));
             (name, path)
         }
         _ => {
             eprintln!(
-                "usage: eval SUITE PATH\n       eval {SENTIMENT} PATH [TRAINING] [{PARTIAL}] [{QUALITY}]\n\n{}",
+                "usage: eval SUITE PATH\n       eval {SENTIMENT} PATH [TRAINING] [{PARTIAL}] [{QUALITY}] [{MODEL} FILE]\n\n{}",
                 listed()
             );
             return ExitCode::from(MISUSED);

@@ -8,7 +8,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use guardian_audit::AuditQueue;
+use guardian_audit::store::AuditStore;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -34,11 +36,16 @@ type Trouble = dyn Fn(&'static str, &(dyn StdError + 'static)) + Send + Sync;
 pub struct Workers<B: Backend> {
     guardian: Guardian<B>,
     trouble: Arc<Trouble>,
+    queues: Vec<Arc<dyn Queue>>,
 }
 
 impl<B: Backend> Clone for Workers<B> {
     fn clone(&self) -> Self {
-        Self { guardian: self.guardian.clone(), trouble: Arc::clone(&self.trouble) }
+        Self {
+            guardian: self.guardian.clone(),
+            trouble: Arc::clone(&self.trouble),
+            queues: self.queues.clone(),
+        }
     }
 }
 
@@ -50,7 +57,7 @@ impl<B: Backend> fmt::Debug for Workers<B> {
 
 impl<B: Backend> Workers<B> {
     pub(crate) fn new(guardian: Guardian<B>) -> Self {
-        Self { guardian, trouble: Arc::new(|_, _| {}) }
+        Self { guardian, trouble: Arc::new(|_, _| {}), queues: Vec::new() }
     }
 
     /// Somebody hears what goes wrong: the part, `events`, `webhooks`, `workflows`, `schedules`, `roles`, `addresses`, `limits`, `audit`,
@@ -64,6 +71,14 @@ impl<B: Backend> Workers<B> {
         self
     }
 
+    /// With the queue of an `AuditLayer`: [`run`](Self::run) appends what is in it to the log, on a thread of its own, and at the end closes it and
+    /// waits until it is empty. Its faults are told as `audit`. A queue is run once: give it to the workers of one process alone, and call
+    /// `run` once.
+    pub fn recording<S: AuditStore>(mut self, queue: Arc<AuditQueue<S>>) -> Self {
+        self.queues.push(queue);
+        self
+    }
+
     /// Works until `shutdown` is done, and then takes a last turn: events are told, workflows driven, what these told is told, webhooks
     /// delivered, the audit log settled. What is under way has 20 seconds to end and the last turn as many; what is left is in the database for the
     /// next start, or for another process. Stop taking requests first.
@@ -73,17 +88,47 @@ impl<B: Backend> Workers<B> {
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
         let (stop, stopped) = watch::channel(false);
         let mut parts = JoinSet::new();
+        let recorded: Vec<_> = self.queues.iter().filter_map(|queue| self.record(queue)).collect();
         for part in Part::ALL {
             let workers = self.clone();
             parts.spawn(workers.part(part, stopped.clone()));
         }
+        let closing = Closing(&self.queues);
         shutdown.await;
         stop.send_replace(true);
+        // Requests are at an end, so nothing more is recorded of them.
+        drop(closing);
         // A part that hangs keeps nobody from the last turn.
         let _ = timeout(LAST_TURN, async { while parts.join_next().await.is_some() {} }).await;
         parts.abort_all();
+        let emptied = async {
+            for one in recorded {
+                drop(one.await);
+            }
+        };
+        if timeout(LAST_TURN, emptied).await.is_err() {
+            (self.trouble)("audit", &Unrecorded);
+        }
         if timeout(LAST_TURN, self.last_turn()).await.is_err() {
             (self.trouble)("events", &Unfinished);
+        }
+    }
+
+    /// Begins to append what a queue has, on a thread: it waits for a store for as long as that takes, which no task may.
+    fn record(&self, queue: &Arc<dyn Queue>) -> Option<oneshot::Receiver<()>> {
+        let (done, recorded) = oneshot::channel();
+        let (queue, trouble) = (Arc::clone(queue), Arc::clone(&self.trouble));
+        let appending = move || {
+            queue.append(&mut |error| trouble("audit", error));
+            // Nobody may be waiting any more.
+            let _ = done.send(());
+        };
+        match std::thread::Builder::new().name("guardian-audit-queue".to_owned()).spawn(appending) {
+            Ok(_) => Some(recorded),
+            Err(error) => {
+                (self.trouble)("audit", &error);
+                None
+            }
         }
     }
 
@@ -149,6 +194,36 @@ impl<B: Backend> Workers<B> {
         first.and(self.look_after_tenants().await)
     }
 }
+
+/// A queue of events, whatever its store.
+trait Queue: Send + Sync {
+    fn append(&self, failed: &mut dyn FnMut(&guardian_audit::Error));
+    fn close(&self);
+}
+
+impl<S: AuditStore> Queue for AuditQueue<S> {
+    fn append(&self, failed: &mut dyn FnMut(&guardian_audit::Error)) {
+        self.run(failed);
+    }
+
+    fn close(&self) {
+        AuditQueue::close(self);
+    }
+}
+
+/// Closes the queues when it is dropped, so that their threads end however the workers do.
+struct Closing<'a>(&'a [Arc<dyn Queue>]);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|queue| queue.close());
+    }
+}
+
+/// The log did not take in time what requests left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("it took too long to record what the last requests left behind")]
+struct Unrecorded;
 
 /// The last turn ran out of time.
 #[derive(Debug, thiserror::Error)]

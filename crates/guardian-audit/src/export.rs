@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::event::StoredEvent;
 use crate::log::AuditLog;
 use crate::merkle::Hash;
+use crate::plan::Plan;
 use crate::query::{Condition, Query};
 use crate::store::AuditStore;
 use parquet::Parquet;
@@ -97,8 +98,28 @@ impl<S: AuditStore> AuditLog<S> {
         out: &mut (dyn Write + Send),
         mut progress: impl FnMut(u64) + Send,
     ) -> Result<ExportManifest, Error> {
+        let mut parts = self.export_parts(scope, query, format).await?;
+        while let Some(bytes) = self.next_part(&mut parts).await? {
+            out.write_all(&bytes).map_err(cannot_write)?;
+            progress(parts.manifest.count);
+        }
+        out.flush().map_err(cannot_write)?;
+        Ok(parts.manifest)
+    }
+
+    /// Begins an [export](Self::export) whose file is taken part by part, by [`next_part`](Self::next_part): for those who send it on while it is
+    /// made. The log records that somebody takes the events.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn export_parts(
+        &self,
+        scope: &Scope,
+        query: &Query,
+        format: ExportFormat,
+    ) -> Result<ExportParts, Error> {
         let head = self.store().head(scope).await?;
-        let mut manifest = ExportManifest {
+        let manifest = ExportManifest {
             tenant: scope.tenant().to_string(),
             query: query.to_string(),
             count: 0,
@@ -109,33 +130,89 @@ impl<S: AuditStore> AuditLog<S> {
             created: self.config().now(),
         };
         self.audit_use(scope, "audit_log.exported", query).await?;
-        let mut bytes = Vec::with_capacity(1 << 19);
+        let plan = match head.size.checked_sub(1) {
+            Some(newest) => {
+                Some(self.plan(scope, &query.clone().and(Condition::Sequence(0, newest).into())).await?)
+            }
+            None => None,
+        };
         let mut writer = Writer::new(format);
+        let mut bytes = Vec::new();
         writer.begin(&mut bytes);
-        if let Some(newest) = head.size.checked_sub(1) {
-            let within = query.clone().and(Condition::Sequence(0, newest).into());
-            let plan = self.plan(scope, &within).await?;
-            let mut before = None;
-            loop {
-                let found = self.store().search(scope, &plan, before, PAGE).await?;
-                for event in self.decode_all(scope, &found.records).await? {
-                    writer.event(&mut bytes, &event).map_err(cannot_write)?;
-                    manifest.count += 1;
-                    manifest.first.get_or_insert(event.sequence);
-                    manifest.last = Some(event.sequence);
-                }
-                out.write_all(&bytes).map_err(cannot_write)?;
-                bytes.clear();
-                progress(manifest.count);
-                before = found.records.last().map(|record| record.sequence);
-                if !found.more {
-                    break;
-                }
+        Ok(ExportParts { scope: scope.clone(), plan, before: None, manifest, writer: Some(writer), bytes })
+    }
+
+    /// The next part of the file: a thousand events at most, and with the last one the manifest; nothing when the file is whole.
+    ///
+    /// # Errors
+    /// When the store failed, or an event cannot be written: what was taken until then has no manifest.
+    pub async fn next_part(&self, parts: &mut ExportParts) -> Result<Option<Vec<u8>>, Error> {
+        let Some(mut writer) = parts.writer.take() else { return Ok(None) };
+        let mut bytes = std::mem::take(&mut parts.bytes);
+        if let Some(plan) = &parts.plan {
+            let found = self.store().search(&parts.scope, plan, parts.before, PAGE).await?;
+            for event in self.decode_all(&parts.scope, &found.records).await? {
+                writer.event(&mut bytes, &event).map_err(cannot_write)?;
+                parts.manifest.count += 1;
+                parts.manifest.first.get_or_insert(event.sequence);
+                parts.manifest.last = Some(event.sequence);
+            }
+            parts.before = found.records.last().map(|record| record.sequence);
+            if found.more {
+                parts.writer = Some(writer);
+                return Ok(Some(bytes));
             }
         }
-        writer.end(&mut bytes, &manifest).map_err(cannot_write)?;
-        out.write_all(&bytes).and_then(|()| out.flush()).map_err(cannot_write)?;
-        Ok(manifest)
+        writer.end(&mut bytes, &parts.manifest).map_err(cannot_write)?;
+        Ok(Some(bytes))
+    }
+}
+
+/// An export that is being taken; made by [`AuditLog::export_parts`].
+///
+/// ```
+/// use guardian_audit::store::MemoryStore;
+/// use guardian_audit::{AuditConfig, AuditEvent, AuditLog, ExportFormat, Query};
+/// use guardian_core::{Scope, TenantId};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let log = AuditLog::new(MemoryStore::new(), AuditConfig::default());
+/// let acme = Scope::system(TenantId::new("acme")?);
+/// log.record(&acme, AuditEvent::new("deal.updated")).await?;
+///
+/// let mut parts = log.export_parts(&acme, &Query::All, ExportFormat::NdJson).await?;
+/// while let Some(bytes) = log.next_part(&mut parts).await? {
+///     assert!(bytes.ends_with(b"}}\n"), "a single part, with the manifest");
+/// }
+/// assert!(parts.is_whole());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct ExportParts {
+    scope: Scope,
+    /// Nothing of an empty log.
+    plan: Option<Plan>,
+    before: Option<u64>,
+    manifest: ExportManifest,
+    /// Nothing once the file is whole, or failed.
+    writer: Option<Writer>,
+    bytes: Vec<u8>,
+}
+
+impl ExportParts {
+    /// What was written until now.
+    #[must_use]
+    pub fn manifest(&self) -> &ExportManifest {
+        &self.manifest
+    }
+
+    /// Whether there is no further part.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.writer.is_none()
     }
 }
 

@@ -38,7 +38,7 @@ pub use change::{Change, changes_between};
 pub use dimension::Dimension;
 pub use error::{Error, InvalidEvent, Malformed};
 pub use event::{Assessment, AuditEvent, EventActor, Origin, Outcome, Risk, StoredEvent, Target};
-pub use export::{ExportFormat, ExportManifest};
+pub use export::{ExportFormat, ExportManifest, ExportParts};
 pub use lifecycle::{Erased, Hold, PersonalData, Retained, Retention, RetentionRule, Subject, Whose};
 pub use log::{AuditConfig, AuditLog, ReadAudit, Receipt, SharedCursors};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

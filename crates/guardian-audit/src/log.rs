@@ -14,7 +14,7 @@ use crate::keys::KeyStore;
 use crate::lifecycle::PersonalData;
 use crate::lifecycle::personal::{self, SealedEvent};
 use crate::plan::Plan;
-use crate::query::{Query, TimeRange};
+use crate::query::{Condition, Query, TimeRange};
 use crate::redact::Redaction;
 use crate::risk::RiskRules;
 use crate::schema::Schemas;
@@ -350,6 +350,40 @@ impl<S: AuditStore> AuditLog<S> {
             self.audit_read(scope, "audit_log.searched", query).await?;
         }
         Ok(Page::new(items, next))
+    }
+
+    /// The events that the query finds among the next hundred from a place of the log on, the oldest first, and the place to go on at: for
+    /// those who follow a log as it grows, and miss none and get none twice. Nothing is there yet when the place to go on at is the
+    /// same.
+    ///
+    /// The log does not record each look; [`followed`](Self::followed) records that somebody begins to.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn follow(
+        &self,
+        scope: &Scope,
+        query: &Query,
+        from: u64,
+    ) -> Result<(Vec<StoredEvent>, u64), Error> {
+        const SPAN: u64 = 100;
+        let end = self.store.head(scope).await?.size.min(from.saturating_add(SPAN));
+        let Some(newest) = end.checked_sub(1).filter(|newest| *newest >= from) else {
+            return Ok((Vec::new(), from));
+        };
+        let within = query.clone().and(Condition::Sequence(from, newest).into());
+        let size = usize::try_from(SPAN).unwrap_or(usize::MAX);
+        let mut found = self.store.search(scope, &self.plan(scope, &within).await?, None, size).await?;
+        found.records.reverse();
+        Ok((self.decode_all(scope, &found.records).await?, end))
+    }
+
+    /// Records that somebody begins to [follow](Self::follow) the log, where it records who [reads](ReadAudit) it.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn followed(&self, scope: &Scope, query: &Query) -> Result<(), Error> {
+        self.audit_read(scope, "audit_log.followed", query).await
     }
 
     /// How many events the query finds; counting stops at `limit`, where there is one.

@@ -48,6 +48,11 @@ mod revision;
 mod routes;
 #[cfg(feature = "sentiment")]
 pub mod sentiment;
+#[cfg_attr(
+    not(any(feature = "audit", feature = "workflow")),
+    expect(dead_code, reason = "without these domains nothing lasts")
+)]
+mod streams;
 #[cfg(feature = "tenant")]
 pub mod tenant;
 #[cfg(feature = "webhook")]
@@ -68,3 +73,4 @@ pub use permissions::PERMISSIONS;
 pub use permit::{Permit, Unguarded};
 pub use revision::{IfMatch, IfNoneMatch, Tagged};
 pub use routes::Api;
+pub use streams::Streams;

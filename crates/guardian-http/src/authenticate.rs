@@ -190,8 +190,9 @@ impl<A: Authenticate> AuthenticateLayer<A> {
         Self { config: Arc::new(Config { port: Arc::new(port), on_refusal: None }) }
     }
 
-    /// The same, and somebody hears of each request that is not let in, and should return at once: for logs and metrics, and for locking out
-    /// who guesses.
+    /// The same, and somebody hears of each request that the port refuses (401) or cannot tell of (503, 500), with its head, and should return
+    /// at once: for logs and metrics, and for locking out who guesses. It does not hear of a port's own mistake, the
+    /// [system](ActorKind::System) as a client, which is answered 500.
     pub fn on_refusal(mut self, hear: impl Fn(&Parts, &NotAuthenticated) + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.config).on_refusal = Some(Arc::new(hear));
         self
@@ -337,7 +338,7 @@ fn refused<B: From<Vec<u8>>>(refusal: &NotAuthenticated, port: &impl Authenticat
     match refusal {
         NotAuthenticated::Refused => {
             let problem = Problem::new(StatusCode::UNAUTHORIZED)
-                .with_type("urn:guardian:problem:unauthenticated", "Unauthenticated")
+                .with_type("urn:guardian:problem:unauthenticated", "Nobody is signed in")
                 .with_detail("this request has no credentials, or none that are good");
             let mut response = problem.to_response();
             response.headers_mut().insert(WWW_AUTHENTICATE, port.challenge());

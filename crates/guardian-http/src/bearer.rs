@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 
@@ -137,8 +138,8 @@ impl BearerTokens {
         self.by_digest.write().remove(&digest(token)).is_some()
     }
 
-    fn look_up(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
-        let token = bearer_token(&request.headers).ok_or(NotAuthenticated::Refused)?;
+    fn look_up(&self, token: Option<&str>) -> Result<Identity, NotAuthenticated> {
+        let token = token.ok_or(NotAuthenticated::Refused)?;
         self.by_digest.read().get(&digest(token)).cloned().ok_or(NotAuthenticated::Refused)
     }
 }
@@ -156,10 +157,64 @@ impl fmt::Debug for BearerTokens {
 #[async_trait]
 impl Authenticate for BearerTokens {
     async fn authenticate(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
+        self.look_up(bearer_token(&request.headers))
+    }
+
+    fn authenticate_at_once(&self, request: &Parts) -> Option<Result<Identity, NotAuthenticated>> {
+        Some(self.look_up(bearer_token(&request.headers)))
+    }
+}
+
+/// API keys in a header of their own, such as `X-Api-Key`: the tokens of a [`BearerTokens`], sent another way.
+///
+/// The same tokens may be taken as `Authorization: Bearer` elsewhere, by sharing them in an `Arc`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use guardian_core::{Actor, Scope, TenantId};
+/// use guardian_http::{ApiKeyHeader, AuthenticateLayer, BearerTokens, Identity};
+/// use http::HeaderName;
+///
+/// let keys = Arc::new(BearerTokens::new());
+/// let scope = Scope::new(TenantId::new("acme")?, Actor::api_key("key_1")?);
+/// keys.insert("4bJ8Yw2mQeR7tPz1LxK9vNcD", Identity::new(scope))?;
+/// let layer = AuthenticateLayer::new(ApiKeyHeader::new(HeaderName::from_static("x-api-key"), Arc::clone(&keys)));
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ApiKeyHeader {
+    name: HeaderName,
+    keys: Arc<BearerTokens>,
+    challenge: HeaderValue,
+}
+
+impl ApiKeyHeader {
+    /// Keys in this header. Whoever is refused is asked for `ApiKey header="…"` in `WWW-Authenticate`: there is no registered scheme.
+    #[must_use]
+    pub fn new(name: HeaderName, keys: impl Into<Arc<BearerTokens>>) -> Self {
+        // The name of a header is made of characters that a quoted string may have.
+        let challenge = HeaderValue::try_from(format!("ApiKey header=\"{name}\""))
+            .unwrap_or(HeaderValue::from_static("ApiKey"));
+        Self { name, keys: keys.into(), challenge }
+    }
+
+    fn look_up(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
+        self.keys.look_up(api_key(&request.headers, &self.name))
+    }
+}
+
+#[async_trait]
+impl Authenticate for ApiKeyHeader {
+    async fn authenticate(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
         self.look_up(request)
     }
 
     fn authenticate_at_once(&self, request: &Parts) -> Option<Result<Identity, NotAuthenticated>> {
         Some(self.look_up(request))
+    }
+
+    fn challenge(&self) -> HeaderValue {
+        self.challenge.clone()
     }
 }

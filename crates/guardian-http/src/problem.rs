@@ -247,6 +247,7 @@ impl Problem {
     #[cfg(any(
         feature = "audit",
         feature = "authenticate",
+        feature = "body-limits",
         feature = "ipaccess",
         feature = "quota",
         feature = "rbac",

@@ -68,20 +68,29 @@ fn judged(decided: Result<Decision, Error>, permission: &str, disclosure: Disclo
 }
 
 fn nobodys() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's")
+    Problem::new(StatusCode::UNAUTHORIZED)
+        .with_type("urn:guardian:problem:unauthenticated", "Nobody is signed in")
+        .with_detail("this request is nobody's")
 }
 
 fn refused(permission: &str, disclosure: Disclosure) -> Problem {
     match disclosure {
-        Disclosure::Nothing => Problem::new(StatusCode::FORBIDDEN).with_detail("you may not do this"),
+        Disclosure::Nothing => forbidden().with_detail("you may not do this"),
         Disclosure::Permission => {
             let detail = format!("this takes the permission `{permission}`");
-            let problem = Problem::new(StatusCode::FORBIDDEN).with_detail(detail);
+            let problem = forbidden().with_detail(detail);
             // The name is none of the standard's own.
             problem.clone().with_extension("permission", permission).unwrap_or(problem)
         }
-        Disclosure::Hidden => Problem::new(StatusCode::NOT_FOUND),
+        Disclosure::Hidden => {
+            Problem::new(StatusCode::NOT_FOUND).with_type("urn:guardian:problem:not-found", "Not found")
+        }
     }
+}
+
+/// The same as the API of administrators answers.
+fn forbidden() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN).with_type("urn:guardian:problem:forbidden", "Not permitted")
 }
 
 /// Nobody could tell, and that protects. A transient fault is worth another try, the rest is the host's mistake.

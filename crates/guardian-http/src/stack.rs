@@ -4,10 +4,12 @@ use std::fmt;
 
 use tower_layer::{Identity, Layer};
 
+use crate::BodyLimitsLayer;
+
 /// Layers of the suite in the order in which they belong, applied as one layer to an axum `Router` or any other tower service.
 ///
 /// A request passes them in the order of the methods below, whatever the order in which they were given; what is not given
-/// is not there. Each takes the suite's layer or any other in its place, [`Optional`](crate::Optional) ones included.
+/// is not there, but for the bounds of bodies, which are there unless they are taken out. Each takes the suite's layer or any other in its place, [`Optional`](crate::Optional) ones included.
 ///
 /// ```
 /// use guardian_core::{Actor, Scope, TenantId};
@@ -37,7 +39,8 @@ use tower_layer::{Identity, Layer};
 /// - `addresses`: who comes from where the tenant does not want it uses up none of its limits;
 /// - `limits`: a request too many costs neither a decision about permissions nor a unit;
 /// - `permission`: nobody pays for what they may not do;
-/// - `quota`: a unit is spent only for a request that goes on.
+/// - `quota`: a unit is spent only for a request that goes on;
+/// - `body`: only what is behind all of them reads a body, and so waits for one.
 ///
 /// Put it on with `Router::layer`, not around a finished router: the matched route, which limits and events name, is known only there.
 #[derive(Clone, Copy, Default)]
@@ -52,6 +55,7 @@ pub struct Stack<
     L = Identity,
     M = Identity,
     Q = Identity,
+    B = BodyLimitsLayer,
 > {
     request_id: I,
     address_limits: A,
@@ -62,20 +66,30 @@ pub struct Stack<
     limits: L,
     permission: M,
     quota: Q,
+    body: B,
 }
 
 impl Stack {
-    /// No layers yet.
+    /// No layers yet but the bounds of bodies: see [`body`](Self::body).
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
+impl<I, A, U, D, T, P, L, M, Q, B> Stack<I, A, U, D, T, P, L, M, Q, B> {
     /// Gives each request its id; first, so that every response has one, those of all refusals too.
-    pub fn request_id<New>(self, layer: New) -> Stack<New, A, U, D, T, P, L, M, Q> {
+    pub fn request_id<New>(self, layer: New) -> Stack<New, A, U, D, T, P, L, M, Q, B> {
         let Self {
-            address_limits, authenticate, audit, tenant, addresses, limits, permission, quota, ..
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            body,
+            permission,
+            quota,
+            ..
         } = self;
         Stack {
             request_id: layer,
@@ -85,14 +99,17 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission,
             quota,
         }
     }
 
     /// Limits each address, before anybody is authenticated: it is what guessing keys meets. A `RateLimitLayer::shared`.
-    pub fn address_limits<New>(self, layer: New) -> Stack<I, New, U, D, T, P, L, M, Q> {
-        let Self { request_id, authenticate, audit, tenant, addresses, limits, permission, quota, .. } = self;
+    pub fn address_limits<New>(self, layer: New) -> Stack<I, New, U, D, T, P, L, M, Q, B> {
+        let Self {
+            request_id, authenticate, audit, tenant, addresses, limits, body, permission, quota, ..
+        } = self;
         Stack {
             request_id,
             address_limits: layer,
@@ -101,15 +118,26 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission,
             quota,
         }
     }
 
     /// Says who a request is of, for everything behind it. An [`AuthenticateLayer`](crate::AuthenticateLayer), or the host's own that puts a `Scope` into the request's extensions.
-    pub fn authenticate<New>(self, layer: New) -> Stack<I, A, New, D, T, P, L, M, Q> {
-        let Self { request_id, address_limits, audit, tenant, addresses, limits, permission, quota, .. } =
-            self;
+    pub fn authenticate<New>(self, layer: New) -> Stack<I, A, New, D, T, P, L, M, Q, B> {
+        let Self {
+            request_id,
+            address_limits,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            body,
+            permission,
+            quota,
+            ..
+        } = self;
         Stack {
             request_id,
             address_limits,
@@ -118,13 +146,14 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission,
             quota,
         }
     }
 
     /// Records requests, and as it stands right behind authentication also those that the layers behind it refuse; who is nobody has no log to stand in, and cannot fill one. An `AuditLayer`.
-    pub fn audit<New>(self, layer: New) -> Stack<I, A, U, New, T, P, L, M, Q> {
+    pub fn audit<New>(self, layer: New) -> Stack<I, A, U, New, T, P, L, M, Q, B> {
         let Self {
             request_id,
             address_limits,
@@ -132,6 +161,7 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission,
             quota,
             ..
@@ -144,13 +174,14 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission,
             quota,
         }
     }
 
     /// Turns away tenants that are suspended or gone, before anything is counted for them. A `TenantLayer`.
-    pub fn tenant<New>(self, layer: New) -> Stack<I, A, U, D, New, P, L, M, Q> {
+    pub fn tenant<New>(self, layer: New) -> Stack<I, A, U, D, New, P, L, M, Q, B> {
         let Self {
             request_id,
             address_limits,
@@ -158,6 +189,7 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             audit,
             addresses,
             limits,
+            body,
             permission,
             quota,
             ..
@@ -170,15 +202,25 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant: layer,
             addresses,
             limits,
+            body,
             permission,
             quota,
         }
     }
 
     /// Holds the tenant's own rules about addresses. An `IpAccessLayer`.
-    pub fn addresses<New>(self, layer: New) -> Stack<I, A, U, D, T, New, L, M, Q> {
+    pub fn addresses<New>(self, layer: New) -> Stack<I, A, U, D, T, New, L, M, Q, B> {
         let Self {
-            request_id, address_limits, authenticate, audit, tenant, limits, permission, quota, ..
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            limits,
+            body,
+            permission,
+            quota,
+            ..
         } = self;
         Stack {
             request_id,
@@ -188,13 +230,14 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses: layer,
             limits,
+            body,
             permission,
             quota,
         }
     }
 
     /// Limits tenants, endpoints and keys. A `RateLimitLayer::per_tenant`.
-    pub fn limits<New>(self, layer: New) -> Stack<I, A, U, D, T, P, New, M, Q> {
+    pub fn limits<New>(self, layer: New) -> Stack<I, A, U, D, T, P, New, M, Q, B> {
         let Self {
             request_id,
             address_limits,
@@ -202,6 +245,7 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             audit,
             tenant,
             addresses,
+            body,
             permission,
             quota,
             ..
@@ -214,15 +258,25 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits: layer,
+            body,
             permission,
             quota,
         }
     }
 
     /// Asks for one permission for everything behind the stack, if that is what the host wants; more often each route has a `RequirePermissionLayer` of its own.
-    pub fn permission<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, New, Q> {
+    pub fn permission<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, New, Q, B> {
         let Self {
-            request_id, address_limits, authenticate, audit, tenant, addresses, limits, quota, ..
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            body,
+            quota,
+            ..
         } = self;
         Stack {
             request_id,
@@ -232,13 +286,14 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission: layer,
             quota,
         }
     }
 
     /// Spends a unit of what the tenant bought; last, so that nobody pays for a request that was refused. A `QuotaLayer`.
-    pub fn quota<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, M, New> {
+    pub fn quota<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, M, New, B> {
         let Self {
             request_id,
             address_limits,
@@ -247,6 +302,7 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission,
             ..
         } = self;
@@ -258,15 +314,46 @@ impl<I, A, U, D, T, P, L, M, Q> Stack<I, A, U, D, T, P, L, M, Q> {
             tenant,
             addresses,
             limits,
+            body,
             permission,
             quota: layer,
         }
     }
+
+    /// Bounds the bodies of requests. Unlike the others it is there from the beginning, with the bounds of [`BodyLimitsLayer::new`]; tower's
+    /// `Identity` takes it out.
+    pub fn body<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, M, Q, New> {
+        let Self {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            permission,
+            quota,
+            ..
+        } = self;
+        Stack {
+            request_id,
+            address_limits,
+            authenticate,
+            audit,
+            tenant,
+            addresses,
+            limits,
+            body: layer,
+            permission,
+            quota,
+        }
+    }
 }
 
-impl<S, I, A, U, D, T, P, L, M, Q> Layer<S> for Stack<I, A, U, D, T, P, L, M, Q>
+impl<S, I, A, U, D, T, P, L, M, Q, B> Layer<S> for Stack<I, A, U, D, T, P, L, M, Q, B>
 where
-    Q: Layer<S>,
+    B: Layer<S>,
+    Q: Layer<B::Service>,
     M: Layer<Q::Service>,
     L: Layer<M::Service>,
     P: Layer<L::Service>,
@@ -279,6 +366,7 @@ where
     type Service = I::Service;
 
     fn layer(&self, inner: S) -> Self::Service {
+        let inner = self.body.layer(inner);
         let inner = self.quota.layer(inner);
         let inner = self.permission.layer(inner);
         let inner = self.limits.layer(inner);
@@ -291,7 +379,7 @@ where
     }
 }
 
-impl<I, A, U, D, T, P, L, M, Q> fmt::Debug for Stack<I, A, U, D, T, P, L, M, Q> {
+impl<I, A, U, D, T, P, L, M, Q, B> fmt::Debug for Stack<I, A, U, D, T, P, L, M, Q, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stack").finish_non_exhaustive()
     }

@@ -177,10 +177,12 @@ impl Adaptation {
     pub fn forget(&mut self, id: &str) -> bool {
         let before = self.kept.len();
         self.kept.retain(|kept| kept.id != id);
-        self.kept.len() < before
+        let is_less = self.kept.len() < before;
+        self.version += u64::from(is_less);
+        is_less
     }
 
-    /// A number to go back to; it grows with every correction.
+    /// A number to go back to; it grows with every correction, and when something is forgotten.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
@@ -264,6 +266,13 @@ impl Adaptation {
         Ok(Self { core: Arc::clone(&model.core), kept, version })
     }
 
+    /// Whether it has only learned since it had this version, and forgotten nothing: then each change since is a correction that is
+    /// still there. Of a correction that was replaced since it is not known, and it may say that something was forgotten.
+    pub(crate) fn has_only_learned_since(&self, version: u64) -> bool {
+        let since = self.kept.iter().filter(|kept| kept.version > version).count();
+        self.version.checked_sub(version) == u64::try_from(since).ok()
+    }
+
     /// N-grams that are learned from, which is what the own model's size goes by.
     pub(crate) fn weight(&self) -> usize {
         self.kept.iter().map(|kept| kept.case.grams.len()).sum()
@@ -280,7 +289,8 @@ pub(crate) fn ids_of(bytes: &[u8]) -> Result<Vec<String>, ModelError> {
 pub(crate) fn without(bytes: &[u8], gone: &BTreeSet<String>) -> Vec<u8> {
     let (model, version, mut kept) = kept::read_any(bytes).unwrap_or_default();
     kept.retain(|kept| !gone.contains(&kept.id));
-    kept::write(model, version, &kept)
+    // So that nobody who knew more goes on with it.
+    kept::write(model, version.saturating_add(1), &kept)
 }
 
 /// The model of one tenant: the shipped one and what was learned on top of it.

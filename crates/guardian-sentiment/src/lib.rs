@@ -18,6 +18,8 @@ mod file;
 mod lexical;
 mod lexicon;
 mod linear;
+#[cfg(feature = "tract")]
+mod onnx;
 mod readout;
 mod tokens;
 #[cfg(feature = "train")]
@@ -50,6 +52,8 @@ pub use lexicon::{Effect, Lexicon, Rule, VaderScores, Valences};
 pub use linear::Linear;
 pub use message::{Corrected, Entry, Message, Recorded, Told};
 pub use model::SentimentModel;
+#[cfg(feature = "tract")]
+pub use onnx::{Onnx, OnnxError, OnnxOptions, Tokenized, Tokenizer};
 pub use polarity::Polarity;
 pub use segment::{InvalidSegment, Segment, SegmentKind};
 pub use sentiment::{Confidence, Reading, Sentiment};

@@ -268,7 +268,8 @@ impl Sentiments {
 
     /// Forgets every message of a series: in the history, in all series that they are counted in, and in what the tenant's model learned.
     /// For a customer who asks for it, `customer:…`. Says how many messages were forgotten. When it fails it may be half done:
-    /// do it again.
+    /// do it again. Once it is done nobody in this process reads with what the messages taught: until the tenant's model is computed
+    /// without it, who reads waits. Other processes follow within 30 seconds.
     ///
     /// # Errors
     /// When the store fails, or a later version of this crate wrote what was learned: then all is forgotten but what the messages

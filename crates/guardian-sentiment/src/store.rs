@@ -186,8 +186,15 @@ pub trait SentimentStore: Send + Sync + fmt::Debug + 'static {
 
     /// Keeps what was learned if its version is one above the one that is kept, or 1 where none is, and says which version it has
     /// then: that one, or of the store's choice. `None` when it was not kept.
-    async fn put_adaptation(&self, scope: &Scope, state: &AdaptationState)
-    -> Result<Option<u64>, StoreError>;
+    ///
+    /// Where it was learned from a message, it is kept only while there is an entry with its id and a correction, in one step: of what
+    /// is forgotten meanwhile nothing is kept, neither of the message nor of the tenant.
+    async fn put_adaptation(
+        &self,
+        scope: &Scope,
+        state: &AdaptationState,
+        learned_from: Option<&str>,
+    ) -> Result<Option<u64>, StoreError>;
 }
 
 #[async_trait]
@@ -280,7 +287,8 @@ impl<S: SentimentStore + ?Sized> SentimentStore for Arc<S> {
         &self,
         scope: &Scope,
         state: &AdaptationState,
+        learned_from: Option<&str>,
     ) -> Result<Option<u64>, StoreError> {
-        (**self).put_adaptation(scope, state).await
+        (**self).put_adaptation(scope, state, learned_from).await
     }
 }

@@ -24,8 +24,9 @@ pub use laws::{
     a_message_is_forgotten_alone, a_message_is_read_anew_in_its_place, a_reading_without_numbers_is_none,
     alarms_that_wait_lose_the_words_of_the_forgotten, concurrent_messages_all_count,
     histories_are_read_page_by_page, learning_is_kept_in_turns,
-    messages_of_one_microsecond_are_on_a_page_each, overlapping_forgets_leave_nothing,
-    recording_and_forgetting_a_tenant_take_turns, series_follow_their_messages, tenants_do_not_meet,
+    messages_of_one_microsecond_are_on_a_page_each, nothing_is_learned_of_what_is_forgotten,
+    overlapping_forgets_leave_nothing, recording_and_forgetting_a_tenant_take_turns,
+    series_follow_their_messages, tenants_do_not_meet,
     what_was_learned_before_a_tenant_was_forgotten_stays_forgotten,
 };
 
@@ -57,6 +58,7 @@ macro_rules! sentiment_store_tests {
             a_clock_that_was_ahead_does_no_lasting_harm
             alarms_that_wait_lose_the_words_of_the_forgotten
             messages_of_one_microsecond_are_on_a_page_each
+            nothing_is_learned_of_what_is_forgotten
             overlapping_forgets_leave_nothing
             recording_and_forgetting_a_tenant_take_turns
             what_was_learned_before_a_tenant_was_forgotten_stays_forgotten

@@ -2,14 +2,11 @@
 
 use std::error::Error;
 
-use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use async_trait::async_trait;
+use axum::http::request::Parts;
 use guardian::core::{Actor, Scope, TenantId};
-use guardian::http::Problem;
 use guardian::http::api::Operator;
+use guardian::http::{Authenticate, Identity, NotAuthenticated, bearer_token};
 use guardian::tenant::Platform;
 
 /// An API key of the demo. A real host keeps digests of secrets, not secrets, and compares them in constant time.
@@ -65,48 +62,37 @@ pub(crate) fn platform(why: &str) -> Result<Platform, Box<dyn Error>> {
     Ok(Platform::new(scope, why)?)
 }
 
-/// Puts the [`Scope`] of the key into the request. From here on everything takes its tenant from there, the limits and
-/// the store alike, and nothing from what the client wrote into its request. The operator's key makes an operator, who works across
-/// tenants where the API of administrators says so, below `/v1/platform`.
-pub(crate) async fn require_key(mut request: Request, next: Next) -> Response {
-    let Some(secret) = bearer(request.headers()) else { return unauthorized() };
-    if secret == ADMIN_KEY {
-        let Ok(platform) = platform("the operator's key was shown") else { return unauthorized() };
-        request.extensions_mut().insert(Operator(platform.scope().clone()));
-        request.extensions_mut().insert(platform.scope().clone());
-        return next.run(request).await;
-    }
-    match scope_of(secret) {
-        Some(scope) => {
-            request.extensions_mut().insert(scope);
-            next.run(request).await
+/// Says whose a key is. From there on everything takes its tenant from the [`Scope`], the limits and the store alike, and nothing from
+/// what the client wrote into its request. The operator's key makes an operator, who works across tenants where the API of
+/// administrators says so, below `/v1/platform`.
+#[derive(Debug)]
+pub(crate) struct DemoKeys;
+
+impl DemoKeys {
+    fn look_up(request: &Parts) -> Result<Identity, NotAuthenticated> {
+        let secret = bearer_token(&request.headers).ok_or(NotAuthenticated::Refused)?;
+        if secret == ADMIN_KEY {
+            let platform = platform("the operator's key was shown").map_err(|_| NotAuthenticated::Refused)?;
+            let scope = platform.scope().clone();
+            return Ok(Identity::new(scope.clone()).with(Operator(scope)));
         }
-        None => unauthorized(),
+        scope_of(secret).map(Identity::new).ok_or(NotAuthenticated::Refused)
     }
 }
 
-pub(crate) async fn require_admin(request: Request, next: Next) -> Response {
-    if bearer(request.headers()) == Some(ADMIN_KEY) { next.run(request).await } else { unauthorized() }
+#[async_trait]
+impl Authenticate for DemoKeys {
+    async fn authenticate(&self, request: &Parts) -> Result<Identity, NotAuthenticated> {
+        Self::look_up(request)
+    }
+
+    fn authenticate_at_once(&self, request: &Parts) -> Option<Result<Identity, NotAuthenticated>> {
+        Some(Self::look_up(request))
+    }
 }
 
 fn scope_of(secret: &str) -> Option<Scope> {
     let key = DEMO_KEYS.iter().find(|key| key.secret == secret)?;
     let tenant = TenantId::new(key.tenant).ok()?;
     Some(Scope::new(tenant, Actor::api_key(key.id).ok()?))
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// The same answer whether the key is missing or wrong, with the field that RFC 9110 asks for.
-fn unauthorized() -> Response {
-    let problem =
-        Problem::new(StatusCode::UNAUTHORIZED).with_detail("send a valid key as `Authorization: Bearer KEY`");
-    let mut response = problem.into_response();
-    let challenge = HeaderValue::from_static("Bearer");
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    response
 }

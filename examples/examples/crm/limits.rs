@@ -1,14 +1,10 @@
 //! What is limited, and for whom.
 
-use std::error::Error;
-
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use guardian::core::TenantId;
 use guardian::http::{By, LayerError, OnMissing, RateLimitLayer};
 use guardian::ratelimit;
-use guardian::ratelimit::{AnyStore, Decision, Limit, Limiter, Policy, PolicyId, Subject};
-use serde_json::{Value, json};
+use guardian::ratelimit::{AnyStore, Decision, Limiter, Policy, PolicyId};
 
 use crate::addresses;
 
@@ -73,26 +69,6 @@ impl Limits {
             .limit(self.per_key, By::api_key(), OnMissing::Skip)
             .on_decision(move |request, decision| tell_of_denial(&limiter, request, decision))
             .build()
-    }
-
-    /// The rules that hold for a tenant now, and what is left of its own limit.
-    pub(crate) async fn of_tenant(&self, tenant: &TenantId) -> Result<Value, Box<dyn Error>> {
-        let rules = self.limiter.policies().filter(|(id, _)| *id != self.per_address);
-        let rules: serde_json::Map<String, Value> = rules
-            .filter_map(|(id, policy)| {
-                let rule = self.limiter.effective_rule(id, tenant, Subject::Whole)?;
-                Some((policy.name().to_string(), rule.to_string().into()))
-            })
-            .collect();
-        // A peek charges nothing and tells what would be left after a request, so the request is added again.
-        let decision = self.limiter.peek(tenant, &[Limit::whole(self.per_org)]).await?;
-        let left = decision.binding().map(|outcome| outcome.remaining() + u32::from(outcome.admits()));
-        Ok(json!({ "tenant": tenant.as_str(), "rules": rules, "per-org-remaining": left }))
-    }
-
-    /// Whether tenants may have rules of their own for it.
-    pub(crate) fn is_of_tenants(&self, policy: &str) -> bool {
-        self.limiter.find(policy).is_some_and(|id| id != self.per_address)
     }
 }
 

@@ -7,8 +7,7 @@
 //! ```
 //!
 //! It prints its keys and commands to try. The files, in reading order: `limits.rs` (what is limited), `auth.rs` (who is
-//! asking), `addresses.rs` (from where), `roles.rs` (what a key may do), `routes.rs` (the API), `admin.rs` (plans, changed while it
-//! runs), `api.rs` (the ready-made API of administrators), `store.rs` (the data), `trail.rs` (who changed it), `quotas.rs` (what a
+//! asking), `addresses.rs` (from where), `roles.rs` (what a key may do), `routes.rs` (the API), `api.rs` (the ready-made API of administrators), `store.rs` (the data), `trail.rs` (who changed it), `quotas.rs` (what a
 //! plan includes), `automate.rs` (what happens by itself then), `moods.rs` (how notes sound), `webhooks.rs` (who is told).
 #![expect(
     clippy::print_stdout,
@@ -17,7 +16,6 @@
 )]
 
 mod addresses;
-mod admin;
 mod api;
 mod auth;
 mod automate;
@@ -37,11 +35,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use chrono::DateTime;
 use guardian::Guardian;
 use guardian::assembly::Sql;
+use guardian::http::{AuthenticateLayer, BodyLimitsLayer, RequestIdLayer, Server, Stack};
 use guardian::ratelimit::{RedisConfig, RedisStore};
 use guardian::rbac::role_sets;
 use guardian::sql::Database;
@@ -95,9 +93,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let stopped = async { drop(stopped.await) };
         workers.run(stopped).await;
     });
-    // Without `connect_info` nobody knows the peer's address, and the layer that counts addresses refuses everything.
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(told_to_stop()).await?;
+    let server = Server::new(listener).max_connections(wanted.connections);
+    server.run(router, told_to_stop()).await?;
     // What the last requests left behind is told and delivered first.
     drop(stop);
     working.await?;
@@ -173,10 +170,22 @@ async fn told_to_stop() {
     }
 }
 
-/// Layers wrap what is already there, so the last one is the first to see a request: addresses are counted first, then
-/// the key is checked, then from where it is used, then the tenant's own limits are.
+/// Everything but the index passes one stack: a request is limited by its address, then its key is checked, then from where it is used, then
+/// the tenant's own limits are. What changes something is in the audit log by the transaction that changes it.
 fn router(app: App) -> Result<Router, Box<dyn Error>> {
-    let tenant_api = routes::api(app.guardian.roles())?
+    let seats = from_fn_with_state(app.clone(), quotas::take_a_seat);
+    let stack = Stack::new()
+        .request_id(RequestIdLayer::new())
+        .address_limits(app.limits.before_auth()?)
+        .authenticate(AuthenticateLayer::new(auth::DemoKeys))
+        .tenant(app.guardian.tenant_layer())
+        .addresses(addresses::layer(app.guardian.addresses()))
+        .limits(app.limits.after_auth()?)
+        // What the limits deny is no call that anybody pays for.
+        .quota((seats, quotas::calls(app.guardian.quotas())?))
+        // A record is a form that somebody fills in.
+        .body(BodyLimitsLayer::new().max_bytes(64 << 10));
+    let api = routes::api(app.guardian.roles())?
         .merge(trail::api().layer(roles::takes(app.guardian.roles(), "audit:read")?))
         .merge(automate::api(app.guardian.roles())?)
         .merge(webhooks::api(app.guardian.roles())?)
@@ -185,23 +194,10 @@ fn router(app: App) -> Result<Router, Box<dyn Error>> {
         .merge(addresses::api(app.guardian.roles())?)
         .merge(quotas::api())
         .merge(api::routes(&app)?)
-        // What the limits deny is no call that anybody pays for.
-        .layer(quotas::calls(app.guardian.quotas())?)
-        .layer(from_fn_with_state(app.clone(), quotas::take_a_seat))
-        .layer(app.limits.after_auth()?)
-        .layer(addresses::layer(app.guardian.addresses()))
-        .layer(from_fn(auth::require_key));
-    let admin_api = admin::api().merge(quotas::admin_api()).layer(from_fn(auth::require_admin));
-    let before_auth = app.limits.before_auth()?;
-    Ok(routes::index()
-        .merge(tenant_api)
-        .nest("/admin", admin_api)
         .fallback(routes::not_found)
         .method_not_allowed_fallback(routes::method_not_allowed)
-        .layer(before_auth)
-        // A record is a form that somebody fills in.
-        .layer(DefaultBodyLimit::max(64 << 10))
-        .with_state(app))
+        .layer(stack);
+    Ok(routes::index().merge(api).with_state(app))
 }
 
 /// What the command line asks for.
@@ -212,13 +208,21 @@ struct Wanted {
     hooks: Option<u16>,
     /// Where limits count, for several processes.
     redis: Option<String>,
+    /// How many connections there are at once.
+    connections: usize,
 }
 
 impl Wanted {
-    const USAGE: &str = "usage: crm [--port N] [--db URL] [--redis URL] [--hooks PORT], where the first URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
+    const USAGE: &str = "usage: crm [--port N] [--db URL] [--redis URL] [--hooks PORT] [--connections N], where the first URL is `sqlite://FILE`, `sqlite::memory:` or `postgres://…`";
 
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
-        let mut wanted = Self { port: None, db: "sqlite://crm.db".to_owned(), hooks: None, redis: None };
+        let mut wanted = Self {
+            port: None,
+            db: "sqlite://crm.db".to_owned(),
+            hooks: None,
+            redis: None,
+            connections: 4_096,
+        };
         while let Some(option) = arguments.next() {
             match (option.as_str(), arguments.next()) {
                 ("--port", Some(port)) => {
@@ -231,6 +235,9 @@ impl Wanted {
                 ("--hooks", Some(port)) => {
                     wanted.hooks =
                         Some(port.parse().map_err(|_| format!("`{port}` is not a port, give 0 to 65535"))?);
+                }
+                ("--connections", Some(most)) => {
+                    wanted.connections = most.parse().map_err(|_| format!("`{most}` is no number"))?;
                 }
                 _ => return Err(Self::USAGE.into()),
             }
@@ -283,7 +290,7 @@ fn introduce(address: SocketAddr, db: &Database) {
     );
     println!("  curl http://{address}/workflows/follow-up/runs {bearer}");
     println!(
-        "  curl http://{address}/admin/tenants/{}/limits -H 'Authorization: Bearer {ADMIN_KEY}'",
+        "  curl http://{address}/v1/platform/tenants/{}/rate-limits -H 'Authorization: Bearer {ADMIN_KEY}'",
         key.tenant
     );
     println!(

@@ -2,21 +2,18 @@
 
 use std::error::Error as StdError;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::get;
 use axum::{Json, Router};
 use guardian::core::Scope;
 use guardian::http::{OnOutage, Problem, QuotaLayer};
-use guardian::quota::{Decision, Error, Plan, PlanName, Proration, Quotas, SqlStore, Subject, Usage};
-use serde::Deserialize;
+use guardian::quota::{Decision, Error, Plan, Quotas, SqlStore, Subject, Usage};
 use serde_json::{Value, json};
 
 use crate::App;
-use crate::admin::tenant_id;
 use crate::routes::{bad_request, failed};
 
 type Shared = Quotas<SqlStore>;
@@ -104,16 +101,12 @@ pub(crate) fn api() -> Router<App> {
 }
 
 async fn show(State(app): State<App>, Extension(scope): Extension<Scope>) -> Result<Json<Value>, Problem> {
-    usage_of(&app, &scope).await
-}
-
-async fn usage_of(app: &App, scope: &Scope) -> Result<Json<Value>, Problem> {
     let mut usage = serde_json::Map::new();
     for feature in FEATURES {
         let balance = app
             .guardian
             .quotas()
-            .balance(scope, feature, &Subject::org())
+            .balance(&scope, feature, &Subject::org())
             .await
             .map_err(|error| refused(&error))?;
         let number = |amount: i128| i64::try_from(amount).unwrap_or(i64::MAX);
@@ -125,35 +118,7 @@ async fn usage_of(app: &App, scope: &Scope) -> Result<Json<Value>, Problem> {
         });
         usage.insert(feature.to_owned(), stands);
     }
-    let subscription = app.guardian.quotas().subscription(scope).await.map_err(|error| refused(&error))?;
+    let subscription = app.guardian.quotas().subscription(&scope).await.map_err(|error| refused(&error))?;
     let plan = subscription.map(|subscription| subscription.plan().to_string());
     Ok(Json(json!({ "plan": plan, "usage": usage })))
-}
-
-pub(crate) fn admin_api() -> Router<App> {
-    Router::new().route("/tenants/{tenant}/plan", put(change_plan))
-}
-
-/// `{"plan": "business"}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewPlan {
-    plan: String,
-}
-
-/// From the next request on; what was used stays used.
-async fn change_plan(
-    State(app): State<App>,
-    Path(tenant): Path<String>,
-    body: Result<Json<NewPlan>, JsonRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Json(new) = body.map_err(|rejection| bad_request(&rejection.body_text()))?;
-    let scope = Scope::system(tenant_id(&tenant)?);
-    let plan = PlanName::new(new.plan).map_err(|error| bad_request(&error))?;
-    app.guardian
-        .quotas()
-        .change_plan(&scope, &plan, Proration::Immediate)
-        .await
-        .map_err(|error| refused(&error))?;
-    usage_of(&app, &scope).await
 }

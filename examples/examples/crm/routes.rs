@@ -33,7 +33,7 @@ pub(crate) fn index() -> Router<App> {
                 "usage": "/usage, what your plan includes and what is left",
                 "pages": "?size=1..1000&after=CURSOR, where CURSOR is `next` of the page before",
                 "workflows": ["/workflows/{name}", "/workflows/{name}/rollback", "/workflows/{name}/runs", "/runs/{id}/history"],
-                "operator": ["/admin/tenants/{tenant}/limits", "/admin/tenants/{tenant}/plan", "/v1/platform/…"],
+                "operator": "/v1/platform/…",
                 "administrators": "/v1/openapi.json",
             }))
         }),

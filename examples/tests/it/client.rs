@@ -56,6 +56,32 @@ impl Server {
         self.raw(method, target, &format!("{authorization}{more}Content-Type: application/json\r\n"), json)
     }
 
+    /// Sends a request of the operator's, with a reason.
+    pub(crate) fn operate(&self, method: &str, target: &str, json: &str) -> Reply {
+        let fields = "Authorization: Bearer operator-key\r\nGuardian-Reason: because a test wants it\r\n\
+                      If-Match: *\r\nContent-Type: application/json\r\n";
+        self.raw(method, target, fields, json)
+    }
+
+    /// Asks it to stop, as a container's host does, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.process.wait().unwrap()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// How much memory it has at the moment, in KiB; where the system tells.
+    pub(crate) fn resident_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    }
+
     /// Sends a request with these fields, each with its end of line.
     pub(crate) fn raw(&self, method: &str, target: &str, fields: &str, body: &str) -> Reply {
         let head = format!(
@@ -65,9 +91,7 @@ impl Server {
         );
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        Reply::read(&response)
+        Reply::of(&mut stream)
     }
 }
 
@@ -102,6 +126,14 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// What a connection answers, to its end.
+    pub(crate) fn of(stream: &mut TcpStream) -> Self {
+        let mut response = Vec::new();
+        // A server that has answered need not take in the rest, and then the connection is reset behind the answer.
+        drop(stream.read_to_end(&mut response));
+        Self::read(&String::from_utf8(response).unwrap())
+    }
+
     fn read(response: &str) -> Self {
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();

@@ -18,7 +18,6 @@ use crate::client::{Reply, Server, complaint};
 const ACME: Option<&str> = Some("acme-website-key");
 const ACME_IMPORT: Option<&str> = Some("acme-import-key");
 const GLOBEX: Option<&str> = Some("globex-website-key");
-const OPERATOR: Option<&str> = Some("operator-key");
 
 #[test]
 fn records_live_and_die() {
@@ -303,9 +302,9 @@ fn mistakes_are_explained() {
         assert!(reply.text("detail").contains(detail), "{reply:?}");
     };
     let anonymous = crm.send("GET", "/contacts", None, "");
-    problem(&anonymous, 401, "Bearer KEY");
+    problem(&anonymous, 401, "no credentials");
     assert_eq!(anonymous.field("www-authenticate"), ["Bearer"]);
-    problem(&crm.send("GET", "/contacts", Some("guess"), ""), 401, "Bearer KEY");
+    problem(&crm.send("GET", "/contacts", Some("guess"), ""), 401, "no credentials");
     problem(&crm.send("GET", "/nothing", GLOBEX, ""), 404, "/nothing");
     problem(&crm.send("PATCH", "/contacts", GLOBEX, ""), 405, "PATCH");
     let send = |body| crm.send("POST", "/contacts", GLOBEX, body);
@@ -328,7 +327,7 @@ fn tenants_do_not_meet() {
     // The other key of the same tenant sees it.
     assert_eq!(crm.send("GET", &path, ACME_IMPORT, "").text("title"), "Secret");
     // A customer is no operator.
-    assert_eq!(crm.send("GET", "/admin/tenants/acme/limits", ACME, "").status, 401);
+    assert_eq!(crm.send("GET", "/v1/platform/tenants/acme/rate-limits", ACME, "").status, 403);
 }
 
 #[test]
@@ -482,29 +481,37 @@ fn a_plan_includes_records_calls_and_seats() {
     assert_eq!((usage(&told, "records"), usage(&told, "seats")), (json!(1), json!(2)));
     assert_eq!(usage(&told, "api_calls"), json!(1), "this request is still at work");
     assert_eq!(crm.send("DELETE", &format!("/contacts/{}", created.text("id")), ACME, "").status, 204);
-    let changed = crm.send("PUT", "/admin/tenants/acme/plan", OPERATOR, r#"{"plan":"business"}"#);
+    let plan = "/v1/platform/tenants/acme/quotas/subscription/plan";
+    let changed = crm.operate("PUT", plan, r#"{"plan":"business"}"#);
     assert_eq!(changed.body["plan"], "business");
-    assert_eq!(usage(&changed, "records"), json!(0));
-    assert_eq!(changed.body["usage"]["records"]["included"], json!(100_000));
-    assert_eq!(crm.send("PUT", "/admin/tenants/acme/plan", OPERATOR, r#"{"plan":"gold"}"#).status, 400);
+    let told = crm.send("GET", "/usage", ACME_IMPORT, "");
+    assert_eq!(usage(&told, "records"), json!(0));
+    assert_eq!(told.body["usage"]["records"]["included"], json!(100_000));
+    assert_eq!(crm.operate("PUT", plan, r#"{"plan":"gold"}"#).status, 422);
 }
 
 #[test]
 fn a_plan_changes_while_the_service_runs() {
     let crm = Server::start("crm");
-    let plan = |reply: &Reply| reply.body.get("rules").unwrap().get("per-key").unwrap().clone();
-    let limits = "/admin/tenants/acme/limits";
-    assert_eq!(plan(&crm.send("GET", limits, OPERATOR, "")), "1/s burst 10");
+    let limits = "/v1/platform/tenants/acme/rate-limits";
+    assert_eq!(rule_of(&crm, "acme"), "1/s burst 10");
     let path = format!("{limits}/per-key");
-    let changed = crm.send("PUT", &path, OPERATOR, r#"{"rule":"100/s burst 30"}"#);
-    assert_eq!(plan(&changed), "100/s burst 30");
+    let changed = crm.operate("PUT", &path, r#"{"rule":"100/s burst 30"}"#);
+    assert_eq!(changed.text("rule"), "100/s burst 30");
     let told = crm.send("GET", "/contacts", ACME, "");
     let policies = told.field("ratelimit-policy").join(", ");
     assert!(policies.contains(r#""per-key";q=30;w=1"#), "{policies}");
-    let wrong = crm.send("PUT", &path, OPERATOR, r#"{"rule":"100/m"}"#);
+    let wrong = crm.operate("PUT", &path, r#"{"rule":"100/m"}"#);
     assert_eq!(wrong.status, 400);
     assert!(wrong.text("detail").contains("write `min` for minutes"));
-    assert_eq!(plan(&crm.send("DELETE", &path, OPERATOR, "")), "1/s burst 10");
+    assert_eq!(crm.operate("DELETE", &path, "").text("rule"), "1/s burst 10");
+}
+
+/// The rule that a tenant's keys have.
+fn rule_of(crm: &Server, tenant: &str) -> String {
+    let limits = crm.operate("GET", &format!("/v1/platform/tenants/{tenant}/rate-limits"), "");
+    let mut items = limits.body["items"].as_array().unwrap().iter();
+    items.find(|limit| limit["policy"] == "per-key").unwrap()["rule"].as_str().unwrap().to_owned()
 }
 
 /// The process is killed, not stopped: what it has acknowledged is there again all the same.
@@ -550,21 +557,18 @@ fn moods_that_are_missing_are_read_at_the_start() {
 fn a_tenant_s_rules_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let db = format!("sqlite://{}", folder.path().join("crm.db").display());
-    let path = "/admin/tenants/acme/limits/per-key";
-    let rule = |crm: &Server, tenant: &str| {
-        let limits = crm.send("GET", &format!("/admin/tenants/{tenant}/limits"), OPERATOR, "");
-        limits.body.get("rules").unwrap().get("per-key").unwrap().clone()
-    };
+    let path = "/v1/platform/tenants/acme/rate-limits/per-key";
     let crm = Server::start_on("crm", &db);
-    assert_eq!(crm.send("PUT", path, OPERATOR, r#"{"rule":"7/s burst 30"}"#).status, 200);
+    assert_eq!(crm.operate("PUT", path, r#"{"rule":"7/s burst 30"}"#).status, 200);
     // Another algorithm is refused, and not kept either.
-    assert_eq!(crm.send("PUT", path, OPERATOR, r#"{"rule":"7/s fixed"}"#).status, 400);
+    assert_eq!(crm.operate("PUT", path, r#"{"rule":"7/s fixed"}"#).status, 422);
     drop(crm);
     let crm = Server::start_on("crm", &db);
-    assert_eq!((rule(&crm, "acme"), rule(&crm, "globex")), ("7/s burst 30".into(), "50/s burst 100".into()));
-    assert_eq!(crm.send("DELETE", path, OPERATOR, "").status, 200);
+    assert_eq!(rule_of(&crm, "acme"), "7/s burst 30");
+    assert_eq!(rule_of(&crm, "globex"), "50/s burst 100");
+    assert_eq!(crm.operate("DELETE", path, "").status, 200);
     drop(crm);
-    assert_eq!(rule(&Server::start_on("crm", &db), "acme"), "1/s burst 10");
+    assert_eq!(rule_of(&Server::start_on("crm", &db), "acme"), "1/s burst 10");
 }
 
 /// What a statement without a tenant finds in each table, in a transaction of this tenant.
@@ -591,8 +595,8 @@ async fn the_same_on_postgres_where_a_statement_without_a_tenant_finds_nothing_o
     let created = crm.send("POST", "/deals", GLOBEX, r#"{"title":"Fleet","amount_cents":990000}"#);
     let path = format!("/deals/{}", created.text("id"));
     assert_eq!(crm.send("POST", "/notes", GLOBEX, r#"{"text":"call back"}"#).status, 201);
-    let limits = "/admin/tenants/acme/limits/per-key";
-    assert_eq!(crm.send("PUT", limits, OPERATOR, r#"{"rule":"7/s burst 30"}"#).status, 200);
+    let limits = "/v1/platform/tenants/acme/rate-limits/per-key";
+    assert_eq!(crm.operate("PUT", limits, r#"{"rule":"7/s burst 30"}"#).status, 200);
     drop(crm);
     let crm = Server::start_on("crm", &db);
     assert_eq!(crm.send("GET", &path, GLOBEX, "").text("title"), "Fleet");
@@ -623,7 +627,10 @@ fn what_cannot_start_says_why() {
 fn ids_and_tenants_that_are_none_are_not_found() {
     let crm = Server::start("crm");
     assert_eq!(crm.send("GET", "/notes/7", GLOBEX, "").status, 404);
-    assert_eq!(crm.send("GET", "/admin/tenants/initech/limits", OPERATOR, "").status, 404);
+    assert_eq!(crm.operate("GET", "/v1/platform/tenants/initech", "").status, 404);
+    let nothing = crm.send("GET", "/v1/nothing", GLOBEX, "");
+    assert_eq!((nothing.status, nothing.text("type")), (404, "urn:guardian:problem:not-found"));
+    assert_eq!(crm.send("GET", "/nothing", None, "").status, 401, "who is nobody learns nothing of paths");
     // A cursor of another making.
     assert_eq!(crm.send("GET", "/notes?after=AAAA", GLOBEX, "").status, 400);
 }

@@ -69,18 +69,21 @@ pub(super) fn calibration_error(cases: &[([f64; 3], usize)]) -> f64 {
 }
 
 /// How fast a model is.
-pub(super) struct Speed {
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Speed {
     /// Texts of 114 bytes that are read a second.
-    pub(super) reads: f64,
+    pub reads: f64,
     /// Texts of 114 bytes that are explained a second.
-    pub(super) explanations: f64,
+    pub explanations: f64,
     /// Milliseconds in which 99 of 100 single readings of a text of ten kilobytes are done.
-    pub(super) long_p99: f64,
+    pub long_p99: f64,
 }
 
 /// Measures, in the median of five rounds, on real texts of about 114 bytes, and on real texts that are joined to ten kilobytes. Where the system says how
 /// long a thread was on a processor, that is taken: other programs do not count.
-pub(super) fn speed(model: &dyn SentimentModel, texts: &[&str]) -> Speed {
+#[must_use]
+pub fn speed(model: &dyn SentimentModel, texts: &[&str]) -> Speed {
     let usual: Vec<String> = (0..2_000).map(|at| joined(texts, at * 7, 114)).collect();
     let long: Vec<String> = (0..300).map(|at| joined(texts, at * 31, 10_000)).collect();
     for text in &usual {

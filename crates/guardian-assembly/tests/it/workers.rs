@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use guardian_assembly::{Backend, Guardian};
+use guardian_audit::{AuditEvent, AuditQueue, Overflow};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -202,4 +203,24 @@ async fn somebody_hears_that_bills_stand_still() {
     let troubles = troubles.lock().unwrap();
     let wanted = "quotas: the ledger of `exports` of `acme` could not be handed over: ";
     assert!(troubles.len() == 1 && troubles[0].starts_with(wanted), "{troubles:?}");
+}
+
+/// What requests leave in the queue of an audit layer is in the log when the workers have ended.
+#[tokio::test]
+async fn the_queue_of_an_audit_layer_is_emptied() {
+    let guardian = builder(&Ears::default(), &Letterbox::default()).in_memory().await.unwrap();
+    let queue = Arc::new(AuditQueue::new(guardian.audit().clone(), 1_000, Overflow::Block).unwrap());
+    let workers = guardian.workers().recording(Arc::clone(&queue));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(async move { workers.run(async { drop(stopped.await) }).await });
+    let acme = ann("acme");
+    queue.record(&acme, AuditEvent::new("http.post.deals")).await.unwrap();
+    assert_eq!(recorded(&guardian, &acme, "http.post.deals").await, 1);
+    for _ in 0..100 {
+        queue.enqueue(&acme, AuditEvent::new("http.post.deals"), |_| {}).await.unwrap();
+    }
+    drop(stop);
+    tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap();
+    assert_eq!(recorded(&guardian, &acme, "http.post.deals").await, 101);
+    assert!(queue.record(&acme, AuditEvent::new("http.post.deals")).await.is_err(), "it is closed");
 }

@@ -136,3 +136,64 @@ fn a_parquet_file_ends_with_its_manifest() {
     // Once in the schema, and once in each of the two row groups.
     assert_eq!(names, 3);
 }
+
+#[test]
+fn a_file_that_is_taken_in_parts_is_the_same_file() {
+    let (log, acme) = filled(2_500);
+    let query: Query = "-action:audit_log.*".parse().unwrap();
+    for format in [ExportFormat::Csv, ExportFormat::NdJson, ExportFormat::Ocsf] {
+        let (whole, text) = export(&log, &acme, "-action:audit_log.*", format);
+        let mut parts = now(log.export_parts(&acme, &query, format)).unwrap();
+        let (mut taken, mut count) = (Vec::new(), 0);
+        while let Some(bytes) = now(log.next_part(&mut parts)).unwrap() {
+            taken.extend(bytes);
+            count += 1;
+        }
+        assert!(parts.is_whole() && count == 3, "{count} parts");
+        assert_eq!((parts.manifest().count, parts.manifest().first), (whole.count, whole.first));
+        // Only the manifest, which tells of the log as it was, is another one.
+        let events = |text: &str| {
+            text.lines().filter(|line| !line.contains("manifest")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(events(&String::from_utf8(taken).unwrap()), events(&text));
+    }
+}
+
+#[test]
+fn a_log_is_followed_without_a_gap_while_it_grows() {
+    let (log, acme) = filled(450);
+    for query in ["", "outcome:failure"] {
+        let query: Query = if query.is_empty() { Query::All } else { query.parse().unwrap() };
+        let (mut from, mut seen, mut grown) = (0, Vec::new(), 0);
+        loop {
+            let (events, next) = now(log.follow(&acme, &query, from)).unwrap();
+            assert!(events.len() <= 100);
+            seen.extend(events.iter().map(|event| event.sequence));
+            if next == from && grown == 3 {
+                break;
+            }
+            if next == from {
+                grown += 1;
+                let mut sample = Sample::new(7);
+                now(log.record_all(&acme, (0..70).map(|_| sample.event()).collect())).unwrap();
+            }
+            from = next;
+        }
+        let mut page = PageRequest::first(1_000).unwrap();
+        let mut all = Vec::new();
+        loop {
+            let found = now(log.search(&acme, &query, &page)).unwrap();
+            all.extend(found.items.iter().map(|event| event.sequence));
+            let Some(next) = found.next else { break };
+            page = PageRequest::first(1_000).unwrap().after(next);
+        }
+        // That somebody searched is in the log now.
+        let end = from;
+        all.retain(|sequence| *sequence < end);
+        all.reverse();
+        assert_eq!(seen, all);
+        assert!(!seen.is_empty());
+    }
+    let head = now(log.head(&acme)).unwrap().size;
+    assert_eq!(now(log.follow(&acme, &Query::All, head + 5)).unwrap(), (Vec::new(), head + 5));
+}

@@ -19,6 +19,7 @@ use crate::Problem;
 mod event;
 mod export;
 mod figures;
+mod following;
 mod keeping;
 mod proof;
 mod record;
@@ -30,7 +31,7 @@ pub fn api<S: AuditStore>(log: AuditLog<S>, ring: KeyRing) -> Api {
     let api = event::declare(api);
     let api = figures::declare(api);
     let api = proof::declare(api);
-    let api = export::declare(api);
+    let api = following::declare(export::declare(api));
     keeping::declare(api).with_state(Arc::new(Reached {
         log,
         ring,
@@ -87,10 +88,7 @@ fn failed(error: &Error) -> Problem {
         Error::Held { .. } | Error::Erasing { .. } => Kind::Conflict.because(error),
         // What is stored is damaged, or the signer does not sign: nothing that a caller can mend.
         Error::Corrupt { .. } | Error::Checkpoint(_) => Kind::Internal.because("the log could not be read"),
-        Error::Export(_) => Kind::Unprocessable.because(format_args!(
-            "the export has more than {} MiB: ask for less at once, by `created:` say",
-            export::MOST >> 20
-        )),
+        Error::Export(_) => Kind::Internal.because("the export could not be written"),
         // Whatever else a service may say of a request: that it cannot be done.
         error => Kind::Unprocessable.because(error),
     }

@@ -14,7 +14,7 @@ use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefO
 use super::clash::{self, Place};
 use super::operation::{PROBLEM, SECURITY};
 use super::routes::Gatekeeper;
-use super::{Api, Clash, Kind, Permit};
+use super::{Api, Clash, Kind, Permit, Streams};
 
 /// Several [`Api`]s as one: the router that serves them, and the OpenAPI 3.1 document that describes them.
 ///
@@ -35,6 +35,7 @@ pub struct Document {
     server: Option<String>,
     permit: Arc<dyn Permit>,
     apis: Vec<Api>,
+    streams: Streams,
 }
 
 impl Document {
@@ -46,6 +47,7 @@ impl Document {
             server: None,
             permit: Arc::new(permit),
             apis: Vec::new(),
+            streams: Streams::new(),
         }
     }
 
@@ -58,6 +60,12 @@ impl Document {
     /// With the path below which the host mounts it, such as `/v1`, so that the document says so too.
     pub fn under(mut self, path: impl Into<String>) -> Self {
         self.server = Some(path.into());
+        self
+    }
+
+    /// With these bounds of answers that last: streams of events, and exports.
+    pub fn streams(mut self, streams: Streams) -> Self {
+        self.streams = streams;
         self
     }
 
@@ -155,6 +163,8 @@ impl Document {
                 Kind::MethodNotAllowed.because("what the header `Allow` names can be done here")
             })
             .layer(Extension(gatekeeper))
+            .layer(Extension(self.streams))
+            .fallback(async || Kind::NotFound.because("there is nothing at this path"))
             .route(Place::DOCUMENT.path, served);
         Ok(router)
     }

@@ -117,9 +117,9 @@ impl From<&guardian_core::StoreError> for Problem {
             StoreErrorKind::Conflict => {
                 Kind::Unavailable.because("it was changed by somebody else at the same time: try again")
             }
-            // Of a cursor of another list too: the list knows whether it was given one.
+            // A name that is taken, mostly. Of a cursor of another list too: the list knows whether it was given one.
             StoreErrorKind::Constraint => {
-                Kind::Internal.because("the data could not be read or written").and_refused()
+                Kind::Conflict.because("it does not go together with what is there").and_refused()
             }
             _ if error.is_transient() => {
                 Kind::Unavailable.because("the data cannot be reached at the moment")

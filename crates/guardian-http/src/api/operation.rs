@@ -10,6 +10,8 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{IntoParams, ToSchema};
 
+#[cfg(any(feature = "audit", feature = "workflow"))]
+use super::streams::EVENT_STREAM;
 use super::{Kind, OperatorCaller, PageParams};
 use crate::Problem;
 
@@ -231,6 +233,24 @@ impl Operation {
         self
     }
 
+    /// It answers with server-sent events, as in the example, and goes on at the one behind `Last-Event-ID`.
+    #[cfg(any(feature = "audit", feature = "workflow"))]
+    pub(super) fn streams(mut self, example: &'static str) -> Self {
+        let content = ContentBuilder::new().schema(Some(anything())).example(Some(json!(example)));
+        let response = ResponseBuilder::new()
+            .description("The events, for as long as the client stays.")
+            .content(EVENT_STREAM, content.build());
+        self.answers.push((StatusCode::OK, response.build()));
+        let last = ParameterBuilder::new()
+            .name("Last-Event-ID")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The id of the last event that the client has."))
+            .schema(Some(text(1, 20).pattern(Some("^[0-9]+$"))))
+            .example(Some(json!("42")));
+        self.parameter(last)
+    }
+
     /// It answers with a status and no body.
     pub fn answers_nothing(mut self, status: StatusCode, about: &'static str) -> Self {
         self.answers.push((status, Response::new(about)));
@@ -252,6 +272,12 @@ impl Operation {
             }
             (None, Some(permission)) => Some(format!("Takes the permission `{permission}`.")),
             (about, None) => about.map(str::to_owned),
+        };
+        let kinds = if *method == HttpMethod::Get {
+            self.kinds
+        } else {
+            // What changes something may meet what is there.
+            self.kinds.into_iter().chain([Kind::Conflict]).collect()
         };
         let is_read_again = self.is_tagged && *method == HttpMethod::Get;
         let mut operation = OperationBuilder::new()
@@ -285,7 +311,7 @@ impl Operation {
             }
             operation = operation.response(status.as_str(), response);
         }
-        for kind in self.kinds {
+        for kind in kinds {
             operation = operation.response(kind.status().as_str(), problem(kind));
         }
         operation.build()

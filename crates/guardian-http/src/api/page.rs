@@ -85,6 +85,33 @@ pub(super) fn sorted<T, const N: usize>(
     Ok(cut(rest, page, &key))
 }
 
+/// The page of a whole list, in the order of keys that no two items share, or in its reverse. A cursor whose key begins with another byte
+/// is one of another order.
+#[cfg(feature = "rbac")]
+pub(super) fn ordered<T>(
+    items: impl IntoIterator<Item = T>,
+    page: &PageRequest,
+    is_down: bool,
+    key: impl Fn(&T) -> Vec<u8>,
+) -> Result<Page<T>, Problem> {
+    let mut items: Vec<(Vec<u8>, T)> = items.into_iter().map(|item| (key(&item), item)).collect();
+    items.sort_unstable_by(|one, other| {
+        let order = one.0.cmp(&other.0);
+        if is_down { order.reverse() } else { order }
+    });
+    let after = page.cursor().map(Cursor::as_bytes);
+    if let (Some(after), Some((first, _))) = (after, items.first())
+        && after.first() != first.first()
+    {
+        return Err(none_of_this_list());
+    }
+    let rest = items.into_iter().filter(|(key, _)| {
+        after.is_none_or(|after| if is_down { key.as_slice() < after } else { key.as_slice() > after })
+    });
+    let page = cut(rest, page, |(key, _)| key.clone());
+    Ok(Page::new(page.items.into_iter().map(|(_, item)| item).collect(), page.next))
+}
+
 /// A page of a list, as it is answered: `{"items": […], "next": CURSOR or null}`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Listed<T> {

@@ -1,5 +1,6 @@
 //! Rate limits: which rules hold for a tenant, what is left of them, and rules of a tenant's own.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -97,6 +98,18 @@ pub fn api<S: Store>(limiter: Limiter<S>, book: impl RuleBook) -> Api {
         .body::<NewRule>(json!({"rule": "1000/min burst 200"}))
         .may(Kind::Unprocessable)
         .answers::<RateLimit>(StatusCode::OK, "The limit as it is now.", example());
+    let put_all = Operation::new("putRateLimitRules", "Give a tenant several rules of its own")
+        .about("A rule that is null takes the tenant's own away; limits that are not named stay as they are. At most 100. When one does not do, \
+                none is changed; when the rule book fails half-way, say the same again.")
+        .of_the_platform(true)
+        .path("tenant", "The tenant.", "acme")
+        .body::<NewRules>(json!({"rules": {"per-org": "1000/min burst 200", "per-key": null}}))
+        .may(Kind::Unprocessable)
+        .answers::<Listed<RateLimit>>(
+            StatusCode::OK,
+            "All limits as they are now.",
+            json!({"items": [example()], "next": null}),
+        );
     let remove = Operation::new("removeRateLimitRule", "Take a tenant's own rule away")
         .of_the_platform(true)
         .path("tenant", "The tenant.", "acme")
@@ -111,6 +124,7 @@ pub fn api<S: Store>(limiter: Limiter<S>, book: impl RuleBook) -> Api {
         .get("/rate-limits", limits, list::<S>)
         .get("/rate-limits/{policy}", limit, read::<S>)
         .get("/platform/tenants/{tenant}/rate-limits", others, list_of_tenant::<S>)
+        .put("/platform/tenants/{tenant}/rate-limits", put_all, put_rules::<S>)
         .put("/platform/tenants/{tenant}/rate-limits/{policy}", put, put_rule::<S>)
         .delete("/platform/tenants/{tenant}/rate-limits/{policy}", remove, remove_rule::<S>)
         .post("/platform/tenants/{tenant}/rate-limits/{policy}/reset", reset, reset_limit::<S>)
@@ -172,6 +186,15 @@ struct NewRule {
     rule: String,
 }
 
+/// Several rules.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewRules {
+    /// For each policy, by its name, a rule as `1000/min burst 200`, or null for none of the tenant's own.
+    #[schema(value_type = BTreeMap<String, Option<String>>)]
+    rules: BTreeMap<String, Option<String>>,
+}
+
 async fn list<S: Store>(
     State(reached): State<Reached<S>>,
     Caller(scope): Caller,
@@ -203,6 +226,40 @@ async fn put_rule<S: Store>(
 ) -> Result<Json<RateLimit>, Problem> {
     let rule: Rule = new.rule.parse().map_err(|error| Kind::InvalidRequest.because(error))?;
     change(&reached, &operator, &tenant, &policy, Some(rule)).await
+}
+
+async fn put_rules<S: Store>(
+    State(reached): State<Reached<S>>,
+    operator: OperatorCaller,
+    PathParam(tenant): PathParam<String>,
+    Json(new): Json<NewRules>,
+) -> Result<Json<Listed<RateLimit>>, Problem> {
+    const MOST: usize = 100;
+    if !(1..=MOST).contains(&new.rules.len()) {
+        return Err(Kind::InvalidRequest.because("`rules` has 1 to 100 members"));
+    }
+    let tenant_id = tenant_id(&tenant)?;
+    let mut rules = Vec::with_capacity(new.rules.len());
+    for (policy, rule) in &new.rules {
+        let named = |error: &dyn fmt::Display| {
+            Kind::InvalidRequest.because(format_args!("`{}`: {error}", shorten(policy)))
+        };
+        let rule: Option<Rule> =
+            rule.as_ref().map(|rule| rule.parse()).transpose().map_err(|error| named(&error))?;
+        let id = reached.limiter.find(policy).ok_or_else(|| named(&"there is no such limit"))?;
+        if let (Some(rule), Some(defined)) = (&rule, reached.limiter.policy(id)) {
+            let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
+            if algorithm(rule) != algorithm(defined.rule()) {
+                return Err(Kind::Unprocessable
+                    .because(format_args!("`{}`: a policy keeps its algorithm", shorten(policy))));
+            }
+        }
+        rules.push((policy, rule));
+    }
+    for (policy, rule) in rules {
+        drop(change(&reached, &operator, &tenant, policy, rule).await?);
+    }
+    all(&reached.limiter, &tenant_id).await
 }
 
 async fn remove_rule<S: Store>(

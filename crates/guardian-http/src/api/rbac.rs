@@ -21,6 +21,7 @@ use super::{
 };
 use crate::Problem;
 
+mod batch;
 mod words;
 
 use words::{
@@ -33,7 +34,7 @@ pub fn api(rbac: Rbac) -> Api {
     let api = Api::new("roles", "Who may do what, and why.");
     let previewing = Alone::new("roles are being tried out already");
     let questions = questions(api).reaching(Extension(previewing));
-    constraints(groups(grants(roles(questions)))).with_state(rbac)
+    constraints(groups(batch::declare(grants(roles(questions))))).with_state(rbac)
 }
 
 fn questions(api: Api<Rbac>) -> Api<Rbac> {
@@ -508,8 +509,8 @@ async fn list_grants(
     if let Some(role) = &query.role {
         grants.retain(|grant| grant.role.as_str() == role);
     }
-    grants.sort_unstable_by_key(|grant| grant.id);
-    let found = page::sorted(grants, &page, |grant| *grant.id.uuid().as_bytes())?;
+    let sort = query.sort.unwrap_or_default();
+    let found = page::ordered(grants, &page, sort.is_down(), |grant| sort.key(grant))?;
     Ok(Json(Listed::of(found, GrantOut::of)))
 }
 

@@ -140,7 +140,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         handler: H,
     ) -> Self {
         let mut served = on(filter, handler);
-        if operation.has_parameter(&ParameterIn::Query, "after") {
+        if method == HttpMethod::Get || operation.has_parameter(&ParameterIn::Query, "after") {
             served = served.layer(from_fn(foreign_cursor));
         }
         served = served.layer(from_fn_with_state(operation.has_query(), readable));
@@ -179,10 +179,14 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
 #[derive(Clone)]
 pub(super) struct Gatekeeper(pub(super) Arc<dyn Permit>);
 
+/// The permission that was asked for, in the request's extensions: for what lasts longer than the answer to it.
+#[derive(Clone, Copy)]
+pub(super) struct Guarded(pub(super) &'static str);
+
 async fn guard(
     State(permission): State<&'static str>,
     gatekeeper: Option<Extension<Gatekeeper>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let scope = match caller(request.extensions()) {
@@ -194,7 +198,10 @@ async fn guard(
         return Kind::Forbidden.because("nobody decides about permissions here").into_response();
     };
     match gatekeeper.permit(&scope, permission).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.extensions_mut().insert(Guarded(permission));
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -219,13 +226,16 @@ async fn readable(State(has_query): State<bool>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// Data that the store refused to a list with a cursor is that cursor.
+/// Data that the store refused to a list with a cursor is that cursor. To another read it is a fault of ours: it changes nothing that could
+/// meet what is there.
 async fn foreign_cursor(request: Request, next: Next) -> Response {
+    let reads = request.method().is_safe();
     let has_cursor =
         request.uri().query().is_some_and(|query| query.split('&').any(|each| each.starts_with("after=")));
     let response = next.run(request).await;
-    if has_cursor && response.extensions().get::<Refused>().is_some() {
-        return none_of_this_list().into_response();
+    match response.extensions().get::<Refused>() {
+        Some(_) if has_cursor => none_of_this_list().into_response(),
+        Some(_) if reads => Kind::Internal.because("the data could not be read").into_response(),
+        _ => response,
     }
-    response
 }

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::Problem;
 
+mod following;
 mod words;
 
 use words::{
@@ -73,7 +74,7 @@ pub fn api<S: WorkflowStore + Clone>(
 ) -> Api {
     let api = Api::new("workflows", "What tenants automate.");
     let reached = Reached { library: Arc::new(library), engine, approvers: Arc::new(approvers) };
-    steering(running(channels(versions(definitions(api))))).with_state(reached)
+    following::declare(steering(running(channels(versions(definitions(api)))))).with_state(reached)
 }
 
 /// What the handlers reach.

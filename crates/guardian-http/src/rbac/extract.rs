@@ -1,7 +1,6 @@
 use axum::extract::{FromRef, FromRequestParts};
 use guardian_core::Scope;
 use guardian_rbac::{Rbac, Resource};
-use http::StatusCode;
 use http::request::Parts;
 
 use super::{Disclosure, require};
@@ -67,8 +66,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let nobody = || Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's");
-        let scope = parts.extensions.get::<Scope>().cloned().ok_or_else(nobody)?;
+        let scope = parts.extensions.get::<Scope>().cloned().ok_or_else(super::nobodys)?;
         Ok(Self { rbac: Rbac::from_ref(state), scope, disclosure: Disclosure::default() })
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod contract;
 mod entrance;
+mod exports;
 mod ipaccess;
 mod kit;
 mod quota;

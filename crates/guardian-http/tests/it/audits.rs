@@ -16,7 +16,7 @@ use guardian_http::{AuditLayer, Failing, ForwardHeader, PeerAddr, Recorded, Requ
 use http::{Method, Request, Response, StatusCode};
 use tower::ServiceExt;
 
-mod moody;
+pub(crate) mod moody;
 
 use moody::Moody;
 

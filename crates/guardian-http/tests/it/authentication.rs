@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use guardian_core::{Actor, Scope, StoreError, StoreErrorKind, TenantId};
 use guardian_http::api::Operator;
 use guardian_http::{
-    Authenticate, AuthenticateLayer, BearerTokens, Identity, NotAuthenticated, api_key, bearer_token,
+    ApiKeyHeader, Authenticate, AuthenticateLayer, BearerTokens, Identity, NotAuthenticated, api_key,
+    bearer_token,
 };
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -216,4 +217,25 @@ proptest! {
             prop_assert!(!token.trim_end_matches('=').is_empty() && !token.trim_end_matches('=').contains('='));
         }
     }
+}
+
+#[tokio::test]
+async fn keys_come_in_a_header_of_their_own() {
+    let keys = Arc::new(BearerTokens::new());
+    keys.insert(TOKEN, Identity::new(ann())).unwrap();
+    let name = HeaderName::from_static("x-api-key");
+    let layer = AuthenticateLayer::new(ApiKeyHeader::new(name, Arc::clone(&keys)));
+    let request = |name: &str, value: &str| Request::builder().header(name, value).body(()).unwrap();
+    let (answer, seen) = ask(&layer, request("x-api-key", TOKEN)).await;
+    assert_eq!((answer.status(), seen.unwrap().0), (StatusCode::OK, Some(ann())));
+    let twice = Request::builder().header("x-api-key", TOKEN).header("x-api-key", TOKEN).body(()).unwrap();
+    let bearer = format!("Bearer {TOKEN}");
+    for wrong in [request("x-api-key", "4bJ8Yw2mQeR7tPz1LxK9vNcX"), request("authorization", &bearer), twice]
+    {
+        let (answer, seen) = ask(&layer, wrong).await;
+        assert_eq!((answer.status(), seen.is_none()), (StatusCode::UNAUTHORIZED, true));
+        assert_eq!(answer.headers()["www-authenticate"], "ApiKey header=\"x-api-key\"");
+    }
+    assert!(keys.revoke(TOKEN));
+    assert_eq!(ask(&layer, request("x-api-key", TOKEN)).await.0.status(), StatusCode::UNAUTHORIZED);
 }

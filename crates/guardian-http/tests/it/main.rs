@@ -9,6 +9,7 @@
 mod api;
 mod audits;
 mod authentication;
+mod bodies;
 mod chains;
 mod forwarded_grammar;
 mod ipaccess;
@@ -20,6 +21,7 @@ mod ratelimit_fields;
 mod rbac;
 mod request_ids;
 mod retry_after;
+mod serving;
 mod spoofing;
 mod stack;
 mod structured;

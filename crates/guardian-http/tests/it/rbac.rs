@@ -73,7 +73,7 @@ async fn a_layer_lets_those_through_who_may_and_tells_the_others_little() {
     assert_eq!(kind.as_deref(), Some("application/problem+json"));
     assert_eq!(
         body,
-        r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"you may not do this"}"#
+        r#"{"type":"urn:guardian:problem:forbidden","title":"Not permitted","status":403,"detail":"you may not do this"}"#
     );
     let (_, body, _) = ask(guarded(Disclosure::Permission).await, "/apac/deals", Some("ann")).await;
     assert!(body.contains(r#""permission":"deal:read""#), "{body}");

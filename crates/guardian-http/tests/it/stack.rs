@@ -225,7 +225,9 @@ async fn a_part_is_left_out_or_the_hosts_own() {
         let stack = Stack::new()
             .request_id(Optional::from(wanted.then(RequestIdLayer::new)))
             .authenticate(own)
-            .limits(limits);
+            .limits(limits)
+            // What these requests have is no body.
+            .body(tower_layer::Identity::new());
         assert!(format!("{stack:?}").starts_with("Stack"));
         let inner = tower::service_fn(|_: Request<()>| async {
             Ok::<_, std::convert::Infallible>(Response::new(Vec::<u8>::new()))

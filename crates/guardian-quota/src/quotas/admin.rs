@@ -124,20 +124,43 @@ impl<S: QuotaStore> Quotas<S> {
         subject: &Subject,
         limit: Option<Limit>,
     ) -> Result<Subscription, Error> {
-        let feature = FeatureName::new(feature)?;
-        let terms = self.meter(scope, &feature).await?;
-        if let Some(limit) = &limit {
-            limit.check(terms.meter.aggregation)?;
+        let one = (feature.to_owned(), subject.clone(), limit);
+        self.set_limits(scope, revision, &[one]).await
+    }
+
+    /// Gives many subjects limits of their own, or takes them back, all or none, from a revision of the subscription that was read where one is
+    /// named.
+    ///
+    /// # Errors
+    /// What each alone would meet; nothing is changed then. [`Error::Changed`] when the subscription is at another revision.
+    pub async fn set_limits(
+        &self,
+        scope: &Scope,
+        revision: Option<u64>,
+        limits: &[(String, Subject, Option<Limit>)],
+    ) -> Result<Subscription, Error> {
+        let mut named = Vec::with_capacity(limits.len());
+        for (feature, subject, limit) in limits {
+            let feature = FeatureName::new(feature.as_str())?;
+            let terms = self.meter(scope, &feature).await?;
+            if let Some(limit) = limit {
+                limit.check(terms.meter.aggregation)?;
+            }
+            named.push((feature, subject, limit));
         }
         let changed = self
             .change(scope, revision, |current| {
                 let mut next = current.clone();
-                next.set_override(&feature, subject, limit.clone())?;
+                for (feature, subject, limit) in &named {
+                    next.set_override(feature, subject, (*limit).clone())?;
+                }
                 Ok(next)
             })
             .await?;
-        let data = json!({ "feature": feature, "subject": subject, "limit": limit });
-        self.tell(scope, "quota.limit_changed", data).await?;
+        for (feature, subject, limit) in named {
+            let data = json!({ "feature": feature, "subject": subject, "limit": limit });
+            self.tell(scope, "quota.limit_changed", data).await?;
+        }
         Ok(changed)
     }
 

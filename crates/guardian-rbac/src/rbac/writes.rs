@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use guardian_core::{Event, Scope, Timestamp};
 use serde_json::{Value, json};
@@ -156,6 +157,52 @@ impl Rbac {
             })
             .await?;
         Ok((id, revision))
+    }
+
+    /// Gives many roles at once, all or none: what each alone would meet is met by all.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] for none or more than 10,000, and as for [`grant`](Self::grant).
+    pub async fn grant_all(
+        &self,
+        scope: &Scope,
+        new: &[NewGrant],
+    ) -> Result<(Vec<GrantId>, Revision), Error> {
+        let ids: Vec<_> =
+            new.iter().map(|_| GrantId::new(self.inner.ids.next_id(self.inner.clock.now()))).collect();
+        let revision = self
+            .write(scope, |_, _, now| {
+                let each = new.iter().zip(&ids).map(|(new, id)| {
+                    check_open(new, now)?;
+                    Ok(Change::Put(Item::Grant(Grant::of(new.clone(), *id, Self::actor(scope), now))))
+                });
+                each.collect()
+            })
+            .await?;
+        Ok((ids, revision))
+    }
+
+    /// Takes many roles back, and all that was passed on from them, all or none; how many grants that were.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] for none or more than 10,000, and as for [`revoke`](Self::revoke).
+    pub async fn revoke_all(&self, scope: &Scope, grants: &[GrantId]) -> Result<(usize, Revision), Error> {
+        let counted = AtomicUsize::new(0);
+        let revision = self
+            .write(scope, |policy, _, _| {
+                let (mut seen, mut changes) = (BTreeSet::new(), Vec::new());
+                for &grant in grants {
+                    if policy.grant(grant).is_none() {
+                        return Err(Error::UnknownGrant { grant });
+                    }
+                    let tree = tree(policy, grant).into_iter().filter(|id| seen.insert(*id));
+                    changes.extend(tree.map(|id| Change::Remove(Key::Grant(id))));
+                }
+                counted.store(changes.len(), Ordering::Relaxed);
+                Ok(changes)
+            })
+            .await?;
+        Ok((counted.into_inner(), revision))
     }
 
     /// Passes on a grant of the actor's own, or a part of it: a role that its role includes, in the same area or below, within

@@ -39,7 +39,7 @@ impl Sentiments {
         let text = message.own_text();
         let mut wanted = correction;
         for _ in 0..MAX_TRIES {
-            self.change(scope, |adaptation| {
+            self.change(scope, Some(message.id()), |adaptation| {
                 matches!(adaptation.learn(message.id(), &text, wanted), Learned::New | Learned::Replaced)
             })
             .await?;
@@ -83,7 +83,7 @@ impl Sentiments {
     /// When the store fails, or a later version of this crate wrote what was learned.
     pub async fn roll_back(&self, scope: &Scope, version: u64) -> Result<usize, Error> {
         let mut dropped = 0;
-        self.change(scope, |adaptation| {
+        self.change(scope, None, |adaptation| {
             dropped = adaptation.roll_back(version);
             dropped > 0
         })
@@ -98,10 +98,11 @@ impl Sentiments {
     }
 
     /// Changes what the tenant taught, if the work says that it changed something. What a later version of this crate wrote is not
-    /// written over.
+    /// written over. Nothing is changed that would be learned from a message whose correction is gone.
     async fn change(
         &self,
         scope: &Scope,
+        learned_from: Option<&str>,
         mut work: impl FnMut(&mut Adaptation) -> bool + Send,
     ) -> Result<(), Error> {
         let Model::Learning(base) = &self.model else { return Ok(()) };
@@ -118,8 +119,14 @@ impl Sentiments {
                 return Ok(());
             }
             let state = AdaptationState { version: version + 1, bytes: adaptation.to_bytes() };
-            if let Some(version) = self.store.put_adaptation(scope, &state).await? {
+            if let Some(version) = self.store.put_adaptation(scope, &state, learned_from).await? {
                 self.keep(scope, &AdaptationState { version, bytes: state.bytes }, adaptation, asked);
+                return Ok(());
+            }
+            // Another has learned meanwhile, or forgotten.
+            if let Some(id) = learned_from
+                && self.store.entry(scope, id).await?.as_ref().and_then(said).is_none()
+            {
                 return Ok(());
             }
         }
@@ -184,7 +191,11 @@ impl Sentiments {
     pub(super) async fn unlearn(&self, scope: &Scope, id: Option<&str>) -> Result<(), Error> {
         for _ in 0..MAX_TRIES {
             let asked = self.asked(scope);
-            let Some(state) = self.store.adaptation(scope).await? else { return Ok(()) };
+            let Some(state) = self.store.adaptation(scope).await? else {
+                // The tenant may have been forgotten by another process.
+                self.owns.lock().nothing(scope.tenant(), asked, self.clock.monotonic());
+                return Ok(());
+            };
             let mut gone = BTreeSet::new();
             match ids_of(&state.bytes) {
                 Ok(mut ids) => {
@@ -201,7 +212,7 @@ impl Sentiments {
                 Err(_) => {}
             }
             let state = AdaptationState { version: state.version + 1, bytes: without(&state.bytes, &gone) };
-            if let Some(version) = self.store.put_adaptation(scope, &state).await? {
+            if let Some(version) = self.store.put_adaptation(scope, &state, None).await? {
                 if let Model::Learning(base) = &self.model {
                     let state = AdaptationState { version, bytes: state.bytes };
                     self.keep(scope, &state, learned(base, &state), asked);

@@ -131,6 +131,13 @@ impl Owns {
         }
     }
 
+    /// Keeps that the store has nothing, unless something else was put there since it was asked.
+    pub(super) fn nothing(&mut self, tenant: &TenantId, asked: Option<u64>, now: MonoTime) {
+        if asked.is_some() && asked == self.change_of(tenant) {
+            self.forgotten(tenant, now);
+        }
+    }
+
     /// Keeps that there is nothing.
     pub(super) fn forgotten(&mut self, tenant: &TenantId, now: MonoTime) {
         self.put(tenant, None, now);
@@ -247,6 +254,23 @@ mod tests {
         owns.changed(&tenant(1), own(5), None, now);
         let Found::Young(found) = owns.find(&tenant(1), now) else { panic!("it is old") };
         assert_eq!(found.map(|own| own.stamp().version), Some(5));
+    }
+
+    /// Who finds that nothing is kept drops what is at hand, but not what was put there meanwhile.
+    #[test]
+    fn what_the_store_has_no_more_is_not_read_with() {
+        let (mut owns, now) = (Owns::default(), MonoTime::from_nanos(0));
+        owns.nothing(&tenant(0), owns.change_of(&tenant(0)), now);
+        assert!(owns.tenants.is_empty());
+        put(&mut owns, 0, own(1), now);
+        let before = owns.change_of(&tenant(0));
+        put(&mut owns, 0, own(2), now);
+        owns.nothing(&tenant(0), before, now);
+        assert_eq!(version(&mut owns, now), Some(2));
+        owns.nothing(&tenant(0), owns.change_of(&tenant(0)), now);
+        assert_eq!(version(&mut owns, now), None);
+        owns.changed(&tenant(0), own(3), before, now);
+        assert_eq!(version(&mut owns, now), None, "it was learned before");
     }
 
     /// What did not change is not asked for again.

@@ -248,8 +248,14 @@ impl SentimentStore for MemoryStore {
         &self,
         scope: &Scope,
         state: &AdaptationState,
+        learned_from: Option<&str>,
     ) -> Result<Option<u64>, StoreError> {
         Ok(self.with(scope, |tenant| {
+            let is_corrected =
+                |id: &str| tenant.entries.get(id).is_some_and(|entry| entry.correction.is_some());
+            if learned_from.is_some_and(|id| !is_corrected(id)) {
+                return None;
+            }
             let version = match &tenant.adaptation {
                 None if state.version == 1 => (self.beginnings.fetch_add(1, Ordering::Relaxed) + 1) << 32,
                 Some(kept) if state.version == kept.version + 1 => state.version,

@@ -550,8 +550,17 @@ impl SentimentStore for SqlStore {
         &self,
         scope: &Scope,
         state: &AdaptationState,
+        learned_from: Option<&str>,
     ) -> Result<Option<u64>, StoreError> {
         let mut tx = self.db.begin(scope).await?;
+        if let Some(id) = learned_from {
+            // Who forgets it waits for the lock, and deletes what was learned behind its entries.
+            let entry = self.locked_entry(&mut tx, scope, id).await?;
+            if entry.is_none_or(|entry| entry.correction.is_none()) {
+                tx.rollback().await?;
+                return Ok(None);
+            }
+        }
         let row = if state.version == 1 {
             // Milliseconds, and something by chance for two within one.
             let sql = match tx.dialect() {

@@ -21,7 +21,8 @@ pub use erasure::{
     a_clock_that_was_ahead_does_no_lasting_harm, a_message_is_forgotten_alone,
     a_message_is_read_anew_in_its_place, a_reading_without_numbers_is_none,
     alarms_that_wait_lose_the_words_of_the_forgotten, messages_of_one_microsecond_are_on_a_page_each,
-    overlapping_forgets_leave_nothing, recording_and_forgetting_a_tenant_take_turns,
+    nothing_is_learned_of_what_is_forgotten, overlapping_forgets_leave_nothing,
+    recording_and_forgetting_a_tenant_take_turns,
     what_was_learned_before_a_tenant_was_forgotten_stays_forgotten,
 };
 
@@ -424,8 +425,11 @@ pub fn learning_is_kept_in_turns(fixture: &impl Fixture) -> Verdict {
         let (scope, store) = (scope("learning")?, fixture.store());
         ensure!(store.adaptation(&scope).await?.is_none(), "something was learned");
         let state = |version: u64, byte: u8| AdaptationState { version, bytes: vec![byte; 1000] };
-        ensure!(store.put_adaptation(&scope, &state(2, 9)).await?.is_none(), "a second one without a first");
-        let kept = store.put_adaptation(&scope, &state(1, 1)).await?;
+        ensure!(
+            store.put_adaptation(&scope, &state(2, 9), None).await?.is_none(),
+            "a second one without a first"
+        );
+        let kept = store.put_adaptation(&scope, &state(1, 1), None).await?;
         let found = store.adaptation(&scope).await?.ok_or_else(|| Violation::new("nothing is kept"))?;
         ensure!(found.bytes == state(1, 1).bytes && found.version > 0, "another one is kept");
         ensure!(kept == Some(found.version), "it says {kept:?}, and has {}", found.version);
@@ -433,7 +437,7 @@ pub fn learning_is_kept_in_turns(fixture: &impl Fixture) -> Verdict {
         for (version, byte, fits) in
             [(1, 2, false), (next + 1, 3, false), (next, 4, true), (next, 5, false), (1, 6, false)]
         {
-            let kept = fixture.store().put_adaptation(&scope, &state(version, byte)).await?;
+            let kept = fixture.store().put_adaptation(&scope, &state(version, byte), None).await?;
             ensure!(kept == fits.then_some(version), "version {version} with {byte}: {kept:?}");
         }
         let found = store.adaptation(&scope).await?;
@@ -465,7 +469,7 @@ pub fn tenants_do_not_meet(fixture: &impl Fixture) -> Verdict {
             "a correction of another"
         );
         ensure!(sentiments.record(&two, &bad).await?.is_new, "the same id in another tenant");
-        fixture.store().put_adaptation(&one, &AdaptationState { version: 1, bytes: vec![1] }).await?;
+        fixture.store().put_adaptation(&one, &AdaptationState { version: 1, bytes: vec![1] }, None).await?;
         ensure!(fixture.store().adaptation(&two).await?.is_none(), "what another learned");
         ensure!(sentiments.forget(&two, &ann).await? == 1, "what was forgotten");
         sentiments.forget_tenant(&two).await?;

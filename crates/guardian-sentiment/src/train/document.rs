@@ -1,4 +1,5 @@
 use crate::Feeling;
+use crate::core::pieces;
 use crate::features::{Block, grams};
 use crate::lexical::{Lexical, Values};
 use crate::tokens::{Hash, Tokens};
@@ -76,6 +77,8 @@ pub(super) struct Document {
     /// By how much n-grams that share a row make it longer than they are apart, squared: 1 where none do.
     pub(super) crowding: f32,
     pub(super) lexical: Values,
+    /// Whether it is read in one piece, as the trainer sees it, and not sentence by sentence.
+    pub(super) is_whole: bool,
     /// The same text is in the same fold, wherever it comes from.
     pub(super) fold: u64,
 }
@@ -104,8 +107,9 @@ impl Document {
         let count = words.len();
         words.append(&mut letters);
         let lexical = Lexical::of(&tokens.list).values(&tokens.list);
+        let is_whole = matches!(pieces(&tokens.list).as_slice(), [_]);
         let crowding = crowding(&words, count, scales);
-        Self { rows: words, words: count, scales, crowding, lexical, fold: fold.end() }
+        Self { rows: words, words: count, scales, crowding, lexical, is_whole, fold: fold.end() }
     }
 }
 

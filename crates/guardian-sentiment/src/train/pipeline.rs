@@ -49,6 +49,10 @@ pub struct Trained {
     pub model: Linear,
     /// How well the ensemble reads the samples, each with heads that were not trained on it.
     pub held_out: Vec<(String, f64)>,
+    /// The chances of negative, neutral and positive that the trainer itself comes to for each sample, in their order: by weights that
+    /// are not rounded to bytes yet, of n-grams that it has listed itself. The model's are to be near them, or it reads otherwise than it
+    /// learned. `None` for long texts, which are learned whole and read sentence by sentence.
+    pub chances: Vec<Option<[f64; 3]>>,
 }
 
 /// Trains a model. On one platform the same samples in the same order with the same options give the same bytes. `progress` is
@@ -108,11 +112,23 @@ pub fn train(
             }
         })
         .collect();
+    let chances = documents
+        .iter()
+        .map(|document| {
+            let mut margins: Margins = [0.0; HEADS];
+            for (margin, head) in margins.iter_mut().zip(&heads) {
+                *margin = f64::from(head.margin(document));
+            }
+            let inputs = inputs(&margins, &document.lexical, gate(&margins), 1.0);
+            let bends = bends(&margins, &document.lexical);
+            document.is_whole.then(|| softmax(ensemble.polarity(&inputs, &bends)))
+        })
+        .collect();
     let (bounds, held_out) = judge(samples, &verdicts);
     let core = Core { weights, linear, ensemble, bounds, manifest: String::new(), checksum: 0 };
     // Through the file, so that the trained model is in all details the one that is read again.
     let model = Linear::from_bytes(&file::write(&core))?;
-    Ok(Trained { model, held_out })
+    Ok(Trained { model, held_out, chances })
 }
 
 fn head_of(documents: &[Document], lessons: &[Lesson], head: usize, options: &Options) -> Head {

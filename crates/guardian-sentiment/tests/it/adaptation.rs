@@ -187,6 +187,7 @@ proptest! {
                     let there = naive.iter().any(|(_, other, ..)| *other == id);
                     prop_assert_eq!(tenant.forget(&format!("m{id}")), there);
                     naive.retain(|(_, other, ..)| *other != id);
+                    version += u64::from(there);
                 }
                 Step::RollBack(to) => {
                     let to = u64::from(to) % (version + 1);

@@ -173,8 +173,9 @@ impl SentimentStore for Between {
         &self,
         scope: &Scope,
         state: &AdaptationState,
+        learned_from: Option<&str>,
     ) -> Result<Option<u64>, StoreError> {
-        self.inner.put_adaptation(scope, state).await
+        self.inner.put_adaptation(scope, state, learned_from).await
     }
 }
 
@@ -251,7 +252,7 @@ async fn a_new_model_locks_nobody_out() {
     let mut version = 1;
     for _ in 0..7 {
         let state = AdaptationState { version, bytes: old.to_bytes() };
-        version = store.put_adaptation(&scope(), &state).await.unwrap().unwrap() + 1;
+        version = store.put_adaptation(&scope(), &state, None).await.unwrap().unwrap() + 1;
     }
 
     let sentiments = Sentiments::new(Arc::clone(&store));
@@ -286,7 +287,7 @@ async fn what_is_damaged_keeps_nothing_from_being_recorded_or_forgotten() {
     let store = Arc::new(MemoryStore::new());
     let sentiments = Sentiments::new(Arc::clone(&store));
     let state = AdaptationState { version: 1, bytes: b"damaged".to_vec() };
-    store.put_adaptation(&scope(), &state).await.unwrap().unwrap();
+    store.put_adaptation(&scope(), &state, None).await.unwrap().unwrap();
     sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
     assert!(matches!(sentiments.read(&scope(), "good").await.unwrap(), Reading::Read(_)));
     assert_eq!(sentiments.version(&scope()).await.unwrap(), 0);
@@ -309,7 +310,7 @@ async fn a_later_format_is_left_alone() {
     let mut later = store.adaptation(&scope()).await.unwrap().unwrap();
     later.version += 1;
     later.bytes[8] += 1;
-    store.put_adaptation(&scope(), &later).await.unwrap().unwrap();
+    store.put_adaptation(&scope(), &later, None).await.unwrap().unwrap();
 
     let sentiments = Sentiments::new(Arc::clone(&store));
     let text = "The spinner again";
@@ -412,6 +413,63 @@ async fn what_was_forgotten_elsewhere_is_not_read_with_after_a_correction() {
         one.read(&scope(), text).await.unwrap(),
         guardian_sentiment::SentimentModel::read(&Ensemble::default(), text)
     );
+}
+
+/// Own models are large enough to be computed by a thread; who asks meanwhile is not given the one before.
+#[tokio::test]
+async fn once_it_is_forgotten_nobody_reads_with_it() {
+    let (clock, store) = (Arc::new(ManualClock::new()), Arc::new(MemoryStore::new()));
+    let process = || Sentiments::new(Arc::clone(&store)).with_clock(Arc::clone(&clock));
+    let (one, two) = (process(), process());
+    let mut right = Adaptation::new(&Ensemble::default());
+    for n in 0..40 {
+        let words: String = (0..50).map(|word| format!("word{n}x{word} ")).collect();
+        let (name, polarity) =
+            if n % 2 == 0 { ("ann", Polarity::Negative) } else { ("ben", Polarity::Positive) };
+        let text = format!("{} {words}", if name == "ann" { "spinner" } else { "carousel" });
+        let message = Message::new(&format!("m{n}"), text).unwrap().of_customer(name).unwrap();
+        one.record(&scope(), &message).await.unwrap();
+        one.correct(&scope(), &message, polarity).await.unwrap();
+        if name == "ben" {
+            right.learn(message.id(), &message.own_text(), polarity);
+        }
+    }
+    let text = "The spinner again";
+    let right = guardian_sentiment::SentimentModel::read(&right.model(), text);
+    for process in [&one, &two] {
+        assert_ne!(process.read(&scope(), text).await.unwrap(), right, "the model is at hand");
+    }
+    let read_by_three = async |process: &Sentiments| {
+        let read = || async { process.read(&scope(), text).await.unwrap() };
+        <[Reading; 3]>::from(tokio::join!(read(), read(), read()))
+    };
+    one.forget(&scope(), &ann()).await.unwrap();
+    assert_eq!(read_by_three(&one).await, [right.clone(), right.clone(), right.clone()]);
+    // Another process hears of it within 30 seconds, also when more was learned since.
+    let late = of("ben", "late");
+    one.record(&scope(), &late).await.unwrap();
+    one.correct(&scope(), &late, Polarity::Neutral).await.unwrap();
+    let right = one.read(&scope(), text).await.unwrap();
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(read_by_three(&two).await, [right.clone(), right.clone(), right]);
+}
+
+/// Of a tenant who is forgotten within a correction not even an empty row stays.
+#[tokio::test]
+async fn a_tenant_who_is_forgotten_within_a_correction_leaves_no_row() {
+    let store = Arc::new(Between::default());
+    let sentiments = Sentiments::new(Arc::clone(&store));
+    for known in [false, true] {
+        sentiments.record(&scope(), &of("ann", "a")).await.unwrap();
+        sentiments.record(&scope(), &of("ben", "b")).await.unwrap();
+        if known {
+            sentiments.correct(&scope(), &of("ben", "b"), Polarity::Negative).await.unwrap();
+        }
+        *store.behind_correct.lock() = Some(Other::ForgetsTenant);
+        let gone = sentiments.correct(&scope(), &of("ann", "a"), Polarity::Negative).await;
+        assert!(matches!(gone, Err(Error::UnknownMessage { .. })), "{gone:?}");
+        assert_eq!(store.inner.adaptation(&scope()).await.unwrap(), None);
+    }
 }
 
 /// What was said of a text goes with it: of a message that was changed nothing stays learned.

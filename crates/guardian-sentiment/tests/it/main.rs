@@ -20,6 +20,9 @@ mod lexicon;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
+#[cfg(feature = "tract")]
+mod onnx;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod series;

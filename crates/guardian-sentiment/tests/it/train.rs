@@ -58,6 +58,27 @@ fn loading_and_scoring_agree() {
     }
 }
 
+/// What is learned with is what is read with: n-grams, their worth, the lists, the readout. Only the rounding to bytes is between.
+#[test]
+fn the_trainer_and_the_model_read_alike() {
+    let mut samples = samples();
+    let long: String = (0..40).map(|n| format!("The pump number {n} grumbles. ")).collect();
+    samples.push(Sample::new(long, Source::Product).with_valence(-0.5));
+    let trained = train(&samples, &options(), &mut |_, _| {}).unwrap();
+    assert_eq!(trained.chances.len(), samples.len());
+    assert_eq!(trained.chances.last(), Some(&None), "it is read in pieces");
+    let model = Ensemble::from(trained.model);
+    let mut compared = 0;
+    for (sample, chances) in samples.iter().zip(trained.chances) {
+        let (Some(chances), Reading::Read(read)) = (chances, model.read(&sample.text)) else { continue };
+        compared += 1;
+        for (one, other) in chances.iter().zip(read.chances) {
+            assert!((one - other).abs() < 0.05, "{}: {chances:?} and {:?}", sample.text, read.chances);
+        }
+    }
+    assert_eq!(compared, samples.len() - 1);
+}
+
 #[test]
 fn what_is_in_the_samples_is_learned() {
     let model = train(&samples(), &options(), &mut |_, _| {}).unwrap().model;

@@ -492,7 +492,7 @@ async fn a_text_is_looked_for_page_by_page_and_no_page_looks_at_everything() {
         world.clock.advance(Duration::from_secs(1));
     }
     let all = DeliveryFilter::new();
-    // Two at a time: a page looks at forty, so most hold nothing and still lead on.
+    // Two at a time: a page looks at forty, and at fewer once it has one, so most hold nothing and still lead on.
     let (mut found, mut pages, mut empty) = (Vec::new(), 0, 0);
     let mut page = PageRequest::first(2).unwrap();
     loop {

@@ -1,9 +1,9 @@
 //! Events leave the log as a file.
 
-use std::io::{self, Write};
-
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use futures_util::stream::{self, StreamExt as _, unfold};
 use guardian_audit::ExportFormat;
 use guardian_audit::store::AuditStore;
 use guardian_core::Scope;
@@ -12,12 +12,10 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Reached, Shared, failed, query, reads};
+use super::{Shared, failed, query, reads};
 use crate::Problem;
+use crate::api::streams::Lasting;
 use crate::api::{Api, Caller, Operation, Params};
-
-/// The longest export, in bytes: 32 MiB. It is made as a whole, so that one that fails is not half a file.
-pub(super) const MOST: usize = 32 << 20;
 
 /// What is exported.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -35,8 +33,8 @@ pub(super) fn declare<S: AuditStore>(api: Api<Shared<S>>) -> Api<Shared<S>> {
     let export = |id, summary, media_type| -> Operation {
         reads(id, summary)
             .about(
-                "At most 32 MiB, the newest event first, and a manifest at the end: what was asked for, how many events there \
-                 are, and the root of the log. The log records who took them.",
+                "The newest event first, and a manifest at the end: what was asked for, how many events there are, and the root of the log. A \
+                 file without it is not whole. It is sent while it is made, however long it is. The log records who took it.",
             )
             .query::<AuditExport>()
             .answers_of(StatusCode::OK, "The file.", media_type)
@@ -53,68 +51,54 @@ async fn export_csv<S: AuditStore>(
     State(reached): State<Shared<S>>,
     Caller(scope): Caller,
     Params(asked): Params<AuditExport>,
+    lasting: Lasting,
 ) -> Result<impl IntoResponse, Problem> {
-    exported(&reached, &scope, &asked, ExportFormat::Csv, CSV, "audit.csv").await
+    exported(reached, &scope, &asked, lasting, (ExportFormat::Csv, CSV, "audit.csv")).await
 }
 
 async fn export_lines<S: AuditStore>(
     State(reached): State<Shared<S>>,
     Caller(scope): Caller,
     Params(asked): Params<AuditExport>,
+    lasting: Lasting,
 ) -> Result<impl IntoResponse, Problem> {
-    exported(&reached, &scope, &asked, ExportFormat::NdJson, LINES, "audit.ndjson").await
+    exported(reached, &scope, &asked, lasting, (ExportFormat::NdJson, LINES, "audit.ndjson")).await
 }
 
 async fn export_ocsf<S: AuditStore>(
     State(reached): State<Shared<S>>,
     Caller(scope): Caller,
     Params(asked): Params<AuditExport>,
+    lasting: Lasting,
 ) -> Result<impl IntoResponse, Problem> {
-    exported(&reached, &scope, &asked, ExportFormat::Ocsf, LINES, "audit.ocsf.ndjson").await
+    exported(reached, &scope, &asked, lasting, (ExportFormat::Ocsf, LINES, "audit.ocsf.ndjson")).await
 }
 
+/// The file is sent while it is made, a thousand events at a time and no faster than its reader takes them. What fails on the way cuts the
+/// connection off, so nobody takes half a file for a whole one; and it has no manifest then.
 async fn exported<S: AuditStore>(
-    reached: &Reached<S>,
+    reached: Shared<S>,
     scope: &Scope,
     asked: &AuditExport,
-    format: ExportFormat,
-    media_type: &'static str,
-    file: &'static str,
+    lasting: Lasting,
+    (format, media_type, file): (ExportFormat, &'static str, &'static str),
 ) -> Result<impl IntoResponse + use<S>, Problem> {
     let query = query(asked.q.as_deref())?;
-    let mut out = Bounded(Vec::new());
-    reached.log.export(scope, &query, format, &mut out, |_| ()).await.map_err(|error| failed(&error))?;
-    let name = format!("attachment; filename=\"{file}\"");
-    Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, name)], out.0))
-}
-
-/// A file that does not grow beyond its bound.
-struct Bounded(Vec<u8>);
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len().saturating_add(bytes.len()) > MOST {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+    let mut parts = reached.log.export_parts(scope, &query, format).await.map_err(|error| failed(&error))?;
+    // What goes wrong at once is told as such.
+    let first = reached.log.next_part(&mut parts).await.map_err(|error| failed(&error))?;
+    let seat = lasting.into_seat();
+    let rest = unfold(Some((reached, parts, seat)), |state| async move {
+        let (reached, mut parts, seat) = state?;
+        match reached.log.next_part(&mut parts).await {
+            Ok(part) => Some((Ok(part?), Some((reached, parts, seat)))),
+            Err(error) => Some((Err(error), None)),
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_does_not_grow_beyond_its_bound() {
-        let mut file = Bounded(vec![0; MOST - 1]);
-        assert!(file.write_all(b"12").is_err());
-        assert!(file.write_all(b"1").is_ok());
-        assert!(file.write_all(b"1").is_err());
-        assert_eq!(file.0.len(), MOST);
-    }
+    });
+    let first = stream::iter(first.map(Ok));
+    let name = format!("attachment; filename=\"{file}\"");
+    Ok((
+        [(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, name)],
+        Body::from_stream(first.chain(rest)),
+    ))
 }

@@ -9,7 +9,9 @@ use http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use self::body::{NewQuotaGrant, NewQuotaSubscription, QuotaAdjustment, QuotaPlanChange, QuotaReset};
+use self::body::{
+    NewQuotaGrant, NewQuotaSubscription, QuotaAdjustment, QuotaLimitChanges, QuotaPlanChange, QuotaReset,
+};
 use super::limit::{self, QuotaLimit};
 use super::plan::{self, QuotaPlan};
 use super::spending::{NewQuotaUsage, QuotaPosted, posted_example, usage};
@@ -100,6 +102,13 @@ fn accounts<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
         .query::<OfSubject>()
         .if_match()
         .body::<QuotaLimit>(limit::example());
+    let put_all = of_tenant(operates("putQuotaLimits", "Give several subjects limits of their own", true))
+        .about("All of them or none; at most 1000. A limit that is null gives the subject the plan's again.")
+        .if_match()
+        .body::<QuotaLimitChanges>(json!({"limits": [
+            {"feature": "tokens", "subject": "user:ann", "limit": limit::example()},
+            {"feature": "tokens", "subject": "user:bob", "limit": null},
+        ]}));
     let remove = of_feature(operates("removeQuotaLimit", "Give a subject the plan's limit again", true))
         .query::<OfSubject>()
         .if_match();
@@ -131,6 +140,7 @@ fn accounts<S: QuotaStore>(api: Api<Quotas<S>>) -> Api<Quotas<S>> {
     .about("What levels above it spent stays. `Guardian-Reason` is kept in the ledger.")
     .body::<QuotaReset>(json!({"subject": "user:ann"}));
     api.get("/platform/tenants/{tenant}/quotas/limits", limits, list_limits::<S>)
+        .put("/platform/tenants/{tenant}/quotas/limits", subscribed(put_all), put_limits::<S>)
         .put("/platform/tenants/{tenant}/quotas/features/{feature}/limit", subscribed(put), put_limit::<S>)
         .delete(
             "/platform/tenants/{tenant}/quotas/features/{feature}/limit",
@@ -248,6 +258,30 @@ async fn put_limit<S: QuotaStore>(
 ) -> Result<Tagged<QuotaSubscription>, Problem> {
     let limit = limit.read()?;
     set_limit(&quotas, &operator, (&tenant, &feature), &of, wanted, Some(limit)).await
+}
+
+async fn put_limits<S: QuotaStore>(
+    State(quotas): State<Quotas<S>>,
+    operator: OperatorCaller,
+    PathParam(tenant): PathParam<String>,
+    wanted: IfMatch,
+    Json(changes): Json<QuotaLimitChanges>,
+) -> Result<Tagged<QuotaSubscription>, Problem> {
+    let scope = operator.in_tenant(&tenant)?;
+    if !(1..=1_000).contains(&changes.limits.len()) {
+        return Err(Kind::InvalidRequest.because("`limits` has 1 to 1000"));
+    }
+    let mut limits = Vec::with_capacity(changes.limits.len());
+    for change in changes.limits {
+        let limit = change.limit.map(|limit| limit.read()).transpose()?;
+        limits.push((change.feature, subject(&change.subject)?, limit));
+    }
+    let revision = match wanted {
+        IfMatch::Revision(revision) => Some(revision),
+        IfMatch::Any => None,
+    };
+    let changed = quotas.set_limits(&scope, revision, &limits).await;
+    Ok(QuotaSubscription::tagged(&changed.map_err(|error| failed(&error))?))
 }
 
 async fn remove_limit<S: QuotaStore>(

@@ -154,6 +154,9 @@ pub(super) struct GrantQuery {
     pub(super) subject: Option<String>,
     /// Those of this role.
     pub(super) role: Option<String>,
+    /// In which order: by `id`, `subject` or `role`, from the end with a `-` before it; by `id` when nothing is said.
+    #[param(inline)]
+    pub(super) sort: Option<GrantSort>,
     /// How many at most, 1 to 1000; 50 by default.
     #[param(minimum = 1, maximum = 1000)]
     size: Option<u32>,
@@ -161,10 +164,93 @@ pub(super) struct GrantQuery {
     after: Option<String>,
 }
 
+/// An order of grants.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+pub(super) enum GrantSort {
+    /// The oldest first.
+    #[default]
+    #[serde(rename = "id")]
+    Id,
+    /// The newest first.
+    #[serde(rename = "-id")]
+    IdDown,
+    /// By whom they are held.
+    #[serde(rename = "subject")]
+    Subject,
+    /// By whom they are held, from the end.
+    #[serde(rename = "-subject")]
+    SubjectDown,
+    /// By role.
+    #[serde(rename = "role")]
+    Role,
+    /// By role, from the end.
+    #[serde(rename = "-role")]
+    RoleDown,
+}
+
+impl GrantSort {
+    pub(super) fn is_down(self) -> bool {
+        matches!(self, Self::IdDown | Self::SubjectDown | Self::RoleDown)
+    }
+
+    /// What grants are ordered by: one letter for the order, so that a cursor of another one is none, and the id last, so that no two are equal.
+    pub(super) fn key(self, grant: &Grant) -> Vec<u8> {
+        let (order, text) = match self {
+            Self::Id => (b'i', String::new()),
+            Self::IdDown => (b'I', String::new()),
+            Self::Subject => (b's', grant.subject.to_string()),
+            Self::SubjectDown => (b'S', grant.subject.to_string()),
+            Self::Role => (b'r', grant.role.to_string()),
+            Self::RoleDown => (b'R', grant.role.to_string()),
+        };
+        let mut key = vec![order];
+        key.extend_from_slice(text.as_bytes());
+        key.push(0);
+        key.extend_from_slice(grant.id.uuid().as_bytes());
+        key
+    }
+}
+
 impl GrantQuery {
     pub(super) fn page(&self) -> PageParams {
         PageParams { size: self.size, after: self.after.clone() }
     }
+}
+
+/// Roles that are given at once.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantsIn {
+    /// The grants.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub(super) grants: Vec<GrantIn>,
+}
+
+/// Roles that were given at once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GrantsWritten {
+    /// The ids of the grants, in their order.
+    pub(super) ids: Vec<String>,
+    /// The policy's revision after them.
+    pub(super) revision: i64,
+}
+
+/// Grants that are taken back at once.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevocationsIn {
+    /// The ids of the grants.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub(super) grants: Vec<String>,
+}
+
+/// Grants that were taken back at once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Revoked {
+    /// How many, with those that were passed on from them.
+    pub(super) revoked: usize,
+    /// The policy's revision after it.
+    pub(super) revision: i64,
 }
 
 /// What was written.

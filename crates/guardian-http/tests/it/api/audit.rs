@@ -45,6 +45,7 @@ async fn the_api_of_the_audit_log_keeps_its_word() {
     figures(&mut world.contract).await;
     proof(&mut world).await;
     exports(&mut world.contract).await;
+    following(&mut world.contract).await;
     others(&mut world.contract).await;
     keeping(&mut world).await;
     world.contract.finish().await;
@@ -213,6 +214,40 @@ async fn exports(contract: &mut Contract) {
     contract.expect(400, "GET", "/audit/export/csv?format=pdf", plain()).await;
 }
 
+/// What comes is told in its order, each event once, wherever a client begins.
+async fn following(contract: &mut Contract) {
+    let ids = |text: &str| -> Vec<u64> {
+        let blocks = text.split("\n\n").filter(|block| block.contains("event: audit"));
+        blocks
+            .map(|block| block.lines().next().unwrap().strip_prefix("id: ").unwrap().parse().unwrap())
+            .collect()
+    };
+    let stream = "/audit/events/stream?q=action:user.login";
+    let all = contract.expect(200, "GET", &format!("{stream}&from=0"), plain()).await;
+    let all = ids(all.body.as_str().unwrap());
+    assert_eq!(all.len(), 5);
+    assert!(all.is_sorted());
+    for (at, id) in all.iter().enumerate() {
+        let rest = contract.expect(200, "GET", stream, plain().header("last-event-id", id.to_string())).await;
+        assert_eq!(ids(rest.body.as_str().unwrap()), all[at + 1..], "behind {id}");
+    }
+    let now = contract.expect(200, "GET", stream, plain()).await;
+    assert_eq!(ids(now.body.as_str().unwrap()), [0_u64; 0]);
+    let looked =
+        contract.expect(200, "GET", "/audit/events/stream?q=action:audit_log.followed&from=0", plain()).await;
+    assert_eq!(ids(looked.body.as_str().unwrap()).len(), 8, "the log records who follows it");
+    for wrong in ["from=99999", "from=x", "q=(", "after=00"] {
+        contract.expect(400, "GET", &format!("/audit/events/stream?{wrong}"), plain()).await;
+    }
+    for wrong in ["x", "-1", "99999", "18446744073709551615"] {
+        contract.expect(400, "GET", stream, plain().header("last-event-id", wrong)).await;
+    }
+    contract.scope = Some(scope("umbrella"));
+    let theirs = contract.expect(200, "GET", "/audit/events/stream?from=0", plain()).await;
+    assert_eq!(ids(theirs.body.as_str().unwrap()), [0], "of this look alone");
+    contract.scope = Some(scope("acme"));
+}
+
 /// What is acme's is to umbrella as if it were not there.
 async fn others(contract: &mut Contract) {
     let page = contract.expect(200, "GET", "/audit/events?size=1", plain()).await;
@@ -221,8 +256,8 @@ async fn others(contract: &mut Contract) {
     let size = &items(&newest.body)[0]["size"];
     contract.scope = Some(scope("umbrella"));
     let head = contract.expect(200, "GET", "/audit/head", plain()).await;
-    assert_eq!((&head.body["size"], &head.body["recorded"]), (&json!(0), &Value::Null));
-    contract.expect(404, "GET", "/audit/events/{sequence=0}", plain()).await;
+    assert_eq!(head.body["size"], json!(1), "that it was followed");
+    contract.expect(404, "GET", "/audit/events/{sequence=9}", plain()).await;
     contract.expect(404, "GET", &format!("/audit/checkpoints/{{size={size}}}"), plain()).await;
     contract.expect(400, "GET", &format!("/audit/events?size=1&after={cursor}"), plain()).await;
     let found = contract.expect(200, "GET", "/audit/events?q=-action:audit_log.*", plain()).await;

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::body::Body;
 use boon::{Compiler, Schemas};
 use guardian_core::{Actor, Scope, TenantId};
-use guardian_http::PeerAddr;
 use guardian_http::api::{Document, Operator, Unguarded};
+use guardian_http::{PeerAddr, Stopping};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -170,6 +170,8 @@ impl Contract {
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(PeerAddr(peer));
         }
+        // What would go on for ever says what there is, and ends.
+        request.extensions_mut().insert(Stopping::new().1);
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let header =

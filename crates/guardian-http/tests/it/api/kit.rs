@@ -150,3 +150,34 @@ async fn a_catalog_of_roles_can_have_all_permissions_that_operations_take() {
         assert!(catalog.handle(permission).is_ok(), "{permission}");
     }
 }
+
+#[tokio::test]
+async fn what_a_store_refuses_is_a_conflict_and_its_faults_are_not_told() {
+    use guardian_core::{StoreError, StoreErrorKind};
+    let of = |kind| {
+        Problem::from(&StoreError::new(kind, "things").with_source(std::io::Error::other("table `x`")))
+    };
+    for (kind, status) in [
+        (StoreErrorKind::Constraint, 409),
+        (StoreErrorKind::Conflict, 503),
+        (StoreErrorKind::Unavailable, 503),
+        (StoreErrorKind::Internal, 500),
+    ] {
+        let problem = of(kind);
+        assert_eq!(problem.status().as_u16(), status, "{kind:?}");
+        assert!(!String::from_utf8(problem.to_bytes()).unwrap().contains("table"), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_below_the_api_that_is_none_is_a_problem() {
+    use tower::ServiceExt as _;
+    let document = Document::new("test", "1.0.0", guardian_http::api::Unguarded).with(things());
+    let router = axum::Router::new().nest("/v1", document.into_router().unwrap());
+    for path in ["/v1/nothing", "/v1/thing/nothing"] {
+        let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+    }
+}

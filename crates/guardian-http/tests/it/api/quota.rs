@@ -240,6 +240,23 @@ async fn operators(contract: &mut Contract) {
     contract.expect(422, "POST", SUBSCRIPTION, why(with(json!({"plan": "moon"})))).await;
     contract.expect(400, "POST", SUBSCRIPTION, why(with(json!({"plan": "pro", "zone": "Moon/Sea"})))).await;
     contract.expect(400, "POST", SUBSCRIPTION, with(json!({"plan": "pro"})).because("short")).await;
+    // Limits of several subjects, all or none.
+    let many = platform("limits");
+    let own = |subject: &str, feature: &str| json!({"feature": feature, "subject": subject, "limit": {"amount": 7}});
+    let limits = |all: Vec<Value>| why(with(json!({ "limits": all })));
+    let one_is_wrong = limits(vec![own("user:dan", "tokens"), own("user:eve", "moons")]);
+    contract.expect(404, "PUT", &many, one_is_wrong.if_match("*")).await;
+    contract.expect(400, "PUT", &many, limits(vec![]).if_match("*")).await;
+    contract.expect(428, "PUT", &many, limits(vec![own("user:dan", "tokens")])).await;
+    let read = contract.expect(200, "GET", SUBSCRIPTION, plain()).await;
+    let tag = read.etag.unwrap();
+    let both = limits(vec![own("user:dan", "tokens"), own("user:eve", "tokens")]);
+    contract.expect(200, "PUT", &many, both.clone().if_match(tag.clone())).await;
+    contract.expect(412, "PUT", &many, both.if_match(tag)).await;
+    let listed = contract.expect(200, "GET", "/quotas/limits", plain()).await;
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2, "{}", listed.body);
+    let away = |subject: &str| json!({"feature": "tokens", "subject": subject, "limit": null});
+    contract.expect(200, "PUT", &many, limits(vec![away("user:dan"), away("user:eve")]).if_match("*")).await;
     let read = contract.expect(200, "GET", SUBSCRIPTION, plain()).await;
     let tag = read.etag.unwrap();
     // A limit of one subject.
@@ -247,7 +264,7 @@ async fn operators(contract: &mut Contract) {
     let new = why(with(json!({"amount": 500, "period": "day", "at_limit": "soft"})));
     contract.expect(428, "PUT", &limit, new.clone()).await;
     let put = contract.expect(200, "PUT", &limit, new.clone().if_match(tag.clone())).await;
-    assert_eq!(put.etag.as_deref(), Some("\"2\""));
+    assert_eq!(put.etag.as_deref(), Some("\"4\""));
     contract.expect(412, "PUT", &limit, new.clone().if_match(tag.clone())).await;
     for wrong in [
         json!({"amount": 1, "period": {"rolling": 5}}),
@@ -267,8 +284,8 @@ async fn operators(contract: &mut Contract) {
     assert_eq!((&seen.body["limit"], &seen.body["used"]), (&json!(500), &json!(30)));
     let limits = contract.expect(200, "GET", &platform("limits"), plain()).await;
     assert_eq!(limits.body["items"][0]["subject"], "user:ann");
-    contract.expect(200, "DELETE", &limit, why(plain()).if_match("\"2\"")).await;
-    contract.expect(412, "DELETE", &limit, why(plain()).if_match("\"2\"")).await;
+    contract.expect(200, "DELETE", &limit, why(plain()).if_match("\"4\"")).await;
+    contract.expect(412, "DELETE", &limit, why(plain()).if_match("\"4\"")).await;
     // Grants and corrections.
     let grants = platform("features/{feature=tokens}/grants");
     let id = "019531a0-7c00-7000-8000-000000000001";
@@ -301,8 +318,8 @@ async fn operators(contract: &mut Contract) {
     let basic = why(with(json!({"plan": "basic"})));
     contract.expect(412, "PUT", &change, basic.clone().if_match(tag)).await;
     contract.expect(422, "PUT", &change, why(with(json!({"plan": "moon"}))).if_match("*")).await;
-    let changed = contract.expect(200, "PUT", &change, basic.if_match("\"3\"")).await;
-    assert_eq!((&changed.body["plan"], &changed.body["revision"]), (&json!("basic"), &json!(4)));
+    let changed = contract.expect(200, "PUT", &change, basic.if_match("\"5\"")).await;
+    assert_eq!((&changed.body["plan"], &changed.body["revision"]), (&json!("basic"), &json!(6)));
     contract.expect(404, "GET", "/quotas/features/{feature=sso}", plain()).await;
 }
 

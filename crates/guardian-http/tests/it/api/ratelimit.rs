@@ -39,6 +39,19 @@ async fn the_api_of_rate_limits_keeps_its_word() {
     assert!(wrong.body["detail"].as_str().unwrap().contains("`often`"));
     let nobody = "/platform/tenants/{tenant=a%20b}/rate-limits/{policy=per-org}";
     contract.expect(404, "PUT", nobody, with(json!({"rule": "1/min"})).because("no tenant at all")).await;
+    // Several at once: when one does not do, none is changed.
+    let many = "/platform/tenants/{tenant=acme}/rate-limits";
+    let rules = |rules: Value| with(json!({ "rules": rules })).because("ticket 4712: a trade fair");
+    for (wrong, status) in [
+        (json!({"per-org": "1/min", "per-moon": "1/min"}), 400),
+        (json!({"per-org": "1/min", "per-key": "often"}), 400),
+        (json!({"per-org": "100/h sliding"}), 422),
+        (json!({}), 400),
+    ] {
+        contract.expect(status, "PUT", many, rules(wrong)).await;
+    }
+    let listed = contract.expect(200, "PUT", many, rules(json!({"per-org": "600/min burst 100"}))).await;
+    assert_eq!(listed.body["items"][0]["rule"], "600/min burst 100", "as it was");
     // Nobody else's limit has changed.
     contract.scope = Some(scope("umbrella"));
     let theirs = contract.expect(200, "GET", "/rate-limits/{policy=per-org}", plain()).await;

@@ -109,6 +109,7 @@ async fn the_api_of_roles_keeps_its_word() {
     contract.expect(400, "GET", "/grant-reviews?after=00ff", plain()).await;
     contract.expect(400, "GET", "/grants?after=00ff", plain()).await;
     contract.expect(409, "DELETE", "/roles/{role=rep}", plain().if_match("*")).await;
+    many_grants(&mut contract).await;
 
     // Bob passes his on, and may do nothing else.
     let ann = contract.scope.clone();
@@ -220,4 +221,72 @@ async fn answers_that_are_cut_say_so() {
     let roles = json!({"roles": [{"id": "reader", "rules": []}]});
     let many = contract.expect(422, "POST", "/role-previews", with(roles)).await;
     assert!(many.body["detail"].as_str().unwrap().contains("fewer roles"), "{}", many.body);
+}
+
+/// Many at once, all or none, and in whatever order.
+async fn many_grants(contract: &mut Contract) {
+    let new =
+        |subject: &str, role: &str| json!({"subject": subject, "role": role, "reason": "a team that joins"});
+    let before =
+        contract.expect(200, "GET", "/grants", plain()).await.body["items"].as_array().unwrap().len();
+    let one_is_wrong = json!({"grants": [new("user:dan", "rep"), new("user:eve", "moon")]});
+    contract.expect(422, "POST", "/grants/batch", with(one_is_wrong)).await;
+    for wrong in [
+        json!({"grants": []}),
+        json!({"grants": vec![new("user:dan", "rep"); 1001]}),
+        json!({"grants": ["x"]}),
+    ] {
+        contract.expect(400, "POST", "/grants/batch", with(wrong)).await;
+    }
+    let still = contract.expect(200, "GET", "/grants", plain()).await;
+    assert_eq!(still.body["items"].as_array().unwrap().len(), before, "none of them was given");
+    let team = json!({"grants": [new("user:eve", "rep"), new("user:dan", "rep"), new("user:fay", "rep")]});
+    let given = contract.expect(201, "POST", "/grants/batch", with(team)).await;
+    let ids = given.body["ids"].as_array().unwrap().clone();
+    assert_eq!(ids.len(), 3);
+
+    for (sort, is_down) in [
+        ("subject", false),
+        ("-subject", true),
+        ("role", false),
+        ("-role", true),
+        ("id", false),
+        ("-id", true),
+    ] {
+        let (mut seen, mut next) = (Vec::new(), String::new());
+        loop {
+            let page =
+                contract.expect(200, "GET", &format!("/grants?size=2&sort={sort}{next}"), plain()).await;
+            seen.extend(page.body["items"].as_array().unwrap().iter().map(|grant| {
+                (
+                    grant[sort.trim_start_matches('-')].as_str().unwrap().to_owned(),
+                    grant["id"].as_str().unwrap().to_owned(),
+                )
+            }));
+            match page.body["next"].as_str() {
+                Some(cursor) => next = format!("&after={cursor}"),
+                None => break,
+            }
+        }
+        let mut sorted = seen.clone();
+        sorted.sort();
+        if is_down {
+            sorted.reverse();
+        }
+        assert_eq!((seen.len(), &seen), (before + 3, &sorted), "{sort}");
+    }
+    let first = contract.expect(200, "GET", "/grants?size=1&sort=subject", plain()).await;
+    let cursor = first.body["next"].as_str().unwrap();
+    contract.expect(400, "GET", &format!("/grants?size=1&sort=role&after={cursor}"), plain()).await;
+    let unknown = contract.expect(400, "GET", "/grants?sort=colour", plain()).await;
+    assert!(unknown.body["detail"].as_str().unwrap().contains("colour"), "{}", unknown.body);
+
+    let one_is_none = json!({"grants": [ids[0], "018f3a4e-0000-7000-8000-000000000000"]});
+    contract.expect(404, "POST", "/grants/revocations", with(one_is_none)).await;
+    contract.expect(404, "POST", "/grants/revocations", with(json!({"grants": ["x"]}))).await;
+    contract.expect(400, "POST", "/grants/revocations", with(json!({"grants": []}))).await;
+    let gone = contract.expect(200, "POST", "/grants/revocations", with(json!({"grants": ids}))).await;
+    assert_eq!(gone.body["revoked"], 3);
+    let after = contract.expect(200, "GET", "/grants", plain()).await;
+    assert_eq!(after.body["items"].as_array().unwrap().len(), before);
 }

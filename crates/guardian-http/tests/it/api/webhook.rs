@@ -94,6 +94,12 @@ async fn endpoints(contract: &mut Contract) -> String {
         let told = answer.to_string();
         assert!(!told.contains("hush") && !told.contains("whsec_") && !told.contains("sealed"), "{told}");
     }
+    // What the host's developer could set is none of the tenant's business.
+    let inside = contract
+        .expect(422, "POST", "/webhooks/endpoints", with(json!({"url": "http://127.0.0.1:8000/"})))
+        .await;
+    let detail = inside.body["detail"].as_str().unwrap();
+    assert!(detail.contains("127.0.0.1") && !detail.contains("allow_target"), "{detail}");
     for (wrong, status) in [
         (json!({"url": "http://127.0.0.1:5432/"}), 422),
         (json!({"url": "http://example.com:22/"}), 422),

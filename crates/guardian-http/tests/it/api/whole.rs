@@ -44,13 +44,13 @@ fn all() -> Vec<(&'static str, Api, usize)> {
     vec![
         ("tenants", api::tenant::api(registry), 10),
         ("ip-access", api::ipaccess::api(access, TrustedProxies::none()), 10),
-        ("roles", api::rbac::api(roles), 25),
-        ("workflows", api::workflow::api(library, engine, api::workflow::ByName), 23),
-        ("rate-limits", api::ratelimit::api(Limiter::in_memory(), api::ratelimit::Forgetful), 6),
-        ("quotas", api::quota::api(Quotas::in_memory([]).unwrap()), 33),
+        ("roles", api::rbac::api(roles), 27),
+        ("workflows", api::workflow::api(library, engine, api::workflow::ByName), 24),
+        ("rate-limits", api::ratelimit::api(Limiter::in_memory(), api::ratelimit::Forgetful), 7),
+        ("quotas", api::quota::api(Quotas::in_memory([]).unwrap()), 34),
         ("webhooks", api::webhook::api(webhooks, Nowhere), 23),
         ("sentiment", api::sentiment::api(Sentiments::new(guardian_sentiment::MemoryStore::new())), 15),
-        ("audit", api::audit::api(log, KeyRing::new()), 20),
+        ("audit", api::audit::api(log, KeyRing::new()), 21),
     ]
 }
 

@@ -175,6 +175,23 @@ async fn the_api_of_workflows_keeps_its_word() {
     let history = contract.expect(200, "GET", &format!("{run}/history?after={next}"), plain()).await;
     assert_eq!((&history.body["items"][0]["number"], &history.body["next"]), (&json!(2), &json!(null)));
 
+    // The same as a stream, and again from where a client was.
+    let stream = format!("{run}/history/stream");
+    let told = contract.expect(200, "GET", &stream, plain()).await;
+    let told = told.body.as_str().unwrap();
+    assert!(told.starts_with("retry: 2000\n\nid: 1\nevent: entry\ndata: {"), "{told}");
+    assert!(told.contains("event: end\ndata: {\"status\":\"completed\"}"), "{told}");
+    let again = contract.expect(200, "GET", &stream, plain().header("last-event-id", "1")).await;
+    assert!(
+        again.body.as_str().unwrap().starts_with("retry: 2000\n\nid: 2\nevent: entry\n"),
+        "{}",
+        again.body
+    );
+    contract.expect(400, "GET", &stream, plain().header("last-event-id", "one")).await;
+    contract.scope = Some(scope("umbrella"));
+    contract.expect(404, "GET", &stream, plain()).await;
+    contract.scope = Some(scope("acme"));
+
     // One that is cancelled goes on.
     let other = contract.expect(201, "POST", &format!("{one}/runs"), with(json!({}))).await;
     let run = format!("/runs/{{run={}}}", other.body["id"].as_str().unwrap());

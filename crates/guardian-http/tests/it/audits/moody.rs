@@ -14,6 +14,8 @@ pub(crate) struct Moody {
     store: MemoryStore,
     /// How it fails.
     pub(crate) fails: Mutex<Option<StoreErrorKind>>,
+    /// How searches fail.
+    pub(crate) finds_nothing: Mutex<Option<StoreErrorKind>>,
 }
 
 #[async_trait]
@@ -32,6 +34,9 @@ impl AuditStore for Moody {
         before: Option<u64>,
         size: usize,
     ) -> Result<Found, StoreError> {
+        if let Some(kind) = *self.finds_nothing.lock() {
+            return Err(StoreError::new(kind, "moody"));
+        }
         self.store.search(scope, plan, before, size).await
     }
 

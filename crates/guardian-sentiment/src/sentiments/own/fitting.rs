@@ -20,6 +20,8 @@ const AT_ONCE: usize = 1_000;
 #[derive(Debug)]
 pub(in crate::sentiments) struct Own {
     stamp: Stamp,
+    /// The version of what was learned, by its own count.
+    version: u64,
     weight: AtomicUsize,
     state: Mutex<State>,
     #[cfg(test)]
@@ -49,6 +51,7 @@ impl Own {
     pub(in crate::sentiments) fn new(stamp: Stamp, learned: Adaptation) -> Self {
         Self {
             stamp,
+            version: learned.version(),
             weight: AtomicUsize::new(learned.weight()),
             state: Mutex::new(State { learned: Some(learned), ..State::default() }),
             #[cfg(test)]
@@ -65,14 +68,16 @@ impl Own {
         self.weight.load(Ordering::Relaxed)
     }
 
-    /// Until its model is there, that of an earlier one is read with.
+    /// Until its model is there, that of an earlier one is read with, unless something was forgotten in between: then who reads waits,
+    /// lest they read with what was forgotten.
     pub(super) fn follows(&self, earlier: &Self) {
         let at_hand = {
             let earlier = earlier.state.lock();
             earlier.model.as_ref().or(earlier.before.as_ref()).cloned()
         };
         let mut state = self.state.lock();
-        if state.model.is_none() {
+        let has_only_learned = |learned: &Adaptation| learned.has_only_learned_since(earlier.version);
+        if state.model.is_none() && state.learned.as_ref().is_some_and(has_only_learned) {
             state.before = at_hand;
         }
     }
@@ -241,6 +246,60 @@ mod tests {
             assert!(waited < all / 2 || waited < Duration::from_millis(1), "{waited:?}");
             assert_eq!(first.read("the spinner"), large.model().read("the spinner"));
             assert_eq!(own.model().await.read("the spinner"), first.read("the spinner"));
+        });
+    }
+
+    /// What a large model learned is read with until it is forgotten, and no longer: who reads then waits for the model without it.
+    #[test]
+    fn nobody_reads_with_what_was_forgotten() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let all = learned(60, 60);
+            let version = all.version();
+            let before = own(&all);
+            before.model().await;
+            let read = |learned: &Adaptation| learned.model().read("the spinner");
+            for changes in 0..4 {
+                let mut less = all.clone();
+                assert!(changes == 3 || less.forget("m7"));
+                // Whatever was learned since, also by others.
+                for n in 0..changes.min(2) {
+                    less.learn(&format!("new{n}"), "spinner", Polarity::Negative);
+                }
+                if changes == 3 {
+                    assert!(less.has_only_learned_since(version));
+                    // What was learned and forgotten within one look.
+                    assert!(less.forget("new1"));
+                }
+                assert!(!less.has_only_learned_since(version));
+                let own = own(&less);
+                own.follows(&before);
+                // The first one has it computed, the second one finds it being computed.
+                let first = tokio::spawn({
+                    let own = Arc::clone(&own);
+                    async move { own.model().await }
+                });
+                tokio::task::yield_now().await;
+                let meanwhile = own.model().await;
+                assert_eq!(meanwhile.read("the spinner"), read(&less));
+                assert_eq!(first.await.unwrap().read("the spinner"), read(&less));
+            }
+            // Nor does one that follows it lead back there.
+            let mut less = all.clone();
+            less.forget("m7");
+            let between = own(&less);
+            between.follows(&before);
+            let mut more = less.clone();
+            more.learn("new", "spinner", Polarity::Positive);
+            let own = own(&more);
+            own.follows(&between);
+            let first = tokio::spawn({
+                let own = Arc::clone(&own);
+                async move { own.model().await }
+            });
+            tokio::task::yield_now().await;
+            assert_eq!(own.model().await.read("the spinner"), read(&more));
+            first.await.unwrap();
         });
     }
 }

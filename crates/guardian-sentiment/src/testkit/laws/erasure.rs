@@ -320,10 +320,10 @@ pub fn what_was_learned_before_a_tenant_was_forgotten_stays_forgotten(fixture: &
         let mut before = 0;
         for byte in 0..5 {
             let first = AdaptationState { version: 1, bytes: vec![byte] };
-            ensure!(store.put_adaptation(&scope, &first).await?.is_some(), "the first is not kept");
+            ensure!(store.put_adaptation(&scope, &first, None).await?.is_some(), "the first is not kept");
             let late = AdaptationState { version: before + 1, bytes: vec![99] };
             ensure!(
-                byte == 0 || store.put_adaptation(&scope, &late).await?.is_none(),
+                byte == 0 || store.put_adaptation(&scope, &late, None).await?.is_none(),
                 "what was forgotten is back"
             );
             let kept = store.adaptation(&scope).await?.ok_or_else(|| Violation::new("nothing is kept"))?;
@@ -391,4 +391,83 @@ pub fn messages_of_one_microsecond_are_on_a_page_each(fixture: &impl Fixture) ->
         ensure!(found == ["c", "b", "a"], "{found:?}");
         Ok(())
     })
+}
+
+/// What was learned from a message is kept only while the message has a correction; of a tenant who is forgotten while somebody
+/// corrects, nothing stays.
+///
+/// # Errors
+/// The violation, or a fault of the store.
+pub fn nothing_is_learned_of_what_is_forgotten(fixture: &impl Fixture) -> Verdict {
+    fixture.block_on(async {
+        let (clock, scope, store) = (clock(), scope("unlearned")?, fixture.store());
+        let sentiments = sentiments(fixture.store(), &clock);
+        let first = AdaptationState { version: 1, bytes: vec![1] };
+        let message = Message::new("m", "so 0.5")?;
+        let kept = store.put_adaptation(&scope, &first, Some("m")).await?;
+        ensure!(kept.is_none(), "it was learned from a message that is not there");
+        sentiments.record(&scope, &message).await?;
+        let kept = store.put_adaptation(&scope, &first, Some("m")).await?;
+        ensure!(kept.is_none(), "it was learned from a message that nobody corrected");
+        sentiments.correct(&scope, &message, Polarity::Negative).await?;
+        let kept = store.put_adaptation(&scope, &first, Some("m")).await?;
+        let version = kept.ok_or_else(|| Violation::new("it was not learned"))?;
+        // Of the store alone: `Sentiments` would take the learned bytes for damaged ones, and change them.
+        ensure!(store.forget_message(&scope, "m", &TrendPolicy::default()).await?, "it is not forgotten");
+        let next = AdaptationState { version: version + 1, bytes: vec![2] };
+        let kept = store.put_adaptation(&scope, &next, Some("m")).await?;
+        ensure!(kept.is_none(), "it was learned from a message that is forgotten");
+        ensure!(store.put_adaptation(&scope, &next, None).await? == Some(version + 1), "it is no turn");
+        Ok::<_, Violation>(())
+    })?;
+    for round in 0..12 {
+        let (clock, scope) = (clock(), scope(&format!("unlearned{round}"))?);
+        fixture.block_on(async {
+            let sentiments = sentiments(fixture.store(), &clock);
+            for n in 0..4 {
+                sentiments.record(&scope, &Message::new(&format!("m{n}"), "so 0.5")?).await?;
+            }
+            Ok::<_, Violation>(())
+        })?;
+        let start = Barrier::new(5);
+        let results: Vec<Result<(), Violation>> = std::thread::scope(|threads| {
+            let work = |n: usize| {
+                let (start, scope, clock) = (&start, &scope, &clock);
+                move || {
+                    fixture.block_on(async {
+                        // With the model that learns.
+                        let sentiments = Sentiments::new(fixture.store()).with_clock(clock.clone());
+                        let message = Message::new(&format!("m{n}"), "the spinner again")?;
+                        start.wait();
+                        if n == 4 {
+                            persist(|| sentiments.forget_tenant(scope), Error::is_transient).await?;
+                            return Ok(());
+                        }
+                        let corrected = persist(
+                            || sentiments.correct(scope, &message, Polarity::Negative),
+                            Error::is_transient,
+                        );
+                        match corrected.await {
+                            Ok(_) | Err(Error::UnknownMessage { .. }) => Ok(()),
+                            Err(error) => Err(error.into()),
+                        }
+                    })
+                }
+            };
+            let running: Vec<_> = (0..5).map(|n| threads.spawn(work(n))).collect();
+            running.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        ensure!(results.len() == 5, "a thread panicked");
+        results.into_iter().collect::<Result<(), _>>()?;
+        fixture.block_on(async {
+            let store = fixture.store();
+            ensure!(
+                store.history(&scope, &Segment::all(), None, &page(9)?).await?.is_empty(),
+                "a message stays"
+            );
+            ensure!(store.adaptation(&scope).await?.is_none(), "something stays learned in round {round}");
+            Ok::<_, Violation>(())
+        })?;
+    }
+    Ok(())
 }

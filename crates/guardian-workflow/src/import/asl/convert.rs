@@ -13,6 +13,9 @@ mod deciding;
 
 /// How often a way back is taken at most.
 const MAX_REPEATS: u32 = 1000;
+/// What stands where something cannot be represented. It may be of any type, so that the rest is still checked; what needs a truth
+/// value or a list of it fails when it gets there, and does not go on as if nothing were.
+const NOTHING: &str = "dyn(null)";
 /// Elements of a map that go side by side where the machine leaves it open.
 const INLINE_CONCURRENCY: u64 = 40;
 /// Elements that go side by side at most.
@@ -653,7 +656,7 @@ impl Builder {
                 path,
                 format!("the path `{}` cannot be represented; it is null", guardian_core::shorten(place)),
             );
-            "null".to_owned()
+            NOTHING.to_owned()
         })
     }
 
@@ -663,7 +666,7 @@ impl Builder {
                 path,
                 format!("the call `{}` cannot be represented; it is null", guardian_core::shorten(call)),
             );
-            "null".to_owned()
+            NOTHING.to_owned()
         })
     }
 
@@ -676,7 +679,7 @@ impl Builder {
                     guardian_core::shorten(text)
                 ),
             );
-            "null".to_owned()
+            NOTHING.to_owned()
         })
     }
 }

@@ -38,9 +38,10 @@ fn segments(text: &str, reference: bool) -> bool {
                         return false;
                     }
                     rest = deeper;
-                    if rest.starts_with('[') {
-                        continue;
-                    }
+                }
+                // As `$.['name']` and `$.[?(@.open)]`, with a dot in front that others do without.
+                if rest.starts_with('[') {
+                    continue;
                 }
                 if let Some(after) = rest.strip_prefix('*') {
                     if reference {
@@ -100,7 +101,12 @@ fn bracket(text: &str) -> Option<(&str, &str)> {
 fn subscript(text: &str, reference: bool) -> bool {
     let quoted = |text: &str| {
         let inner = |mark: char| text.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
-        inner('\'').or_else(|| inner('"')).is_some_and(|inner| !inner.is_empty())
+        let alone = |mark: char| {
+            inner(mark).is_some_and(|name| {
+                !name.is_empty() && !name.replace(&format!("\\{mark}"), "").contains(mark)
+            })
+        };
+        alone('\'') || alone('"')
     };
     let number = |text: &str| {
         let digits = text.strip_prefix('-').unwrap_or(text);

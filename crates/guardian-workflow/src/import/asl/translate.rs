@@ -103,7 +103,7 @@ fn steps(text: &str) -> Option<Vec<Step>> {
         if text.len() > MAX_PATH || found.len() == MAX_STEPS {
             return None;
         }
-        if let Some(after) = rest.strip_prefix('.') {
+        if let Some(after) = rest.strip_prefix('.').filter(|after| !after.starts_with('[')) {
             let end = after.find(['.', '[']).unwrap_or(after.len());
             let (key, next) = after.split_at_checked(end)?;
             if key.is_empty() || key.contains(['*', '(', ')', '@', '?']) {
@@ -112,7 +112,7 @@ fn steps(text: &str) -> Option<Vec<Step>> {
             found.push(Step::Key(key.to_owned()));
             rest = next;
         } else {
-            let after = rest.strip_prefix('[')?;
+            let after = rest.trim_start_matches('.').strip_prefix('[')?;
             let (inside, next) = match after.chars().next()? {
                 quote @ ('\'' | '"') => {
                     let (key, next) = after.get(1..)?.split_once(quote)?;
@@ -183,7 +183,10 @@ pub(super) fn keys(text: &str) -> Option<Vec<String>> {
 
 /// Whether a place is there, as an expression.
 pub(super) fn present(text: &str, root: &str) -> Option<String> {
-    let rest = text.strip_prefix('$').filter(|rest| !rest.starts_with('$'))?;
+    let (root, rest) = match text.strip_prefix("$$") {
+        Some(context) => ("input", context.strip_prefix(".Execution.Input")?),
+        None => (root, text.strip_prefix('$')?),
+    };
     let found = steps(rest)?;
     let (mut whole, mut tests) = (root.to_owned(), Vec::new());
     for step in &found {

@@ -5,6 +5,8 @@ use guardian_quota::Proration;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::super::limit::QuotaLimit;
+
 /// A tenant's first subscription.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,29 @@ pub(super) struct NewQuotaSubscription {
     /// The IANA time zone on whose clocks periods begin; `UTC` when nothing is said.
     #[schema(max_length = 64)]
     pub(super) zone: Option<String>,
+}
+
+/// Limits of single subjects.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuotaLimitChanges {
+    /// The limits.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub(super) limits: Vec<QuotaLimitChange>,
+}
+
+/// A limit of one subject.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuotaLimitChange {
+    /// The name of the feature.
+    #[schema(max_length = 64)]
+    pub(super) feature: String,
+    /// Whose limit it is: `org`, `team:sales`, `user:ann`.
+    #[schema(max_length = 256)]
+    pub(super) subject: String,
+    /// The limit; null for the plan's.
+    pub(super) limit: Option<QuotaLimit>,
 }
 
 /// A move to another plan.

@@ -253,7 +253,8 @@ fn is_forbidden(schema: &Value, value: &str) -> bool {
 impl Sent {
     /// With another value of a header, in place of the one that is there.
     fn instead(mut self, name: &str, value: &str) -> Self {
-        const NAMES: [&str; 4] = ["if-match", "if-none-match", "guardian-reason", "idempotency-key"];
+        const NAMES: [&str; 5] =
+            ["if-match", "if-none-match", "guardian-reason", "idempotency-key", "last-event-id"];
         let name = NAMES.into_iter().find(|known| name.eq_ignore_ascii_case(known)).unwrap();
         self.headers.retain(|(known, _)| *known != name);
         self.header(name, value)
