@@ -120,7 +120,7 @@ impl fmt::Display for ActorKind {
 /// assert!(ActorId::new("ann+crm@example.com").is_ok());
 /// assert!(ActorId::new("ann\nadmin").is_err());
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ActorId(Arc<str>);
 
@@ -163,12 +163,6 @@ impl From<ActorId> for String {
 impl fmt::Display for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ActorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ActorId({})", self.0)
     }
 }
 
