@@ -438,16 +438,16 @@ impl<S: AuditStore> AuditQueue<S> {
             pairs.map(|(scope, draft)| Batch::new(scope, std::slice::from_ref(draft))).collect();
         // A crash before they are done with appends them again, and the store knows them.
         match self.log.store().append(&batches, self.log.config().now()).await {
-            Ok(_) => spill.lock().done(drafts.len(), 0).map_err(unavailable)?,
+            Ok(_) => spill.lock().done(drafts.len(), |_| false).map_err(unavailable)?,
             Err(error) if error.is_transient() => return Err(error.into()),
             // One tenant's log cannot take them: the others' can.
             Err(_) => {
                 let answers = self.one_by_one(&batches).await?;
-                let mut refused = answers.iter().filter_map(|answer| answer.as_ref().err());
-                let first = refused.next().copied();
-                let count = usize::from(first.is_some()) + refused.count();
-                spill.lock().done(drafts.len(), count).map_err(unavailable)?;
-                if let Some((kind, backend)) = first {
+                let is_refused = |at: usize| answers.get(at).is_some_and(Result::is_err);
+                spill.lock().done(drafts.len(), is_refused).map_err(unavailable)?;
+                if let Some((kind, backend)) =
+                    answers.iter().find_map(|answer| answer.as_ref().err().copied())
+                {
                     return Err(StoreError::new(kind, backend).into());
                 }
             }

@@ -76,277 +76,64 @@ impl Stack {
     }
 }
 
+/// The stack with another layer in one slot: what the slot holds is a part of the stack's type, so all that stays is named.
+macro_rules! with {
+    ($stack:expr, $($kept:ident),+; $slot:ident) => {{
+        let Self { $($kept,)+ .. } = $stack;
+        Stack { $($kept,)+ $slot }
+    }};
+}
+
 impl<I, A, U, D, T, P, L, M, Q, B> Stack<I, A, U, D, T, P, L, M, Q, B> {
     /// Gives each request its id; first, so that every response has one, those of all refusals too.
-    pub fn request_id<New>(self, layer: New) -> Stack<New, A, U, D, T, P, L, M, Q, B> {
-        let Self {
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id: layer,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-        }
+    pub fn request_id<New>(self, request_id: New) -> Stack<New, A, U, D, T, P, L, M, Q, B> {
+        with!(self, address_limits, authenticate, audit, tenant, addresses, limits, permission, quota, body; request_id)
     }
 
     /// Limits each address, before anybody is authenticated: it is what guessing keys meets. A `RateLimitLayer::shared`.
-    pub fn address_limits<New>(self, layer: New) -> Stack<I, New, U, D, T, P, L, M, Q, B> {
-        let Self {
-            request_id, authenticate, audit, tenant, addresses, limits, body, permission, quota, ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits: layer,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-        }
+    pub fn address_limits<New>(self, address_limits: New) -> Stack<I, New, U, D, T, P, L, M, Q, B> {
+        with!(self, request_id, authenticate, audit, tenant, addresses, limits, permission, quota, body; address_limits)
     }
 
     /// Says who a request is of, for everything behind it. An [`AuthenticateLayer`](crate::AuthenticateLayer), or the host's own that puts a `Scope` into the request's extensions.
-    pub fn authenticate<New>(self, layer: New) -> Stack<I, A, New, D, T, P, L, M, Q, B> {
-        let Self {
-            request_id,
-            address_limits,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate: layer,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-        }
+    pub fn authenticate<New>(self, authenticate: New) -> Stack<I, A, New, D, T, P, L, M, Q, B> {
+        with!(self, request_id, address_limits, audit, tenant, addresses, limits, permission, quota, body; authenticate)
     }
 
     /// Records requests, and as it stands right behind authentication also those that the layers behind it refuse; who is nobody has no log to stand in, and cannot fill one. An `AuditLayer`.
-    pub fn audit<New>(self, layer: New) -> Stack<I, A, U, New, T, P, L, M, Q, B> {
-        let Self {
-            request_id,
-            address_limits,
-            authenticate,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate,
-            audit: layer,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-        }
+    pub fn audit<New>(self, audit: New) -> Stack<I, A, U, New, T, P, L, M, Q, B> {
+        with!(self, request_id, address_limits, authenticate, tenant, addresses, limits, permission, quota, body; audit)
     }
 
     /// Turns away tenants that are suspended or gone, before anything is counted for them. A `TenantLayer`.
-    pub fn tenant<New>(self, layer: New) -> Stack<I, A, U, D, New, P, L, M, Q, B> {
-        let Self {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant: layer,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota,
-        }
+    pub fn tenant<New>(self, tenant: New) -> Stack<I, A, U, D, New, P, L, M, Q, B> {
+        with!(self, request_id, address_limits, authenticate, audit, addresses, limits, permission, quota, body; tenant)
     }
 
     /// Holds the tenant's own rules about addresses. An `IpAccessLayer`.
-    pub fn addresses<New>(self, layer: New) -> Stack<I, A, U, D, T, New, L, M, Q, B> {
-        let Self {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            limits,
-            body,
-            permission,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses: layer,
-            limits,
-            body,
-            permission,
-            quota,
-        }
+    pub fn addresses<New>(self, addresses: New) -> Stack<I, A, U, D, T, New, L, M, Q, B> {
+        with!(self, request_id, address_limits, authenticate, audit, tenant, limits, permission, quota, body; addresses)
     }
 
     /// Limits tenants, endpoints and keys. A `RateLimitLayer::per_tenant`.
-    pub fn limits<New>(self, layer: New) -> Stack<I, A, U, D, T, P, New, M, Q, B> {
-        let Self {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            body,
-            permission,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits: layer,
-            body,
-            permission,
-            quota,
-        }
+    pub fn limits<New>(self, limits: New) -> Stack<I, A, U, D, T, P, New, M, Q, B> {
+        with!(self, request_id, address_limits, authenticate, audit, tenant, addresses, permission, quota, body; limits)
     }
 
     /// Asks for one permission for everything behind the stack, if that is what the host wants; more often each route has a `RequirePermissionLayer` of its own.
-    pub fn permission<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, New, Q, B> {
-        let Self {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission: layer,
-            quota,
-        }
+    pub fn permission<New>(self, permission: New) -> Stack<I, A, U, D, T, P, L, New, Q, B> {
+        with!(self, request_id, address_limits, authenticate, audit, tenant, addresses, limits, quota, body; permission)
     }
 
     /// Spends a unit of what the tenant bought; last, so that nobody pays for a request that was refused. A `QuotaLayer`.
-    pub fn quota<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, M, New, B> {
-        let Self {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body,
-            permission,
-            quota: layer,
-        }
+    pub fn quota<New>(self, quota: New) -> Stack<I, A, U, D, T, P, L, M, New, B> {
+        with!(self, request_id, address_limits, authenticate, audit, tenant, addresses, limits, permission, body; quota)
     }
 
     /// Bounds the bodies of requests. Unlike the others it is there from the beginning, with the bounds of [`BodyLimitsLayer::new`]; tower's
     /// `Identity` takes it out.
-    pub fn body<New>(self, layer: New) -> Stack<I, A, U, D, T, P, L, M, Q, New> {
-        let Self {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            permission,
-            quota,
-            ..
-        } = self;
-        Stack {
-            request_id,
-            address_limits,
-            authenticate,
-            audit,
-            tenant,
-            addresses,
-            limits,
-            body: layer,
-            permission,
-            quota,
-        }
+    pub fn body<New>(self, body: New) -> Stack<I, A, U, D, T, P, L, M, Q, New> {
+        with!(self, request_id, address_limits, authenticate, audit, tenant, addresses, limits, permission, quota; body)
     }
 }
 

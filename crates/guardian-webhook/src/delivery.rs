@@ -140,9 +140,7 @@ impl Attempt {
     pub fn succeeded(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
-}
 
-impl Attempt {
     /// Whether its error or what was kept of the answer's body has this text in it.
     pub(crate) fn holds(&self, text: &str) -> bool {
         self.exchange.body.contains(text) || self.error.as_ref().is_some_and(|error| error.contains(text))

@@ -637,8 +637,7 @@ impl<S: DeliveryStore> Webhooks<S> {
     }
 
     /// Forgets messages older than this whose deliveries have all ended; how many it were. Idempotency keys whose time is over go with
-    /// them. For all tenants: to be called by the
-    /// host now and then.
+    /// them. For all tenants: to be called by the host now and then.
     ///
     /// # Errors
     /// When the store fails.

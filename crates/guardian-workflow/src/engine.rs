@@ -204,8 +204,8 @@ impl<S: WorkflowStore> Engine<S> {
     /// Starts a run and gives its id. It is stored when this returns, and goes on when a worker claims it.
     ///
     /// # Errors
-    /// When there is no such workflow or version, it is archived, nothing is published (or not the version, where it has to be), the input does not fit, the key began a run with
-    /// another input, or the store fails.
+    /// When there is no such workflow or version, it is archived, nothing is published (or not the version, where it has to be), the
+    /// input does not fit, the key began a run with another input, or the store fails.
     pub async fn start(&self, scope: &Scope, workflow: &str, start: Start) -> Result<Uuid, Error> {
         self.start_for(scope, workflow, start, Cause::Call).await
     }

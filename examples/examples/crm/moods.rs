@@ -39,7 +39,8 @@ pub(crate) async fn follow<T: Entity>(crm: &Crm, moods: &Moods, scope: &Scope, r
     }
 }
 
-/// Reads the notes whose mood is missing, because a process ended between the two, or the moods could not be reached.
+/// Reads the notes whose mood is missing, and forgets the moods whose note is gone, because a process ended between the two, or the
+/// moods could not be reached.
 pub(crate) async fn catch_up(crm: &Crm, moods: &Moods, tenants: Vec<TenantId>) -> Result<(), Error> {
     for tenant in tenants {
         let scope = Scope::system(tenant);
@@ -49,6 +50,17 @@ pub(crate) async fn catch_up(crm: &Crm, moods: &Moods, tenants: Vec<TenantId>) -
             for note in &found.items {
                 if moods.entry(&scope, &note.id.to_string()).await?.is_none() {
                     follow(crm, moods, &scope, note).await;
+                }
+            }
+            request = found.next.map(|next| page.after(next));
+        }
+        let mut request = PageRequest::first(100).ok();
+        while let Some(page) = request.take() {
+            let found = moods.history(&scope, &Segment::all(), &page).await?;
+            for entry in &found.items {
+                let Ok(note) = entry.id.parse() else { continue };
+                if crm.table::<Note>().get(&scope, note).await?.is_none() {
+                    forget(moods, &scope, note).await;
                 }
             }
             request = found.next.map(|next| page.after(next));

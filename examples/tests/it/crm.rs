@@ -534,7 +534,7 @@ fn what_was_acknowledged_survives_a_kill() {
 
 /// A process may end between a note and its mood, and a note be changed while the moods cannot be reached.
 #[test]
-fn moods_that_are_missing_are_read_at_the_start() {
+fn moods_that_are_missing_are_read_at_the_start_and_those_without_a_note_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let db = format!("sqlite://{}", folder.path().join("crm.db").display());
     let crm = Server::start_on("crm", &db);
@@ -551,6 +551,16 @@ fn moods_that_are_missing_are_read_at_the_start() {
     });
     let crm = Server::start_on("crm", &db);
     assert_eq!(crm.send("GET", "/sentiment", GLOBEX, "").body["messages"], json!(3));
+    drop(crm);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let globex = Scope::system(TenantId::new("globex").unwrap());
+        let mut tx = Database::open(&db).await.unwrap().begin(&globex).await.unwrap();
+        let sql = "DELETE FROM notes WHERE id = (SELECT min(id) FROM notes WHERE tenant_id = 'globex')";
+        assert_eq!(tx.execute(sql, &[]).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+    });
+    let crm = Server::start_on("crm", &db);
+    assert_eq!(crm.send("GET", "/sentiment", GLOBEX, "").body["messages"], json!(2));
 }
 
 #[test]

@@ -118,11 +118,7 @@ fn a_run_is_followed_to_its_end() {
 
 #[test]
 fn streams_are_of_a_tenant_take_a_permission_and_are_so_many() {
-    let crm = Server::start("crm");
-    for policy in ["per-org", "per-endpoint", "per-key"] {
-        let path = format!("/v1/platform/tenants/acme/rate-limits/{policy}");
-        assert_eq!(crm.operate("PUT", &path, r#"{"rule":"1000/s burst 1000"}"#).status, 200);
-    }
+    let crm = Server::start("crm").unlimited("acme");
     assert_eq!(begin(&crm, CONTACTS, "acme-viewer-key", "").0, 403);
     assert_eq!(begin(&crm, CONTACTS, "nobody", "").0, 401);
     let (_, mut theirs) = begin(&crm, CONTACTS, ACME, "");
@@ -171,11 +167,8 @@ fn the_service_ends_in_spite_of_streams() {
 #[test]
 fn a_slow_reader_costs_no_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let crm = Server::start_on("crm", &format!("sqlite://{}", folder.path().join("crm.db").display()));
-    for policy in ["per-org", "per-endpoint", "per-key"] {
-        let path = format!("/v1/platform/tenants/globex/rate-limits/{policy}");
-        assert_eq!(crm.operate("PUT", &path, r#"{"rule":"100000/s burst 100000"}"#).status, 200);
-    }
+    let db = format!("sqlite://{}", folder.path().join("crm.db").display());
+    let crm = Server::start_on("crm", &db).unlimited("globex");
     let record = |n: usize, crm: &Server| -> Reply {
         let event = json!({"action": "test.filled", "metadata": {"n": n, "text": "x".repeat(12_000)}});
         let from = format!(

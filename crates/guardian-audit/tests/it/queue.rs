@@ -142,6 +142,43 @@ fn a_log_that_takes_nothing_keeps_back_nothing_else_that_was_spilled() {
     assert_eq!((queue.spilled(), size(&queue, "acme")), (0, 2));
 }
 
+/// Events that a log refuses stay in the spill file, and what the logs have goes out of it: it does not grow for ever for their sake.
+#[test]
+fn a_spill_file_is_not_kept_for_what_the_log_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spill.log");
+    let length = || std::fs::metadata(&path).unwrap().len();
+    let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
+    {
+        let queue = queue(1, Overflow::Spill(path.clone()));
+        let (acme, globex) = (scope("acme"), scope("globex"));
+        *queue.log().store().damaged.lock() = Some(TenantId::new("acme").unwrap());
+        // A process that ended half-way left this.
+        std::fs::write(folder.path().join("spill.log.new"), "half").unwrap();
+        let mut first = Box::pin(queue.record(&globex, AuditEvent::new("a.b")));
+        assert!(first.as_mut().poll(&mut noop).is_pending());
+        now(queue.record(&acme, AuditEvent::new("c.d"))).unwrap();
+        let one = length();
+        for _ in 0..1_100 {
+            now(queue.record(&globex, AuditEvent::new("c.d"))).unwrap();
+        }
+        assert!(length() > 1_000 * (one - 20));
+        let mut refusals = 0;
+        while queue.spilled() > 1 {
+            refusals += usize::from(now(queue.drain()).is_err());
+        }
+        assert_eq!((refusals, size(&queue, "globex")), (1, 1_100));
+        assert_eq!(length(), one, "the refused one alone");
+        // It takes more, which survives.
+        now(queue.record(&globex, AuditEvent::new("e.f"))).unwrap();
+        assert_eq!(queue.spilled(), 2);
+    }
+    let queue = queue(1, Overflow::Spill(path));
+    assert_eq!(queue.spilled(), 2);
+    assert_eq!(now(queue.drain()).unwrap(), 2);
+    assert_eq!((size(&queue, "acme"), size(&queue, "globex")), (1, 1));
+}
+
 /// The time that this thread was at work.
 #[cfg(target_os = "linux")]
 fn at_work() -> std::time::Duration {

@@ -517,15 +517,23 @@ impl DeliveryStore for MemoryStore {
         deliveries: &[Delivery],
         text: &str,
     ) -> Result<BTreeSet<DeliveryId>, StoreError> {
-        let inner = self.inner.lock();
-        let Some(tenant) = inner.tenants.get(scope.tenant()) else { return Ok(BTreeSet::new()) };
-        let held = |delivery: &&Delivery| {
-            let Some(row) = tenant.deliveries.get(&delivery.id) else { return false };
-            let message = tenant.messages.get(&row.delivery.message);
-            message.is_some_and(|message| message.holds(text))
-                || row.attempts.iter().any(|attempt| attempt.holds(text))
-        };
-        Ok(deliveries.iter().filter(held).map(|delivery| delivery.id).collect())
+        let mut holding = BTreeSet::new();
+        let mut messages = Vec::with_capacity(deliveries.len());
+        {
+            let inner = self.inner.lock();
+            let Some(tenant) = inner.tenants.get(scope.tenant()) else { return Ok(holding) };
+            for id in deliveries.iter().map(|delivery| delivery.id) {
+                let Some(row) = tenant.deliveries.get(&id) else { continue };
+                if row.attempts.iter().any(|attempt| attempt.holds(text)) {
+                    holding.insert(id);
+                } else if let Some(message) = tenant.messages.get(&row.delivery.message) {
+                    messages.push((id, Arc::clone(message)));
+                }
+            }
+        }
+        // Bodies may be long: nobody waits for the store meanwhile.
+        holding.extend(messages.iter().filter(|(_, message)| message.holds(text)).map(|(id, _)| *id));
+        Ok(holding)
     }
 
     async fn deliveries(

@@ -550,9 +550,19 @@ impl DeliveryStore for RedisStore {
         text: &str,
     ) -> Result<BTreeSet<DeliveryId>, StoreError> {
         let mut holding = BTreeSet::new();
+        // A message to many endpoints is read once.
+        let mut messages = BTreeMap::new();
         for delivery in deliveries {
-            let message = self.message(scope, delivery.message).await?;
-            if message.is_some_and(|message| message.holds(text))
+            let is_in_message = match messages.get(&delivery.message) {
+                Some(known) => *known,
+                None => {
+                    let message = self.message(scope, delivery.message).await?;
+                    let holds = message.is_some_and(|message| message.holds(text));
+                    messages.insert(delivery.message, holds);
+                    holds
+                }
+            };
+            if is_in_message
                 || self.attempts(scope, delivery.id).await?.iter().any(|attempt| attempt.holds(text))
             {
                 holding.insert(delivery.id);

@@ -62,7 +62,7 @@ pub(super) struct DeliveryQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// Only those with this text in their payload, in an error or in the beginning of an answer, byte by byte. A page looks at no
-    /// more than twenty times its size of what else is asked for; one with few or no items and with a `next` is followed by more.
+    /// more than twenty times its size of what else is asked for, and 2,000; one with few or no items and with a `next` is followed by more.
     #[param(min_length = 1, max_length = 256, example = "d_42")]
     text: Option<String>,
     /// How many items at most; 50 when nothing is said.
