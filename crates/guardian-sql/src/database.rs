@@ -173,11 +173,12 @@ impl Database {
 
     /// Begins a transaction that may write, in one tenant.
     ///
-    /// On SQLite it waits for its turn as the one writer. On PostgreSQL it sees what others commit while it runs (READ
+    /// On SQLite it waits for its turn as the one writer of this process; the file is locked with its first statement. On PostgreSQL it sees what others commit while it runs (READ
     /// COMMITTED): a decision that rests on rows must lock them (`FOR UPDATE`) or be part of the statement.
     ///
     /// # Errors
-    /// `Unavailable` when there is no connection in time, `Conflict` when another process keeps the SQLite file locked.
+    /// `Unavailable` when there is no connection in time. The first statement fails with `Conflict` when another process keeps the SQLite
+    /// file locked.
     pub async fn begin(&self, scope: &Scope) -> Result<TenantTx, StoreError> {
         Ok(Tx::new(scope.clone(), self.begin_session(Purpose::Write(scope)).await?))
     }
@@ -310,7 +311,13 @@ impl Database {
         if matches!(purpose, Purpose::Migration(_)) {
             session.set_limit(shared.config.migration_timeout);
         }
-        session.control(&begin).await?;
+        // Settings are none of the texts that SQLite may keep prepared: they hold from then on, and not each time.
+        let is_bare = self.0.dialect == Dialect::Sqlite && self.0.readers.is_some();
+        if is_bare && !matches!(purpose, Purpose::Migration(_)) {
+            session.open_with(begin);
+        } else {
+            session.control(&begin).await?;
+        }
         Ok(session)
     }
 

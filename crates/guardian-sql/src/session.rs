@@ -1,5 +1,6 @@
 //! A connection while a transaction holds it: what state it is in, and how it ends on every way out.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     lease: Option<Lease>,
     dialect: Dialect,
     handle: Handle,
+    /// What begins the transaction and is still to be sent, before the first statement and together with it.
+    opening: Option<Sql>,
     /// For a statement, as this side measures it.
     limit: Duration,
     #[cfg(feature = "testkit")]
@@ -51,6 +54,7 @@ impl Session {
             lease: Some(lease),
             dialect,
             handle,
+            opening: None,
             limit,
             #[cfg(feature = "testkit")]
             interceptor: None,
@@ -64,6 +68,27 @@ impl Session {
 
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Begins the transaction with its first statement: one wake-up of SQLite's thread less.
+    pub(crate) fn open_with(&mut self, opening: Sql) {
+        self.opening = Some(opening);
+    }
+
+    /// Begins the transaction alone: where nobody knows whether the statement will be sent.
+    pub(crate) async fn begin_now(&mut self) -> Result<(), StoreError> {
+        match self.opening.take() {
+            Some(opening) => self.control(&opening).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The text behind what begins the transaction, where that is still to be sent.
+    fn opened<'s>(&mut self, sql: &'s Sql) -> Cow<'s, Sql> {
+        match self.opening.take() {
+            Some(opening) => Cow::Owned(joined([&opening, sql])),
+            None => Cow::Borrowed(sql),
+        }
     }
 
     pub(crate) fn set_limit(&mut self, limit: Duration) {
@@ -81,6 +106,7 @@ impl Session {
 
     /// Runs one of our own texts, whatever the state.
     pub(crate) async fn control(&mut self, sql: &Sql) -> Result<(), StoreError> {
+        let sql = self.opened(sql);
         let (limit, dialect) = (self.limit, self.dialect);
         let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
             return Err(self.gone());
@@ -90,7 +116,7 @@ impl Session {
             link.arm(limit);
         }
         self.in_flight = true;
-        match within(limit, dialect, link.batch(sql)).await {
+        match within(limit, dialect, link.batch(&sql)).await {
             Ok(done) => {
                 self.in_flight = false;
                 self.failed |= done.is_err();
@@ -192,29 +218,59 @@ impl Session {
         kept: bool,
         row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
     ) -> Result<u64, StoreError> {
+        self.look_over_and_send(sql, params, kept, false, row).await
+    }
+
+    /// Runs a last statement, commits, and gives the connection back: on SQLite in one wake-up of its thread.
+    pub(crate) async fn run_and_commit(mut self, sql: &Sql, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        if self.dialect == Dialect::Postgres {
+            let changed = self.run(sql, params, true, &mut |_| Ok(())).await?;
+            return self.commit().await.map(|()| changed);
+        }
+        #[cfg(feature = "testkit")]
+        let sql = &self.rewritten(sql);
+        let changed = self.look_over_and_send(sql, params, true, true, &mut |_| Ok(())).await?;
+        self.finish();
+        Ok(changed)
+    }
+
+    async fn look_over_and_send(
+        &mut self,
+        sql: &Sql,
+        params: &[Param<'_>],
+        kept: bool,
+        commits: bool,
+        row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
+    ) -> Result<u64, StoreError> {
         self.ready().await?;
         let shape = self.inspect(sql, params.len())?;
         // SQLite's count of changes is that of the last statement that made any.
         let counts = self.dialect == Dialect::Postgres || !shape.verb.eq_ignore_ascii_case("SELECT");
-        let changed = self.drive(sql, params, kept, row).await?;
+        let changed = self.drive(sql, params, kept, commits, row).await?;
         Ok(if counts { changed } else { 0 })
     }
 
+    /// Sends a statement with what begins the transaction, if that is still to be sent, and with what ends it, if asked for.
     async fn drive(
         &mut self,
         sql: &Sql,
         params: &[Param<'_>],
         kept: bool,
+        commits: bool,
         row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
     ) -> Result<u64, StoreError> {
         let (limit, dialect) = (self.limit, self.dialect);
+        let before = usize::from(self.opening.is_some());
+        let opened = self.opened(sql);
+        let sql = if commits { Cow::Owned(joined([&opened, &"COMMIT".into()])) } else { opened };
         let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
             return Err(self.gone());
         };
         link.arm(limit);
-        let mut parts = link.run(sql, params, kept)?;
+        let mut parts = link.run(&sql, params, kept)?;
         self.in_flight = true;
-        let answered = within(limit, dialect, drain(&mut parts, dialect, row)).await;
+        let texts = Texts { before, after: usize::from(commits) };
+        let answered = within(limit, dialect, drain(&mut parts, dialect, texts, row)).await;
         drop(parts);
         match answered {
             Ok(done) => {
@@ -259,7 +315,10 @@ impl Session {
     /// Commits, and gives the connection back.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.ready().await?;
-        self.control(&"COMMIT".into()).await?;
+        // What was never begun need not end.
+        if self.opening.is_none() {
+            self.control(&"COMMIT".into()).await?;
+        }
         self.finish();
         Ok(())
     }
@@ -267,6 +326,10 @@ impl Session {
     /// Rolls back, and gives the connection back.
     pub(crate) async fn roll_back(mut self) -> Result<(), StoreError> {
         let gone = self.gone();
+        if self.opening.is_some() {
+            self.finish();
+            return Ok(());
+        }
         match self.clean_up() {
             // In a task of its own, so that a caller who goes away does not stop it halfway.
             Some(task) => task.await.map_err(|_| gone),
@@ -282,6 +345,9 @@ impl Session {
 
     /// Ends the transaction and gives the connection back, or closes it, which ends the transaction too.
     fn clean_up(&mut self) -> Option<JoinHandle<()>> {
+        if self.opening.is_some() {
+            self.finish();
+        }
         let mut lease = self.lease.take()?;
         let abandoned = self.in_flight;
         if abandoned && let Some(link) = lease.link() {
@@ -327,26 +393,46 @@ pub(crate) struct Steps<'s> {
     pub(crate) in_flight: &'s mut bool,
 }
 
+/// How many texts go out before and after the statement and together with it.
+#[derive(Clone, Copy)]
+struct Texts {
+    before: usize,
+    after: usize,
+}
+
 async fn drain(
     parts: &mut Parts<'_>,
     dialect: Dialect,
+    texts: Texts,
     row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
 ) -> Result<u64, StoreError> {
-    let mut changed = 0;
+    let (mut changed, mut done) = (0, 0);
     while let Some(part) = parts.next().await {
         match part.map_err(|error| fault::from_driver(error, dialect))? {
             Part::Row(found) => {
                 row(found).map_err(|why| fault::own(StoreErrorKind::Internal, dialect, why))?;
             }
             Part::Done(count) => {
-                changed += count;
-                // There is one statement, and what SQLite had to say about it is said. Waiting for the thread behind it
-                // to say that it is done as well would be one more wake-up.
-                if dialect == Dialect::Sqlite {
+                // SQLite tells of each text, also of those beside the statement.
+                if dialect == Dialect::Postgres || done == texts.before {
+                    changed += count;
+                }
+                done += 1;
+                // What SQLite had to say about them is said. Waiting for the thread behind it to say that it is done as well would
+                // be one more wake-up.
+                if dialect == Dialect::Sqlite && done > texts.before + texts.after {
                     break;
                 }
             }
         }
     }
     Ok(changed)
+}
+
+/// Several texts as one.
+fn joined(texts: [&Sql; 2]) -> Sql {
+    let [first, second] = texts;
+    let mut sql = Sql::builder("");
+    sql.push_sql(first).push("\n; ").push_sql(second);
+    sql.finish()
 }

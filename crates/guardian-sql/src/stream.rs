@@ -36,6 +36,8 @@ impl<'t> RowStream<'t> {
         }
         let (dialect, limit) = (session.dialect(), session.limit());
         if dialect == Dialect::Sqlite {
+            // A stream of which no row is taken never sends its query.
+            session.begin_now().await?;
             let steps = session.open(&sql, params)?;
             return Ok(Self(Kind::Steps { steps, dialect, limit, done: false }));
         }

@@ -113,3 +113,72 @@ async fn each_transaction_plans_as_its_database_was_told_to() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_last_statement_is_kept_with_all_before_it_or_nothing_is() {
+    on_each(async |fresh| {
+        let (db, acme) = (fresh.database(), scope("acme"));
+        let insert = "INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, $3)";
+        let ids = async || {
+            let mut tx = db.begin_read(&acme).await.unwrap();
+            let rows = tx.fetch_all("SELECT id FROM notes ORDER BY id", &[]).await.unwrap();
+            rows.iter().map(|row| row.get(0).unwrap()).collect::<Vec<i64>>()
+        };
+        // The last one is the only one, and what stands at its end is not what ends the transaction.
+        for (sql, id) in [
+            (insert, 1_i64),
+            ("INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, $3);", 2),
+            ("INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, $3) -- the end", 3),
+        ] {
+            let tx = db.begin(&acme).await.unwrap();
+            assert_eq!(tx.execute_and_commit(sql, params!["acme", id, "a"]).await.unwrap(), 1, "{sql}");
+        }
+        assert_eq!(ids().await, [1, 2, 3]);
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute(insert, params!["acme", 4_i64, "b"]).await.unwrap();
+        let mut part = tx.savepoint().await.unwrap();
+        part.execute(insert, params!["acme", 5_i64, "b"]).await.unwrap();
+        drop(part);
+        let changed = tx.execute_and_commit("UPDATE notes SET body = $1", params!["c"]).await.unwrap();
+        assert_eq!((changed, ids().await), (4, vec![1, 2, 3, 4]), "without the part that was dropped");
+        let tx = db.begin(&acme).await.unwrap();
+        tx.execute_and_commit("SELECT body FROM notes", &[]).await.unwrap();
+
+        // When it fails, nothing is kept, and the next one finds the connection free.
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute(insert, params!["acme", 6_i64, "b"]).await.unwrap();
+        let taken = tx.execute_and_commit(insert, params!["acme", 1_i64, "b"]).await.unwrap_err();
+        assert_eq!(taken.kind(), StoreErrorKind::Constraint);
+        assert_eq!(ids().await, [1, 2, 3, 4]);
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute(insert, params!["acme", 1_i64, "b"]).await.unwrap_err();
+        assert!(
+            tx.execute_and_commit(insert, params!["acme", 7_i64, "b"]).await.is_err(),
+            "it has failed before"
+        );
+        assert_eq!(ids().await, [1, 2, 3, 4]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_of_which_nothing_was_asked_ends_in_each_way() {
+    on_each(async |fresh| {
+        let (db, acme) = (fresh.database(), scope("acme"));
+        for _ in 0..3 {
+            db.begin(&acme).await.unwrap().commit().await.unwrap();
+            db.begin(&acme).await.unwrap().rollback().await.unwrap();
+            drop(db.begin(&acme).await.unwrap());
+            let mut tx = db.begin(&acme).await.unwrap();
+            // A stream that nobody reads sends nothing, and the transaction has begun all the same.
+            drop(tx.stream("SELECT id FROM notes", &[]).await.unwrap());
+            tx.execute("DELETE FROM notes", &[]).await.unwrap();
+            let insert = "INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, $3)";
+            tx.execute(insert, params!["acme", 1_i64, "a"]).await.unwrap();
+            tx.rollback().await.unwrap();
+            let mut tx = db.begin_read(&acme).await.unwrap();
+            assert!(tx.fetch_all("SELECT id FROM notes", &[]).await.unwrap().is_empty());
+        }
+    })
+    .await;
+}

@@ -42,15 +42,14 @@ async fn work_dropped_at_any_point_is_whole_or_absent() {
             let work = async {
                 let mut tx = db.begin(&scope("acme")).await.unwrap();
                 let id = i64::try_from(round).unwrap();
-                for half in 0..2 {
-                    tx.execute(
-                        "INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, 'x')",
-                        params!["acme", id * 2 + half],
-                    )
-                    .await
-                    .unwrap();
+                let insert = "INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, 'x')";
+                tx.execute(insert, params!["acme", id * 2]).await.unwrap();
+                if round % 3 == 0 {
+                    tx.execute_and_commit(insert, params!["acme", id * 2 + 1]).await.unwrap();
+                } else {
+                    tx.execute(insert, params!["acme", id * 2 + 1]).await.unwrap();
+                    tx.commit().await.unwrap();
                 }
-                tx.commit().await.unwrap();
             };
             let pause = (round % 2 == 0).then_some(MOMENT);
             if abandon(work, round % 30, pause).await { finished += 1 } else { dropped += 1 }

@@ -136,7 +136,8 @@ async fn until_stuck(fresh: &Fresh) {
             Dialect::Sqlite => {
                 let sql = "SELECT count(*) FROM sqlite_schema WHERE name = $1";
                 let first = tx.fetch_one(sql, params!["first"]).await.unwrap().get::<i64>(0).unwrap() > 0;
-                first && db.begin(&scope("acme")).await.is_err()
+                let mut writer = db.begin(&scope("acme")).await.unwrap();
+                first && writer.fetch_one("SELECT 1", &[]).await.is_err()
             }
         };
         if stuck {

@@ -552,10 +552,8 @@ impl WorkflowStore for SqlStore {
             batch.iter().map(|each| self.written(each)).collect::<Result<_, _>>()?;
         drop(batch);
         retry(&Retry::default(), || async {
-            let mut tx = self.db.begin_unscoped(&self.unscoped).await?;
-            let kept = self.keep(&mut tx, &rows).await?;
-            tx.commit().await?;
-            Ok(kept)
+            let tx = self.db.begin_unscoped(&self.unscoped).await?;
+            self.keep(tx, &rows, false).await
         })
         .await
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
-use guardian_sql::{Dialect, Row, Sql, ToParam, Tx, params};
+use guardian_sql::{Dialect, Param, Row, Sql, ToParam, Tx, params};
 use uuid::Uuid;
 
 use super::sizes::Sizes;
@@ -32,6 +32,9 @@ pub(super) struct Written {
 
 /// Entries of a history as they are written: the numbers of the first and the last, and all of them.
 pub(super) type History = (i64, i64, String);
+
+/// The same with its tenant and run.
+type HistoryOf<'r> = (&'r TenantId, Uuid, &'r History);
 
 /// A run that begins, as it is written.
 pub(super) struct NewRun {
@@ -208,28 +211,29 @@ impl SqlStore {
             .filter(|run| new.contains(&run.id))
             .filter_map(|run| Some((&run.tenant, run.id, run.history.as_ref()?)))
             .collect();
-        Self::add_history(&mut tx, &histories).await?;
-        tx.commit().await?;
+        Self::add_history_and_commit(tx, &histories).await?;
         Ok(runs.iter().zip(first).map(|(run, first)| first && new.contains(&run.id)).collect())
     }
 
-    async fn add_history<B>(tx: &mut Tx<B>, rows: &[(&TenantId, Uuid, &History)]) -> Result<(), StoreError> {
+    async fn add_history<B>(tx: &mut Tx<B>, rows: &[HistoryOf<'_>]) -> Result<(), StoreError> {
         let mut left = rows;
         while let Some((sql, these, rest)) = HISTORY.take(left) {
-            let mut values = Vec::with_capacity(these.len() * 5);
-            for (tenant, run, (first, last, entries)) in these {
-                values.extend([
-                    tenant.to_param(),
-                    run.to_param(),
-                    first.to_param(),
-                    last.to_param(),
-                    entries.to_param(),
-                ]);
-            }
-            tx.execute(sql, &values).await?;
+            tx.execute(sql, &history_params(these)).await?;
             left = rest;
         }
         Ok(())
+    }
+
+    async fn add_history_and_commit<B>(mut tx: Tx<B>, rows: &[HistoryOf<'_>]) -> Result<(), StoreError> {
+        let mut left = rows;
+        while let Some((sql, these, rest)) = HISTORY.take(left) {
+            if rest.is_empty() {
+                return tx.execute_and_commit(sql, &history_params(these)).await.map(drop);
+            }
+            tx.execute(sql, &history_params(these)).await?;
+            left = rest;
+        }
+        tx.commit().await
     }
 
     pub(super) async fn claim_once(
@@ -299,8 +303,8 @@ impl SqlStore {
         rows.iter().map(|row| Ok((row.get("number")?, self.read(row.get::<&str>("message")?)?))).collect()
     }
 
-    /// Keeps checkpoints; what became of each.
-    pub(super) async fn keep<B>(&self, tx: &mut Tx<B>, rows: &[Written]) -> Result<Vec<Kept>, StoreError> {
+    /// Keeps states; for each run that is still held how many messages it has.
+    async fn keep_states<B>(tx: &mut Tx<B>, rows: &[Written]) -> Result<Vec<Option<i64>>, StoreError> {
         let mut stored: HashMap<(TenantId, Uuid), i64> = HashMap::with_capacity(rows.len());
         let (states, whole): (Vec<&Written>, Vec<&Written>) = rows.iter().partition(|row| row.state_only);
         let mut left = states.as_slice();
@@ -339,9 +343,20 @@ impl SqlStore {
             found(&mut stored, &tx.fetch_all(sql, &values).await?)?;
             left = rest;
         }
-        let mut kept: Vec<Option<i64>> = Vec::with_capacity(rows.len());
-        for row in rows {
-            kept.push(stored.get(&(row.tenant.clone(), row.run)).copied());
+        Ok(rows.iter().map(|row| stored.get(&(row.tenant.clone(), row.run)).copied()).collect())
+    }
+
+    /// Keeps checkpoints and commits; what became of each. What an action did in the transaction is kept only with its checkpoint.
+    pub(super) async fn keep<B>(
+        &self,
+        mut tx: Tx<B>,
+        rows: &[Written],
+        acted: bool,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let kept = Self::keep_states(&mut tx, rows).await?;
+        if acted && kept.contains(&None) {
+            tx.rollback().await?;
+            return Ok(rows.iter().map(|_| Kept::Lost).collect());
         }
         let histories: Vec<_> = rows
             .iter()
@@ -349,7 +364,19 @@ impl SqlStore {
             .filter(|(_, kept)| kept.is_some())
             .filter_map(|(row, _)| Some((&row.tenant, row.run, row.history.as_ref()?)))
             .collect();
-        Self::add_history(tx, &histories).await?;
+        let has_more = |row: &Written, messages: i64| row.held.is_some() && messages > row.seen;
+        let is_all = rows
+            .iter()
+            .zip(&kept)
+            .all(|(row, kept)| kept.is_none_or(|messages| !row.took && !has_more(row, messages)));
+        if is_all {
+            Self::add_history_and_commit(tx, &histories).await?;
+            return Ok(kept
+                .iter()
+                .map(|kept| if kept.is_some() { Kept::Yes(Vec::new()) } else { Kept::Lost })
+                .collect());
+        }
+        Self::add_history(&mut tx, &histories).await?;
         let mut answers = Vec::with_capacity(rows.len());
         for (row, kept) in rows.iter().zip(kept) {
             if kept.is_some() && row.took {
@@ -358,8 +385,8 @@ impl SqlStore {
             }
             answers.push(match kept {
                 None => Kept::Lost,
-                Some(messages) if row.held.is_some() && messages > row.seen => {
-                    match self.messages(tx, &row.tenant, row.run, row.seen).await {
+                Some(messages) if has_more(row, messages) => {
+                    match self.messages(&mut tx, &row.tenant, row.run, row.seen).await {
                         // The run stays held, and is in nobody's way.
                         Err(error) if error.kind() == StoreErrorKind::Corrupt => Kept::Lost,
                         messages => Kept::Yes(messages?),
@@ -368,6 +395,7 @@ impl SqlStore {
                 Some(_) => Kept::Yes(Vec::new()),
             });
         }
+        tx.commit().await?;
         Ok(answers)
     }
 
@@ -405,16 +433,10 @@ impl SqlStore {
         };
         let checkpoint = next.checkpoint(result);
         let row = self.written(&checkpoint)?;
-        let kept = self.keep(&mut tx, std::slice::from_ref(&row)).await?;
+        let kept = self.keep(tx, std::slice::from_ref(&row), true).await?;
         match kept.into_iter().next() {
-            Some(Kept::Yes(messages)) => {
-                tx.commit().await?;
-                Ok(Performed::Kept(Box::new(checkpoint), messages))
-            }
-            Some(Kept::Lost) => {
-                tx.rollback().await?;
-                Ok(Performed::Lost)
-            }
+            Some(Kept::Yes(messages)) => Ok(Performed::Kept(Box::new(checkpoint), messages)),
+            Some(Kept::Lost) => Ok(Performed::Lost),
             None => Err(StoreError::new(StoreErrorKind::Internal, self.backend())),
         }
     }
@@ -426,4 +448,18 @@ fn found(stored: &mut HashMap<(TenantId, Uuid), i64>, rows: &[Row]) -> Result<()
         stored.insert((row.get("tenant_id")?, row.get("id")?), row.get("messages")?);
     }
     Ok(())
+}
+
+fn history_params<'r>(rows: &'r [HistoryOf<'_>]) -> Vec<Param<'r>> {
+    let mut values = Vec::with_capacity(rows.len() * 5);
+    for (tenant, run, (first, last, entries)) in rows {
+        values.extend([
+            tenant.to_param(),
+            run.to_param(),
+            first.to_param(),
+            last.to_param(),
+            entries.to_param(),
+        ]);
+    }
+    values
 }
