@@ -292,13 +292,14 @@ impl SqlStore {
             values.extend([queue.key.0.to_param(), Param::Uuid(queue.key.1), Param::Integer((*most).into())]);
         }
         sql.push(
-            "), picked AS MATERIALIZED (SELECT d.tenant_id AS of_tenant, d.id AS of_id FROM wanted CROSS JOIN LATERAL \
-             (SELECT tenant_id, id FROM guardian_webhook_deliveries WHERE tenant_id = t AND endpoint_id = e AND next_at <= ",
+            "), picked AS MATERIALIZED (SELECT d.of_tenant, d.place FROM wanted CROSS JOIN LATERAL \
+             (SELECT tenant_id AS of_tenant, ctid AS place FROM guardian_webhook_deliveries \
+             WHERE tenant_id = t AND endpoint_id = e AND next_at <= ",
         );
         sql.placeholder()
             .push(" ORDER BY next_at, seq LIMIT n) d) UPDATE guardian_webhook_deliveries SET state = 1, fence = fence + 1, next_at = ")
             .placeholder()
-            .push(" FROM picked WHERE tenant_id = of_tenant AND id = of_id RETURNING ")
+            .push(" FROM picked WHERE tenant_id = of_tenant AND ctid = place RETURNING ")
             .push(TAKEN);
         values.extend([Param::Timestamp(claim.now), Param::Timestamp(claim.until)]);
         let rows = tx.fetch_all(sql.finish(), &values).await?;
@@ -357,12 +358,15 @@ impl SqlStore {
         let wanted: Vec<Key> = wanted.into_iter().collect();
         let mut found: HashMap<Key, Arc<Message>> = HashMap::with_capacity(wanted.len());
         for some in wanted.chunks(CHUNK) {
-            let mut sql = Sql::builder(
-                "SELECT tenant_id, id, event_type, created, content_type, body, versions, ordering_key FROM guardian_webhook_messages \
-                 WHERE (tenant_id, id) IN (VALUES ",
-            );
+            let mut sql = Sql::builder("WITH wanted (t, i) AS (VALUES ");
             let values = push_keys(&mut sql, some);
-            sql.push(")");
+            sql.push(") SELECT tenant_id, id, event_type, created, content_type, body, versions, ordering_key FROM wanted ");
+            sql.push(if self.is_postgres() {
+                // One look-up each: behind a policy the planner takes a table for next to empty, and reads it from end to end.
+                "CROSS JOIN LATERAL (SELECT * FROM guardian_webhook_messages WHERE tenant_id = t AND id = i LIMIT 1) m"
+            } else {
+                "JOIN guardian_webhook_messages ON tenant_id = t AND id = i"
+            });
             for row in tx.fetch_all(sql.finish(), &values).await? {
                 let message = self.message_of(&row)?;
                 found.insert((row.get("tenant_id")?, message.id.number()), Arc::new(message));
@@ -511,12 +515,24 @@ impl SqlStore {
                     number(attempt.and_then(|attempt| attempt.status).map(i64::from)),
                 ]);
             }
+            if self.is_postgres() {
+                // Found by their keys, whatever the planner takes the rows behind the policy for: not by the state, whose index has
+                // all that is under way and was. The rows are its queues' who holds them.
+                sql.push(
+                    "), held AS MATERIALIZED (SELECT done.*, place FROM done CROSS JOIN LATERAL (SELECT ctid AS place \
+                     FROM guardian_webhook_deliveries WHERE tenant_id = t AND id = i AND fence = f AND state + 0 = 1 LIMIT 1) d",
+                );
+            }
             sql.push(
                 ") UPDATE guardian_webhook_deliveries SET state = s, next_at = n, reason = r, finished = fin, \
-                 last_status = CASE WHEN a IS NULL THEN last_status ELSE code END, attempts = COALESCE(a, attempts) \
-                 FROM done WHERE tenant_id = t AND id = i AND fence = f AND state = 1 \
-                 RETURNING tenant_id, id, fence, lane",
+                 last_status = CASE WHEN a IS NULL THEN last_status ELSE code END, attempts = COALESCE(a, attempts) ",
             );
+            sql.push(if self.is_postgres() {
+                "FROM held WHERE tenant_id = t AND ctid = place "
+            } else {
+                "FROM done WHERE tenant_id = t AND id = i AND fence = f AND state = 1 "
+            });
+            sql.push("RETURNING tenant_id, id, fence, lane");
             for row in tx.fetch_all(sql.finish(), &values).await? {
                 kept.insert((row.get("tenant_id")?, row.get("id")?, row.get("fence")?), row.get("lane")?);
             }
