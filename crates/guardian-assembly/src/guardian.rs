@@ -231,7 +231,7 @@ impl<B: Backend> Guardian<B> {
         let own = limiter.policy(id).map(|policy| algorithm(policy.rule()));
         if rule.as_ref().is_none_or(|rule| Some(algorithm(rule)) == own) {
             let by = (platform.scope(), platform.reason());
-            self.book().rule(by, tenant, limit, rule.as_ref()).await?;
+            self.book().rules(by, tenant, &[(limit, rule)]).await?;
         }
         Ok(limiter.set_override(id, tenant, rule)?)
     }

@@ -253,7 +253,7 @@ impl Spool for Outbox {
     }
 
     async fn forget(&self, tenant: &TenantId, everybody: &dyn Teller) -> Result<(), StoreError> {
-        let scope = Scope::system(tenant.clone());
+        let (scope, begun) = (Scope::system(tenant.clone()), Instant::now());
         loop {
             let mut tx = self.db.begin_read(&scope).await?;
             let sql = "SELECT number, attempts, heard, event FROM guardian_outbox WHERE tenant_id = $1 ORDER BY number LIMIT $2";
@@ -263,21 +263,33 @@ impl Spool for Outbox {
                 break;
             }
             let waiting = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            let (mut told, mut missing) = (Vec::with_capacity(waiting.len()), None);
             for one in &waiting {
+                // One that hangs keeps nobody else's purge back for longer.
+                if begun.elapsed() > ENOUGH {
+                    let rest = StoreError::new(StoreErrorKind::Unavailable, "outbox");
+                    missing = Some(rest.with_source("more of it waits than is told at once"));
+                    break;
+                }
                 // Nothing of it is delivered or started any more, and one that cannot be read never was.
                 let but = one.heard | Heard::WEBHOOKS | Heard::WORKFLOWS;
-                if let Ok(telling) = &one.telling
-                    && let Some(error) = everybody.tell(telling, but).await.into_missing()
-                {
-                    return Err(error);
+                if let Ok(telling) = &one.telling {
+                    missing = everybody.tell(telling, but).await.into_missing();
                 }
+                if missing.is_some() {
+                    break;
+                }
+                told.push(one.number);
             }
             let mut tx = self.db.begin(&scope).await?;
-            for one in &waiting {
+            for number in told {
                 let sql = "DELETE FROM guardian_outbox WHERE tenant_id = $1 AND number = $2";
-                tx.execute(sql, params![tenant, one.number]).await?;
+                tx.execute(sql, params![tenant, number]).await?;
             }
             tx.commit().await?;
+            if let Some(error) = missing {
+                return Err(error);
+            }
         }
         let mut tx = self.db.begin(&scope).await?;
         tx.execute("DELETE FROM guardian_limit_rules WHERE tenant_id = $1", params![tenant]).await?;

@@ -18,7 +18,8 @@ pub(crate) type Ruled = (TenantId, String, Option<String>);
 /// Where they are kept.
 #[async_trait]
 pub(crate) trait Rules: fmt::Debug + Send + Sync + 'static {
-    async fn keep(&self, tenant: &TenantId, policy: &str, rule: Option<&Rule>) -> Result<(), StoreError>;
+    /// All of them, or none.
+    async fn keep(&self, tenant: &TenantId, rules: &[(&str, Option<Rule>)]) -> Result<(), StoreError>;
 
     /// All that were changed since a moment.
     async fn changed(&self, since: Option<Timestamp>) -> Result<Vec<Ruled>, StoreError>;
@@ -30,7 +31,7 @@ pub(crate) struct Forgotten;
 
 #[async_trait]
 impl Rules for Forgotten {
-    async fn keep(&self, _: &TenantId, _: &str, _: Option<&Rule>) -> Result<(), StoreError> {
+    async fn keep(&self, _: &TenantId, _: &[(&str, Option<Rule>)]) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -63,12 +64,15 @@ impl SqlRules {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[async_trait]
 impl Rules for SqlRules {
-    async fn keep(&self, tenant: &TenantId, policy: &str, rule: Option<&Rule>) -> Result<(), StoreError> {
+    async fn keep(&self, tenant: &TenantId, rules: &[(&str, Option<Rule>)]) -> Result<(), StoreError> {
         let mut tx = self.db.begin(&Scope::system(tenant.clone())).await?;
         let sql = "INSERT INTO guardian_limit_rules (tenant_id, policy, rule, changed) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (tenant_id, policy) DO UPDATE SET rule = excluded.rule, changed = excluded.changed";
-        let rule = rule.map(Rule::to_string);
-        tx.execute(sql, guardian_sql::params![tenant, policy, rule, self.clock.now()]).await?;
+        let now = self.clock.now();
+        for (policy, rule) in rules {
+            let rule = rule.map(|rule| rule.to_string());
+            tx.execute(sql, guardian_sql::params![tenant, *policy, rule, now]).await?;
+        }
         tx.commit().await
     }
 
@@ -139,17 +143,19 @@ impl<S: AuditStore> Book<S> {
 }
 
 impl<S: AuditStore> Book<S> {
-    /// Keeps a rule, after who makes it and why.
-    pub(crate) async fn rule(
+    /// Keeps rules, all or none, after who makes them and why.
+    pub(crate) async fn rules(
         &self,
         by: (&Scope, &str),
         tenant: &TenantId,
-        policy: &str,
-        rule: Option<&Rule>,
+        rules: &[(&str, Option<Rule>)],
     ) -> Result<(), StoreError> {
-        let particulars = json!({ "policy": policy, "rule": rule.map(Rule::to_string) });
-        self.note(by, "rate_limit.rule_changed", tenant, particulars).await?;
-        self.rules.keep(tenant, policy, rule).await
+        let told: serde_json::Map<_, _> = rules
+            .iter()
+            .map(|(policy, rule)| ((*policy).to_owned(), json!(rule.map(|rule| rule.to_string()))))
+            .collect();
+        self.note(by, "rate_limit.rules_changed", tenant, json!({ "rules": told })).await?;
+        self.rules.keep(tenant, rules).await
     }
 }
 
@@ -159,10 +165,9 @@ impl<S: AuditStore> RuleBook for Book<S> {
         &self,
         operator: &OperatorCaller,
         tenant: &TenantId,
-        policy: &str,
-        rule: Option<&Rule>,
+        rules: &[(&str, Option<Rule>)],
     ) -> Result<(), StoreError> {
-        self.rule((&operator.scope, &operator.reason), tenant, policy, rule).await
+        self.rules((&operator.scope, &operator.reason), tenant, rules).await
     }
 
     async fn note_reset(

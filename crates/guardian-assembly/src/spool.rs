@@ -71,14 +71,14 @@ pub struct Told {
 }
 
 impl Told {
-    /// Why one of the audit logs does not have it yet.
+    /// Why one of the audit logs, or the host, does not have it yet. A log that is damaged never will.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn into_missing(self) -> Option<StoreError> {
-        let is_log = |refusal: &Refusal| refusal.of.has(Heard::LOG) || refusal.of.has(Heard::OPERATOR);
-        self.refusals
-            .into_iter()
-            .find(|refusal| is_log(refusal) && !refusal.is_final)
-            .map(|refusal| refusal.error)
+        let may_take_it = |refusal: &Refusal| {
+            let is_log = refusal.of.has(Heard::LOG) || refusal.of.has(Heard::OPERATOR);
+            !refusal.is_final && (refusal.of.has(Heard::HOST) || is_log && refusal.error.is_transient())
+        };
+        self.refusals.into_iter().find(may_take_it).map(|refusal| refusal.error)
     }
 
     /// Nobody has to hear of it again.

@@ -5,6 +5,7 @@ mod parts;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,14 +100,15 @@ impl<B: Backend> Workers<B> {
         // Requests are at an end, so nothing more is recorded of them.
         drop(closing);
         // A part that hangs keeps nobody from the last turn.
-        let _ = timeout(LAST_TURN, async { while parts.join_next().await.is_some() {} }).await;
-        parts.abort_all();
-        let emptied = async {
+        let ended = timeout(LAST_TURN, async { while parts.join_next().await.is_some() {} });
+        let emptied = timeout(LAST_TURN, async {
             for one in recorded {
                 drop(one.await);
             }
-        };
-        if timeout(LAST_TURN, emptied).await.is_err() {
+        });
+        let (_, emptied) = tokio::join!(ended, emptied);
+        parts.abort_all();
+        if emptied.is_err() {
             (self.trouble)("audit", &Unrecorded);
         }
         if timeout(LAST_TURN, self.last_turn()).await.is_err() {
@@ -119,7 +121,14 @@ impl<B: Backend> Workers<B> {
         let (done, recorded) = oneshot::channel();
         let (queue, trouble) = (Arc::clone(queue), Arc::clone(&self.trouble));
         let appending = move || {
-            queue.append(&mut |error| trouble("audit", error));
+            let append = || queue.append(&mut |error| trouble("audit", error));
+            // Requests wait for the queue: it goes on, whoever panicked.
+            let mut failed = 0_u32;
+            while catch_unwind(AssertUnwindSafe(append)).is_err() {
+                let _ = catch_unwind(AssertUnwindSafe(|| trouble("audit", &Panicked)));
+                failed = failed.saturating_add(1);
+                std::thread::sleep(after_faults(failed));
+            }
             // Nobody may be waiting any more.
             let _ = done.send(());
         };
@@ -219,6 +228,11 @@ impl Drop for Closing<'_> {
         self.0.iter().for_each(|queue| queue.close());
     }
 }
+
+/// Whoever appends what a queue has panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("appending what requests left behind panicked; it is begun again")]
+struct Panicked;
 
 /// The log did not take in time what requests left behind.
 #[derive(Debug, thiserror::Error)]

@@ -20,8 +20,10 @@ use crate::query::{Condition, Query};
 use crate::store::AuditStore;
 use parquet::Parquet;
 
-/// How many events are read at once: what an export holds in memory.
+/// How many events are read at once: what an export holds in memory,
 const PAGE: usize = 1_000;
+/// and one that is sent on while it is made, of which there may be many at once with readers that take their time.
+const PART: usize = 100;
 
 /// What an export is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,7 @@ impl<S: AuditStore> AuditLog<S> {
         mut progress: impl FnMut(u64) + Send,
     ) -> Result<ExportManifest, Error> {
         let mut parts = self.export_parts(scope, query, format).await?;
+        parts.size = PAGE;
         while let Some(bytes) = self.next_part(&mut parts).await? {
             out.write_all(&bytes).map_err(cannot_write)?;
             progress(parts.manifest.count);
@@ -139,31 +142,48 @@ impl<S: AuditStore> AuditLog<S> {
         let mut writer = Writer::new(format);
         let mut bytes = Vec::new();
         writer.begin(&mut bytes);
-        Ok(ExportParts { scope: scope.clone(), plan, before: None, manifest, writer: Some(writer), bytes })
+        let scope = scope.clone();
+        Ok(ExportParts { scope, plan, before: None, manifest, size: PART, state: State::Goes(writer, bytes) })
     }
 
-    /// The next part of the file: a thousand events at most, and with the last one the manifest; nothing when the file is whole.
+    /// The next part of the file: a hundred events at most, and with the last one the manifest; nothing when the file is whole. Where the
+    /// store fails, or the call is dropped, it may be asked for again.
     ///
     /// # Errors
-    /// When the store failed, or an event cannot be written: what was taken until then has no manifest.
+    /// When the store failed. When an event cannot be written: what was taken until then has no manifest, and there is none to come.
     pub async fn next_part(&self, parts: &mut ExportParts) -> Result<Option<Vec<u8>>, Error> {
-        let Some(mut writer) = parts.writer.take() else { return Ok(None) };
-        let mut bytes = std::mem::take(&mut parts.bytes);
-        if let Some(plan) = &parts.plan {
-            let found = self.store().search(&parts.scope, plan, parts.before, PAGE).await?;
-            for event in self.decode_all(&parts.scope, &found.records).await? {
-                writer.event(&mut bytes, &event).map_err(cannot_write)?;
-                parts.manifest.count += 1;
-                parts.manifest.first.get_or_insert(event.sequence);
-                parts.manifest.last = Some(event.sequence);
-            }
-            parts.before = found.records.last().map(|record| record.sequence);
-            if found.more {
-                parts.writer = Some(writer);
-                return Ok(Some(bytes));
+        match &parts.state {
+            State::Goes(..) => {}
+            State::Whole => return Ok(None),
+            State::Failed => {
+                return Err(cannot_write(io::Error::other("an event could not be written before")));
             }
         }
-        writer.end(&mut bytes, &parts.manifest).map_err(cannot_write)?;
+        // What may fail for now, or be dropped half-way, comes before anything is changed.
+        let (events, before, more) = match &parts.plan {
+            Some(plan) => {
+                let found = self.store().search(&parts.scope, plan, parts.before, parts.size).await?;
+                let events = self.decode_all(&parts.scope, &found.records).await?;
+                (events, found.records.last().map(|record| record.sequence), found.more)
+            }
+            None => (Vec::new(), None, false),
+        };
+        let State::Goes(mut writer, mut bytes) = std::mem::replace(&mut parts.state, State::Failed) else {
+            return Ok(None);
+        };
+        for event in &events {
+            writer.event(&mut bytes, event).map_err(cannot_write)?;
+            parts.manifest.count += 1;
+            parts.manifest.first.get_or_insert(event.sequence);
+            parts.manifest.last = Some(event.sequence);
+        }
+        parts.before = before;
+        if more {
+            parts.state = State::Goes(writer, Vec::new());
+        } else {
+            writer.end(&mut bytes, &parts.manifest).map_err(cannot_write)?;
+            parts.state = State::Whole;
+        }
         Ok(Some(bytes))
     }
 }
@@ -197,9 +217,17 @@ pub struct ExportParts {
     plan: Option<Plan>,
     before: Option<u64>,
     manifest: ExportManifest,
-    /// Nothing once the file is whole, or failed.
-    writer: Option<Writer>,
-    bytes: Vec<u8>,
+    /// How many events are read for a part.
+    size: usize,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// With what begins the next part.
+    Goes(Writer, Vec<u8>),
+    Whole,
+    Failed,
 }
 
 impl ExportParts {
@@ -209,10 +237,10 @@ impl ExportParts {
         &self.manifest
     }
 
-    /// Whether there is no further part.
+    /// Whether everything was taken, with the manifest.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.writer.is_none()
+        matches!(self.state, State::Whole)
     }
 }
 

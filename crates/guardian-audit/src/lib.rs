@@ -40,7 +40,7 @@ pub use error::{Error, InvalidEvent, Malformed};
 pub use event::{Assessment, AuditEvent, EventActor, Origin, Outcome, Risk, StoredEvent, Target};
 pub use export::{ExportFormat, ExportManifest, ExportParts};
 pub use lifecycle::{Erased, Hold, PersonalData, Retained, Retention, RetentionRule, Subject, Whose};
-pub use log::{AuditConfig, AuditLog, ReadAudit, Receipt, SharedCursors};
+pub use log::{AuditConfig, AuditLog, Followed, ReadAudit, Receipt, SharedCursors};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use outbox::{Drained, OUTBOX_MIGRATIONS, Pending, migrate_outbox, outbox_tenants};
 pub use plan::{Candidate, Plan};

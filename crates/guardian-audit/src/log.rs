@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use guardian_core::{
-    Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, SystemClock, SystemIds, Timestamp,
+    Clock, Cursor, IdSource, Page, PageRequest, Scope, StoreError, StoreErrorKind, SystemClock, SystemIds,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -78,6 +79,18 @@ pub enum ReadAudit {
     Everything,
     /// Exports, bundles and verifications alone.
     Exports,
+}
+
+/// A part of a log that is [followed](AuditLog::follow).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Followed {
+    /// The events, the oldest first.
+    pub events: Vec<StoredEvent>,
+    /// The place to go on at; the one that was asked for where there is nothing yet.
+    pub next: u64,
+    /// Whether the log goes further than that already.
+    pub is_behind: bool,
 }
 
 /// What processes that share a key know each other's cursors by.
@@ -352,30 +365,38 @@ impl<S: AuditStore> AuditLog<S> {
         Ok(Page::new(items, next))
     }
 
-    /// The events that the query finds among the next hundred from a place of the log on, the oldest first, and the place to go on at: for
-    /// those who follow a log as it grows, and miss none and get none twice. Nothing is there yet when the place to go on at is the
-    /// same.
+    /// The next events that the query finds from a place of the log on, the oldest first, and the place to go on at: for those who follow a
+    /// log as it grows, and miss none and get none twice. They are 32 at most, and far more of the log is passed over where the query
+    /// finds few.
     ///
     /// The log does not record each look; [`followed`](Self::followed) records that somebody begins to.
     ///
     /// # Errors
     /// When the store failed.
-    pub async fn follow(
-        &self,
-        scope: &Scope,
-        query: &Query,
-        from: u64,
-    ) -> Result<(Vec<StoredEvent>, u64), Error> {
-        const SPAN: u64 = 100;
-        let end = self.store.head(scope).await?.size.min(from.saturating_add(SPAN));
-        let Some(newest) = end.checked_sub(1).filter(|newest| *newest >= from) else {
-            return Ok((Vec::new(), from));
-        };
-        let within = query.clone().and(Condition::Sequence(from, newest).into());
-        let size = usize::try_from(SPAN).unwrap_or(usize::MAX);
-        let mut found = self.store.search(scope, &self.plan(scope, &within).await?, None, size).await?;
-        found.records.reverse();
-        Ok((self.decode_all(scope, &found.records).await?, end))
+    pub async fn follow(&self, scope: &Scope, query: &Query, from: u64) -> Result<Followed, Error> {
+        /// Events may be large, and many follow at once.
+        const MOST: u64 = 32;
+        /// So far it is looked in one step.
+        const FAR: u64 = 4_096;
+        let head = self.store.head(scope).await?.size;
+        let size = usize::try_from(MOST).unwrap_or(usize::MAX);
+        for span in [FAR, MOST] {
+            let next = head.min(from.saturating_add(span));
+            let Some(newest) = next.checked_sub(1).filter(|newest| *newest >= from) else {
+                return Ok(Followed { events: Vec::new(), next: from, is_behind: false });
+            };
+            let within = query.clone().and(Condition::Sequence(from, newest).into());
+            let mut found = self.store.search(scope, &self.plan(scope, &within).await?, None, size).await?;
+            // The newest come first: where there are more, those that are missing come before them.
+            if found.more {
+                continue;
+            }
+            found.records.reverse();
+            let events = self.decode_all(scope, &found.records).await?;
+            return Ok(Followed { events, next, is_behind: next < head });
+        }
+        // As many places hold no more events than that.
+        Err(StoreError::new(StoreErrorKind::Corrupt, "audit log").into())
     }
 
     /// Records that somebody begins to [follow](Self::follow) the log, where it records who [reads](ReadAudit) it.
@@ -556,5 +577,5 @@ fn receipt(id: Uuid, risk: Assessment, placed: Placed) -> Receipt {
 
 /// A store that answers for fewer events than it was given.
 pub(crate) fn lost() -> Error {
-    StoreError::new(guardian_core::StoreErrorKind::Internal, "audit").into()
+    StoreError::new(StoreErrorKind::Internal, "audit").into()
 }

@@ -95,14 +95,22 @@ pub struct BearerTokens {
     by_digest: RwLock<HashMap<[u8; 32], Identity>>,
 }
 
-/// A token that somebody could guess.
+/// A token that lets in nobody, or anybody. The token itself is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the token has fewer than {} characters, of which somebody may guess all, or one that no client can send",
-    BearerTokens::MIN_LEN
-)]
 #[non_exhaustive]
-pub struct WeakToken;
+pub enum WeakToken {
+    /// Somebody could guess it.
+    #[error(
+        "the token has fewer than {} characters besides `=` at its end: somebody may guess it",
+        BearerTokens::MIN_LEN
+    )]
+    Short,
+    /// No client could send it (RFC 6750, section 2.1).
+    #[error(
+        "the token has characters that no client can send: it is letters, digits and `-._~+/`, with `=` at its end"
+    )]
+    Unsendable,
+}
 
 impl BearerTokens {
     /// The shortest token, in characters.
@@ -117,11 +125,15 @@ impl BearerTokens {
     /// Lets in whoever has this token; instead of another, if it was known.
     ///
     /// # Errors
-    /// When the token has fewer than [`MIN_LEN`](Self::MIN_LEN) characters, or others than letters and digits of ASCII and `-._~+/`, with `=` at
+    /// When the token has fewer than [`MIN_LEN`](Self::MIN_LEN) characters before `=` at its end, or others than letters and digits of ASCII and `-._~+/`, with `=` at
     /// its end, which no client could send (RFC 6750 section 2.1).
     pub fn insert(&self, token: &str, identity: Identity) -> Result<(), WeakToken> {
-        if token.len() < Self::MIN_LEN || !token.trim_end_matches('=').bytes().all(is_plain) {
-            return Err(WeakToken);
+        let characters = token.trim_end_matches('=');
+        if characters.len() < Self::MIN_LEN {
+            return Err(WeakToken::Short);
+        }
+        if !characters.bytes().all(is_plain) {
+            return Err(WeakToken::Unsendable);
         }
         self.insert_digest(digest(token), identity);
         Ok(())

@@ -20,8 +20,8 @@ use tower_service::Service;
 
 use crate::Problem;
 
-/// A layer that bounds the bodies of requests: how many bytes they have, how long they may take as a whole, and how long a client may
-/// send nothing of them.
+/// A layer that bounds the bodies of requests: how many bytes they have, how long the reader may wait for them in all, and how long a client
+/// may send nothing of them.
 ///
 /// A body whose declared length is too long is refused before anybody reads it. Else it is the reader that meets the bound: its read
 /// fails, and whatever failure it answers (a status of 400 or more) becomes
@@ -29,14 +29,16 @@ use crate::Problem;
 /// - 413 `urn:guardian:problem:too-large`, when the body was too long;
 /// - 408 `urn:guardian:problem:body-too-slow`, when it was too slow; the connection ends with it (RFC 9110, section 15.5.9).
 ///
-/// So handlers and extractors need to know nothing of it. The time begins when the body is read first: what nobody reads is not
-/// waited for. It takes tokio's timers, so the service runs on tokio.
+/// So handlers and extractors need to know nothing of it. Only the time counts in which the reader waits for the client: what nobody reads is not
+/// waited for, and a service that takes its time between two reads, to write to a database say, uses up none of the client's. It takes
+/// tokio's timers, so the service runs on tokio. Extractors of axum have a bound of their own, of 2 MB: where more is to come, take that out
+/// with `axum::extract::DefaultBodyLimit::disable()`.
 ///
 /// ```
 /// use std::time::Duration;
 /// use guardian_http::BodyLimitsLayer;
 ///
-/// let forms = BodyLimitsLayer::new(); // 1 MiB, 30 s as a whole, 10 s without a byte
+/// let forms = BodyLimitsLayer::new(); // 1 MiB, 30 s in all, 10 s without a byte
 /// let imports = BodyLimitsLayer::new()
 ///     .max_bytes(64 << 20)
 ///     .whole_within(Duration::from_secs(300))
@@ -54,7 +56,7 @@ pub struct BodyLimitsLayer {
 impl BodyLimitsLayer {
     /// The longest body unless said otherwise, in bytes: 1 MiB.
     pub const MAX_BYTES: u64 = 1 << 20;
-    /// How long a body may take as a whole unless said otherwise: 30 seconds.
+    /// How long the reader may wait for a body in all unless said otherwise: 30 seconds.
     pub const WHOLE: Duration = Duration::from_secs(30);
     /// How long a client may send nothing unless said otherwise: 10 seconds.
     pub const SILENCE: Duration = Duration::from_secs(10);
@@ -69,7 +71,7 @@ impl BodyLimitsLayer {
         Self { max_bytes, ..self }
     }
 
-    /// How long a body may take as a whole.
+    /// How long the reader may wait for a body in all.
     pub fn whole_within(self, whole: Duration) -> Self {
         Self { whole, ..self }
     }
@@ -132,8 +134,8 @@ where
             fate: Arc::clone(&fate),
             limits: self.limits,
             left: self.limits.max_bytes,
-            end: None,
-            timer: None,
+            patience: self.limits.whole,
+            waiting: None,
         };
         let request = Request::from_parts(parts, BoundedBody { body, watch: Some(watch) });
         BoundedResponse::of(State::Goes { future: self.inner.call(request), fate: Some(fate) })
@@ -169,21 +171,28 @@ struct Watch {
     fate: Arc<Fate>,
     limits: BodyLimitsLayer,
     left: u64,
-    /// When the body has to be there as a whole; from when it is read first.
-    end: Option<Instant>,
-    /// When the reader gives up, while it waits.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// How long the reader may still wait in all.
+    patience: Duration,
+    /// Since when the reader waits, and when it gives up.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Watch {
+    /// The reader waits; whether it has waited long enough.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let limits = self.limits;
-        let end = self.end;
-        let timer = self.timer.get_or_insert_with(|| {
-            let silent = Instant::now() + limits.silence;
-            Box::pin(sleep_until(end.map_or(silent, |end| end.min(silent))))
+        let most = self.patience.min(self.limits.silence);
+        let (_, timer) = self.waiting.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(sleep_until(now + most)))
         });
         timer.as_mut().poll(context).is_ready()
+    }
+
+    /// The reader waits no more; whether it has waited too long in all. A client that sends a little at a time never lets the timer run out.
+    fn has_lost_patience(&mut self) -> bool {
+        let Some((since, _)) = self.waiting.take() else { return false };
+        self.patience = self.patience.saturating_sub(since.elapsed());
+        self.patience.is_zero()
     }
 
     fn refuses(&self, what: u8, why: BodyRefused) -> BodyError {
@@ -221,7 +230,6 @@ where
         let Some(watch) = this.watch else {
             return this.body.poll_frame(context).map_err(Into::into);
         };
-        let end = *watch.end.get_or_insert_with(|| Instant::now() + watch.limits.whole);
         let frame = match this.body.poll_frame(context) {
             Poll::Pending if watch.is_late(context) => {
                 return Poll::Ready(Some(Err(watch.refuses(TOO_SLOW, BodyRefused::TooSlow))));
@@ -229,9 +237,7 @@ where
             Poll::Pending => return Poll::Pending,
             Poll::Ready(frame) => frame,
         };
-        // A client that sends a little at a time never lets the other timer run out.
-        let waited = watch.timer.take().is_some();
-        if waited && Instant::now() >= end && frame.is_some() {
+        if watch.has_lost_patience() && frame.is_some() {
             return Poll::Ready(Some(Err(watch.refuses(TOO_SLOW, BodyRefused::TooSlow))));
         }
         let Some(frame) = frame else { return Poll::Ready(None) };

@@ -43,7 +43,8 @@ mod timed;
 /// [`BodyLimitsLayer`](crate::BodyLimitsLayer), which the `Stack` has.
 ///
 /// Each request has the peer's address as [`PeerAddr`] (and axum's `ConnectInfo<SocketAddr>`), and [`Stopping`]. TLS and HTTP/2 are for what
-/// stands in front.
+/// stands in front. A connection that is upgraded, to a WebSocket say, is the service's own from then on: it is bound by none of these, counts
+/// for nothing, and hears of the end by [`Stopping`] alone.
 ///
 /// ```no_run
 /// use guardian_http::Server;
@@ -149,26 +150,28 @@ impl Server {
                 peer,
                 stopping: stopping.clone(),
             };
-            let io = Timed::new(stream, self.times, Arc::clone(&connection));
+            let io = Timed::new(stream, self.times, Arc::clone(&pool), Arc::clone(&connection));
             let mut http = http1::Builder::new();
             // Heads are timed by `Timed`, which knows a new connection from one that is kept.
             http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(self.max_head);
-            let (pool, mut stopping) = (Arc::clone(&pool), stopping.clone());
+            let place = Place { pool: Arc::clone(&pool), connection: Arc::clone(&connection) };
+            let mut stopping = stopping.clone();
             under_way.spawn(async move {
-                let _room = room;
-                {
-                    let mut serving = pin!(http.serve_connection(TokioIo::new(io), served));
-                    tokio::select! {
-                        // A client's fault, or it went away.
-                        _ = serving.as_mut() => {}
-                        () = connection.closed() => {}
-                        () = stopping.wait() => {
-                            serving.as_mut().graceful_shutdown();
-                            drop(serving.await);
+                // Whatever becomes of the connection, also when the service panics.
+                let _held = (Leaving(place), room);
+                let mut serving = pin!(http.serve_connection(TokioIo::new(io), served).with_upgrades());
+                tokio::select! {
+                    // A client's fault, or it went away.
+                    _ = serving.as_mut() => {}
+                    () = connection.closed() => {}
+                    () = stopping.wait() => {
+                        serving.as_mut().graceful_shutdown();
+                        tokio::select! {
+                            _ = serving => {}
+                            () = connection.closed() => {}
                         }
                     }
                 }
-                pool.leave(&connection);
             });
         }
         drop(self.listener);
@@ -219,7 +222,17 @@ struct AtWork(Place);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.pool.waits(&self.0.connection);
+        self.0.connection.answered();
+    }
+}
+
+/// While it is there, the connection is.
+#[derive(Debug)]
+struct Leaving(Place);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.pool.leave(&self.0.connection);
     }
 }
 

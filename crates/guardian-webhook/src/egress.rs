@@ -70,6 +70,13 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// What the tenant may read of a text with a refusal in it, such as the error of an attempt: without what the host's developer could set, which
+    /// is none of the tenant's business.
+    #[must_use]
+    pub fn for_tenants(text: &str) -> &str {
+        text.split(HINT).next().unwrap_or(text)
+    }
+
     /// With the port of the target, where the resolver did not know it.
     #[cfg(feature = "http")]
     pub(crate) fn at(self, to: u16) -> Self {
@@ -82,11 +89,14 @@ impl Refused {
     }
 }
 
+/// How the hint begins.
+const HINT: &str = "; for a receiver of your own";
+
 /// What a developer has to do whose own receiver it is.
 fn hint(host: &str, port: Option<u16>) -> String {
     let port = port.map_or_else(|| "PORT".to_owned(), |port| port.to_string());
     format!(
-        "; for a receiver of your own, have the egress policy of `Config` `allow_target(\"{host}\", {port})` and make the sender with `config.http()`"
+        "{HINT}, have the egress policy of `Config` `allow_target(\"{host}\", {port})` and make the sender with `config.http()`"
     )
 }
 
@@ -489,6 +499,9 @@ mod tests {
             "the address 10.0.0.1 of `hooks.example.com` is not public: it is private; for a receiver of your own, have the \
              egress policy of `Config` `allow_target(\"hooks.example.com\", 443)` and make the sender with `config.http()`"
         );
+        let told = "the address 10.0.0.1 of `hooks.example.com` is not public: it is private";
+        assert_eq!(Refused::for_tenants(&refused.to_string()), told);
+        assert_eq!(Refused::for_tenants(told), told);
     }
 
     #[test]

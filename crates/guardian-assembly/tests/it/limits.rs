@@ -53,7 +53,7 @@ mod on_a_database {
             let three = process(fresh.owner_url()).await;
             assert_eq!(rule_of(&three, "acme"), "600/min burst 100");
             // Who did it and why stands in the operator's log.
-            assert_eq!(recorded(&one, one.operator(), "rate_limit.rule_changed").await, 1);
+            assert_eq!(recorded(&one, one.operator(), "rate_limit.rules_changed").await, 1);
 
             assert_eq!(ask(&one, "DELETE", "").await, 200);
             for other in [&two, &three] {

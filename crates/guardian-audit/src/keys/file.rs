@@ -83,7 +83,8 @@ impl FileKeys {
             let tenant = TenantId::new(tenant.replace('=', ":")).map_err(|_| damaged())?;
             let mut file = File::open(&path)?;
             // One from before, or that was copied back, may have been made for more eyes.
-            owners_alone(&file)?;
+            owners_alone(&file)
+                .map_err(|error| io::Error::new(error.kind(), format!("the rights to `{name}`: {error}")))?;
             let mut bytes = Vec::with_capacity(LENGTH);
             file.read_to_end(&mut bytes)?;
             if bytes == [0; LENGTH] {
@@ -136,7 +137,13 @@ impl FileKeys {
 /// Nobody but the process's own user reads or writes the file, whatever the umask says.
 fn owners_alone(file: &File) -> io::Result<()> {
     #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // A file that is as it should be may be another user's, who lets this process read it.
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        }
+    }
     #[cfg(not(unix))]
     let _ = file;
     Ok(())

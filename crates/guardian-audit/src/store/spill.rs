@@ -96,9 +96,10 @@ impl Spill {
         let (mut log, _) = Log::open(&beside, |_| Ok(()))?;
         write(&mut log, self.refused.iter().map(|(tenant, draft)| (tenant, draft)))?;
         fs::rename(&beside, &self.path)?;
-        sync_folder(&self.path)?;
+        // From here on it is the file, whether the folder could be synced or not: until it is, a crash brings back the old one, which has
+        // the same and more.
         (self.log, self.held) = (log, self.refused.len());
-        Ok(())
+        sync_folder(&self.path)
     }
 }
 

@@ -23,16 +23,15 @@ use crate::Problem;
 /// did, with their reasons. Each call comes before the limiter changes.
 #[async_trait]
 pub trait RuleBook: fmt::Debug + Send + Sync + 'static {
-    /// Keeps the rule, or forgets the one that is kept.
+    /// Keeps a rule for each of the named policies, or with `None` forgets the one that is kept: all, or none.
     ///
     /// # Errors
-    /// When it cannot be kept; then nothing changes.
+    /// When they cannot be kept; then nothing changes.
     async fn keep(
         &self,
         operator: &OperatorCaller,
         tenant: &TenantId,
-        policy: &str,
-        rule: Option<&Rule>,
+        rules: &[(&str, Option<Rule>)],
     ) -> Result<(), StoreError>;
 
     /// Notes that the tenant's counter is made as good as new.
@@ -57,8 +56,7 @@ impl RuleBook for Forgetful {
         &self,
         _: &OperatorCaller,
         _: &TenantId,
-        _: &str,
-        _: Option<&Rule>,
+        _: &[(&str, Option<Rule>)],
     ) -> Result<(), StoreError> {
         Ok(())
     }
@@ -99,8 +97,8 @@ pub fn api<S: Store>(limiter: Limiter<S>, book: impl RuleBook) -> Api {
         .may(Kind::Unprocessable)
         .answers::<RateLimit>(StatusCode::OK, "The limit as it is now.", example());
     let put_all = Operation::new("putRateLimitRules", "Give a tenant several rules of its own")
-        .about("A rule that is null takes the tenant's own away; limits that are not named stay as they are. At most 100. When one does not do, \
-                none is changed; when the rule book fails half-way, say the same again.")
+        .about("A rule that is null takes the tenant's own away; limits that are not named stay as they are. At most 100. They are changed \
+                all or none.")
         .of_the_platform(true)
         .path("tenant", "The tenant.", "acme")
         .body::<NewRules>(json!({"rules": {"per-org": "1000/min burst 200", "per-key": null}}))
@@ -225,7 +223,7 @@ async fn put_rule<S: Store>(
     Json(new): Json<NewRule>,
 ) -> Result<Json<RateLimit>, Problem> {
     let rule: Rule = new.rule.parse().map_err(|error| Kind::InvalidRequest.because(error))?;
-    change(&reached, &operator, &tenant, &policy, Some(rule)).await
+    change_one(&reached, &operator, &tenant, &policy, Some(rule)).await
 }
 
 async fn put_rules<S: Store>(
@@ -238,28 +236,22 @@ async fn put_rules<S: Store>(
     if !(1..=MOST).contains(&new.rules.len()) {
         return Err(Kind::InvalidRequest.because("`rules` has 1 to 100 members"));
     }
-    let tenant_id = tenant_id(&tenant)?;
+    let tenant = tenant_id(&tenant)?;
     let mut rules = Vec::with_capacity(new.rules.len());
     for (policy, rule) in &new.rules {
         let named = |error: &dyn fmt::Display| {
             Kind::InvalidRequest.because(format_args!("`{}`: {error}", shorten(policy)))
         };
-        let rule: Option<Rule> =
-            rule.as_ref().map(|rule| rule.parse()).transpose().map_err(|error| named(&error))?;
+        let rule = rule.as_deref().map(str::parse::<Rule>).transpose().map_err(|error| named(&error))?;
         let id = reached.limiter.find(policy).ok_or_else(|| named(&"there is no such limit"))?;
-        if let (Some(rule), Some(defined)) = (&rule, reached.limiter.policy(id)) {
-            let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
-            if algorithm(rule) != algorithm(defined.rule()) {
-                return Err(Kind::Unprocessable
-                    .because(format_args!("`{}`: a policy keeps its algorithm", shorten(policy))));
-            }
-        }
-        rules.push((policy, rule));
+        rules.push((id, policy.as_str(), rule));
     }
-    for (policy, rule) in rules {
-        drop(change(&reached, &operator, &tenant, policy, rule).await?);
+    change(&reached, &operator, &tenant, &rules).await?;
+    let mut items = Vec::new();
+    for (id, _) in reached.limiter.policies() {
+        items.push(changed(&reached.limiter, &tenant, id).await?);
     }
-    all(&reached.limiter, &tenant_id).await
+    Ok(Json(Listed::whole(items)))
 }
 
 async fn remove_rule<S: Store>(
@@ -267,7 +259,7 @@ async fn remove_rule<S: Store>(
     operator: OperatorCaller,
     PathParam((tenant, policy)): PathParam<(String, String)>,
 ) -> Result<Json<RateLimit>, Problem> {
-    change(&reached, &operator, &tenant, &policy, None).await
+    change_one(&reached, &operator, &tenant, &policy, None).await
 }
 
 async fn reset_limit<S: Store>(
@@ -282,7 +274,7 @@ async fn reset_limit<S: Store>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn change<S: Store>(
+async fn change_one<S: Store>(
     reached: &Reached<S>,
     operator: &OperatorCaller,
     tenant: &str,
@@ -290,18 +282,42 @@ async fn change<S: Store>(
     rule: Option<Rule>,
 ) -> Result<Json<RateLimit>, Problem> {
     let (tenant, id) = (tenant_id(tenant)?, find(&reached.limiter, policy)?);
-    let _in_order = reached.changing.lock().await;
+    change(reached, operator, &tenant, &[(id, policy, rule)]).await?;
+    changed(&reached.limiter, &tenant, id).await.map(Json)
+}
+
+/// All of them, or none.
+async fn change<S: Store>(
+    reached: &Reached<S>,
+    operator: &OperatorCaller,
+    tenant: &TenantId,
+    rules: &[(PolicyId, &str, Option<Rule>)],
+) -> Result<(), Problem> {
     let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
-    let defined = reached.limiter.policy(id).map(|policy| algorithm(policy.rule()));
-    if rule.is_none_or(|rule| Some(algorithm(&rule)) == defined) {
-        let kept = reached.book.keep(operator, &tenant, policy, rule.as_ref()).await;
-        kept.map_err(|error| Problem::from(&error))?;
+    for (id, name, rule) in rules {
+        let defined = reached.limiter.policy(*id).map(|policy| algorithm(policy.rule()));
+        if rule.is_some_and(|rule| Some(algorithm(&rule)) != defined) {
+            let why = format_args!("the limit `{}` keeps its algorithm", shorten(name));
+            return Err(Kind::Unprocessable.because(why));
+        }
     }
-    // One that does not fit is refused here, and was not kept.
-    reached.limiter.set_override(id, &tenant, rule).map_err(|error| failed(&error))?;
-    // The rule is changed, whatever the counters can tell.
-    let left = remaining(&reached.limiter, &tenant, id).await.unwrap_or_default();
-    limit(&reached.limiter, &tenant, id, left).map(Json)
+    let kept: Vec<_> = rules.iter().map(|(_, name, rule)| (*name, *rule)).collect();
+    let _in_order = reached.changing.lock().await;
+    reached.book.keep(operator, tenant, &kept).await.map_err(|error| Problem::from(&error))?;
+    for (id, _, rule) in rules {
+        reached.limiter.set_override(*id, tenant, *rule).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+/// One that is changed, whatever the counters can tell.
+async fn changed<S: Store>(
+    limiter: &Limiter<S>,
+    tenant: &TenantId,
+    id: PolicyId,
+) -> Result<RateLimit, Problem> {
+    let left = remaining(limiter, tenant, id).await.unwrap_or_default();
+    limit(limiter, tenant, id, left)
 }
 
 async fn all<S: Store>(limiter: &Limiter<S>, tenant: &TenantId) -> Result<Json<Listed<RateLimit>>, Problem> {

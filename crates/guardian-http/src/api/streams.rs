@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use futures_util::stream::unfold;
 use guardian_core::{Scope, TenantId};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
@@ -25,8 +25,10 @@ use crate::{Problem, Stopping};
 /// How many answers go on at once that last, streams of events and exports, and how they go on: a setting of a [`Document`](super::Document).
 ///
 /// A stream looks for news of its own tenant in the store, at its own pace: what a client does not take is not looked for, so a slow reader costs a
-/// connection and no memory. It ends when the service stops ([`Stopping`]), after an hour, and when its caller lost the permission, which
-/// is asked for again with each keep-alive; a client then comes back with `Last-Event-ID` and goes on where it was.
+/// connection and no memory. It ends when the service stops ([`Stopping`]), after five minutes, and when its caller lost the permission,
+/// which is asked for again with each keep-alive, of exports too; a client then comes back with `Last-Event-ID` and goes on where it was. What else
+/// stands in front of the service, the key, the tenant's state, its addresses, is asked when it comes back: a stream outlives those by five
+/// minutes at most.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,7 +50,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// 16 of each tenant and 1,024 of all in this process, looking each second, with a keep-alive each 15 seconds, for an hour at most.
+    /// 16 of each tenant and 1,024 of all in this process, looking each second, with a keep-alive each 15 seconds, for five minutes at most.
     pub fn new() -> Self {
         Self {
             taken: Arc::default(),
@@ -56,7 +58,7 @@ impl Streams {
             at_once: 1_024,
             look: Duration::from_secs(1),
             keep_alive: Duration::from_secs(15),
-            longest: Duration::from_secs(3_600),
+            longest: Duration::from_secs(300),
         }
     }
 
@@ -160,7 +162,10 @@ pub(super) trait Source: Send + 'static {
 /// A request for something that lasts.
 pub(super) struct Lasting {
     streams: Streams,
-    seat: Seat,
+    /// Held for as long as this is.
+    _seat: Seat,
+    /// When the permission was asked for.
+    asked: Instant,
     scope: Scope,
     gatekeeper: Option<Gatekeeper>,
     permission: Option<&'static str>,
@@ -191,7 +196,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Lasting {
         };
         Ok(Self {
             streams,
-            seat,
+            _seat: seat,
+            asked: Instant::now(),
             scope,
             gatekeeper: parts.extensions.get::<Gatekeeper>().cloned(),
             permission: parts.extensions.get::<Guarded>().map(|Guarded(permission)| *permission),
@@ -207,9 +213,19 @@ impl Lasting {
         self.last
     }
 
-    /// What holds the place of this answer.
-    pub(super) fn into_seat(self) -> impl Send + 'static {
-        self.seat
+    /// Whether its caller may have more of it, which is asked at the pace of keep-alives.
+    pub(super) async fn may_go_on(&mut self) -> bool {
+        if self.asked + self.streams.keep_alive > Instant::now() {
+            return true;
+        }
+        self.asked = Instant::now();
+        match (&self.gatekeeper, self.permission) {
+            (Some(Gatekeeper(gatekeeper)), Some(permission)) => {
+                gatekeeper.permit(&self.scope, permission).await.is_ok()
+            }
+            (_, None) => true,
+            (None, Some(_)) => false,
+        }
     }
 
     /// The source's events until its client goes, or it ends.
@@ -218,11 +234,11 @@ impl Lasting {
         let flow = Flow {
             until: now + self.streams.longest,
             quiet: now + self.streams.keep_alive,
-            asked: now,
             lasting: self,
             source: Box::new(source),
             has_begun: false,
             has_looked: false,
+            is_up_to_date: false,
             ended: false,
         };
         let body = Body::from_stream(unfold(flow, |mut flow| async move {
@@ -248,10 +264,10 @@ struct Flow {
     until: Instant,
     /// When something has to be said.
     quiet: Instant,
-    /// When the permission was asked for.
-    asked: Instant,
     has_begun: bool,
     has_looked: bool,
+    /// It looked a moment ago, and there was no more than it told.
+    is_up_to_date: bool,
     ended: bool,
 }
 
@@ -264,50 +280,34 @@ impl Flow {
             return Some("retry: 2000\n\n".to_owned());
         }
         while !self.ended {
+            if std::mem::take(&mut self.is_up_to_date) {
+                let pause = pin!(sleep(self.lasting.streams.look));
+                match &mut self.lasting.stopping {
+                    Some(stopping) => drop(select(pause, pin!(stopping.wait())).await),
+                    None => pause.await,
+                }
+            }
             let is_stopping = self.lasting.stopping.as_ref().is_some_and(Stopping::is_now);
             if (is_stopping && self.has_looked) || Instant::now() >= self.until {
                 return None;
             }
             let keep_alive = self.lasting.streams.keep_alive;
-            if self.asked + keep_alive <= Instant::now() {
-                self.asked = Instant::now();
-                if !may_go_on(&self.lasting).await {
-                    return None;
-                }
+            if !self.lasting.may_go_on().await {
+                return None;
             }
             let news = self.source.look().await.ok()?;
             self.has_looked = true;
-            self.ended = news.ended;
+            (self.ended, self.is_up_to_date) = (news.ended, !news.more);
             if !news.text.is_empty() {
                 self.quiet = Instant::now() + keep_alive;
                 return Some(news.text);
             }
-            if news.more || self.ended {
-                continue;
-            }
-            if Instant::now() >= self.quiet {
+            if !self.ended && self.is_up_to_date && Instant::now() >= self.quiet {
                 self.quiet = Instant::now() + keep_alive;
                 return Some(":\n\n".to_owned());
             }
-            let pause = pin!(sleep(self.lasting.streams.look));
-            match &mut self.lasting.stopping {
-                Some(stopping) => match select(pause, pin!(stopping.wait())).await {
-                    Either::Left(_) | Either::Right(_) => {}
-                },
-                None => pause.await,
-            }
         }
         None
-    }
-}
-
-async fn may_go_on(lasting: &Lasting) -> bool {
-    match (&lasting.gatekeeper, lasting.permission) {
-        (Some(Gatekeeper(gatekeeper)), Some(permission)) => {
-            gatekeeper.permit(&lasting.scope, permission).await.is_ok()
-        }
-        (_, None) => true,
-        (None, Some(_)) => false,
     }
 }
 

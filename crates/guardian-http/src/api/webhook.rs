@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use guardian_core::shorten;
-use guardian_webhook::{DeliveryStore, EndpointId, Error, HttpSender, Webhooks};
+use guardian_webhook::{DeliveryStore, EndpointId, Error, HttpSender, Refused, Webhooks};
 
 use super::{Api, Json, Kind, Listed, Operation};
 use crate::Problem;
@@ -67,12 +67,6 @@ fn endpoint_id(text: &str) -> Result<EndpointId, Problem> {
     named("endpoint", text)
 }
 
-/// What is said to a tenant of a target that is refused or not reached: without what the host's developer could set, which is none of the
-/// tenant's business.
-fn for_tenants(text: &str) -> &str {
-    text.split("; for a receiver of your own").next().unwrap_or(text)
-}
-
 fn failed(error: &Error) -> Problem {
     match error {
         Error::Store(error) => error.into(),
@@ -89,7 +83,7 @@ fn failed(error: &Error) -> Problem {
         Error::Sealed | Error::Sign { .. } | Error::Random | Error::Client { .. } => {
             Kind::Internal.because("the endpoint's key could not be made or used")
         }
-        Error::Refused(refused) => Kind::Unprocessable.because(for_tenants(&refused.to_string())),
+        Error::Refused(refused) => Kind::Unprocessable.because(Refused::for_tenants(&refused.to_string())),
         Error::Endpoint { .. }
         | Error::Message { .. }
         | Error::NoEventType { .. }

@@ -28,6 +28,9 @@ pub(super) struct Connection {
     /// Its place among those that wait for a request; 0 while it is at one.
     stamp: AtomicU64,
     has_served: AtomicBool,
+    /// Its last request is answered, and the answer may still be on its way.
+    is_answered: AtomicBool,
+    has_left: AtomicBool,
     closed: Notify,
 }
 
@@ -40,6 +43,11 @@ impl Connection {
     /// Whether it had a request before.
     pub(super) fn has_served(&self) -> bool {
         self.has_served.load(Ordering::Relaxed)
+    }
+
+    /// The last request is answered: it waits for another one when all of the answer is written.
+    pub(super) fn answered(&self) {
+        self.is_answered.store(true, Ordering::Release);
     }
 
     /// Until its place is given to another one.
@@ -96,15 +104,28 @@ impl Pool {
         let connection = Arc::new(Connection {
             stamp: AtomicU64::new(0),
             has_served: AtomicBool::new(false),
+            is_answered: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
             closed: Notify::new(),
         });
         self.waits(&connection);
         connection
     }
 
+    /// All that there was to write is written. A connection whose request was answered waits for the next one from now on, and not
+    /// before: a client that takes its time over an answer is no idle one.
+    pub(super) fn flushed(&self, connection: &Arc<Connection>) {
+        if connection.is_answered.swap(false, Ordering::AcqRel) {
+            self.waits(connection);
+        }
+    }
+
     /// The connection waits for a request.
-    pub(super) fn waits(&self, connection: &Arc<Connection>) {
+    fn waits(&self, connection: &Arc<Connection>) {
         let mut waiting = self.waiting();
+        if connection.has_left.load(Ordering::Acquire) {
+            return;
+        }
         waiting.last += 1;
         let stamp = waiting.last;
         connection.stamp.store(stamp, Ordering::Release);
@@ -119,13 +140,15 @@ impl Pool {
     pub(super) fn is_at_work(&self, connection: &Connection) -> bool {
         let stamp = connection.stamp.swap(0, Ordering::AcqRel);
         connection.has_served.store(true, Ordering::Relaxed);
+        connection.is_answered.store(false, Ordering::Release);
         // One that has begun to answer a request is at its next one without having waited.
         stamp == 0 || self.waiting().since.remove(&stamp).is_some()
     }
 
     /// The connection is gone.
     pub(super) fn leave(&self, connection: &Connection) {
-        let stamp = connection.stamp.swap(0, Ordering::AcqRel);
-        self.waiting().since.remove(&stamp);
+        let mut waiting = self.waiting();
+        connection.has_left.store(true, Ordering::Release);
+        waiting.since.remove(&connection.stamp.swap(0, Ordering::AcqRel));
     }
 }

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::pool::Connection;
+use super::pool::{Connection, Pool};
 
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
@@ -28,17 +28,46 @@ pub(super) struct Times {
 pub(super) struct Timed<T> {
     inner: T,
     times: Times,
+    pool: Arc<Pool>,
     connection: Arc<Connection>,
     /// Of which wait the timer is.
     timed: u64,
     has_begun: bool,
     reading: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
+}
+
+/// What the client still sends behind an answer that ends the connection, such as the rest of a body that is too long. A socket that is
+/// closed with something unread in it resets the connection, and the client may lose the answer with it.
+#[derive(Debug)]
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    left: usize,
+}
+
+impl Lingering {
+    const TIME: Duration = Duration::from_secs(1);
+    const BYTES: usize = 256 << 10;
+
+    fn begin() -> Self {
+        Self { until: Box::pin(sleep(Self::TIME)), left: Self::BYTES }
+    }
 }
 
 impl<T> Timed<T> {
-    pub(super) fn new(inner: T, times: Times, connection: Arc<Connection>) -> Self {
-        Self { inner, times, connection, timed: 0, has_begun: false, reading: None, writing: None }
+    pub(super) fn new(inner: T, times: Times, pool: Arc<Pool>, connection: Arc<Connection>) -> Self {
+        Self {
+            inner,
+            times,
+            pool,
+            connection,
+            timed: 0,
+            has_begun: false,
+            reading: None,
+            writing: None,
+            lingering: None,
+        }
     }
 
     /// Until when the next byte of a head has to be there.
@@ -102,7 +131,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Timed<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Timed<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -127,11 +156,31 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Timed<T> {
         self.inner.is_write_vectored()
     }
 
+    /// Asked for when nothing is left to be written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let this = &mut *self;
+        ready!(Pin::new(&mut this.inner).poll_flush(context))?;
+        this.pool.flushed(&this.connection);
+        Poll::Ready(Ok(()))
     }
 
+    /// Says that nothing more comes, and then reads for a moment what the client has sent already.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(context))?;
+        }
+        let lingering = this.lingering.get_or_insert_with(Lingering::begin);
+        let mut unread = [0; 4_096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut unread);
+            match Pin::new(&mut this.inner).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && lingering.left > 0 => {
+                    lingering.left = lingering.left.saturating_sub(buffer.filled().len());
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return lingering.until.as_mut().poll(context).map(Ok),
+            }
+        }
     }
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use guardian_core::{Actor, Scope, StoreError, StoreErrorKind, TenantId};
 use guardian_http::api::Operator;
 use guardian_http::{
-    ApiKeyHeader, Authenticate, AuthenticateLayer, BearerTokens, Identity, NotAuthenticated, api_key,
-    bearer_token,
+    ApiKeyHeader, Authenticate, AuthenticateLayer, BearerTokens, Identity, NotAuthenticated, WeakToken,
+    api_key, bearer_token,
 };
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -90,10 +90,14 @@ async fn who_has_a_good_token_comes_in_as_its_owner() {
     assert_eq!(ask(&layer, with(&[&format!("bEARER  {TOKEN} ")])).await.0.status(), StatusCode::OK);
     assert!(tokens.revoke(TOKEN) && !tokens.revoke(TOKEN));
     assert_eq!(ask(&layer, with(&[&format!("Bearer {TOKEN}")])).await.0.status(), StatusCode::UNAUTHORIZED);
-    assert!(tokens.insert("hunter2", Identity::new(ann())).is_err());
+    assert_eq!(tokens.insert("hunter2", Identity::new(ann())), Err(WeakToken::Short));
     for unsendable in ["correct horse battery staple", "schöner-langer-schlüssel", "0123456789!0123456789!0"]
     {
-        assert!(tokens.insert(unsendable, Identity::new(ann())).is_err(), "{unsendable}");
+        assert_eq!(
+            tokens.insert(unsendable, Identity::new(ann())),
+            Err(WeakToken::Unsendable),
+            "{unsendable}"
+        );
     }
     assert!(!format!("{tokens:?}").contains("ann"));
 }

@@ -131,6 +131,24 @@ async fn what_nobody_reads_is_not_waited_for() {
     assert_eq!(answer.status(), StatusCode::OK);
 }
 
+/// A service that takes its time between two reads keeps a client waiting, and not the other way round.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_the_service_is_not_the_clients() {
+    let import = async |body: Body| {
+        let mut body = body.into_data_stream();
+        let mut length = 0;
+        while let Some(part) = futures_util::StreamExt::next(&mut body).await {
+            length += part.unwrap().len();
+            sleep(20 * SECOND).await;
+        }
+        length.to_string()
+    };
+    let router = Router::new().route("/", post(import)).layer(layer());
+    let slow = Request::post("/").body(Drips::of(vec![(5 * SECOND, 10); 5], true)).unwrap();
+    let answer = router.oneshot(slow).await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "50");
+}
+
 /// The reader hears which of the two it was, and what it answers in spite of it is its own.
 #[tokio::test(start_paused = true)]
 async fn a_reader_may_answer_in_spite_of_it() {

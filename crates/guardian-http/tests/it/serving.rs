@@ -194,3 +194,66 @@ async fn at_the_end_requests_may_finish_and_what_lasts_hears_of_it() {
     server.served.await.unwrap().unwrap();
     assert!(is_ended(&mut stream).await);
 }
+
+/// A client that takes its time over an answer is no idle one, and nobody takes its place.
+#[tokio::test]
+async fn an_answer_that_is_on_its_way_is_not_cut_off() {
+    const LENGTH: usize = 24 << 20;
+    let router =
+        Router::new().route("/", get(async || vec![7_u8; LENGTH])).route("/short", get(async || "hello"));
+    let set = |server: Server| server.idle_for(SHORT).unread_for(LONG).max_connections(2);
+    let server = start(router, set).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let (mut found, mut part) = (0, vec![0; 1 << 20]);
+    while found < LENGTH {
+        let length = stream.read(&mut part).await.unwrap();
+        assert!(length > 0, "it ended at {found}");
+        found += part[..length].iter().filter(|byte| **byte == 7).count();
+        // Somebody else comes and goes, and there is room for one alone.
+        let mut other = TcpStream::connect(server.address).await.unwrap();
+        other.write_all(b"GET /short HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert!(answer(&mut other).await.contains("hello"));
+        tokio::time::sleep(SHORT / 10).await;
+    }
+    // Now it is one, and waits for a request no longer than others.
+    assert!(is_ended(&mut stream).await);
+}
+
+#[tokio::test]
+async fn a_service_that_panics_keeps_nobodys_place() {
+    let panics = async || -> &'static str { panic!("on purpose") };
+    let router = Router::new().route("/", get(async || "hello")).route("/panic", get(panics));
+    let server = start(router, |server| server.max_connections(1).idle_for(LONG)).await;
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        assert!(is_ended(&mut stream).await);
+    }
+    let mut kept = TcpStream::connect(server.address).await.unwrap();
+    assert!(ask(&mut kept).await.contains("hello"));
+    let mut next = TcpStream::connect(server.address).await.unwrap();
+    assert!(tokio::time::timeout(LONG / 2, ask(&mut next)).await.unwrap().contains("hello"));
+    assert!(is_ended(&mut kept).await);
+}
+
+/// A client that still sends when it is refused gets to read why.
+#[tokio::test]
+async fn a_refusal_is_not_lost_to_what_is_still_sent() {
+    let router = Router::new()
+        .route("/", axum::routing::post(async |body: axum::body::Bytes| body.len().to_string()))
+        .layer(guardian_http::BodyLimitsLayer::new().max_bytes(10));
+    let server = start(router, |server| server).await;
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let body = vec![b'x'; 200 << 10];
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for part in body.chunks(4 << 10) {
+            stream.write_all(part).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 413"));
+        assert!(is_ended(&mut stream).await);
+    }
+}

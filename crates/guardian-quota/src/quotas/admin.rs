@@ -1,5 +1,7 @@
 //! What administrators do. Each tells the event sink, after it is done.
 
+use std::collections::BTreeSet;
+
 use guardian_core::{Event, Scope, StoreError, StoreErrorKind};
 use serde_json::{Value, json};
 
@@ -124,44 +126,71 @@ impl<S: QuotaStore> Quotas<S> {
         subject: &Subject,
         limit: Option<Limit>,
     ) -> Result<Subscription, Error> {
-        let one = (feature.to_owned(), subject.clone(), limit);
-        self.set_limits(scope, revision, &[one]).await
+        let changed = self.change_limits(scope, revision, &[(feature, subject, limit.as_ref())]).await?;
+        let data = json!({ "feature": feature, "subject": subject, "limit": limit });
+        self.tell(scope, "quota.limit_changed", data).await?;
+        Ok(changed)
     }
 
     /// Gives many subjects limits of their own, or takes them back, all or none, from a revision of the subscription that was read where one is
-    /// named.
+    /// named. An event `quota.limits_changed` tells of a hundred of them.
     ///
     /// # Errors
-    /// What each alone would meet; nothing is changed then. [`Error::Changed`] when the subscription is at another revision.
+    /// What each alone would meet; none at all, or one that is named twice; nothing is changed then. [`Error::Changed`] when the subscription
+    /// is at another revision. When the sink of events fails, they are changed, and not all of it was told.
     pub async fn set_limits(
         &self,
         scope: &Scope,
         revision: Option<u64>,
         limits: &[(String, Subject, Option<Limit>)],
     ) -> Result<Subscription, Error> {
+        /// What an event of it has room for, whatever the limits are.
+        const TOLD: usize = 100;
+        let named: BTreeSet<_> =
+            limits.iter().map(|(feature, subject, _)| (feature, subject.to_string())).collect();
+        if named.is_empty() || named.len() < limits.len() {
+            return Err(Error::range(
+                "the list of limits",
+                "at least one, each feature and subject named once",
+            ));
+        }
+        let each: Vec<_> = limits
+            .iter()
+            .map(|(feature, subject, limit)| (feature.as_str(), subject, limit.as_ref()))
+            .collect();
+        let changed = self.change_limits(scope, revision, &each).await?;
+        for some in each.chunks(TOLD) {
+            let some = some.iter().map(
+                |(feature, subject, limit)| json!({ "feature": feature, "subject": subject, "limit": limit }),
+            );
+            self.tell(scope, "quota.limits_changed", json!({ "limits": some.collect::<Vec<_>>() })).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn change_limits(
+        &self,
+        scope: &Scope,
+        revision: Option<u64>,
+        limits: &[(&str, &Subject, Option<&Limit>)],
+    ) -> Result<Subscription, Error> {
         let mut named = Vec::with_capacity(limits.len());
         for (feature, subject, limit) in limits {
-            let feature = FeatureName::new(feature.as_str())?;
+            let feature = FeatureName::new(feature)?;
             let terms = self.meter(scope, &feature).await?;
             if let Some(limit) = limit {
                 limit.check(terms.meter.aggregation)?;
             }
-            named.push((feature, subject, limit));
+            named.push((feature, *subject, *limit));
         }
-        let changed = self
-            .change(scope, revision, |current| {
-                let mut next = current.clone();
-                for (feature, subject, limit) in &named {
-                    next.set_override(feature, subject, (*limit).clone())?;
-                }
-                Ok(next)
-            })
-            .await?;
-        for (feature, subject, limit) in named {
-            let data = json!({ "feature": feature, "subject": subject, "limit": limit });
-            self.tell(scope, "quota.limit_changed", data).await?;
-        }
-        Ok(changed)
+        self.change(scope, revision, |current| {
+            let mut next = current.clone();
+            for (feature, subject, limit) in &named {
+                next.set_override(feature, subject, limit.cloned())?;
+            }
+            Ok(next)
+        })
+        .await
     }
 
     async fn change(

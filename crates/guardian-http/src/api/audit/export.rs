@@ -74,7 +74,7 @@ async fn export_ocsf<S: AuditStore>(
     exported(reached, &scope, &asked, lasting, (ExportFormat::Ocsf, LINES, "audit.ocsf.ndjson")).await
 }
 
-/// The file is sent while it is made, a thousand events at a time and no faster than its reader takes them. What fails on the way cuts the
+/// The file is sent while it is made, a hundred events at a time and no faster than its reader takes them. What fails on the way cuts the
 /// connection off, so nobody takes half a file for a whole one; and it has no manifest then.
 async fn exported<S: AuditStore>(
     reached: Shared<S>,
@@ -87,12 +87,14 @@ async fn exported<S: AuditStore>(
     let mut parts = reached.log.export_parts(scope, &query, format).await.map_err(|error| failed(&error))?;
     // What goes wrong at once is told as such.
     let first = reached.log.next_part(&mut parts).await.map_err(|error| failed(&error))?;
-    let seat = lasting.into_seat();
-    let rest = unfold(Some((reached, parts, seat)), |state| async move {
-        let (reached, mut parts, seat) = state?;
+    let rest = unfold(Some((reached, parts, lasting)), |state| async move {
+        let (reached, mut parts, mut lasting) = state?;
+        if !parts.is_whole() && !lasting.may_go_on().await {
+            return Some((Err(Cut::Permission), None));
+        }
         match reached.log.next_part(&mut parts).await {
-            Ok(part) => Some((Ok(part?), Some((reached, parts, seat)))),
-            Err(error) => Some((Err(error), None)),
+            Ok(part) => Some((Ok(part?), Some((reached, parts, lasting)))),
+            Err(error) => Some((Err(Cut::Log(error)), None)),
         }
     });
     let first = stream::iter(first.map(Ok));
@@ -101,4 +103,13 @@ async fn exported<S: AuditStore>(
         [(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, name)],
         Body::from_stream(first.chain(rest)),
     ))
+}
+
+/// Why a file ends in its middle.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error("the permission was taken back")]
+    Permission,
+    #[error(transparent)]
+    Log(guardian_audit::Error),
 }

@@ -48,21 +48,19 @@ struct Following<S> {
 #[async_trait]
 impl<S: AuditStore> Source for Following<S> {
     async fn look(&mut self) -> Result<News, Problem> {
-        let (events, next) = self
-            .reached
-            .log
-            .follow(&self.scope, &self.query, self.from)
-            .await
-            .map_err(|error| failed(&error))?;
-        let mut news = News { more: next > self.from, ..News::default() };
-        let last = events.last().map(|event| event.sequence);
-        for event in events {
+        let found = self.reached.log.follow(&self.scope, &self.query, self.from).await;
+        let found = found.map_err(|error| failed(&error))?;
+        let mut news = News { more: found.is_behind, ..News::default() };
+        let last = found.events.last().map(|event| event.sequence);
+        for event in found.events {
             news.event(event.sequence, "audit", &AuditRecord::from(event))?;
         }
-        if let Some(seen) = next.checked_sub(1).filter(|seen| news.more && last != Some(*seen)) {
+        if let Some(seen) =
+            found.next.checked_sub(1).filter(|seen| found.next > self.from && last != Some(*seen))
+        {
             news.seen(seen);
         }
-        self.from = next;
+        self.from = found.next;
         Ok(news)
     }
 }
@@ -81,6 +79,7 @@ async fn follow_events<S: AuditStore>(
     {
         return Err(Kind::InvalidRequest.because("the log does not go that far yet"));
     }
+    // Each time: whoever says that it comes again may never have been here.
     reached.log.followed(&scope, &query).await.map_err(|error| failed(&error))?;
     let from = match wanted {
         Some(from) => from,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use guardian_core::Timestamp;
-use guardian_webhook::{Attempt, Delivery, DeliveryId, DeliveryStore};
+use guardian_webhook::{Attempt, Delivery, DeliveryId, DeliveryStore, Refused};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use super::endpoint::cursor_of_an_id;
 use super::selection::{DeliveryQuery, WebhookDeliverySelection};
 use super::{
-    Answer, DELIVERY_ID, ENDPOINT_ID, Items, MESSAGE_ID, Reached, endpoint_id, failed, for_tenants, manages,
-    named, of_endpoint, reads,
+    Answer, DELIVERY_ID, ENDPOINT_ID, Items, MESSAGE_ID, Reached, endpoint_id, failed, manages, named,
+    of_endpoint, reads,
 };
 use crate::api::{Api, Caller, Json, Listed, Operation, Params, PathParam};
 
@@ -150,7 +150,7 @@ impl From<Attempt> for WebhookAttempt {
             succeeded: attempt.succeeded(),
             status: attempt.status,
             address: attempt.address.map(|address| address.to_string()),
-            error: attempt.error.map(|error| for_tenants(&error).to_owned()),
+            error: attempt.error.map(|error| Refused::for_tenants(&error).to_owned()),
             request_headers: headers(attempt.exchange.request),
             response_headers: headers(attempt.exchange.response),
             response_body: attempt.exchange.body,

@@ -1,14 +1,14 @@
 //! Trying an endpoint out, and calculating signatures.
 
 use axum::extract::State;
-use guardian_webhook::{DeliveryStore, Publish, Trial, tools};
+use guardian_webhook::{DeliveryStore, Publish, Refused, Trial, tools};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::delivery::{WebhookHeader, millis};
-use super::{Answer, MESSAGE_ID, Reached, endpoint_id, failed, for_tenants, manages, of_endpoint, reads};
+use super::{Answer, MESSAGE_ID, Reached, endpoint_id, failed, manages, of_endpoint, reads};
 use crate::api::{Api, Caller, Json, Kind, PathParam};
 
 /// A message to try an endpoint with.
@@ -147,7 +147,7 @@ fn told(trial: &Trial, is_own: impl Fn(&str) -> bool) -> WebhookTrial {
     WebhookTrial {
         succeeded: trial.verdict.success,
         status: answer.map(|answer| answer.status),
-        error: trial.outcome.as_ref().err().map(|error| for_tenants(&error.to_string()).to_owned()),
+        error: trial.outcome.as_ref().err().map(|error| Refused::for_tenants(&error.to_string()).to_owned()),
         latency_ms: millis(trial.latency),
         request_headers: trial.request.headers.iter().map(header).collect(),
         request_body: String::from_utf8_lossy(&trial.request.body).into_owned(),

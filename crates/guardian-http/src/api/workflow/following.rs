@@ -11,14 +11,14 @@ use super::words::EntryOut;
 use super::{Reached, Routes, failed, of_run, reads, run_id};
 use crate::Problem;
 use crate::api::streams::{Lasting, News, Source};
-use crate::api::{Caller, PathParam};
+use crate::api::{Caller, Kind, PathParam};
 
 pub(super) fn declare<S: WorkflowStore + Clone>(api: Routes<S>) -> Routes<S> {
     let follow = of_run(reads("followRun", "What a run does, as it does it"))
         .about(
             "Server-sent events: first what the run did until now, unless `Last-Event-ID` says from where. Each is named `entry`, has an entry \
              of the history as its data and the entry's number as its id. When the run has ended, an event `end` tells its status, and the \
-             stream ends.",
+             stream ends: close an `EventSource` then, or it comes again for the same end.",
         )
         .streams("id: 1\nevent: entry\ndata: {\"number\":1,\"node\":\"end\"}\n\n");
     api.get("/runs/{run}/history/stream", follow, follow_run::<S>)
@@ -64,5 +64,11 @@ async fn follow_run<S: WorkflowStore + Clone>(
     let run = run_id(&id)?;
     reached.engine.run(&scope, run).await.map_err(|error| failed(&error))?;
     let after = lasting.last().unwrap_or(0);
+    if let Some(before) = after.checked_sub(1) {
+        let named = reached.engine.history(&scope, run, before, 1).await.map_err(|error| failed(&error))?;
+        if named.is_empty() {
+            return Err(Kind::InvalidRequest.because("the run has no entry that is named in `Last-Event-ID`"));
+        }
+    }
     Ok(lasting.stream(Following { reached, scope, run, after }))
 }

@@ -84,12 +84,11 @@ impl RuleBook for Slow {
         &self,
         _: &OperatorCaller,
         _: &TenantId,
-        _: &str,
-        rule: Option<&Rule>,
+        rules: &[(&str, Option<Rule>)],
     ) -> Result<(), StoreError> {
         let is_first = {
             let mut kept = self.0.lock().unwrap();
-            kept.push(rule.map_or_else(String::new, ToString::to_string));
+            kept.push(rules[0].1.map_or_else(String::new, |rule| rule.to_string()));
             kept.len() == 1
         };
         for _ in 0..if is_first { 100 } else { 0 } {
@@ -124,6 +123,49 @@ async fn two_changes_at_once_end_with_the_rule_that_is_kept() {
     assert!(one.unwrap().status().is_success() && other.unwrap().status().is_success());
     let holds = limiter.effective_rule(per_org, scope("acme").tenant(), Subject::Whole).unwrap();
     assert_eq!(Some(&holds.to_string()), book.0.lock().unwrap().last());
+}
+
+/// A rule book that keeps nothing for policies whose name ends with `b`.
+#[derive(Debug)]
+struct Torn;
+
+#[async_trait::async_trait]
+impl RuleBook for Torn {
+    async fn keep(
+        &self,
+        _: &OperatorCaller,
+        _: &TenantId,
+        rules: &[(&str, Option<Rule>)],
+    ) -> Result<(), StoreError> {
+        if rules.iter().any(|(policy, _)| policy.ends_with('b')) { Err(down()) } else { Ok(()) }
+    }
+
+    async fn note_reset(&self, _: &OperatorCaller, _: &TenantId, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn several_rules_are_changed_all_or_none() {
+    let limiter = Limiter::in_memory();
+    let ids = ["a", "b"].map(|name| limiter.define(Policy::new(name, "120/min burst 40").unwrap()).unwrap());
+    let mut contract = Contract::unguarded(api(limiter.clone(), Torn));
+    let place = "/platform/tenants/{tenant=acme}/rate-limits";
+    let put = |rules: Value| with(json!({ "rules": rules })).because("ticket 4711: a larger plan");
+    let rules_now = || {
+        ids.map(|id| limiter.effective_rule(id, scope("acme").tenant(), Subject::Whole).unwrap().to_string())
+    };
+    let before = rules_now();
+    contract
+        .expect(503, "PUT", place, put(json!({"a": "600/min burst 100", "b": "600/min burst 100"})))
+        .await;
+    assert_eq!(rules_now(), before, "the book keeps all or none, and so does the limiter");
+    let other = json!({"a": "600/min burst 100", "b": "5 concurrent for 30s"});
+    contract.expect(422, "PUT", place, put(other)).await;
+    assert_eq!(rules_now(), before, "nothing of it when one is of another algorithm");
+    contract.expect(200, "PUT", place, put(json!({"a": "600/min burst 100"}))).await;
+    assert_eq!(rules_now()[0], "600/min burst 100");
+    assert_eq!(rules_now()[1], before[1]);
 }
 
 /// Counters that cannot be reached.
