@@ -26,7 +26,9 @@ pub enum OnOutage {
 
 /// The time until a moment; none when it is past.
 fn until(now: Timestamp, moment: Timestamp) -> Duration {
-    (moment - now).to_std().unwrap_or_default()
+    // Of the calendar, in which a difference takes many steps, nothing is needed.
+    let micros = moment.timestamp_micros().saturating_sub(now.timestamp_micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// What a client is told of its quota: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), under the
