@@ -267,7 +267,7 @@ impl<S: AuditStore> AuditQueue<S> {
         }
         Ok(waiting.and_then(|waiting| match waiting.content {
             Content::Given(event, _) => Some(event),
-            Content::Later(_) | Content::Ready(..) => None,
+            Content::Later(..) | Content::Ready(..) => None,
         }))
     }
 
@@ -282,7 +282,7 @@ impl<S: AuditStore> AuditQueue<S> {
     /// When the queue is closed; the event is told nothing then.
     pub fn enqueue_later<L: LaterEvent>(&self, later: Box<L>) -> Result<Option<Box<L>>, Error> {
         let scope = later.scope().clone();
-        let content = Content::Later(self.log.config().now());
+        let content = Content::Later(self.log.config().now(), false);
         let mut later = Some(later);
         let entered = self.enter_as(false, || {
             later.take().map(|later| Waiting { scope, content, reply: Reply::Later(later) })

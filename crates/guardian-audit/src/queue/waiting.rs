@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use guardian_core::{Scope, TenantId, Timestamp};
 use parking_lot::Mutex;
 
-use crate::error::Error;
+use crate::error::{Error, InvalidEvent};
 use crate::event::{Assessment, AuditEvent};
 use crate::log::{AuditLog, Receipt};
 use crate::store::{AuditStore, Draft, Placed};
@@ -52,8 +52,8 @@ pub(super) struct Waiting {
 pub(super) enum Content {
     /// As the host gave it, at this time: its redaction is still to come.
     Given(Box<AuditEvent>, Timestamp),
-    /// It came at this time, and [`Reply::Later`] makes it.
-    Later(Timestamp),
+    /// It came at this time, and [`Reply::Later`] makes it; whether it is at that, or was and panicked.
+    Later(Timestamp, bool),
     /// As the store takes it.
     Ready(Draft, Assessment),
 }
@@ -65,7 +65,8 @@ pub trait LaterEvent: Send + 'static {
     fn scope(&self) -> &Scope;
 
     /// The event. It is asked for by the thread that appends, and again if the event could not be made ready then. It should come
-    /// out the same each time, and may leave out [`occurred`](AuditEvent::occurred), which is when it was enqueued.
+    /// out the same each time, and may leave out [`occurred`](AuditEvent::occurred), which is when it was enqueued. One that panics
+    /// is not in the log, and is told so.
     fn make(&self) -> AuditEvent;
 
     /// Hears what became of the event, as `told` of [`enqueue`](crate::AuditQueue::enqueue) does; should return at once.
@@ -90,10 +91,15 @@ impl Waiting {
             (Content::Given(event, came), _) => {
                 (std::mem::replace(&mut **event, AuditEvent::new("")), *came)
             }
-            (Content::Later(came), Reply::Later(later)) => {
-                let (mut event, came) = (later.make(), *came);
-                log.look_at(&mut event, came)?;
-                (event, came)
+            (Content::Later(came, is_making), Reply::Later(later)) => {
+                if std::mem::replace(is_making, true) {
+                    // Tried again and again, it would keep all behind it out of the log.
+                    return Err(InvalidEvent::new("event", "", "it panicked when it was made").into());
+                }
+                let mut event = later.make();
+                *is_making = false;
+                log.look_at(&mut event, *came)?;
+                (event, *came)
             }
             _ => return Ok(()),
         };
@@ -106,7 +112,7 @@ impl Waiting {
     /// The event in the store's form; none of it is there before it was [made ready](Self::make_ready).
     fn draft(&self) -> Option<&Draft> {
         match &self.content {
-            Content::Given(..) | Content::Later(_) => None,
+            Content::Given(..) | Content::Later(..) => None,
             Content::Ready(draft, _) => Some(draft),
         }
     }

@@ -43,6 +43,14 @@ impl Writer {
     pub(super) fn integer<const N: usize>(&mut self, start: &[u8; N], value: u64) {
         // What the standard library does for it takes several times as long, and it is done for each response.
         let value = value.min(MAX_INTEGER);
+        if value < 10
+            && let Some(room) = self.room(N + 1)
+            && let Some((before, [digit])) = room.split_first_chunk_mut()
+        {
+            // Below ten.
+            (*before, *digit) = (*start, b'0' + u8::try_from(value).unwrap_or_default());
+            return;
+        }
         let digits = value.checked_ilog10().map_or(1, |last| usize::try_from(last).unwrap_or(0) + 1);
         if let Some(room) = self.room(N + digits)
             && let Some((before, number)) = room.split_first_chunk_mut()
