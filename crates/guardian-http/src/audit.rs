@@ -196,7 +196,9 @@ impl<S: AuditStore> Config<S> {
         match (recorded, head.extensions.get::<Scope>()) {
             (Recorded::Never, _) | (Recorded::IfRefused, None) => Noting::Nothing,
             (Recorded::Always, None) => Noting::Nobodys,
-            (recorded, Some(scope)) => Noting::This(Noted::of(Arc::clone(self), head, scope.clone(), recorded)),
+            (recorded, Some(scope)) => {
+                Noting::This(Noted::of(Arc::clone(self), head, scope.clone(), recorded))
+            }
         }
     }
 }

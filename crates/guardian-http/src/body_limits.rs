@@ -127,7 +127,10 @@ where
         }
         if body.is_end_stream() {
             let request = Request::from_parts(parts, BoundedBody { body, watch: None });
-            return BoundedResponse::of(State::Goes { future: Box::pin(self.inner.call(request)), fate: None });
+            return BoundedResponse::of(State::Goes {
+                future: Box::pin(self.inner.call(request)),
+                fate: None,
+            });
         }
         let fate = Arc::new(Fate { what: AtomicU8::new(FINE), max_bytes: self.limits.max_bytes });
         let watch = Watch {

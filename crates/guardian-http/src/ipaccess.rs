@@ -230,8 +230,7 @@ fn decide<S: AccessStore>(
     seen: Seen<'_>,
     roles: &[&str],
 ) -> Decision {
-    let client =
-        peer(seen.extensions).map(|peer| ClientAddr::resolve(peer, seen.headers, &config.proxies));
+    let client = peer(seen.extensions).map(|peer| ClientAddr::resolve(peer, seen.headers, &config.proxies));
     let Some(client) = client.filter(ClientAddr::is_conclusive) else { return door.unparsable() };
     let actor = scope.actor();
     let mut asked = AccessRequest::new(client.addr(), config.access.clock().now()).route(seen.uri.path());

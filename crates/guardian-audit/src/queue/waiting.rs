@@ -88,9 +88,7 @@ impl Waiting {
             (Content::Given(event, came), _) if log.config().keys().is_some() => {
                 (AuditEvent::clone(event), *came)
             }
-            (Content::Given(event, came), _) => {
-                (std::mem::replace(&mut **event, AuditEvent::new("")), *came)
-            }
+            (Content::Given(event, came), _) => (std::mem::replace(&mut **event, AuditEvent::new("")), *came),
             (Content::Later(came, is_making), Reply::Later(later)) => {
                 if std::mem::replace(is_making, true) {
                     // Tried again and again, it would keep all behind it out of the log.

@@ -57,7 +57,9 @@ impl World {
 
     /// Whether it came back.
     fn enqueue(&self, action: &'static str) -> Result<bool, Error> {
-        self.queue.enqueue_later(self.later(action)).map(|back| back.is_some_and(|back| back.action == action))
+        self.queue
+            .enqueue_later(self.later(action))
+            .map(|back| back.is_some_and(|back| back.action == action))
     }
 
     fn heard(&self) -> Vec<(&'static str, Option<u64>)> {

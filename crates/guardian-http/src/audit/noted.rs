@@ -36,7 +36,12 @@ struct Open {
 enum Facts {
     /// The host described the event when the request came.
     Described(Box<AuditEvent>),
-    Seen { verb: &'static str, route: Option<Route>, address: Option<IpAddr>, id: Option<RequestId> },
+    Seen {
+        verb: &'static str,
+        route: Option<Route>,
+        address: Option<IpAddr>,
+        id: Option<RequestId>,
+    },
 }
 
 /// How a request ended.

@@ -28,7 +28,8 @@ impl Fields {
         decision: &Decision,
     ) -> Self {
         // A check has no more limits than there is room for.
-        let mut enforced: ArrayVec<(&Counted<'_>, Option<&Outcome>), { Limiter::MAX_LIMITS }> = ArrayVec::new();
+        let mut enforced: ArrayVec<(&Counted<'_>, Option<&Outcome>), { Limiter::MAX_LIMITS }> =
+            ArrayVec::new();
         let mut as_built = true;
         for (place, one) in asked.counted.iter().enumerate() {
             let outcome = outcome_at(place, one.entry, decision);

@@ -30,8 +30,16 @@ pub(super) struct Missing {
 }
 
 impl<'r> Asked<'r> {
-    /// The limits of a request, before they are [found](Self::find); `None` when none applies.
-    pub(super) fn begin<S, C>(config: &Config<S, C>, request: &'r Parts) -> Result<Option<Self>, Missing> {
+    /// No limits yet, of a request that costs so much.
+    pub(super) fn new(realm: Realm<'r>, cost: u32) -> Self {
+        Self { realm, counted: ArrayVec::new(), cost }
+    }
+
+    /// Whose limits apply to a request, and what it costs; `None` when none does.
+    pub(super) fn begin<S, C>(
+        config: &Config<S, C>,
+        request: &'r Parts,
+    ) -> Result<Option<(Realm<'r>, u32)>, Missing> {
         let cost = config.cost.as_ref().map_or(1, |cost| cost(request));
         if cost == 0 {
             return Ok(None);
@@ -44,7 +52,7 @@ impl<'r> Asked<'r> {
                 return Err(Missing { status, what: "tenant" });
             }
         };
-        Ok(Some(Self { realm, counted: ArrayVec::new(), cost }))
+        Ok(Some((realm, cost)))
     }
 
     /// Finds whom each limit counts.

@@ -151,11 +151,12 @@ enum Judged {
 }
 
 fn judge_at_once<S: Store, C: Clock>(config: &Config<S, C>, request: &Parts) -> Judged {
-    let mut asked = match Asked::begin(config, request) {
-        Ok(Some(asked)) => asked,
+    let (realm, cost) = match Asked::begin(config, request) {
+        Ok(Some(begun)) => begun,
         Ok(None) => return Judged::Now(Verdict::Pass { fields: None, permit: None }),
         Err(missing) => return Judged::Now(Verdict::Refuse(Refusal::missing(&missing))),
     };
+    let mut asked = Asked::new(realm, cost);
     // In place: it is large, and moving it about takes longer than to find what is in it.
     if let Err(missing) = asked.find(config, request) {
         return Judged::Now(Verdict::Refuse(Refusal::missing(&missing)));
