@@ -89,7 +89,7 @@ pub enum Failing {
 /// | metadata | `status`; `route`; `given_up` where the client went away before it was answered, which leaves open what was done |
 ///
 /// [`describe`](Self::describe) adds to it what only the host knows. By default the response does not wait for the log: its event is in
-/// the queue, which appends it together with others, and what is in the queue of a process that is killed is lost. On a full queue its
+/// the queue, whose thread makes it, finds out whether the log takes it, and appends it together with others, and what is in the queue of a process that is killed is lost. On a full queue its
 /// [`Overflow`](guardian_audit::Overflow) holds. With [`durable`](Self::durable) no response goes out whose event the store does not have.
 ///
 /// ```
