@@ -133,7 +133,7 @@ impl<S: QuotaStore> Quotas<S> {
     }
 
     /// The same telling a sink of what administrators do, for the audit log: `quota.subscribed`, `quota.plan_changed`,
-    /// `quota.limit_changed`, `quota.granted`, `quota.adjusted`, `quota.given_back` (by [`Self::give_back_because`]), `quota.reset`.
+    /// `quota.limit_changed`, `quota.limits_changed` (by [`Self::set_limits`], for each hundred), `quota.granted`, `quota.adjusted`, `quota.given_back` (by [`Self::give_back_because`]), `quota.reset`.
     ///
     /// # Errors
     /// As for [`Self::with_clock`].

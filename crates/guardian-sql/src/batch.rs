@@ -1,10 +1,13 @@
 use guardian_core::StoreError;
 
 use crate::session::Session;
-use crate::{Param, Sql};
+use crate::{Dialect, Param, Sql};
 
 /// Rows a statement, at most. More hardly helps, and a statement that is large takes long to prepare.
 const MAX_ROWS: usize = 256;
+
+/// So few rows come often, and are kept prepared in each number.
+const SMALL: usize = 4;
 
 /// An `INSERT` of many rows of N columns.
 ///
@@ -64,26 +67,62 @@ impl<const N: usize> Insert<N> {
         session: &mut Session,
         rows: impl IntoIterator<Item = [Param<'p>; N], IntoIter: Send>,
     ) -> Result<u64, StoreError> {
-        let most = (session.dialect().max_params() / N.max(1)).clamp(1, MAX_ROWS);
         let mut rows = rows.into_iter();
         let (mut full, mut changed) = (None, 0);
-        loop {
-            let mut params = Vec::with_capacity(most.min(rows.size_hint().0.max(1)) * N);
-            let mut count = 0;
-            for row in rows.by_ref().take(most) {
-                params.extend(row);
-                count += 1;
-            }
-            if count == 0 {
+        while let Some(part) = self.part(session.dialect(), &mut rows, &mut full) {
+            changed += session.run(&part.sql, &part.params, part.kept, &mut |_| Ok(())).await?;
+        }
+        Ok(changed)
+    }
+
+    /// The same, and commits together with the last statement.
+    pub(crate) async fn run_and_commit<'p>(
+        &self,
+        mut session: Session,
+        rows: impl IntoIterator<Item = [Param<'p>; N], IntoIter: Send>,
+    ) -> Result<u64, StoreError> {
+        let (dialect, mut rows) = (session.dialect(), rows.into_iter());
+        let (mut full, mut changed) = (None, 0);
+        let mut next = self.part(dialect, &mut rows, &mut full);
+        while let Some(part) = next {
+            next = self.part(dialect, &mut rows, &mut full);
+            if next.is_none() {
+                let Part { sql, params, kept } = part;
+                changed += session.run_and_commit(&sql, &params, kept, &mut |_| Ok(())).await?;
                 return Ok(changed);
             }
-            changed += if count == most {
-                let sql = full.get_or_insert_with(|| self.statement(most));
-                session.run(sql, &params, true, &mut |_| Ok(())).await?
-            } else {
-                // The rest comes in all sizes; keeping each would push out what is used often.
-                session.run(&self.statement(count), &params, false, &mut |_| Ok(())).await?
-            };
+            changed += session.run(&part.sql, &part.params, part.kept, &mut |_| Ok(())).await?;
         }
+        session.commit().await.map(|()| changed)
     }
+
+    /// As many of the rows as one statement takes, which is the same as long as it is full.
+    fn part<'p>(
+        &self,
+        dialect: Dialect,
+        rows: &mut impl Iterator<Item = [Param<'p>; N]>,
+        full: &mut Option<Sql>,
+    ) -> Option<Part<'p>> {
+        let most = (dialect.max_params() / N.max(1)).clamp(1, MAX_ROWS);
+        let mut params = Vec::with_capacity(most.min(rows.size_hint().0.max(1)) * N);
+        let mut count = 0;
+        for row in rows.take(most) {
+            params.extend(row);
+            count += 1;
+        }
+        let sql = match count {
+            0 => return None,
+            _ if count == most => full.get_or_insert_with(|| self.statement(most)).clone(),
+            _ => self.statement(count),
+        };
+        // The rest comes in all sizes; keeping each would push out what is used often.
+        Some(Part { sql, params, kept: count == most || count <= SMALL })
+    }
+}
+
+struct Part<'p> {
+    sql: Sql,
+    params: Vec<Param<'p>>,
+    /// Whether its preparation is worth keeping.
+    kept: bool,
 }

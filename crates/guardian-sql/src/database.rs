@@ -221,7 +221,7 @@ impl Database {
     }
 
     /// Runs one statement as a transaction of its own, in one tenant, and gives its rows: on PostgreSQL one round trip and
-    /// not the three of a beginning, a statement and an end. On SQLite it is an ordinary transaction.
+    /// not the three of a beginning, a statement and an end. On SQLite it is an ordinary transaction, of one wake-up.
     ///
     /// The statement's `$1` is the tenant of `scope`; `params` begin with `$2`. On PostgreSQL nothing has set
     /// `guardian.tenant` when it starts, so row-level security shows no row until the statement sets it: it calls a
@@ -242,9 +242,12 @@ impl Database {
         all.push(scope.tenant().to_param());
         all.extend(params.iter().cloned());
         if self.dialect() == Dialect::Sqlite {
-            let mut tx = self.begin(scope).await?;
-            let rows = tx.fetch_all(&sql, &all).await?;
-            tx.commit().await?;
+            let mut rows = Vec::new();
+            let mut keep = |row| {
+                rows.push(row);
+                Ok(())
+            };
+            self.begin_session(Purpose::Write(scope)).await?.run_and_commit(&sql, &all, true, &mut keep).await?;
             return Ok(rows);
         }
         let lease = self.0.writers.acquire().await?;
@@ -314,7 +317,7 @@ impl Database {
         // Settings are none of the texts that SQLite may keep prepared: they hold from then on, and not each time.
         let is_bare = self.0.dialect == Dialect::Sqlite && self.0.readers.is_some();
         if is_bare && !matches!(purpose, Purpose::Migration(_)) {
-            session.open_with(begin);
+            session.open_with(begin, shared.config.busy_timeout);
         } else {
             session.control(&begin).await?;
         }

@@ -24,11 +24,13 @@ pub(crate) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     dialect: Dialect,
+    /// A comment was not closed: what comes behind the text would be part of it.
+    open_comment: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(crate) fn new(text: &'a str, dialect: Dialect) -> Self {
-        Self { text, at: 0, dialect }
+        Self { text, at: 0, dialect, open_comment: false }
     }
 
     /// The byte where the next token is looked for.
@@ -63,6 +65,7 @@ impl<'a> Lexer<'a> {
                 _ => self.at += 1,
             }
         }
+        self.open_comment |= depth > 0;
         self.at = self.at.min(self.text.len());
     }
 
@@ -205,6 +208,7 @@ pub(crate) fn single_statement(sql: &str, dialect: Dialect) -> Result<Shape<'_>,
             Token::Semicolon if first => return Err("it begins with a semicolon"),
             Token::Semicolon => {
                 return match tokens.next() {
+                    None if tokens.open_comment => Err(OPEN_COMMENT),
                     None => Ok(Shape { verb, placeholders }),
                     Some(_) => Err("it has more than one statement"),
                 };
@@ -223,8 +227,14 @@ pub(crate) fn single_statement(sql: &str, dialect: Dialect) -> Result<Shape<'_>,
         }
         first = false;
     }
-    if first { Err("it is empty") } else { Ok(Shape { verb, placeholders }) }
+    match first {
+        _ if tokens.open_comment => Err(OPEN_COMMENT),
+        true => Err("it is empty"),
+        false => Ok(Shape { verb, placeholders }),
+    }
 }
+
+const OPEN_COMMENT: &str = "a comment in it has no end";
 
 /// Whether a statement that begins with this word ends or opens a transaction, or leaves something behind on the
 /// connection for its next user.

@@ -27,8 +27,9 @@ pub(crate) struct Session {
     lease: Option<Lease>,
     dialect: Dialect,
     handle: Handle,
-    /// What begins the transaction and is still to be sent, before the first statement and together with it.
-    opening: Option<Sql>,
+    /// What begins the transaction and is still to be sent, before the first statement and together with it; and how long it may wait for
+    /// its turn, which is none of the statement's time.
+    opening: Option<(Sql, Duration)>,
     /// For a statement, as this side measures it.
     limit: Duration,
     #[cfg(feature = "testkit")]
@@ -71,22 +72,22 @@ impl Session {
     }
 
     /// Begins the transaction with its first statement: one wake-up of SQLite's thread less.
-    pub(crate) fn open_with(&mut self, opening: Sql) {
-        self.opening = Some(opening);
+    pub(crate) fn open_with(&mut self, opening: Sql, wait: Duration) {
+        self.opening = Some((opening, wait));
     }
 
     /// Begins the transaction alone: where nobody knows whether the statement will be sent.
     pub(crate) async fn begin_now(&mut self) -> Result<(), StoreError> {
         match self.opening.take() {
-            Some(opening) => self.control(&opening).await,
+            Some((opening, _)) => self.control(&opening).await,
             None => Ok(()),
         }
     }
 
     /// The text behind what begins the transaction, where that is still to be sent.
-    fn opened<'s>(&mut self, sql: &'s Sql) -> Cow<'s, Sql> {
-        match self.opening.take() {
-            Some(opening) => Cow::Owned(joined([&opening, sql])),
+    fn opened<'s>(&self, sql: &'s Sql) -> Cow<'s, Sql> {
+        match &self.opening {
+            Some((opening, _)) => Cow::Owned(joined([opening, sql])),
             None => Cow::Borrowed(sql),
         }
     }
@@ -115,7 +116,7 @@ impl Session {
         if !self.in_flight {
             link.arm(limit);
         }
-        self.in_flight = true;
+        (self.in_flight, self.opening) = (true, None);
         match within(limit, dialect, link.batch(&sql)).await {
             Ok(done) => {
                 self.in_flight = false;
@@ -222,14 +223,20 @@ impl Session {
     }
 
     /// Runs a last statement, commits, and gives the connection back: on SQLite in one wake-up of its thread.
-    pub(crate) async fn run_and_commit(mut self, sql: &Sql, params: &[Param<'_>]) -> Result<u64, StoreError> {
+    pub(crate) async fn run_and_commit(
+        mut self,
+        sql: &Sql,
+        params: &[Param<'_>],
+        kept: bool,
+        row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
+    ) -> Result<u64, StoreError> {
         if self.dialect == Dialect::Postgres {
-            let changed = self.run(sql, params, true, &mut |_| Ok(())).await?;
+            let changed = self.run(sql, params, kept, row).await?;
             return self.commit().await.map(|()| changed);
         }
         #[cfg(feature = "testkit")]
         let sql = &self.rewritten(sql);
-        let changed = self.look_over_and_send(sql, params, true, true, &mut |_| Ok(())).await?;
+        let changed = self.look_over_and_send(sql, params, kept, true, row).await?;
         self.finish();
         Ok(changed)
     }
@@ -261,14 +268,16 @@ impl Session {
     ) -> Result<u64, StoreError> {
         let (limit, dialect) = (self.limit, self.dialect);
         let before = usize::from(self.opening.is_some());
+        let wait = self.opening.as_ref().map_or(Duration::ZERO, |(_, wait)| *wait);
         let opened = self.opened(sql);
         let sql = if commits { Cow::Owned(joined([&opened, &"COMMIT".into()])) } else { opened };
         let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
             return Err(self.gone());
         };
-        link.arm(limit);
+        link.arm(limit.saturating_add(wait));
+        // What cannot be sent begins nothing either.
         let mut parts = link.run(&sql, params, kept)?;
-        self.in_flight = true;
+        (self.in_flight, self.opening) = (true, None);
         let texts = Texts { before, after: usize::from(commits) };
         let answered = within(limit, dialect, drain(&mut parts, dialect, texts, row)).await;
         drop(parts);
@@ -425,6 +434,10 @@ async fn drain(
                 }
             }
         }
+    }
+    // The thread behind it has ended on its way: nobody knows how far it came.
+    if dialect == Dialect::Sqlite && done <= texts.before + texts.after {
+        return Err(fault::own(StoreErrorKind::Unavailable, dialect, "the answer ended in its middle"));
     }
     Ok(changed)
 }

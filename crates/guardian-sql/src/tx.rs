@@ -191,13 +191,26 @@ impl<B> Tx<B> {
     /// statement inserted, changed or deleted. On SQLite both are one wake-up of its thread, which is most of what a small commit costs.
     ///
     /// # Errors
-    /// As for both; when the statement fails, nothing is kept.
+    /// As for both; when the statement fails, nothing is kept. After `Unavailable` or `Timeout` nobody knows whether it was.
     pub async fn execute_and_commit(
         self,
         sql: impl Into<Sql>,
         params: &[Param<'_>],
     ) -> Result<u64, StoreError> {
-        self.session.run_and_commit(&sql.into(), params).await
+        self.session.run_and_commit(&sql.into(), params, true, &mut |_| Ok(())).await
+    }
+
+    /// Inserts many last rows and keeps the work: [`insert_many`](Self::insert_many) and a commit together with its last statement, as
+    /// [`execute_and_commit`](Self::execute_and_commit) does it.
+    ///
+    /// # Errors
+    /// As for both; when a statement fails, nothing is kept.
+    pub async fn insert_many_and_commit<'p, const N: usize>(
+        self,
+        insert: &Insert<N>,
+        rows: impl IntoIterator<Item = [Param<'p>; N], IntoIter: Send>,
+    ) -> Result<u64, StoreError> {
+        insert.run_and_commit(self.session, rows).await
     }
 
     /// Undoes the work, and waits until it is undone. Dropping the transaction does the same without waiting.

@@ -213,19 +213,28 @@ impl Lasting {
         self.last
     }
 
-    /// Whether its caller may have more of it, which is asked at the pace of keep-alives.
+    /// Whether its caller may have more of it, which is asked at the pace of keep-alives. While nobody can tell, what was said last holds
+    /// for as long as a stream may last.
     pub(super) async fn may_go_on(&mut self) -> bool {
-        if self.asked + self.streams.keep_alive > Instant::now() {
+        let now = Instant::now();
+        if self.asked + self.streams.keep_alive > now {
             return true;
         }
-        self.asked = Instant::now();
-        match (&self.gatekeeper, self.permission) {
+        let permission = match (&self.gatekeeper, self.permission) {
             (Some(Gatekeeper(gatekeeper)), Some(permission)) => {
-                gatekeeper.permit(&self.scope, permission).await.is_ok()
+                gatekeeper.permit(&self.scope, permission).await
             }
-            (_, None) => true,
-            (None, Some(_)) => false,
+            (_, None) => Ok(()),
+            (None, Some(_)) => return false,
+        };
+        match permission {
+            Ok(()) => self.asked = now,
+            Err(problem) if problem.status().is_server_error() => {
+                return self.asked + self.streams.longest > now;
+            }
+            Err(_) => return false,
         }
+        true
     }
 
     /// The source's events until its client goes, or it ends.

@@ -35,6 +35,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// It is the service's own from now on, and bound by nothing.
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
+    }
+
     /// Since when it waits for a request, as a number that is another one each time; nothing while it is at one.
     pub(super) fn waits_since(&self) -> Option<u64> {
         Some(self.stamp.load(Ordering::Acquire)).filter(|stamp| *stamp != 0)
@@ -123,7 +128,7 @@ impl Pool {
     /// The connection waits for a request.
     fn waits(&self, connection: &Arc<Connection>) {
         let mut waiting = self.waiting();
-        if connection.has_left.load(Ordering::Acquire) {
+        if connection.has_left() {
             return;
         }
         waiting.last += 1;

@@ -101,7 +101,7 @@ impl<T> Timed<T> {
     fn written<O>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<O>>) -> Poll<io::Result<O>> {
         if polled.is_ready() {
             self.writing = None;
-        } else if self.too_slow_to_take(context) {
+        } else if !self.connection.has_left() && self.too_slow_to_take(context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled

@@ -193,8 +193,8 @@ impl SqlStore {
 }
 
 impl Inner {
-    /// The time on SQLite, in microseconds since 1970. Taken when the transaction has begun, so that who comes later is
-    /// later.
+    /// The time on SQLite, in microseconds since 1970. Taken behind a transaction's first statement, with which it locks the file, so that who
+    /// comes later is later.
     fn now(&self) -> i64 {
         self.clock.now().timestamp_micros().max(0)
     }

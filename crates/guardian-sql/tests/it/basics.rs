@@ -144,6 +144,27 @@ async fn a_last_statement_is_kept_with_all_before_it_or_nothing_is() {
         let tx = db.begin(&acme).await.unwrap();
         tx.execute_and_commit("SELECT body FROM notes", &[]).await.unwrap();
 
+        const NOTES: Insert<3> = Insert::into("notes", ["tenant_id", "id", "body"]);
+        for count in [0_i64, 1, 3, 256, 257, 600] {
+            let rows = (0..count)
+                .map(|at| ["acme".to_param(), Param::Integer(count * 1_000 + at), "many".to_param()]);
+            let mut tx = db.begin(&acme).await.unwrap();
+            tx.execute("DELETE FROM notes WHERE body = $1", params!["many"]).await.unwrap();
+            assert_eq!(tx.insert_many_and_commit(&NOTES, rows).await.unwrap(), u64::try_from(count).unwrap());
+            assert_eq!(ids().await.len(), 4 + usize::try_from(count).unwrap());
+        }
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute("DELETE FROM notes WHERE body = $1", params!["many"]).await.unwrap();
+        let rows = (0..300).map(|at| ["acme".to_param(), Param::Integer(300 - at), "many".to_param()]);
+        // The last row but a few is there already.
+        assert_eq!(
+            tx.insert_many_and_commit(&NOTES, rows).await.unwrap_err().kind(),
+            StoreErrorKind::Constraint
+        );
+        assert_eq!(ids().await.len(), 604);
+        let tx = db.begin(&acme).await.unwrap();
+        tx.execute_and_commit("DELETE FROM notes WHERE body = $1", params!["many"]).await.unwrap();
+
         // When it fails, nothing is kept, and the next one finds the connection free.
         let mut tx = db.begin(&acme).await.unwrap();
         tx.execute(insert, params!["acme", 6_i64, "b"]).await.unwrap();
@@ -181,4 +202,35 @@ async fn a_transaction_of_which_nothing_was_asked_ends_in_each_way() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_with_its_last_statement_keeps_nothing() {
+    const FAMILIES: Migrations = Migrations::new(
+        "families",
+        &[Migration::same(
+            1,
+            "families",
+            "CREATE TABLE parents (tenant_id TEXT NOT NULL, id BIGINT NOT NULL, PRIMARY KEY (tenant_id, id));
+             CREATE TABLE children (tenant_id TEXT NOT NULL, id BIGINT NOT NULL, parent BIGINT NOT NULL, PRIMARY KEY (tenant_id, id),
+               FOREIGN KEY (tenant_id, parent) REFERENCES parents (tenant_id, id) DEFERRABLE INITIALLY DEFERRED);",
+        )],
+    );
+    for kind in Kind::all() {
+        let fresh = kind.open(&[&FAMILIES]).await.unwrap();
+        let (db, acme) = (fresh.database(), scope("acme"));
+        let insert = "INSERT INTO children (tenant_id, id, parent) VALUES ($1, $2, $3)";
+        for _ in 0..3 {
+            let tx = db.begin(&acme).await.unwrap();
+            let failed = tx.execute_and_commit(insert, params!["acme", 1_i64, 7_i64]).await.unwrap_err();
+            assert_eq!(failed.kind(), StoreErrorKind::Constraint, "{kind:?}");
+            let mut tx = db.begin(&acme).await.unwrap();
+            assert!(tx.fetch_optional("SELECT 1 FROM children", &[]).await.unwrap().is_none());
+            tx.rollback().await.unwrap();
+        }
+        let mut tx = db.begin(&acme).await.unwrap();
+        tx.execute(insert, params!["acme", 1_i64, 7_i64]).await.unwrap();
+        let parent = "INSERT INTO parents (tenant_id, id) VALUES ($1, $2)";
+        assert_eq!(tx.execute_and_commit(parent, params!["acme", 7_i64]).await.unwrap(), 1);
+    }
 }

@@ -176,3 +176,22 @@ async fn savepoints_nest_and_a_dropped_one_undoes_its_part_alone() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_comment_without_an_end_is_refused_as_it_would_swallow_what_ends_the_transaction() {
+    on_each(async |fresh| {
+        for sql in [
+            "DELETE FROM notes /* all of them",
+            "DELETE FROM notes; /* all of them",
+            "/* DELETE FROM notes",
+            "DELETE FROM notes /* a */ /*",
+        ] {
+            let tx = fresh.database().begin(&scope("acme")).await.unwrap();
+            let refused = tx.execute_and_commit(sql, &[]).await.unwrap_err();
+            assert_eq!(refused.kind(), StoreErrorKind::Unsupported, "{sql}");
+        }
+        let tx = fresh.database().begin(&scope("acme")).await.unwrap();
+        tx.execute_and_commit("DELETE FROM notes /* all of them */", &[]).await.unwrap();
+    })
+    .await;
+}

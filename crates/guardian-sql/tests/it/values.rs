@@ -143,8 +143,16 @@ async fn what_one_database_cannot_keep_both_refuse() {
             let error = tx.fetch_one("SELECT $1 AS v", std::slice::from_ref(&param)).await.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Constraint, "{param:?}");
         }
-        // Refused before anything was sent.
+        // Refused before anything was sent: the transaction goes on, and is one.
         tx.fetch_one("SELECT $1 AS v", params![json!("\\u0000")]).await.unwrap();
+        tx.rollback().await.unwrap();
+        let mut tx = fresh.database().begin(&scope("acme")).await.unwrap();
+        tx.fetch_one("SELECT $1 AS v", params!["a\0b"]).await.unwrap_err();
+        let insert = "INSERT INTO notes (tenant_id, id, body) VALUES ($1, $2, 'x')";
+        tx.execute(insert, params!["acme", 1_i64]).await.unwrap();
+        tx.rollback().await.unwrap();
+        let mut tx = fresh.database().begin_read(&scope("acme")).await.unwrap();
+        assert!(tx.fetch_optional("SELECT 1 FROM notes", &[]).await.unwrap().is_none());
     })
     .await;
 }

@@ -220,8 +220,7 @@ impl Inner {
                 document.to_param(),
             ]
         });
-        tx.insert_many(&ENTRIES, entries.collect::<Vec<_>>()).await?;
-        tx.commit().await?;
+        tx.insert_many_and_commit(&ENTRIES, entries.collect::<Vec<_>>()).await?;
         Ok(Answer::Kept)
     }
 

@@ -128,9 +128,9 @@ impl Inner {
     ) -> Result<Vec<[i64; 4]>, StoreError> {
         let scope = self.scope(call.realm);
         let mut tx = if charge { self.db.begin(&scope).await? } else { self.db.begin_read(&scope).await? };
-        let now = self.now();
         let tenant = key::tenant(call.realm);
         let states = self.states(&mut tx, call).await?;
+        let now = self.now();
         let mut verdicts = Vec::with_capacity(call.items.len());
         for (item, state) in call.items.iter().zip(&states) {
             let (terms, cost) = (Terms::of(item.rule), i64::from(item.cost));
@@ -175,10 +175,10 @@ impl Inner {
 
     pub(super) async fn refund_on_sqlite(&self, call: &Call<'_>, age: i64) -> Result<(), StoreError> {
         let mut tx = self.db.begin(&self.scope(call.realm)).await?;
-        let now = self.now();
-        let then = now.saturating_sub(age).max(0);
         let tenant = key::tenant(call.realm);
         let states = self.states(&mut tx, call).await?;
+        let now = self.now();
+        let then = now.saturating_sub(age).max(0);
         let put_back = |(item, state): (&Item<'_>, &Option<State>)| {
             Terms::of(item.rule).refund(state.as_ref(), then, now, i64::from(item.cost))
         };

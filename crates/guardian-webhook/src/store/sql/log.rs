@@ -146,16 +146,24 @@ impl SqlStore {
         for row in &found {
             endpoints.insert(row.get("endpoint_id")?);
         }
-        for endpoint in endpoints {
+        for endpoint in &endpoints {
             let sql = if self.is_postgres() {
                 "SELECT revision FROM guardian_webhook_queues WHERE tenant_id = $1 AND endpoint_id = $2 FOR UPDATE"
             } else {
                 "SELECT revision FROM guardian_webhook_queues WHERE tenant_id = $1 AND endpoint_id = $2"
             };
-            tx.fetch_optional(sql, params![scope.tenant(), endpoint]).await?;
+            tx.fetch_optional(sql, params![scope.tenant(), *endpoint]).await?;
         }
         let rows = if self.is_postgres() { tx.fetch_all(sql, &values).await? } else { found };
-        rows.iter().map(|row| Ok((row.get("id")?, row.get("endpoint_id")?, row.get("lane")?))).collect()
+        let mut picked = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let endpoint = row.get("endpoint_id")?;
+            // Where others have ended meanwhile, the second look goes further, to queues that nobody has locked.
+            if endpoints.contains(&endpoint) {
+                picked.push((row.get("id")?, endpoint, row.get("lane")?));
+            }
+        }
+        Ok(picked)
     }
 
     pub(super) async fn cancel_once(

@@ -286,7 +286,7 @@ impl SqlStore {
             return Ok(taken);
         }
         let mut sql = Sql::builder("WITH wanted (t, e, n) AS (VALUES ");
-        let mut values = Vec::with_capacity(wanted.len() * 3 + 2);
+        let mut values = Vec::with_capacity(wanted.len() * 3 + 3);
         for (at, (queue, most)) in wanted.iter().enumerate() {
             sql.push(if at > 0 { ", (" } else { "(" }).placeholders(3).push(")");
             values.extend([queue.key.0.to_param(), Param::Uuid(queue.key.1), Param::Integer((*most).into())]);
@@ -299,9 +299,16 @@ impl SqlStore {
         sql.placeholder()
             .push(" ORDER BY next_at, seq LIMIT n) d) UPDATE guardian_webhook_deliveries SET state = 1, fence = fence + 1, next_at = ")
             .placeholder()
-            .push(" FROM picked WHERE tenant_id = of_tenant AND ctid = place RETURNING ")
+            // Asked again, for a row that was changed meanwhile; and so that no index is thought of.
+            .push(" FROM picked WHERE tenant_id = of_tenant AND ctid = place AND (next_at <= ")
+            .placeholder()
+            .push(") IS TRUE RETURNING ")
             .push(TAKEN);
-        values.extend([Param::Timestamp(claim.now), Param::Timestamp(claim.until)]);
+        values.extend([
+            Param::Timestamp(claim.now),
+            Param::Timestamp(claim.until),
+            Param::Timestamp(claim.now),
+        ]);
         let rows = tx.fetch_all(sql.finish(), &values).await?;
         let revisions: HashMap<Uuid, u64> =
             wanted.iter().map(|(queue, _)| (queue.key.1, queue.revision)).collect();
@@ -528,7 +535,7 @@ impl SqlStore {
                  last_status = CASE WHEN a IS NULL THEN last_status ELSE code END, attempts = COALESCE(a, attempts) ",
             );
             sql.push(if self.is_postgres() {
-                "FROM held WHERE tenant_id = t AND ctid = place "
+                "FROM held WHERE tenant_id = t AND ctid = place AND fence = f AND state + 0 = 1 "
             } else {
                 "FROM done WHERE tenant_id = t AND id = i AND fence = f AND state = 1 "
             });

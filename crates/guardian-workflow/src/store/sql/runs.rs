@@ -395,7 +395,11 @@ impl SqlStore {
                 Some(_) => Kept::Yes(Vec::new()),
             });
         }
-        tx.commit().await?;
+        if acted && answers.iter().any(|answer| matches!(answer, Kept::Lost)) {
+            tx.rollback().await?;
+        } else {
+            tx.commit().await?;
+        }
         Ok(answers)
     }
 
