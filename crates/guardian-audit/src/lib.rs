@@ -45,7 +45,7 @@ pub use log::{AuditConfig, AuditLog, Followed, ReadAudit, Receipt, SharedCursors
 pub use outbox::{Drained, OUTBOX_MIGRATIONS, Pending, migrate_outbox, outbox_tenants};
 pub use plan::{Candidate, Plan};
 pub use query::{Condition, Query, QueryError, TimeRange};
-pub use queue::{AuditQueue, Overflow};
+pub use queue::{AuditQueue, LaterEvent, Overflow};
 pub use redact::{Redaction, Treatment};
 pub use risk::{RiskRule, RiskRules};
 pub use schema::{InvalidSchema, Schemas};

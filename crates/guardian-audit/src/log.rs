@@ -292,11 +292,17 @@ impl<S: AuditStore> AuditLog<S> {
     /// Whether the log takes an event; when it came, which is when it occurred unless it says another time. The part of
     /// [`prepare`](Self::prepare) that takes next to no time.
     pub(crate) fn look(&self, event: &mut AuditEvent) -> Result<Timestamp, Error> {
+        let now = self.config.now();
+        self.look_at(event, now)?;
+        Ok(now)
+    }
+
+    /// The same for an event that came at this time.
+    pub(crate) fn look_at(&self, event: &mut AuditEvent, came: Timestamp) -> Result<(), Error> {
         event.check()?;
         self.config.schemas.check(event)?;
-        let now = self.config.now();
-        event.occurred.get_or_insert(now);
-        Ok(now)
+        event.occurred.get_or_insert(came);
+        Ok(())
     }
 
     /// Makes an event ready that was [looked at](Self::look) when it came.
@@ -315,7 +321,7 @@ impl<S: AuditStore> AuditLog<S> {
     }
 
     /// The same where nothing is sealed.
-    pub(crate) fn make_unsealed(
+    fn make_unsealed(
         &self,
         scope: &Scope,
         event: AuditEvent,

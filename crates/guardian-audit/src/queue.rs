@@ -20,6 +20,7 @@ use crate::store::{AuditStore, Batch, Draft, Placed};
 
 mod waiting;
 
+pub use waiting::LaterEvent;
 use waiting::{Answer, Content, Receive, Reply, State, Taken, Told, Waiting, Worker, by_tenant};
 
 /// Takes events from many tasks and appends them in batches from one thread: callers wait for the disk together.
@@ -266,8 +267,28 @@ impl<S: AuditStore> AuditQueue<S> {
         }
         Ok(waiting.and_then(|waiting| match waiting.content {
             Content::Given(event, _) => Some(event),
-            Content::Ready(..) => None,
+            Content::Later(..) | Content::Ready(..) => None,
         }))
+    }
+
+    /// [`enqueue_at_once`](Self::enqueue_at_once) for an event that is not made yet: the thread that appends makes it, so that whoever
+    /// enqueues it does no more than to note down what it is made of. If there is no room now it comes back, and is told nothing;
+    /// what becomes of it [`enqueue`](Self::enqueue) decides, once it is made.
+    ///
+    /// That the log does not take such an event, because of its fields or of the schema of its action, is found out late: it is
+    /// told then, as of all else that keeps it out of the log.
+    ///
+    /// # Errors
+    /// When the queue is closed; the event is told nothing then.
+    pub fn enqueue_later<L: LaterEvent>(&self, later: Box<L>) -> Result<Option<Box<L>>, Error> {
+        let scope = later.scope().clone();
+        let content = Content::Later(self.log.config().now(), false);
+        let mut later = Some(later);
+        let entered = self.enter_as(false, || {
+            later.take().map(|later| Waiting { scope, content, reply: Reply::Later(later) })
+        })?;
+        drop(entered);
+        Ok(later)
     }
 
     /// An event that was looked at, and is to be made ready later.
@@ -278,6 +299,16 @@ impl<S: AuditStore> AuditQueue<S> {
 
     /// Takes the event if there is room. If there is none the state is given back, as it was found.
     fn enter(&self, waiting: &mut Option<Waiting>) -> Result<Option<MutexGuard<'_, State>>, Error> {
+        let is_awaited = waiting.as_ref().is_some_and(|waiting| waiting.reply.is_awaited());
+        self.enter_as(is_awaited, || waiting.take())
+    }
+
+    /// The same for what is asked for when there is room.
+    fn enter_as(
+        &self,
+        is_awaited: bool,
+        waiting: impl FnOnce() -> Option<Waiting>,
+    ) -> Result<Option<MutexGuard<'_, State>>, Error> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(unavailable("the queue is closed").into());
@@ -285,8 +316,8 @@ impl<S: AuditStore> AuditQueue<S> {
         if state.waiting.len() + state.busy >= self.capacity {
             return Ok(Some(state));
         }
-        state.hurried |= waiting.as_ref().is_some_and(|waiting| waiting.reply.is_awaited());
-        state.waiting.extend(waiting.take());
+        state.hurried |= is_awaited;
+        state.waiting.extend(waiting());
         let wakes = match state.worker {
             Worker::Looks => false,
             Worker::Lingers => self.is_urgent(&state),

@@ -10,7 +10,7 @@ use guardian_audit::{AuditEvent, AuditQueue, Error};
 use guardian_core::Scope;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -43,10 +43,13 @@ impl Recorded {
     /// What changes something: every method but GET, HEAD and OPTIONS. The default of [`AuditLayer`].
     #[must_use]
     pub fn changes(request: &Parts) -> Self {
-        if matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-            Self::Never
-        } else {
-            Self::Always
+        Self::changes_by(&request.method)
+    }
+
+    fn changes_by(method: &Method) -> Self {
+        match *method {
+            Method::GET | Method::HEAD | Method::OPTIONS => Self::Never,
+            _ => Self::Always,
         }
     }
 
@@ -86,7 +89,7 @@ pub enum Failing {
 /// | metadata | `status`; `route`; `given_up` where the client went away before it was answered, which leaves open what was done |
 ///
 /// [`describe`](Self::describe) adds to it what only the host knows. By default the response does not wait for the log: its event is in
-/// the queue, which appends it together with others, and what is in the queue of a process that is killed is lost. On a full queue its
+/// the queue, whose thread makes it, finds out whether the log takes it, and appends it together with others, and what is in the queue of a process that is killed is lost. On a full queue its
 /// [`Overflow`](guardian_audit::Overflow) holds. With [`durable`](Self::durable) no response goes out whose event the store does not have.
 ///
 /// ```
@@ -116,7 +119,8 @@ pub struct AuditLayer<S = Arc<dyn AuditStore>> {
 struct Config<S> {
     queue: Arc<AuditQueue<S>>,
     proxies: TrustedProxies,
-    select: Arc<Select>,
+    /// [`Recorded::changes`] otherwise.
+    select: Option<Arc<Select>>,
     describe: Option<Arc<Describe>>,
     durable: Option<Failing>,
     on_failure: Arc<OnFailure>,
@@ -133,7 +137,7 @@ impl<S: AuditStore> AuditLayer<S> {
         let config = Config {
             queue,
             proxies,
-            select: Arc::new(Recorded::changes),
+            select: None,
             describe: None,
             durable: None,
             on_failure: Arc::new(on_failure),
@@ -143,7 +147,7 @@ impl<S: AuditStore> AuditLayer<S> {
 
     /// The same, recording what this says, [`Recorded::changes`] otherwise.
     pub fn recording(mut self, select: impl Fn(&Parts) -> Recorded + Send + Sync + 'static) -> Self {
-        Arc::make_mut(&mut self.config).select = Arc::new(select);
+        Arc::make_mut(&mut self.config).select = Some(Arc::new(select));
         self
     }
 
@@ -166,12 +170,45 @@ impl<S: AuditStore> AuditLayer<S> {
     }
 }
 
+/// The head of a request, as far as it is always looked at.
+struct Head<'r> {
+    method: &'r Method,
+    headers: &'r HeaderMap,
+    extensions: &'r Extensions,
+    /// All of it, where a function of the host's has to see it.
+    whole: Option<&'r Parts>,
+}
+
+/// What is to be recorded of a request.
+enum Noting<S: AuditStore> {
+    Nothing,
+    /// Something is, and there is no log that it belongs to.
+    Nobodys,
+    This(Noted<S>),
+}
+
+impl<S: AuditStore> Config<S> {
+    fn noting(self: &Arc<Self>, head: &Head<'_>) -> Noting<S> {
+        let recorded = match (&self.select, head.whole) {
+            (Some(select), Some(whole)) => select(whole),
+            _ => Recorded::changes_by(head.method),
+        };
+        match (recorded, head.extensions.get::<Scope>()) {
+            (Recorded::Never, _) | (Recorded::IfRefused, None) => Noting::Nothing,
+            (Recorded::Always, None) => Noting::Nobodys,
+            (recorded, Some(scope)) => {
+                Noting::This(Noted::of(Arc::clone(self), head, scope.clone(), recorded))
+            }
+        }
+    }
+}
+
 impl<S> Clone for Config<S> {
     fn clone(&self) -> Self {
         Self {
             queue: Arc::clone(&self.queue),
             proxies: self.proxies.clone(),
-            select: Arc::clone(&self.select),
+            select: self.select.clone(),
             describe: self.describe.clone(),
             durable: self.durable,
             on_failure: Arc::clone(&self.on_failure),
@@ -235,20 +272,26 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let recorded = (self.config.select)(&parts);
-        let noted = match (recorded, parts.extensions.get::<Scope>()) {
-            (Recorded::Never, _) | (Recorded::IfRefused, None) => {
-                return RecordedResponse::goes(self.inner.call(Request::from_parts(parts, body)), None);
-            }
-            (Recorded::Always, None) => {
+        let (request, noting) = if self.config.select.is_some() || self.config.describe.is_some() {
+            let (parts, body) = request.into_parts();
+            let Parts { method, headers, extensions, .. } = &parts;
+            let noting = self.config.noting(&Head { method, headers, extensions, whole: Some(&parts) });
+            (Request::from_parts(parts, body), noting)
+        } else {
+            let (method, headers, extensions) = (request.method(), request.headers(), request.extensions());
+            let noting = self.config.noting(&Head { method, headers, extensions, whole: None });
+            (request, noting)
+        };
+        let noted = match noting {
+            Noting::Nothing => return RecordedResponse::goes(self.inner.call(request), None),
+            Noting::Nobodys => {
                 let problem = Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's");
                 return RecordedResponse::waits(async move { Ok(problem.to_response()) });
             }
-            (recorded, Some(scope)) => Noted::of(Arc::clone(&self.config), &parts, scope.clone(), recorded),
+            Noting::This(noted) => noted,
         };
         if self.config.durable.is_none() {
-            return RecordedResponse::goes(self.inner.call(Request::from_parts(parts, body)), Some(noted));
+            return RecordedResponse::goes(self.inner.call(request), Some(noted));
         }
         // The service that was polled ready is the one to call; its clone has not been and waits for its own turn.
         let standby = self.inner.clone();
@@ -260,7 +303,7 @@ where
                 (config.on_failure)(&error);
                 return Ok(unrecorded(&error));
             }
-            let answer = ready.call(Request::from_parts(parts, body)).await;
+            let answer = ready.call(request).await;
             noted.end(answer.as_ref().ok().map(Response::status)).await;
             answer
         })

@@ -1,10 +1,10 @@
 //! Credentials in headers, and tokens in memory.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use foldhash::HashMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -34,13 +34,31 @@ const MAX_LEN: usize = 8_192;
 pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = only(headers, &AUTHORIZATION)?;
     let (scheme, token) = value.split_at_checked("bearer".len())?;
-    let token = token.strip_prefix(' ')?.trim_matches(' ');
-    let body = token.trim_end_matches('=');
-    (scheme.eq_ignore_ascii_case("bearer") && !body.is_empty() && body.bytes().all(is_plain)).then_some(token)
+    let mut token = token.strip_prefix(b" ")?;
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = token {
+        token = rest;
+    }
+    let mut body = token;
+    while let [rest @ .., b'='] = body {
+        body = rest;
+    }
+    let is_token = scheme.eq_ignore_ascii_case(b"bearer") && !body.is_empty();
+    // All of it is ASCII then.
+    (is_token && body.iter().all(|byte| is_plain(*byte))).then(|| str::from_utf8(token).ok()).flatten()
 }
 
+/// Looked up rather than compared: it is asked for each byte of each request's token.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let (mut rest, mut byte) = (plain.as_mut_slice(), 0_u8);
+        while let [first, others @ ..] = rest {
+            *first = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+            (rest, byte) = (others, byte.wrapping_add(1));
+        }
+        plain
+    };
+    PLAIN.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// The value of a header that carries a key, such as `x-api-key`. Nothing where it is not there exactly once, and where it is
@@ -58,14 +76,14 @@ fn is_plain(byte: u8) -> bool {
 /// ```
 #[must_use]
 pub fn api_key<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    only(headers, name).filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()))
+    let key = only(headers, name)?;
+    key.iter().all(u8::is_ascii_graphic).then(|| str::from_utf8(key).ok()).flatten()
 }
 
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
-    let text = (1..=MAX_LEN).contains(&value.len()).then(|| value.to_str().ok()).flatten();
-    text.filter(|text| !text.is_empty())
+    (1..=MAX_LEN).contains(&value.len()).then(|| value.as_bytes())
 }
 
 /// Bearer tokens in memory: for services with a handful of keys that come from their configuration, and for tests.

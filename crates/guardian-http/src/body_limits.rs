@@ -127,7 +127,10 @@ where
         }
         if body.is_end_stream() {
             let request = Request::from_parts(parts, BoundedBody { body, watch: None });
-            return BoundedResponse::of(State::Goes { future: self.inner.call(request), fate: None });
+            return BoundedResponse::of(State::Goes {
+                future: Box::pin(self.inner.call(request)),
+                fate: None,
+            });
         }
         let fate = Arc::new(Fate { what: AtomicU8::new(FINE), max_bytes: self.limits.max_bytes });
         let watch = Watch {
@@ -138,7 +141,7 @@ where
             waiting: None,
         };
         let request = Request::from_parts(parts, BoundedBody { body, watch: Some(watch) });
-        BoundedResponse::of(State::Goes { future: self.inner.call(request), fate: Some(fate) })
+        BoundedResponse::of(State::Goes { future: Box::pin(self.inner.call(request)), fate: Some(fate) })
     }
 }
 
@@ -261,20 +264,17 @@ where
     }
 }
 
-pin_project! {
-    /// The response of a [`BodyLimits`] service.
-    pub struct BoundedResponse<F> {
-        #[pin]
-        state: State<F>,
-    }
+/// The response of a [`BodyLimits`] service.
+///
+/// The service's own lies on the heap: it is the innermost of the stack's, has the request in it, and would be moved by each layer
+/// around it.
+pub struct BoundedResponse<F> {
+    state: State<F>,
 }
 
-pin_project! {
-    #[project = StateProjection]
-    enum State<F> {
-        Goes { #[pin] future: F, fate: Option<Arc<Fate>> },
-        Refused { max_bytes: u64 },
-    }
+enum State<F> {
+    Goes { future: Pin<Box<F>>, fate: Option<Arc<Fate>> },
+    Refused { max_bytes: u64 },
 }
 
 impl<F> BoundedResponse<F> {
@@ -296,11 +296,11 @@ where
 {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Refused { max_bytes } => Poll::Ready(Ok(too_long(*max_bytes))),
-            StateProjection::Goes { future, fate } => {
-                let response = ready!(future.poll(context))?;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.state {
+            State::Refused { max_bytes } => Poll::Ready(Ok(too_long(*max_bytes))),
+            State::Goes { future, fate } => {
+                let response = ready!(future.as_mut().poll(context))?;
                 let Some(fate) = fate.take() else { return Poll::Ready(Ok(response)) };
                 let failed = response.status().is_client_error() || response.status().is_server_error();
                 Poll::Ready(Ok(match fate.what.load(Ordering::Acquire) {

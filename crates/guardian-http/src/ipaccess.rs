@@ -9,7 +9,7 @@ use guardian_core::{ActorKind, Clock, Scope};
 use guardian_ipaccess::store::AccessStore;
 use guardian_ipaccess::{AccessRequest, Decision, Door, Error, IpAccess};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode, Uri};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -137,6 +137,11 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        match judge_plainly(&self.config, &request) {
+            Some(true) => return GuardedResponse::goes(self.inner.call(request)),
+            Some(false) => return GuardedResponse::waits(async move { Ok(kept_out().to_response()) }),
+            None => {}
+        }
         let (parts, body) = request.into_parts();
         if let Some(judged) = judge_at_once(&self.config, &parts) {
             return match judged {
@@ -155,6 +160,17 @@ where
             }
         })
     }
+}
+
+/// Whether a request may come in, where nobody has to see its head whole and the tenant's rules are at hand.
+fn judge_plainly<S: AccessStore, B>(config: &Config<S>, request: &Request<B>) -> Option<bool> {
+    if config.roles.is_some() || config.on_decision.is_some() {
+        return None;
+    }
+    let scope = request.extensions().get::<Scope>()?;
+    let door = config.access.door_at_hand(scope)?;
+    let seen = Seen { extensions: request.extensions(), headers: request.headers(), uri: request.uri() };
+    Some(decide(config, &door, scope, seen, &[]).is_allowed())
 }
 
 /// Decides, and says what the client hears that may not come in; `None` where the tenant's rules are to be read first.
@@ -177,34 +193,53 @@ fn pass<S: AccessStore>(
     scope: &Scope,
     request: &Parts,
 ) -> Result<(), Problem> {
-    let decision = decide(config, door, scope, request);
+    let roles = config.roles.as_ref().map(|roles| roles(request)).unwrap_or_default();
+    // Neither takes memory where there are none.
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let seen = Seen { extensions: &request.extensions, headers: &request.headers, uri: &request.uri };
+    let decision = decide(config, door, scope, seen, &roles);
     if let Some(hear) = &config.on_decision {
         hear(request, &decision);
     }
     if decision.is_allowed() {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::FORBIDDEN).with_detail("this may not be reached from where you are"))
+    Err(kept_out())
+}
+
+fn kept_out() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN).with_detail("this may not be reached from where you are")
 }
 
 fn nobodys() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED).with_detail("this request is nobody's")
 }
 
-fn decide<S: AccessStore>(config: &Config<S>, door: &Door, scope: &Scope, request: &Parts) -> Decision {
-    let client = peer(request).map(|peer| ClientAddr::resolve(peer, &request.headers, &config.proxies));
+/// What of a request decides.
+#[derive(Clone, Copy)]
+struct Seen<'r> {
+    extensions: &'r Extensions,
+    headers: &'r HeaderMap,
+    uri: &'r Uri,
+}
+
+fn decide<S: AccessStore>(
+    config: &Config<S>,
+    door: &Door,
+    scope: &Scope,
+    seen: Seen<'_>,
+    roles: &[&str],
+) -> Decision {
+    let client = peer(seen.extensions).map(|peer| ClientAddr::resolve(peer, seen.headers, &config.proxies));
     let Some(client) = client.filter(ClientAddr::is_conclusive) else { return door.unparsable() };
     let actor = scope.actor();
-    let mut asked = AccessRequest::new(client.addr(), config.access.clock().now()).route(request.uri.path());
+    let mut asked = AccessRequest::new(client.addr(), config.access.clock().now()).route(seen.uri.path());
     match actor.kind() {
         ActorKind::User => asked = asked.user(actor.id().as_str()),
         ActorKind::ApiKey => asked = asked.api_key(actor.id().as_str()),
         _ => {}
     }
-    let roles = config.roles.as_ref().map(|roles| roles(request)).unwrap_or_default();
-    // Neither takes memory where there are none.
-    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
-    door.decide(&asked.roles(&roles))
+    door.decide(&asked.roles(roles))
 }
 
 /// Nobody could tell, and that protects.

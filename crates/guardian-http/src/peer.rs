@@ -1,6 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
-use http::request::Parts;
+use http::Extensions;
 
 /// The address of the connection's other end, as a request extension, for servers that are not axum's.
 ///
@@ -15,11 +15,11 @@ use http::request::Parts;
 pub struct PeerAddr(pub SocketAddr);
 
 /// The other end of the request's connection, where the server said who that is.
-pub(crate) fn peer(request: &Parts) -> Option<IpAddr> {
-    let peer = request.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    let peer = extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
     #[cfg(feature = "axum")]
     let peer = peer.or_else(|| {
-        let info = request.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
+        let info = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
         info.map(|info| info.0.ip())
     });
     peer

@@ -26,35 +26,44 @@ pub enum OnOutage {
 
 /// The time until a moment; none when it is past.
 fn until(now: Timestamp, moment: Timestamp) -> Duration {
-    (moment - now).to_std().unwrap_or_default()
+    // Of the calendar, in which a difference takes many steps, nothing is needed.
+    let micros = moment.timestamp_micros().saturating_sub(now.timestamp_micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// What a client is told of its quota: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), under the
 /// name of the feature. Nothing where nothing limits it.
 fn tell(headers: &mut HeaderMap, name: &PolicyName, decision: &Decision, now: Timestamp) {
-    tell_as(headers, name, decision.limit.and_then(|limit| quota_field(name, limit)), decision, now);
+    let policy = decision.limit.and_then(|limit| quota_field(name, limit));
+    Told { policy, left: left(name, decision, now) }.add_to(headers);
 }
 
-/// The same with the field about the limit at hand.
-fn tell_as(
-    headers: &mut HeaderMap,
-    name: &PolicyName,
+/// What a client is told, as it was when that was decided.
+struct Told {
     policy: Option<HeaderValue>,
-    decision: &Decision,
-    now: Timestamp,
-) {
-    if let Some(field) = policy {
-        headers.append(RATELIMIT_POLICY, field);
-    }
-    if let Some(remaining) = decision.remaining {
-        let mut left = ServiceLimit::new(name, u64::try_from(remaining.max(0)).unwrap_or(u64::MAX));
-        if let Some(resets) = decision.resets_at {
-            left = left.with_reset(until(now, resets));
+    left: Option<HeaderValue>,
+}
+
+impl Told {
+    fn add_to(self, headers: &mut HeaderMap) {
+        if let Some(field) = self.policy {
+            headers.append(RATELIMIT_POLICY, field);
         }
-        if let Some(field) = ServiceLimit::field([left]) {
+        if let Some(field) = self.left {
             headers.append(RATELIMIT, field);
         }
     }
+}
+
+/// The field about what is left, where that is limited.
+fn left(name: &PolicyName, decision: &Decision, now: Timestamp) -> Option<HeaderValue> {
+    let remaining = decision.remaining?;
+    let left = ServiceLimit::new(name, u64::try_from(remaining.max(0)).unwrap_or(u64::MAX));
+    let left = match decision.resets_at {
+        Some(resets) => left.with_reset(until(now, resets)),
+        None => left,
+    };
+    ServiceLimit::field([left])
 }
 
 /// The answer to a request that may not go on: 429 where waiting is enough, and 402 where it takes another plan or payment.

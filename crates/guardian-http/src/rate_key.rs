@@ -110,18 +110,27 @@ impl RateKey {
     #[cfg(feature = "ratelimit")]
     pub(crate) fn into_text(self) -> String {
         let IpNet::V4(net) = self.net else { return self.to_string() };
-        let mut text = String::with_capacity("255.255.255.255".len());
+        let mut bytes = [0; "255.255.255.255.".len()];
+        let (mut places, mut length) = (bytes.iter_mut(), 0);
+        let mut put = |byte| {
+            if let Some(place) = places.next() {
+                *place = byte;
+                length += 1;
+            }
+        };
         for octet in net.addr().octets() {
-            if !text.is_empty() {
-                text.push('.');
+            if octet >= 100 {
+                put(b'0' + octet / 100);
             }
-            for (at_least, digit) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
-                if octet >= at_least {
-                    text.push(char::from(b'0' + digit));
-                }
+            if octet >= 10 {
+                put(b'0' + octet / 10 % 10);
             }
+            put(b'0' + octet % 10);
+            put(b'.');
         }
-        text
+        // Without the last point. All of it is ASCII.
+        let text = bytes.get(..length.saturating_sub(1)).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default().to_owned()
     }
 
     /// Eighteen bytes that differ when the keys differ: the family (4 or 6), the prefix length, and the address

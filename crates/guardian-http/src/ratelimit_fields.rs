@@ -241,9 +241,9 @@ impl QuotaPolicy {
         for policy in policies {
             let policy = policy.borrow();
             writer.item(&policy.name.quoted);
-            writer.integer(";q=", policy.quota);
+            writer.integer(b";q=", policy.quota);
             if let Some(window) = policy.window {
-                writer.integer(";w=", window);
+                writer.integer(b";w=", window);
             }
             if let Some(unit) = policy.unit {
                 writer.string(";qu=", unit.as_str());
@@ -304,9 +304,9 @@ impl<'a> ServiceLimit<'a> {
         let mut writer = Writer::new();
         for limit in limits {
             writer.item(&limit.name.quoted);
-            writer.integer(";r=", limit.remaining);
+            writer.integer(b";r=", limit.remaining);
             if let Some(reset) = limit.reset {
-                writer.integer(";t=", reset);
+                writer.integer(b";t=", reset);
             }
             if let Some(key) = limit.partition_key {
                 writer.bytes(";pk=", key.as_bytes());
@@ -321,7 +321,7 @@ impl<'a> ServiceLimit<'a> {
 pub(crate) fn quota_field(name: &PolicyName, quota: u64) -> Option<HeaderValue> {
     let mut writer = Writer::new();
     writer.item(&name.quoted);
-    writer.integer(";q=", quota);
+    writer.integer(b";q=", quota);
     writer.finish()
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use guardian_core::Scope;
-use guardian_rbac::{Decision, Error, Rbac, Resource};
+use guardian_rbac::{Decision, Error, PermissionHandle, Rbac, Resource};
 use http::StatusCode;
 
 use crate::Problem;
@@ -48,14 +48,14 @@ async fn require(
 fn require_at_once(
     rbac: &Rbac,
     scope: Option<&Scope>,
-    permission: &str,
+    permission: &Known,
     resource: Resource<'_>,
     disclosure: Disclosure,
 ) -> Option<Result<(), Problem>> {
     let Some(scope) = scope else { return Some(Err(nobodys())) };
-    match rbac.check_local(scope, permission, resource) {
+    match rbac.check_local(scope, permission.handle, resource) {
         Err(Error::NotLoaded { .. }) => None,
-        decided => Some(judged(decided, permission, disclosure)),
+        decided => Some(judged(decided, &permission.name, disclosure)),
     }
 }
 
@@ -105,6 +105,15 @@ fn undecided(error: &Error) -> Problem {
 }
 
 /// A permission that is in the catalog.
-fn known(rbac: &Rbac, permission: &str) -> Result<Arc<str>, Error> {
-    rbac.catalog().handle(permission).map(|_| permission.into())
+#[derive(Clone)]
+struct Known {
+    name: Arc<str>,
+    /// Where it is there, so that it need not be looked up for each request.
+    handle: PermissionHandle,
+}
+
+impl Known {
+    fn of(rbac: &Rbac, permission: &str) -> Result<Self, Error> {
+        Ok(Self { handle: rbac.catalog().handle(permission)?, name: permission.into() })
+    }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use guardian_core::{Scope, TenantId, Timestamp};
 use parking_lot::Mutex;
 
-use crate::error::Error;
+use crate::error::{Error, InvalidEvent};
 use crate::event::{Assessment, AuditEvent};
 use crate::log::{AuditLog, Receipt};
 use crate::store::{AuditStore, Draft, Placed};
@@ -52,8 +52,25 @@ pub(super) struct Waiting {
 pub(super) enum Content {
     /// As the host gave it, at this time: its redaction is still to come.
     Given(Box<AuditEvent>, Timestamp),
+    /// It came at this time, and [`Reply::Later`] makes it; whether it is at that, or was and panicked.
+    Later(Timestamp, bool),
     /// As the store takes it.
     Ready(Draft, Assessment),
+}
+
+/// An event that is not made yet: what it is made of, and who hears what becomes of it. See
+/// [`enqueue_later`](crate::AuditQueue::enqueue_later).
+pub trait LaterEvent: Send + 'static {
+    /// Whose event it is.
+    fn scope(&self) -> &Scope;
+
+    /// The event. It is asked for by the thread that appends, and again if the event could not be made ready then. It should come
+    /// out the same each time, and may leave out [`occurred`](AuditEvent::occurred), which is when it was enqueued. One that panics
+    /// is not in the log, and is told so.
+    fn make(&self) -> AuditEvent;
+
+    /// Hears what became of the event, as `told` of [`enqueue`](crate::AuditQueue::enqueue) does; should return at once.
+    fn told(self: Box<Self>, told: Result<Option<Receipt>, Error>);
 }
 
 /// What is in it may be what redaction takes out.
@@ -67,22 +84,33 @@ impl Waiting {
     /// Makes the event what the store takes, if it is not. However it ends, and also if it is dropped half-way, the event stays
     /// here unless the log can never take it.
     pub(super) async fn make_ready<S: AuditStore>(&mut self, log: &AuditLog<S>) -> Result<(), Error> {
-        if let Content::Given(event, came) = &mut self.content {
-            let (draft, risk) = if log.config().keys().is_some() {
-                log.make(&self.scope, AuditEvent::clone(event), *came).await?
-            } else {
-                let event = std::mem::replace(&mut **event, AuditEvent::new(""));
-                log.make_unsealed(&self.scope, event, *came)?
-            };
-            self.content = Content::Ready(draft, risk);
-        }
+        let (event, came) = match (&mut self.content, &self.reply) {
+            (Content::Given(event, came), _) if log.config().keys().is_some() => {
+                (AuditEvent::clone(event), *came)
+            }
+            (Content::Given(event, came), _) => (std::mem::replace(&mut **event, AuditEvent::new("")), *came),
+            (Content::Later(came, is_making), Reply::Later(later)) => {
+                if std::mem::replace(is_making, true) {
+                    // Tried again and again, it would keep all behind it out of the log.
+                    return Err(InvalidEvent::new("event", "", "it panicked when it was made").into());
+                }
+                let mut event = later.make();
+                *is_making = false;
+                log.look_at(&mut event, *came)?;
+                (event, *came)
+            }
+            _ => return Ok(()),
+        };
+        // What is not sealed is ready at once, so nothing is lost of an event that was taken out.
+        let (draft, risk) = log.make(&self.scope, event, came).await?;
+        self.content = Content::Ready(draft, risk);
         Ok(())
     }
 
     /// The event in the store's form; none of it is there before it was [made ready](Self::make_ready).
     fn draft(&self) -> Option<&Draft> {
         match &self.content {
-            Content::Given(..) => None,
+            Content::Given(..) | Content::Later(..) => None,
             Content::Ready(draft, _) => Some(draft),
         }
     }
@@ -101,6 +129,8 @@ pub(super) enum Reply {
     Awaited(Arc<Answer>),
     /// Nobody waits.
     Told(Told),
+    /// Nobody waits, and the event is still to be made.
+    Later(Box<dyn LaterEvent>),
 }
 
 pub(super) type Told = Box<dyn FnOnce(Result<Option<Receipt>, Error>) + Send>;
@@ -110,6 +140,7 @@ impl Reply {
         match self {
             Self::Awaited(awaited) => awaited.give(answer),
             Self::Told(told) => told(answer.map(Some)),
+            Self::Later(later) => later.told(answer.map(Some)),
         }
     }
 
@@ -117,7 +148,7 @@ impl Reply {
     pub(super) fn prompt(&self) -> Option<&Arc<Answer>> {
         match self {
             Self::Awaited(answer) => Some(answer).filter(|answer| answer.prompt),
-            Self::Told(_) => None,
+            Self::Told(_) | Self::Later(_) => None,
         }
     }
 

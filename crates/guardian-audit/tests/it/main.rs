@@ -11,6 +11,8 @@ mod checkpoints;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod later;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod log;

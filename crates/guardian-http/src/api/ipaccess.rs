@@ -335,7 +335,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, reached: &Reached<S>) -> Result<Self, Problem> {
         let Caller(scope) = Caller::from_request_parts(parts, reached).await?;
-        let client = peer(parts).map(|peer| ClientAddr::resolve(peer, &parts.headers, &reached.proxies));
+        let client =
+            peer(&parts.extensions).map(|peer| ClientAddr::resolve(peer, &parts.headers, &reached.proxies));
         let is_conclusive = client.is_some_and(|client| client.is_conclusive());
         let address = client.map_or(IpAddr::from([0, 0, 0, 0]), |client| client.addr());
         // The path that the layer in front sees, also where the API is nested below another one.

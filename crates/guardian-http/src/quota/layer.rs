@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use guardian_core::Scope;
+use guardian_core::{Scope, Timestamp};
 use guardian_quota::store::QuotaStore;
 use guardian_quota::{Decision, Error, FeatureName, Hold, Quotas, Subject, Usage};
 use http::request::Parts;
@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{OnOutage, denied, tell_as, undecided};
+use super::{OnOutage, Told, denied, left, undecided};
 use crate::ratelimit_fields::quota_field;
 use crate::{PolicyName, Problem};
 
@@ -209,12 +209,16 @@ impl<S: QuotaStore> Config<S> {
 
     /// Spends a unit without waiting, where the quotas are in memory and nothing about the request is special. `None` changed
     /// nothing, and [`admit`](Self::admit) decides.
-    fn admit_at_once(&self, extensions: &Extensions) -> Option<Result<Admitted, Box<Response<Vec<u8>>>>> {
+    fn admit_at_once(&self, extensions: &Extensions) -> Option<Result<Option<Told>, Box<Response<Vec<u8>>>>> {
         let is_plain =
             self.who.is_none() && self.cost.is_none() && self.counts.is_none() && self.key.is_none();
         let scope = extensions.get::<Scope>().filter(|_| is_plain)?;
-        let decision = self.quotas.consume_at_once(scope, &self.plain, self.quotas.now())?;
-        Some(self.admitted(Ok(decision), None))
+        let now = self.quotas.now();
+        let decision = self.quotas.consume_at_once(scope, &self.plain, now)?;
+        Some(match decision.allowed {
+            true => Ok(self.tells.then(|| self.told(&decision, now))),
+            false => Err(Box::new(denied(&self.name, &decision, now))),
+        })
     }
 
     async fn admit(&self, parts: &Parts) -> Result<Admitted, Box<Response<Vec<u8>>>> {
@@ -258,12 +262,12 @@ impl<S: QuotaStore> Config<S> {
         }
     }
 
-    fn tell<B>(&self, response: &mut Response<B>, decision: &Decision) {
+    fn told(&self, decision: &Decision, now: Timestamp) -> Told {
         let policy = decision.limit.and_then(|limit| {
             let (first, field) = self.policy.get_or_init(|| (limit, quota_field(&self.name, limit)));
             if *first == limit { field.clone() } else { quota_field(&self.name, limit) }
         });
-        tell_as(response.headers_mut(), &self.name, policy, decision, self.quotas.now());
+        Told { policy, left: left(&self.name, decision, now) }
     }
 
     /// Spends what was held, or gives it up. The answer is there: a fault of the store does not take it from the client, and
@@ -290,7 +294,7 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = T::Error;
-    type Future = QuotaResponse<T::Future, S>;
+    type Future = QuotaResponse<T::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -298,10 +302,8 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         match self.config.admit_at_once(request.extensions()) {
-            Some(Ok(Admitted { decision, .. })) => {
+            Some(Ok(told)) => {
                 let answer = self.inner.call(request);
-                let told = decision.filter(|_| self.config.tells);
-                let told = told.map(|decision| (Arc::clone(&self.config), decision));
                 return QuotaResponse { state: State::Goes { answer, told } };
             }
             Some(Err(refusal)) => {
@@ -328,7 +330,7 @@ where
             }
             let mut response = answer?;
             if let Some(decision) = decision.filter(|_| config.tells) {
-                config.tell(&mut response, &decision);
+                config.told(&decision, config.quotas.now()).add_to(response.headers_mut());
             }
             Ok(response)
         });
@@ -341,30 +343,29 @@ pin_project! {
     ///
     /// Where the units were spent at once it is little more than the service's own; only where that has to be waited for, or the
     /// request is refused, it lies on the heap.
-    pub struct QuotaResponse<F, S>
+    pub struct QuotaResponse<F>
     where
         F: Future,
     {
         #[pin]
-        state: State<F, S>,
+        state: State<F>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F, S>
+    enum State<F>
     where
         F: Future,
     {
-        Goes { #[pin] answer: F, told: Option<(Arc<Config<S>>, Decision)> },
+        Goes { #[pin] answer: F, told: Option<Told> },
         Waits { answer: Pin<Box<dyn Future<Output = F::Output> + Send>> },
     }
 }
 
-impl<F, S, B, E> Future for QuotaResponse<F, S>
+impl<F, B, E> Future for QuotaResponse<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    S: QuotaStore,
 {
     type Output = F::Output;
 
@@ -372,8 +373,8 @@ where
         match self.project().state.project() {
             StateProjection::Goes { answer, told } => {
                 let mut answer = ready!(answer.poll(context));
-                if let (Ok(response), Some((config, decision))) = (&mut answer, told.take()) {
-                    config.tell(response, &decision);
+                if let (Ok(response), Some(told)) = (&mut answer, told.take()) {
+                    told.add_to(response.headers_mut());
                 }
                 Poll::Ready(answer)
             }
@@ -382,7 +383,7 @@ where
     }
 }
 
-impl<F: Future, S> fmt::Debug for QuotaResponse<F, S> {
+impl<F: Future> fmt::Debug for QuotaResponse<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QuotaResponse").finish_non_exhaustive()
     }

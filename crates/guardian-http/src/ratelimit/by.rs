@@ -63,7 +63,7 @@ impl By {
     #[must_use]
     pub fn client_addr_with(proxies: TrustedProxies, prefix: V6PrefixLen) -> Self {
         Self::with("client address", move |request| {
-            let client = ClientAddr::resolve(peer(request)?, &request.headers, &proxies);
+            let client = ClientAddr::resolve(peer(&request.extensions)?, &request.headers, &proxies);
             Some(Key::from(RateKey::with_prefix(client.addr(), prefix).into_text()))
         })
     }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use guardian_core::Clock;
 use guardian_ratelimit::store::Store;
-use guardian_ratelimit::{Algorithm, Decision, Outcome, Rule};
+use guardian_ratelimit::{Algorithm, Decision, Limiter, Outcome, Rule};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 
@@ -26,30 +27,32 @@ impl Fields {
         asked: &Asked<'_>,
         decision: &Decision,
     ) -> Self {
-        let enforced = || {
-            asked.counted.iter().filter_map(|one| {
-                let outcome = outcome_of(one.entry, decision);
-                (!is_trial(one.entry, outcome)).then_some((one, outcome))
-            })
-        };
-        let is_as_built = |one: &Counted<'_>| {
-            !one.entry.dry_run && asked.rule(config, one).is_some_and(|rule| rule == one.entry.rule)
-        };
-        let (mut count, mut as_built) = (0, true);
-        for (one, _) in enforced() {
-            count += 1;
-            as_built &= is_as_built(one);
+        // A check has no more limits than there is room for.
+        let mut enforced: ArrayVec<(&Counted<'_>, Option<&Outcome>), { Limiter::MAX_LIMITS }> =
+            ArrayVec::new();
+        let mut as_built = true;
+        for (place, one) in asked.counted.iter().enumerate() {
+            let outcome = outcome_at(place, one.entry, decision);
+            if is_trial(one.entry, outcome) {
+                continue;
+            }
+            as_built &=
+                !one.entry.dry_run && asked.rule(config, one).is_some_and(|rule| rule == one.entry.rule);
+            let _ = enforced.try_push((one, outcome));
         }
-        let policies = if as_built && count == config.entries.iter().filter(|entry| !entry.dry_run).count() {
+        let policies = if as_built && enforced.len() == config.enforced {
             config.policies.clone()
         } else {
-            let policies = enforced()
+            let policies = enforced
+                .iter()
                 .filter_map(|(one, _)| Some(quota_policy(one.entry.name.clone(), &asked.rule(config, one)?)));
             QuotaPolicy::field(policies)
         };
-        let limits = enforced()
-            .filter_map(|(one, outcome)| Some((one, outcome?)))
-            .filter(|(_, outcome)| decision.is_allowed() || outcome.denies())
+        let is_allowed = decision.is_allowed();
+        let limits = enforced
+            .iter()
+            .filter_map(|(one, outcome)| Some((*one, (*outcome)?)))
+            .filter(|(_, outcome)| is_allowed || outcome.denies())
             .map(|(one, outcome)| service_limit(one, outcome));
         Self { policies, limits: ServiceLimit::field(limits) }
     }
@@ -74,6 +77,12 @@ pub(super) fn policies<'e>(entries: impl Iterator<Item = &'e Entry>) -> Option<H
 /// What the decision says about this limit; nothing when the store could not be asked.
 pub(super) fn outcome_of<'d>(entry: &Entry, decision: &'d Decision) -> Option<&'d Outcome> {
     decision.outcomes().iter().find(|outcome| outcome.policy() == entry.policy)
+}
+
+/// The same for a limit that was asked about in this place; outcomes stand in the order of limits.
+fn outcome_at<'d>(place: usize, entry: &Entry, decision: &'d Decision) -> Option<&'d Outcome> {
+    let outcome = decision.outcomes().get(place).filter(|outcome| outcome.policy() == entry.policy);
+    outcome.or_else(|| outcome_of(entry, decision))
 }
 
 /// Whether the limit is in a dry run. An outcome that does not admit says so for sure, also when the mode was switched

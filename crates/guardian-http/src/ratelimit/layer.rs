@@ -108,6 +108,8 @@ pub(super) struct Config<S, C> {
     pub(super) fields_on_success: bool,
     /// The field about all limits that are not in a dry run, by their rules as they were when the layer was built.
     pub(super) policies: Option<HeaderValue>,
+    /// How many limits that field is about.
+    pub(super) enforced: usize,
     pub(super) outage: Duration,
 }
 
@@ -197,6 +199,7 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
             on_decision: None,
             fields_on_success: true,
             policies: None,
+            enforced: 0,
             outage: RateLimitLayer::OUTAGE_RETRY,
         };
         Self { config, limits: Vec::new() }
@@ -280,7 +283,9 @@ impl<S: Store, C: Clock> RateLimitBuilder<S, C> {
                 by,
             });
         }
-        self.config.policies = fields::policies(self.config.entries.iter().filter(|entry| !entry.dry_run));
+        let enforced = || self.config.entries.iter().filter(|entry| !entry.dry_run);
+        let (policies, count) = (fields::policies(enforced()), enforced().count());
+        (self.config.policies, self.config.enforced) = (policies, count);
         Ok(RateLimitLayer { config: Arc::new(self.config) })
     }
 }

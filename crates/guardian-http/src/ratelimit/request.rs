@@ -30,8 +30,16 @@ pub(super) struct Missing {
 }
 
 impl<'r> Asked<'r> {
-    /// The limits of a request; `None` when none applies.
-    pub(super) fn of<S, C>(config: &'r Config<S, C>, request: &'r Parts) -> Result<Option<Self>, Missing> {
+    /// No limits yet, of a request that costs so much.
+    pub(super) fn new(realm: Realm<'r>, cost: u32) -> Self {
+        Self { realm, counted: ArrayVec::new(), cost }
+    }
+
+    /// Whose limits apply to a request, and what it costs; `None` when none does.
+    pub(super) fn begin<S, C>(
+        config: &Config<S, C>,
+        request: &'r Parts,
+    ) -> Result<Option<(Realm<'r>, u32)>, Missing> {
         let cost = config.cost.as_ref().map_or(1, |cost| cost(request));
         if cost == 0 {
             return Ok(None);
@@ -44,18 +52,22 @@ impl<'r> Asked<'r> {
                 return Err(Missing { status, what: "tenant" });
             }
         };
-        // A layer has no more of them.
-        let mut counted = ArrayVec::new();
+        Ok(Some((realm, cost)))
+    }
+
+    /// Finds whom each limit counts.
+    pub(super) fn find<S, C>(&mut self, config: &'r Config<S, C>, request: &'r Parts) -> Result<(), Missing> {
         for entry in &config.entries {
             let key = match &entry.by {
                 None => Some(Key::Whole),
                 Some((by, on_missing)) => Self::key(by, *on_missing, request)?,
             };
             if let Some(key) = key {
-                let _ = counted.try_push(Counted { entry, key });
+                // A layer has no more of them than there is room for.
+                let _ = self.counted.try_push(Counted { entry, key });
             }
         }
-        Ok((!counted.is_empty()).then_some(Self { realm, counted, cost }))
+        Ok(())
     }
 
     fn key(by: &By, on_missing: OnMissing, request: &'r Parts) -> Result<Option<Key<'r>>, Missing> {

@@ -151,11 +151,19 @@ enum Judged {
 }
 
 fn judge_at_once<S: Store, C: Clock>(config: &Config<S, C>, request: &Parts) -> Judged {
-    let asked = match Asked::of(config, request) {
-        Ok(Some(asked)) => asked,
+    let (realm, cost) = match Asked::begin(config, request) {
+        Ok(Some(begun)) => begun,
         Ok(None) => return Judged::Now(Verdict::Pass { fields: None, permit: None }),
         Err(missing) => return Judged::Now(Verdict::Refuse(Refusal::missing(&missing))),
     };
+    let mut asked = Asked::new(realm, cost);
+    // In place: it is large, and moving it about takes longer than to find what is in it.
+    if let Err(missing) = asked.find(config, request) {
+        return Judged::Now(Verdict::Refuse(Refusal::missing(&missing)));
+    }
+    if asked.counted.is_empty() {
+        return Judged::Now(Verdict::Pass { fields: None, permit: None });
+    }
     match asked.decide_at_once(config) {
         Some(decision) => Judged::Now(verdict(config, request, &asked, &decision, None)),
         None => Judged::Later(asked.keep()),

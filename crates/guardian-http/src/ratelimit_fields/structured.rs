@@ -1,7 +1,6 @@
 //! The part of RFC 9651 section 4.1 that the rate-limit fields need: a List of Strings with parameters that are
 //! Integers, Strings or Byte Sequences.
 
-use arrayvec::ArrayVec;
 use http::HeaderValue;
 
 /// The largest Integer (section 3.3.1): fifteen digits.
@@ -19,47 +18,52 @@ const SHORT: usize = 256;
 /// Callers give strings of printable ASCII and keys that are fixed in the code, so what is written is always a
 /// valid field value.
 pub(super) struct Writer {
-    short: ArrayVec<u8, SHORT>,
+    short: [u8; SHORT],
+    /// How many bytes of it are written.
+    length: usize,
     /// All that was written, once it did not fit.
     long: Vec<u8>,
 }
 
 impl Writer {
     pub(super) fn new() -> Self {
-        Self { short: ArrayVec::new_const(), long: Vec::new() }
+        Self { short: [0; SHORT], length: 0, long: Vec::new() }
     }
 
     /// Begins the next member (section 4.1.1: members are separated by a comma and one space) with a String as
     /// [`quoted`] writes it.
     pub(super) fn item(&mut self, quoted: &str) {
-        if !(self.short.is_empty() && self.long.is_empty()) {
+        if self.length > 0 || !self.long.is_empty() {
             self.push(b", ");
         }
         self.push(quoted.as_bytes());
     }
 
     /// A parameter, `start` being all up to its value: `;r=`.
-    pub(super) fn integer(&mut self, start: &str, value: u64) {
+    pub(super) fn integer<const N: usize>(&mut self, start: &[u8; N], value: u64) {
         // What the standard library does for it takes several times as long, and it is done for each response.
-        let (mut text, mut from, mut left) = ([b'0'; 24], 24, value.min(MAX_INTEGER));
-        for digit in text.iter_mut().rev() {
+        let value = value.min(MAX_INTEGER);
+        if value < 10
+            && let Some(room) = self.room(N + 1)
+            && let Some((before, [digit])) = room.split_first_chunk_mut()
+        {
             // Below ten.
-            *digit += u8::try_from(left % 10).unwrap_or_default();
-            from -= 1;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
+            (*before, *digit) = (*start, b'0' + u8::try_from(value).unwrap_or_default());
+            return;
         }
-        let begins = from - start.len().min(from);
-        match text.get_mut(begins..from).filter(|room| room.len() == start.len()) {
-            Some(room) => {
-                room.copy_from_slice(start.as_bytes());
-                from = begins;
-            }
-            None => self.push(start.as_bytes()),
+        let digits = value.checked_ilog10().map_or(1, |last| usize::try_from(last).unwrap_or(0) + 1);
+        if let Some(room) = self.room(N + digits)
+            && let Some((before, number)) = room.split_first_chunk_mut()
+        {
+            *before = *start;
+            write_digits(number, value);
+            return;
         }
-        self.push(text.get(from..).unwrap_or_default());
+        let mut text = [b'0'; 15];
+        let number = text.get_mut(..digits).unwrap_or_default();
+        write_digits(number, value);
+        self.push(start);
+        self.push(number);
     }
 
     pub(super) fn string(&mut self, start: &str, value: &str) {
@@ -77,20 +81,29 @@ impl Writer {
     /// The field's value, `None` without members.
     pub(super) fn finish(self) -> Option<HeaderValue> {
         if !self.long.is_empty() {
-            HeaderValue::try_from(self.long).ok()
-        } else if self.short.is_empty() {
-            None
-        } else {
-            HeaderValue::from_bytes(&self.short).ok()
+            return HeaderValue::try_from(self.long).ok();
         }
+        let short = self.short.get(..self.length).filter(|short| !short.is_empty())?;
+        HeaderValue::from_bytes(short).ok()
+    }
+
+    /// The next bytes, where so many fit.
+    fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        if !self.long.is_empty() {
+            return None;
+        }
+        let room = self.short.get_mut(self.length..)?.get_mut(..length)?;
+        self.length += length;
+        Some(room)
     }
 
     fn push(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.room(bytes.len()) {
+            room.copy_from_slice(bytes);
+            return;
+        }
         if self.long.is_empty() {
-            if self.short.try_extend_from_slice(bytes).is_ok() {
-                return;
-            }
-            self.long.extend_from_slice(&self.short);
+            self.long.extend(self.short.iter().take(self.length));
         }
         self.long.extend_from_slice(bytes);
     }
@@ -105,6 +118,27 @@ impl Writer {
                 self.push(&[if place > chunk.len() { b'=' } else { base64_digit(group >> shift & 63) }]);
             }
         }
+    }
+}
+
+/// Fills the room with the last digits of a number, two at a time.
+fn write_digits(room: &mut [u8], mut value: u64) {
+    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+        5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    let pair = |value: u64| {
+        let at = usize::try_from(value % 100).unwrap_or_default() * 2;
+        PAIRS.get(at..).and_then(|rest| rest.first_chunk::<2>()).copied().unwrap_or(*b"00")
+    };
+    let mut pairs = room.rchunks_exact_mut(2);
+    for two in &mut pairs {
+        if let [tens, ones] = two {
+            [*tens, *ones] = pair(value);
+        }
+        value /= 100;
+    }
+    if let [first] = pairs.into_remainder() {
+        let [_, digit] = pair(value);
+        *first = digit;
     }
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Disclosure, known, require, require_at_once};
+use super::{Disclosure, Known, require, require_at_once};
 use crate::{GuardedResponse, Problem};
 
 type Locate = dyn Fn(&Parts) -> Vec<Area> + Send + Sync;
@@ -37,7 +37,7 @@ pub struct RequirePermissionLayer {
 #[derive(Clone)]
 struct Config {
     rbac: Rbac,
-    permission: Arc<str>,
+    permission: Known,
     disclosure: Disclosure,
     locate: Option<Arc<Locate>>,
 }
@@ -48,7 +48,7 @@ impl RequirePermissionLayer {
     /// # Errors
     /// [`Error::UnknownPermission`] for one that the catalog does not have.
     pub fn new(rbac: Rbac, permission: &str) -> Result<Self, Error> {
-        let permission = known(&rbac, permission)?;
+        let permission = Known::of(&rbac, permission)?;
         let config = Config { rbac, permission, disclosure: Disclosure::default(), locate: None };
         Ok(Self { config: Arc::new(config) })
     }
@@ -69,7 +69,7 @@ impl RequirePermissionLayer {
 impl fmt::Debug for RequirePermissionLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequirePermissionLayer")
-            .field("permission", &self.config.permission)
+            .field("permission", &self.config.permission.name)
             .finish_non_exhaustive()
     }
 }
@@ -94,7 +94,7 @@ impl<T: fmt::Debug> fmt::Debug for PermissionGuard<T> {
         let Self { inner, config } = self;
         f.debug_struct("PermissionGuard")
             .field("inner", inner)
-            .field("permission", &config.permission)
+            .field("permission", &config.permission.name)
             .finish_non_exhaustive()
     }
 }
@@ -133,7 +133,7 @@ where
             let areas = config.locate.as_ref().map(|locate| locate(&parts)).unwrap_or_default();
             let resource = Resource::new_in(&areas);
             let scope = parts.extensions.get::<Scope>();
-            match require(&config.rbac, scope, &config.permission, resource, config.disclosure).await {
+            match require(&config.rbac, scope, &config.permission.name, resource, config.disclosure).await {
                 Ok(()) => ready.call(Request::from_parts(parts, body)).await,
                 Err(problem) => Ok(response(&problem)),
             }

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -6,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use guardian_core::{Clock, MonoTime, Scope, TenantId};
 use guardian_tenant::{Error, Registry};
 use parking_lot::{Mutex, RwLock};
@@ -133,7 +133,7 @@ impl Known {
         }
         let entry = old.remove(tenant).unwrap_or_default();
         let forgotten =
-            if young.len() >= self.half { mem::replace(old, mem::take(young)) } else { HashMap::new() };
+            if young.len() >= self.half { mem::replace(old, mem::take(young)) } else { HashMap::default() };
         young.insert(tenant.clone(), Arc::clone(&entry));
         // To free them takes a while, for which nobody should wait.
         drop(tenants);

@@ -59,10 +59,10 @@ trait Keys<K> {
         matches!(self.realm(), Realm::Tenant(_))
     }
 
-    /// The shard of all keys, chosen by the first.
-    fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize>;
+    /// The shard of all keys, which the first subject chooses, and that subject's key.
+    fn first(&self, store: &MemoryStore, subject: Subject<'_>) -> Option<(usize, K)>;
 
-    /// The subject's key, if it is of this kind and lies in the shard.
+    /// Another subject's key, if it is of this kind and lies in the shard.
     fn key(&self, store: &MemoryStore, subject: Subject<'_>, shard: usize) -> Option<K>;
 }
 
@@ -76,11 +76,10 @@ impl Keys<u64> for SharedNumbers {
     }
 
     #[inline(always)]
-    fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize> {
-        match first {
-            Subject::Id(id) => Some(store.shard_at(store.secret.number(id))),
-            _ => None,
-        }
+    fn first(&self, store: &MemoryStore, subject: Subject<'_>) -> Option<(usize, u64)> {
+        let Subject::Id(id) = subject else { return None };
+        let key = store.secret.number(id);
+        Some((store.shard_at(key), key))
     }
 
     #[inline(always)]
@@ -101,8 +100,9 @@ impl Keys<u128> for SharedTexts {
     }
 
     #[inline(always)]
-    fn shard(&self, store: &MemoryStore, first: Subject<'_>) -> Option<usize> {
-        Some(store.shard_at(store.secret.wide(None, first)?.spread()))
+    fn first(&self, store: &MemoryStore, subject: Subject<'_>) -> Option<(usize, u128)> {
+        let key = store.secret.wide(None, subject)?;
+        (!matches!(subject, Subject::Id(_))).then(|| (store.shard_at(key.spread()), key))
     }
 
     #[inline(always)]
@@ -122,8 +122,8 @@ impl Keys<u128> for OfTenant<'_> {
     }
 
     #[inline(always)]
-    fn shard(&self, store: &MemoryStore, _first: Subject<'_>) -> Option<usize> {
-        Some(store.shard_of_tenant(self.0))
+    fn first(&self, store: &MemoryStore, subject: Subject<'_>) -> Option<(usize, u128)> {
+        Some((store.shard_of_tenant(self.0), store.secret.wide(Some(self.0), subject)?))
     }
 
     #[inline(always)]
@@ -159,8 +159,7 @@ impl MemoryStore {
     ) -> Option<Outcome> {
         let hot = registry.hot(limit.policy)?;
         let serial = hot.serial(keys.is_tenants()).on()?;
-        let place = keys.shard(self, limit.subject)?;
-        let key = keys.key(self, limit.subject, place)?;
+        let (place, key) = keys.first(self, limit.subject)?;
         let mut shard = self.shards.get(place)?.0.lock();
         match charge(&mut shard, serial, &hot.bucket(), limit.cost, key, || now) {
             Some((outcome, _)) => Some(outcome),
@@ -190,7 +189,7 @@ impl MemoryStore {
         first: &Limit<'_>,
         decision: &mut Decision,
     ) -> Option<()> {
-        let place = keys.shard(self, first.subject)?;
+        let (place, first) = keys.first(self, first.subject)?;
         // In two rounds, because one would need more numbers at a time than there are registers; and what can be done
         // before the lock is taken need not be done behind it.
         let mut ready = ArrayVec::<Ready<'_, K>, { Limiter::MAX_LIMITS }>::new();
@@ -202,7 +201,7 @@ impl MemoryStore {
                 return None;
             }
             seen |= hot.bit();
-            let key = keys.key(self, limit.subject, place)?;
+            let key = if ready.is_empty() { first } else { keys.key(self, limit.subject, place)? };
             ready.try_push(Ready { key, hot, serial, cost: limit.cost }).ok()?;
         }
         let mut shard = self.shards.get(place)?.0.lock();

@@ -54,8 +54,7 @@ impl MemoryStore {
     ) -> Option<Outcome> {
         let serial = prepared.serial(keys.is_tenants());
         serial.plain()?;
-        let place = keys.shard(self, subject)?;
-        let key = keys.key(self, subject, place)?;
+        let (place, key) = keys.first(self, subject)?;
         let mut shard = self.shards.get(place)?.0.try_lock_weak()?;
         charge(&mut shard, serial, &prepared.bucket, cost, key, now).map(|(outcome, _)| outcome)
     }
@@ -79,11 +78,11 @@ impl MemoryStore {
         request: &StackRequest<'_, N>,
     ) -> Option<Verdict<N>> {
         let (first, _) = request.charges.first()?;
-        let place = keys.shard(self, *first)?;
+        let (place, first) = keys.first(self, *first)?;
         // What can be done before the lock is taken need not be done behind it.
         let mut ready = [(Serial::default(), K::default()); N];
-        for ((subject, _), (_, key)) in request.charges.iter().zip(&mut ready) {
-            *key = keys.key(self, *subject, place)?;
+        for (at, ((subject, _), (_, key))) in request.charges.iter().zip(&mut ready).enumerate() {
+            *key = if at == 0 { first } else { keys.key(self, *subject, place)? };
         }
         for (part, (ready, _)) in request.parts.iter().zip(&mut ready) {
             let serial = part.prepared.serial(keys.is_tenants());
