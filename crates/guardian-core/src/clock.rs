@@ -1,10 +1,9 @@
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 /// A moment in civil time (UTC), to the microsecond: what records carry and people read.
 ///
@@ -124,34 +123,17 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
+        let whole_micros = |unix: Duration| {
+            let seconds = i64::try_from(unix.as_secs()).ok()?;
+            Timestamp::from_timestamp(seconds, unix.subsec_micros() * 1_000)
+        };
         // A clock that is set to before 1970, or past what a timestamp can say.
-        unix.and_then(civil).unwrap_or_else(|| Utc::now().trunc_subsecs(6))
+        unix.and_then(whole_micros).unwrap_or_else(|| Utc::now().trunc_subsecs(6))
     }
 
     fn monotonic(&self) -> MonoTime {
         MonoTime(self.origin_nanos) + Instant::now().saturating_duration_since(self.origin)
     }
-}
-
-/// The civil time so long after the beginning of 1970, to the microsecond. To find the date of a day is most of what that takes, and
-/// the day is most often the one that this thread found last.
-fn civil(unix: Duration) -> Option<Timestamp> {
-    const DAY: u64 = 24 * 60 * 60;
-    thread_local! {
-        static LAST: Cell<(u64, NaiveDate)> = const { Cell::new((u64::MAX, NaiveDate::MIN)) };
-    }
-    let (day, second) = (unix.as_secs() / DAY, unix.as_secs() % DAY);
-    let date = match LAST.get() {
-        (last, date) if last == day => date,
-        _ => {
-            let date = Timestamp::from_timestamp(i64::try_from(unix.as_secs()).ok()?, 0)?.date_naive();
-            LAST.set((day, date));
-            date
-        }
-    };
-    let second = u32::try_from(second).ok()?;
-    let time = NaiveTime::from_num_seconds_from_midnight_opt(second, unix.subsec_micros() * 1_000)?;
-    Some(date.and_time(time).and_utc())
 }
 
 /// A clock that stands still until it is told to move: for tests, replays and simulations.
@@ -202,24 +184,5 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> MonoTime {
         MonoTime(self.nanos.load(Ordering::Acquire))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn civil_time_is_that_of_the_calendar_whatever_day_was_asked_for_before() {
-        let days = [0, 1, 58, 59, 60, 365, 11_016, 11_017, 19_782, 19_783, 47_540, 2_932_896];
-        for day in days.iter().chain(days.iter().rev()) {
-            for (second, micros) in [(0, 0), (1, 999_999), (86_399, 123_456)] {
-                let unix = Duration::new(day * 86_400 + second, micros * 1_000 + 999);
-                let seconds = i64::try_from(unix.as_secs()).unwrap();
-                let expected = Timestamp::from_timestamp(seconds, micros * 1_000);
-                assert_eq!(civil(unix), expected, "{unix:?}");
-            }
-        }
-        assert_eq!(civil(Duration::from_secs(u64::MAX)), None);
     }
 }

@@ -111,7 +111,7 @@ impl RateKey {
     pub(crate) fn into_text(self) -> String {
         let IpNet::V4(net) = self.net else { return self.to_string() };
         let mut bytes = [0; "255.255.255.255.".len()];
-        let (mut places, mut length) = (bytes.iter_mut(), 0);
+        let (mut places, mut length) = (bytes.iter_mut(), 0_usize);
         let mut put = |byte| {
             if let Some(place) = places.next() {
                 *place = byte;
