@@ -292,7 +292,9 @@ impl Flow {
             if std::mem::take(&mut self.is_up_to_date) {
                 let pause = pin!(sleep(self.lasting.streams.look));
                 match &mut self.lasting.stopping {
-                    Some(stopping) => drop(select(pause, pin!(stopping.wait())).await),
+                    Some(stopping) => {
+                        select(pause, pin!(stopping.wait())).await;
+                    }
                     None => pause.await,
                 }
             }

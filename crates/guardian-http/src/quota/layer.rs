@@ -195,6 +195,9 @@ struct Admitted {
     hold: Option<Hold>,
 }
 
+/// What was decided without waiting: what the client is told of it, or the denial.
+type AtOnce = Result<Option<Told>, Box<Response<Vec<u8>>>>;
+
 impl<S: QuotaStore> Config<S> {
     fn usage(&self, parts: &Parts) -> Result<Usage, Error> {
         let subject = self.who.as_ref().and_then(|who| who(parts)).unwrap_or_else(Subject::org);
@@ -209,7 +212,7 @@ impl<S: QuotaStore> Config<S> {
 
     /// Spends a unit without waiting, where the quotas are in memory and nothing about the request is special. `None` changed
     /// nothing, and [`admit`](Self::admit) decides.
-    fn admit_at_once(&self, extensions: &Extensions) -> Option<Result<Option<Told>, Box<Response<Vec<u8>>>>> {
+    fn admit_at_once(&self, extensions: &Extensions) -> Option<AtOnce> {
         let is_plain =
             self.who.is_none() && self.cost.is_none() && self.counts.is_none() && self.key.is_none();
         let scope = extensions.get::<Scope>().filter(|_| is_plain)?;
