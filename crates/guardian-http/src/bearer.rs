@@ -143,8 +143,8 @@ impl BearerTokens {
     /// Lets in whoever has this token; instead of another, if it was known.
     ///
     /// # Errors
-    /// When the token has fewer than [`MIN_LEN`](Self::MIN_LEN) characters before `=` at its end, or others than letters and digits of ASCII and `-._~+/`, with `=` at
-    /// its end, which no client could send (RFC 6750 section 2.1).
+    /// When the token has fewer than [`MIN_LEN`](Self::MIN_LEN) characters before `=` at its end, or others than letters and digits of
+    /// ASCII and `-._~+/`, with `=` at its end, which no client could send (RFC 6750 section 2.1).
     pub fn insert(&self, token: &str, identity: Identity) -> Result<(), WeakToken> {
         let characters = token.trim_end_matches('=');
         if characters.len() < Self::MIN_LEN {

@@ -78,10 +78,8 @@ impl Session {
 
     /// Begins the transaction alone: where nobody knows whether the statement will be sent.
     pub(crate) async fn begin_now(&mut self) -> Result<(), StoreError> {
-        match self.opening.take() {
-            Some((opening, _)) => self.control(&opening).await,
-            None => Ok(()),
-        }
+        // With nothing behind it.
+        if self.opening.is_some() { self.control(&"".into()).await } else { Ok(()) }
     }
 
     /// The text behind what begins the transaction, where that is still to be sent.
@@ -90,6 +88,12 @@ impl Session {
             Some((opening, _)) => Cow::Owned(joined([opening, sql])),
             None => Cow::Borrowed(sql),
         }
+    }
+
+    /// How long the next text may take, with waiting for its turn where it begins the transaction.
+    fn time(&self) -> Duration {
+        let wait = self.opening.as_ref().map_or(Duration::ZERO, |(_, wait)| *wait);
+        self.limit.saturating_add(wait)
     }
 
     pub(crate) fn set_limit(&mut self, limit: Duration) {
@@ -108,13 +112,13 @@ impl Session {
     /// Runs one of our own texts, whatever the state.
     pub(crate) async fn control(&mut self, sql: &Sql) -> Result<(), StoreError> {
         let sql = self.opened(sql);
-        let (limit, dialect) = (self.limit, self.dialect);
+        let (limit, dialect, time) = (self.limit, self.dialect, self.time());
         let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
             return Err(self.gone());
         };
         // An abandoned statement that was interrupted must not get new time.
         if !self.in_flight {
-            link.arm(limit);
+            link.arm(time);
         }
         (self.in_flight, self.opening) = (true, None);
         match within(limit, dialect, link.batch(&sql)).await {
@@ -208,18 +212,7 @@ impl Session {
     ) -> Result<u64, StoreError> {
         #[cfg(feature = "testkit")]
         let sql = &self.rewritten(sql);
-        self.run_as_it_is(sql, params, kept, row).await
-    }
-
-    /// The same of a statement that was rewritten already.
-    pub(crate) async fn run_as_it_is(
-        &mut self,
-        sql: &Sql,
-        params: &[Param<'_>],
-        kept: bool,
-        row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
-    ) -> Result<u64, StoreError> {
-        self.look_over_and_send(sql, params, kept, false, row).await
+        self.run_as_it_is(sql, params, kept, false, row).await
     }
 
     /// Runs a last statement, commits, and gives the connection back: on SQLite in one wake-up of its thread.
@@ -236,12 +229,13 @@ impl Session {
         }
         #[cfg(feature = "testkit")]
         let sql = &self.rewritten(sql);
-        let changed = self.look_over_and_send(sql, params, kept, true, row).await?;
+        let changed = self.run_as_it_is(sql, params, kept, true, row).await?;
         self.finish();
         Ok(changed)
     }
 
-    async fn look_over_and_send(
+    /// Runs a statement that was rewritten already, if it was to be, and commits with it where that is asked for.
+    pub(crate) async fn run_as_it_is(
         &mut self,
         sql: &Sql,
         params: &[Param<'_>],
@@ -266,15 +260,14 @@ impl Session {
         commits: bool,
         row: &mut (dyn FnMut(Row) -> Result<(), &'static str> + Send),
     ) -> Result<u64, StoreError> {
-        let (limit, dialect) = (self.limit, self.dialect);
+        let (limit, dialect, time) = (self.limit, self.dialect, self.time());
         let before = usize::from(self.opening.is_some());
-        let wait = self.opening.as_ref().map_or(Duration::ZERO, |(_, wait)| *wait);
         let opened = self.opened(sql);
         let sql = if commits { Cow::Owned(joined([&opened, &"COMMIT".into()])) } else { opened };
         let Some(link) = self.lease.as_mut().and_then(Lease::link) else {
             return Err(self.gone());
         };
-        link.arm(limit.saturating_add(wait));
+        link.arm(time);
         // What cannot be sent begins nothing either.
         let mut parts = link.run(&sql, params, kept)?;
         (self.in_flight, self.opening) = (true, None);

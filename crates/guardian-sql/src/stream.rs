@@ -49,7 +49,7 @@ impl<'t> RowStream<'t> {
         fetch.number(BATCH).push(" FROM guardian_cursor_").number(number);
         let mut close = Sql::builder("CLOSE guardian_cursor_");
         close.number(number);
-        session.run_as_it_is(&declare.finish(), params, false, &mut |_| Ok(())).await?;
+        session.run_as_it_is(&declare.finish(), params, false, false, &mut |_| Ok(())).await?;
         let rows = Vec::new().into_iter();
         Ok(Self(Kind::Cursor { session, fetch: fetch.finish(), close: close.finish(), rows, done: false }))
     }
