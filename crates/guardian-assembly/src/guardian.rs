@@ -227,9 +227,8 @@ impl<B: Backend> Guardian<B> {
         let unknown = || guardian_ratelimit::Error::UnknownPolicy { policy: limit.to_owned() };
         let id = limiter.find(limit).ok_or_else(unknown)?;
         // What the limiter refuses is not kept: a policy keeps its algorithm.
-        let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
-        let own = limiter.policy(id).map(|policy| algorithm(policy.rule()));
-        if rule.as_ref().is_none_or(|rule| Some(algorithm(rule)) == own) {
+        let fits = |rule: Rule| limiter.policy(id).is_some_and(|policy| rule.same_algorithm(policy.rule()));
+        if rule.is_none_or(fits) {
             let by = (platform.scope(), platform.reason());
             self.book().rules(by, tenant, &[(limit, rule)]).await?;
         }

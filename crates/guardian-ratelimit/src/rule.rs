@@ -266,8 +266,9 @@ impl Rule {
         divided.unwrap_or(*self)
     }
 
-    /// Whether the state kept under one rule can be carried over to the other: the algorithm is the same.
-    pub(crate) fn same_algorithm(&self, other: &Self) -> bool {
+    /// Whether the state kept under one rule can be carried over to the other: the algorithm is the same. A policy takes no other rule.
+    #[must_use]
+    pub fn same_algorithm(&self, other: &Self) -> bool {
         std::mem::discriminant(&self.algorithm) == std::mem::discriminant(&other.algorithm)
     }
 }

@@ -145,6 +145,33 @@ async fn a_purge_ends_runs_and_loses_no_record() {
     assert_eq!(recorded(&guardian, &acme, "deal.lost").await, 150);
 }
 
+/// A host that does not take an event keeps the purge back, and what it has taken it does not get again.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_purge_goes_on_where_it_was() {
+    let (ears, letters) = (Ears::default(), Letterbox::default());
+    let guardian = builder(&ears, &letters).open("sqlite::memory:").await.unwrap();
+    let platform = platform(&guardian);
+    guardian.welcome(&platform, new_tenant("acme")).await.unwrap();
+    guardian.workers().run_once().await.unwrap();
+    let acme = ann("acme");
+    for name in ["deal.lost", "deal.lost", "deal.kept", "deal.lost"] {
+        guardian.emit(&acme, name, serde_json::json!({})).await.unwrap();
+    }
+    ears.refuse("deal.kept", 1);
+    let grace = std::time::Duration::ZERO;
+    let deleting =
+        guardian.tenants().delete(&platform, &tenant("acme"), Version::FIRST, grace).await.unwrap();
+    let purge = async || guardian.tenants().purge(&platform, &tenant("acme"), deleting.version).await;
+    let heard = |name: &str| ears.names().iter().filter(|heard| *heard == name).count();
+    assert!(purge().await.is_err());
+    assert_eq!((heard("deal.lost"), heard("deal.kept")), (2, 0));
+    purge().await.unwrap();
+    assert_eq!((heard("deal.lost"), heard("deal.kept")), (3, 1));
+    assert_eq!(recorded(&guardian, &acme, "deal.lost").await, 3);
+    assert_eq!(recorded(&guardian, &acme, "deal.kept").await, 1);
+}
+
 #[tokio::test]
 async fn a_tenant_that_is_on_its_way_out_is_not_welcome() {
     let (ears, letters) = (Ears::default(), Letterbox::default());

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use guardian_assembly::{Backend, Guardian};
-use guardian_audit::{AuditEvent, AuditQueue, Overflow};
+use guardian_audit::{AuditEvent, AuditQueue, LaterEvent, Overflow, Receipt};
+use guardian_core::Scope;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -223,4 +224,45 @@ async fn the_queue_of_an_audit_layer_is_emptied() {
     tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap();
     assert_eq!(recorded(&guardian, &acme, "http.post.deals").await, 101);
     assert!(queue.record(&acme, AuditEvent::new("http.post.deals")).await.is_err(), "it is closed");
+}
+
+/// An event that nobody can make.
+struct Panics(Scope);
+
+impl LaterEvent for Panics {
+    fn scope(&self) -> &Scope {
+        &self.0
+    }
+
+    fn make(&self) -> AuditEvent {
+        panic!("what the host describes")
+    }
+
+    fn told(self: Box<Self>, told: Result<Option<Receipt>, guardian_audit::Error>) {
+        assert!(told.is_err());
+    }
+}
+
+/// Requests wait for the thread of the queue: it goes on, whoever panicked.
+#[tokio::test]
+async fn a_panic_ends_no_queue_of_an_audit_layer() {
+    let guardian = builder(&Ears::default(), &Letterbox::default()).in_memory().await.unwrap();
+    let queue = Arc::new(AuditQueue::new(guardian.audit().clone(), 1_000, Overflow::Block).unwrap());
+    let (troubles, acme) = (Arc::new(Mutex::new(Vec::new())), ann("acme"));
+    let heard = Arc::clone(&troubles);
+    let workers = guardian.workers().recording(Arc::clone(&queue));
+    let workers =
+        workers.on_trouble(move |part, error| heard.lock().unwrap().push(format!("{part}: {error}")));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(async move { workers.run(async { drop(stopped.await) }).await });
+    for _ in 0..2 {
+        assert!(queue.enqueue_later(Box::new(Panics(acme.clone()))).unwrap().is_none());
+        queue.record(&acme, AuditEvent::new("http.post.deals")).await.unwrap();
+    }
+    drop(stop);
+    tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap();
+    assert_eq!(recorded(&guardian, &acme, "http.post.deals").await, 2);
+    let troubles = troubles.lock().unwrap();
+    let panicked = troubles.iter().filter(|trouble| trouble.contains("panicked; it is begun again")).count();
+    assert_eq!(panicked, 2, "{troubles:?}");
 }

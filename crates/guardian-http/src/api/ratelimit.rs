@@ -293,10 +293,10 @@ async fn change<S: Store>(
     tenant: &TenantId,
     rules: &[(PolicyId, &str, Option<Rule>)],
 ) -> Result<(), Problem> {
-    let algorithm = |rule: &Rule| std::mem::discriminant(&rule.algorithm());
     for (id, name, rule) in rules {
-        let defined = reached.limiter.policy(*id).map(|policy| algorithm(policy.rule()));
-        if rule.is_some_and(|rule| Some(algorithm(&rule)) != defined) {
+        let fits =
+            |rule: Rule| reached.limiter.policy(*id).is_some_and(|policy| rule.same_algorithm(policy.rule()));
+        if !rule.is_none_or(fits) {
             let why = format_args!("the limit `{}` keeps its algorithm", shorten(name));
             return Err(Kind::Unprocessable.because(why));
         }

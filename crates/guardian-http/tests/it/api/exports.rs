@@ -1,13 +1,17 @@
 //! Exports are sent while they are made.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use guardian_audit::checkpoint::KeyRing;
 use guardian_audit::{AuditConfig, AuditEvent, AuditLog};
-use guardian_core::StoreErrorKind;
-use guardian_http::api::{Document, Streams, Unguarded, audit};
+use guardian_core::{Scope, StoreErrorKind};
+use guardian_http::Problem;
+use guardian_http::api::{Document, Kind, Permit, Streams, Unguarded, audit};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -17,17 +21,21 @@ use crate::audits::moody::Moody;
 
 const EVENTS: usize = 3_500;
 
-/// A log of so many events, of which a thousand are a part of an export.
+/// A log of so many events, of which a hundred are a part of an export.
 async fn world() -> (AuditLog<Arc<Moody>>, Router) {
+    guarded(Unguarded, Streams::new()).await
+}
+
+async fn guarded(gatekeeper: impl Permit, streams: Streams) -> (AuditLog<Arc<Moody>>, Router) {
     let log = AuditLog::new(Arc::new(Moody::default()), AuditConfig::default());
     let events =
         |many: usize| (0..many).map(|n| AuditEvent::new("deal.updated").with_metadata("n", n)).collect();
     for _ in 0..EVENTS / 500 {
         log.record_all(&scope("acme"), events(500)).await.unwrap();
     }
-    let document = Document::new("test", "1.0.0", Unguarded)
+    let document = Document::new("test", "1.0.0", gatekeeper)
         .with(audit::api(log.clone(), KeyRing::new()))
-        .streams(Streams::new().per_tenant(2));
+        .streams(streams.per_tenant(2));
     (log, document.into_router().unwrap())
 }
 
@@ -83,4 +91,36 @@ async fn so_many_go_on_at_once() {
     first.into_body().collect().await.unwrap();
     drop(second);
     assert_eq!(export(&router).await.status(), StatusCode::OK);
+}
+
+/// Permits so many times, and says something else from then on.
+#[derive(Debug)]
+struct Until(AtomicUsize, Kind);
+
+#[async_trait::async_trait]
+impl Permit for Until {
+    async fn permit(&self, _: &Scope, _: &str) -> Result<(), Problem> {
+        let left = self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        left.map(drop).map_err(|_| self.1.because("as the test says"))
+    }
+}
+
+#[tokio::test]
+async fn a_file_ends_where_the_permission_does_and_not_where_nobody_can_tell() {
+    let asking = || Streams::new().keep_alive(Duration::ZERO);
+    let parts = async |then: Kind, streams: Streams| {
+        let (_, router) = guarded(Until(AtomicUsize::new(5), then), streams).await;
+        let (mut body, mut parts) = (export(&router).await.into_body(), 0);
+        loop {
+            match body.frame().await {
+                Some(Ok(_)) => parts += 1,
+                end => return (parts, end.is_none()),
+            }
+        }
+    };
+    let all = EVENTS.div_ceil(100);
+    assert_eq!(parts(Kind::Forbidden, asking()).await, (5, false), "cut off behind what was permitted");
+    assert_eq!(parts(Kind::Unavailable, asking()).await, (all, true), "roles that are away for a moment");
+    let short = asking().longest(Duration::ZERO);
+    assert_eq!(parts(Kind::Unavailable, short).await, (5, false), "but not for longer than a stream lasts");
 }
