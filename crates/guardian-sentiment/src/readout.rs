@@ -68,6 +68,13 @@ pub(crate) fn softmax<const N: usize>(logits: [f64; N]) -> [f64; N] {
     powers.map(|power| power / sum)
 }
 
+/// The logarithms of chances, from logits: finite where a chance is too small for a number.
+pub(crate) fn log_softmax<const N: usize>(logits: [f64; N]) -> [f64; N] {
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|logit| (logit - top).exp()).sum();
+    logits.map(|logit| logit - top - sum.ln())
+}
+
 impl Readout {
     /// The logits of negative, neutral and positive.
     pub(crate) fn polarity(&self, inputs: &Inputs, bends: &[f64; BENDS]) -> [f64; 3] {

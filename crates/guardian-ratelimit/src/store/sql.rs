@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use guardian_core::{Clock, MonoTime, Scope, StoreError, StoreErrorKind, SystemClock, TenantId};
 use guardian_sql::{Database, Dialect, Durability, Error, Fault, Migration, Migrations, Unscoped};
@@ -57,7 +58,9 @@ mod state;
 /// PostgreSQL's clock decides, read once the counters are ours, so processes whose clocks differ agree; on SQLite the
 /// system's clock, because all who write the file are on one machine. Both are civil time, since rows outlive a process:
 /// a clock that is set back by *t* makes waiting longer by up to *t*, forward shorter. A refund finds what it puts back
-/// by the age that the caller's clock gives it; sliding windows take the nearest entry.
+/// by the age that the caller's clock gives it; sliding windows take the nearest entry. On SQLite a charge's age leaves out
+/// the time that a check waited for its turn; on PostgreSQL, where nobody sees that, a bucket gets back what it would have
+/// had if the check had been quicker: too little by at most what refills while a check is under way.
 ///
 /// # Rows
 /// `guardian_rate_limits` has a row for each counter, `guardian_rate_permits` one for each permit that is held. The
@@ -180,16 +183,25 @@ impl SqlStore {
 
     async fn decide(&self, call: &Call<'_>, charge: bool) -> Result<Decision, StoreError> {
         let inner = &*self.inner;
-        let numbers = match inner.db.dialect() {
+        let answer = match inner.db.dialect() {
             Dialect::Sqlite => inner.check_on_sqlite(call, charge).await,
             Dialect::Postgres => inner.check_on_postgres(call, charge).await,
         };
-        let numbers = numbers.map_err(|error| inner.explained(error))?;
+        let Answer { numbers, waited } = answer.map_err(|error| inner.explained(error))?;
         let outcomes = call.items.iter().zip(numbers).map(|(item, numbers)| {
             Outcome::from_reading(item.policy, item.mode, micros::reading(item, numbers))
         });
-        Ok(Decision::from_outcomes(call.now, outcomes))
+        let waited = Duration::from_micros(u64::try_from(waited).unwrap_or(0));
+        Ok(Decision::from_outcomes(call.now + waited, outcomes))
     }
+}
+
+/// What a database decided.
+struct Answer {
+    /// For each limit, as [`micros::reading`] takes them.
+    numbers: Vec<[i64; 4]>,
+    /// How long the call waited for its turn, in microseconds, where that is known: below zero when the clock was set back.
+    waited: i64,
 }
 
 impl Inner {

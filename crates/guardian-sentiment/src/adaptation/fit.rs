@@ -1,7 +1,7 @@
 //! Logistic regression over the n-grams of corrections, starting at what the shipped model says.
 
 use super::Kept;
-use crate::readout::softmax;
+use crate::readout::{log_softmax, softmax};
 use crate::tokens::mix;
 
 /// How often each correction is seen.
@@ -76,8 +76,8 @@ struct Lesson<'c, const N: usize> {
 impl Case {
     #[expect(clippy::cast_possible_truncation, reason = "24 bits of a logarithm are enough")]
     pub(super) fn new(polarity: [f64; 3], feelings: [f64; 5], grams: Vec<(u32, f32)>) -> Self {
-        let logs = |chance: f64| chance.max(1e-30).ln() as f32;
-        Self { base: softmax(polarity).map(logs), feelings: softmax(feelings).map(logs), grams }
+        let logs = |log: f64| log as f32;
+        Self { base: log_softmax(polarity).map(logs), feelings: log_softmax(feelings).map(logs), grams }
     }
 
     /// Whether it is of the same text.

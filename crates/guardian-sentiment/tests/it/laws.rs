@@ -102,6 +102,18 @@ proptest! {
     }
 }
 
+/// Where a chance is too small to be told from none, the explanation still is of what was read.
+#[test]
+fn the_explanation_of_an_extreme_text_is_of_what_was_read() {
+    let long = ["<3\nwas "; 20].join(" x ");
+    for model in models() {
+        let explanation = model.explain(&long).unwrap();
+        let Reading::Read(sentiment) = model.read(&long) else { panic!("explained but not read") };
+        let [bad, _, good] = sentiment.chances;
+        assert!(((good / bad).ln() - explanation.margin).abs() < 1e-4);
+    }
+}
+
 /// The example of VADER's issue 151: the score of a text must not run away with its length.
 #[test]
 fn ten_thousand_words_are_no_more_extreme_than_ten() {

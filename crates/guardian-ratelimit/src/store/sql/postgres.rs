@@ -4,7 +4,7 @@ use guardian_core::{Scope, StoreError};
 use guardian_sql::{Durability, Param, Row, UnscopedTx, params};
 
 use super::counter::{Kind, Terms};
-use super::{Inner, key};
+use super::{Answer, Inner, key};
 use crate::store::{Call, Item, Release};
 use crate::{Mode, PolicyName, Subject};
 
@@ -94,7 +94,7 @@ impl Inner {
         &self,
         call: &Call<'_>,
         charge: bool,
-    ) -> Result<Vec<[i64; 4]>, StoreError> {
+    ) -> Result<Answer, StoreError> {
         let (keys, rules) = (Keys::of_call(call), rules(call.items));
         let permit = call.permit.map_or_else(String::new, |permit| permit.to_string());
         let (tenant, time) = (call.realm.tenant(), self.given_time());
@@ -113,7 +113,7 @@ impl Inner {
         let numbers = numbers.unwrap_or_default();
         let (groups, rest) = numbers.as_chunks::<4>();
         if groups.len() == call.items.len() && rest.is_empty() {
-            Ok(groups.to_vec())
+            Ok(Answer { numbers: groups.to_vec(), waited: 0 })
         } else {
             Err(self.corrupt("the function's answer has another shape"))
         }

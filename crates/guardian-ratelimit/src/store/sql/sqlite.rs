@@ -7,7 +7,7 @@ use guardian_sql::{Param, Sql, TenantTx, ToParam, UnscopedTx, params};
 
 use super::counter::{Held, Kind, Terms, Verdict};
 use super::state::State;
-use super::{Inner, key};
+use super::{Answer, Inner, key};
 use crate::limiter::Limiter;
 use crate::store::{Call, Item, Release};
 
@@ -121,12 +121,8 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) async fn check_on_sqlite(
-        &self,
-        call: &Call<'_>,
-        charge: bool,
-    ) -> Result<Vec<[i64; 4]>, StoreError> {
-        let scope = self.scope(call.realm);
+    pub(super) async fn check_on_sqlite(&self, call: &Call<'_>, charge: bool) -> Result<Answer, StoreError> {
+        let (scope, asked) = (self.scope(call.realm), self.now());
         let mut tx = if charge { self.db.begin(&scope).await? } else { self.db.begin_read(&scope).await? };
         let tenant = key::tenant(call.realm);
         let states = self.states(&mut tx, call).await?;
@@ -141,9 +137,10 @@ impl Inner {
             verdicts.push((terms, verdict));
         }
         let numbers = verdicts.iter().map(|(_, verdict)| verdict.numbers()).collect();
+        let answer = Answer { numbers, waited: now.saturating_sub(asked) };
         if !charge {
             tx.rollback().await?;
-            return Ok(numbers);
+            return Ok(answer);
         }
         let denies = |(item, (_, verdict)): (&Item<'_>, &(Terms, Verdict))| {
             item.mode == crate::Mode::Enforce && !verdict.admits
@@ -170,15 +167,16 @@ impl Inner {
             self.keep(&mut tx, tenant, &kept).await?;
             tx.commit().await?;
         }
-        Ok(numbers)
+        Ok(answer)
     }
 
     pub(super) async fn refund_on_sqlite(&self, call: &Call<'_>, age: i64) -> Result<(), StoreError> {
+        // The caller told the age before it had to wait.
+        let then = self.now().saturating_sub(age).max(0);
         let mut tx = self.db.begin(&self.scope(call.realm)).await?;
         let tenant = key::tenant(call.realm);
         let states = self.states(&mut tx, call).await?;
         let now = self.now();
-        let then = now.saturating_sub(age).max(0);
         let put_back = |(item, state): (&Item<'_>, &Option<State>)| {
             Terms::of(item.rule).refund(state.as_ref(), then, now, i64::from(item.cost))
         };
