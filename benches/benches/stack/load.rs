@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use guardian_audit::Overflow;
 use guardian_audit::store::{AuditStore, MemoryStore, SqlStore};
+use guardian_benches::keys::id;
 use guardian_core::Scope;
 use guardian_http::Failing;
 use guardian_sql::testkit::Kind;
@@ -67,13 +68,23 @@ impl Client {
     }
 }
 
-const CONNECTIONS: usize = 8;
-/// Between two requests of a connection: 2,000 a second together.
+const CONNECTIONS: u64 = 8;
+/// Between two requests of a connection, in the mean: 2,000 a second together.
 const PAUSE: Duration = Duration::from_millis(4);
-const TURNS: usize = 60;
+const REQUESTS: u64 = 125;
+const TURNS: u64 = 60;
+
+/// When a connection's requests are sent.
+#[derive(Clone, Copy)]
+enum Arrivals {
+    /// Each connection by itself, at the random times of a Poisson process, as those of clients who do not know each other.
+    Independent,
+    /// All connections at once.
+    Together,
+}
 
 pub(crate) fn latency() {
-    let (server, client) = (runtime(), runtime());
+    let server = runtime();
     let queue = queue(MemoryStore::new(), Overflow::Fail);
     let appends = {
         let queue = Arc::clone(&queue);
@@ -86,14 +97,21 @@ pub(crate) fn latency() {
             tokio::spawn(serve(full)).await.expect("a server"),
         )
     });
+    beside("", Arrivals::Independent, of_bare, of_full);
+    beside("together_", Arrivals::Together, of_bare, of_full);
+    queue.close();
+    appends.join().expect("the queue's thread");
+}
+
+fn beside(name: &str, arrivals: Arrivals, of_bare: SocketAddr, of_full: SocketAddr) {
     let (mut bares, mut fulls, mut ratios, mut slow) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for turn in 0..=TURNS {
         let (mut bare, mut full) = (Vec::new(), Vec::new());
         for place in 0..2 {
             if (turn + place) % 2 == 0 {
-                full = client.block_on(paced(of_full));
+                full = paced(of_full, arrivals, turn);
             } else {
-                bare = client.block_on(paced(of_bare));
+                bare = paced(of_bare, arrivals, turn);
             }
         }
         // The first turn is for warming up.
@@ -105,12 +123,10 @@ pub(crate) fn latency() {
             slow.push(nearly_all(&full) / nearly_all(&bare));
         }
     }
-    queue.close();
-    appends.join().expect("the queue's thread");
-    println!("measure stack/latency guardian_p50 {:.1} us", median(&mut fulls));
-    println!("measure stack/latency bare_p50 {:.1} us", median(&mut bares));
-    println!("measure stack/latency p99_median_of_turns {:.3} ratio", median(&mut slow));
-    println!("measure stack/latency median_of_turns {:.3} ratio", median(&mut ratios));
+    println!("measure stack/latency {name}guardian_p50 {:.1} us", median(&mut fulls));
+    println!("measure stack/latency {name}bare_p50 {:.1} us", median(&mut bares));
+    println!("measure stack/latency {name}p99_median_of_turns {:.3} ratio", median(&mut slow));
+    println!("measure stack/latency {name}median_of_turns {:.3} ratio", median(&mut ratios));
 }
 
 /// The 99th percentile of sorted values.
@@ -118,27 +134,36 @@ fn nearly_all(sorted: &[f64]) -> f64 {
     sorted.get(sorted.len() * 99 / 100).copied().unwrap_or(f64::NAN)
 }
 
-/// Half a second of requests; how long each took, in microseconds.
-async fn paced(address: SocketAddr) -> Vec<f64> {
-    let tasks: Vec<_> = (0..CONNECTIONS)
-        .map(|number| {
-            tokio::spawn(async move {
-                let mut client = Client::to(address, number).await;
-                let mut ticks = tokio::time::interval(PAUSE);
-                let mut took = Vec::new();
-                for _ in 0..125 {
-                    ticks.tick().await;
-                    took.push(client.ask().await.as_secs_f64() * 1e6);
-                }
-                took
-            })
-        })
-        .collect();
-    let mut all = Vec::new();
-    for task in tasks {
-        all.extend(task.await.expect("a connection"));
-    }
-    all
+/// A pause between independent arrivals, in mean pauses; the same for both servers.
+fn pause([turn, number, request]: [u64; 3]) -> f64 {
+    let uniform = id((turn << 32) | (number << 16) | request) as f64 / u64::MAX as f64;
+    -uniform.max(f64::MIN_POSITIVE).ln()
+}
+
+/// Half a second of requests; how long each took, in microseconds. Each connection has a thread, since a runtime's timers go by
+/// whole milliseconds.
+fn paced(address: SocketAddr, arrivals: Arrivals, turn: u64) -> Vec<f64> {
+    let start = Instant::now() + Duration::from_millis(5);
+    let connection = |number: u64| {
+        move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let mut client = runtime.block_on(Client::to(address, number as usize));
+            let mut due = start;
+            let mut took = Vec::new();
+            for request in 0..REQUESTS {
+                due += match arrivals {
+                    Arrivals::Independent => PAUSE.mul_f64(pause([turn, number, request])),
+                    Arrivals::Together => PAUSE,
+                };
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                took.push(runtime.block_on(client.ask()).as_secs_f64() * 1e6);
+            }
+            took
+        }
+    };
+    let threads: Vec<_> = (0..CONNECTIONS).map(|number| std::thread::spawn(connection(number))).collect();
+    threads.into_iter().flat_map(|thread| thread.join().expect("a connection")).collect()
 }
 
 pub(crate) fn durable_sqlite() {

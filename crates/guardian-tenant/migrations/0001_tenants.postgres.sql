@@ -7,9 +7,13 @@ CREATE TABLE guardian_tenants (
   region TEXT NOT NULL,
   purge_after BIGINT,
   version BIGINT NOT NULL,
-  document JSONB NOT NULL
+  document JSONB NOT NULL,
+  name TEXT COLLATE "C" NOT NULL,
+  created BIGINT NOT NULL
 );
 
+CREATE INDEX guardian_tenants_name ON guardian_tenants (name, tenant_id);
+CREATE INDEX guardian_tenants_created ON guardian_tenants (created, tenant_id);
 CREATE INDEX guardian_tenants_due ON guardian_tenants (purge_after, tenant_id) WHERE purge_after IS NOT NULL;
 
 ALTER TABLE guardian_tenants ENABLE ROW LEVEL SECURITY;

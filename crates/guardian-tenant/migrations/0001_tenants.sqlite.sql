@@ -6,9 +6,13 @@ CREATE TABLE guardian_tenants (
   region TEXT NOT NULL,
   purge_after BIGINT,
   version BIGINT NOT NULL,
-  document TEXT NOT NULL
+  document TEXT NOT NULL,
+  name TEXT NOT NULL,
+  created BIGINT NOT NULL
 ) WITHOUT ROWID;
 
+CREATE INDEX guardian_tenants_name ON guardian_tenants (name, tenant_id);
+CREATE INDEX guardian_tenants_created ON guardian_tenants (created, tenant_id);
 CREATE INDEX guardian_tenants_due ON guardian_tenants (purge_after, tenant_id) WHERE purge_after IS NOT NULL;
 
 -- Events that were stored with a change and not delivered yet.

@@ -25,5 +25,5 @@ pub use settings::Settings;
 pub use status::{Deletion, Status, Suspension, Transition};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::SqlStore;
-pub use store::{MemoryStore, TenantFilter};
+pub use store::{MemoryStore, TenantFilter, TenantOrder};
 pub use tenant::{NewTenant, Profile, Tenant, TenantChange, Version};

@@ -277,7 +277,7 @@ impl Registry {
         self.store.get(platform, id).await?.ok_or_else(|| Error::NotFound { tenant: id.clone() })
     }
 
-    /// The tenants that the filter lets through, by id.
+    /// The tenants that the filter lets through, by id unless it has another order.
     ///
     /// # Errors
     /// [`Error::ForeignCursor`] when the cursor is of another list.

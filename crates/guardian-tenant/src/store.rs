@@ -10,14 +10,16 @@ use uuid::Uuid;
 use crate::{Plan, Platform, Region, Tenant, Version};
 
 mod memory;
+mod order;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
 pub use memory::MemoryStore;
+pub use order::TenantOrder;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{MIGRATIONS, SqlStore};
 
-/// Which tenants a list shows; what is not named is not asked for.
+/// Which tenants a list shows, and in which order; what is not named is not asked for.
 ///
 /// ```
 /// use guardian_tenant::{Plan, TenantFilter};
@@ -32,6 +34,7 @@ pub struct TenantFilter {
     pub(crate) status: Option<String>,
     pub(crate) plan: Option<Plan>,
     pub(crate) region: Option<Region>,
+    pub(crate) order: TenantOrder,
 }
 
 impl TenantFilter {
@@ -55,6 +58,12 @@ impl TenantFilter {
     /// Only those in this region.
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
+        self
+    }
+
+    /// In this order.
+    pub fn order(mut self, order: TenantOrder) -> Self {
+        self.order = order;
         self
     }
 
@@ -89,7 +98,8 @@ pub enum Written {
 /// # Contract
 /// Every method is atomic: of two concurrent calls one happens entirely before the other. A call that returns an
 /// error may or may not have happened, and nothing of it is half done. What `Ok` acknowledged survives whatever the
-/// store says that it survives. Ids are compared byte for byte, and lists are in the order of their bytes.
+/// store says that it survives. Ids are compared byte for byte, and lists are in the order of their bytes
+/// unless the filter wants another ([`TenantOrder`]).
 ///
 /// All methods but [`own`](Self::own) look across tenants and therefore want a [`Platform`].
 ///
@@ -214,22 +224,4 @@ impl<S: TenantStore + ?Sized> TenantStore for Arc<S> {
     async fn delivered(&self, platform: &Platform, event: Uuid) -> Result<(), StoreError> {
         (**self).delivered(platform, event).await
     }
-}
-
-/// The last id of a page as a cursor.
-pub(crate) fn cursor_after(id: &TenantId) -> guardian_core::Cursor {
-    guardian_core::Cursor::from_bytes(id.as_str().as_bytes())
-}
-
-/// The id that a cursor holds; a position in the list and nothing else, so there is nothing in it to forge.
-pub(crate) fn id_of_cursor(
-    page: &PageRequest,
-    backend: &'static str,
-) -> Result<Option<TenantId>, StoreError> {
-    let Some(cursor) = page.cursor() else { return Ok(None) };
-    let id = std::str::from_utf8(cursor.as_bytes()).ok().and_then(|text| TenantId::new(text).ok());
-    id.map(Some).ok_or_else(|| {
-        StoreError::new(guardian_core::StoreErrorKind::Constraint, backend)
-            .with_source(crate::Error::ForeignCursor)
-    })
 }

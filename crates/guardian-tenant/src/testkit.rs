@@ -25,8 +25,8 @@ mod writes;
 
 pub use guardian_testkit::Violation;
 pub use lists::{
-    a_cursor_of_another_list_is_refused, a_filter_shows_what_matches, pages_show_each_tenant_once_in_order,
-    those_due_come_in_order,
+    a_cursor_of_another_list_is_refused, a_filter_shows_what_matches, each_order_shows_each_tenant_once,
+    pages_show_each_tenant_once_in_order, those_due_come_in_order,
 };
 pub use writes::{
     a_delivered_event_is_forgotten, a_replacement_names_the_version, a_tenant_comes_back_as_it_was_stored,
@@ -94,6 +94,7 @@ macro_rules! store_conformance {
             of_concurrent_replacements_one_wins
             pages_show_each_tenant_once_in_order
             a_filter_shows_what_matches
+            each_order_shows_each_tenant_once
             a_cursor_of_another_list_is_refused
             those_due_come_in_order
         );

@@ -11,6 +11,7 @@ pub(crate) mod journal;
 pub(crate) mod log;
 mod notes;
 mod number;
+mod pairs;
 mod part;
 mod postings;
 mod seal;

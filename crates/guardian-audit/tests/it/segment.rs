@@ -17,6 +17,7 @@ use tempfile::TempDir;
 mod crash;
 mod files;
 mod kill;
+mod phrases;
 
 /// What a store goes through between two calls.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -141,9 +141,15 @@ pub(super) struct News {
 impl News {
     /// An event with its id, which a client says when it comes again.
     pub(super) fn event(&mut self, id: u64, name: &str, data: &impl Serialize) -> Result<(), Problem> {
+        self.text.push_str(&format!("id: {id}\n"));
+        self.tell(name, data)
+    }
+
+    /// An event that a client cannot come back to.
+    pub(super) fn tell(&mut self, name: &str, data: &impl Serialize) -> Result<(), Problem> {
         let data = serde_json::to_string(data)
             .map_err(|_| Kind::Internal.because("the event could not be written"))?;
-        self.text.push_str(&format!("id: {id}\nevent: {name}\ndata: {data}\n\n"));
+        self.text.push_str(&format!("event: {name}\ndata: {data}\n\n"));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, State};
 use guardian_core::{TenantId, Timestamp};
 use guardian_tenant::{
     DisplayName, Error, Industry, InvalidField, NewTenant, Plan, Platform, Region, Registry, Settings,
-    Status, Tenant, TenantChange, TenantFilter, Version,
+    Status, Tenant, TenantChange, TenantFilter, TenantOrder, Version,
 };
 use http::StatusCode;
 use http::request::Parts;
@@ -257,11 +257,50 @@ struct TenantQuery {
     plan: Option<String>,
     /// Those in this region.
     region: Option<String>,
+    /// In which order: by `id`, `name` or `created`, from the end with a `-` before it; by `id` when nothing is said.
+    #[param(inline)]
+    sort: Option<TenantSort>,
     /// How many at most, 1 to 1000; 50 by default.
     #[param(minimum = 1, maximum = 1000)]
     size: Option<u32>,
     /// Where the page begins: `next` of the page before.
     after: Option<String>,
+}
+
+/// An order of tenants.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+enum TenantSort {
+    /// By id.
+    #[serde(rename = "id")]
+    Id,
+    /// By id, from the end.
+    #[serde(rename = "-id")]
+    IdDown,
+    /// By name.
+    #[serde(rename = "name")]
+    Name,
+    /// By name, from the end.
+    #[serde(rename = "-name")]
+    NameDown,
+    /// The oldest first.
+    #[serde(rename = "created")]
+    Created,
+    /// The newest first.
+    #[serde(rename = "-created")]
+    CreatedDown,
+}
+
+impl From<TenantSort> for TenantOrder {
+    fn from(sort: TenantSort) -> Self {
+        match sort {
+            TenantSort::Id => Self::id(),
+            TenantSort::IdDown => Self::id().descending(),
+            TenantSort::Name => Self::name(),
+            TenantSort::NameDown => Self::name().descending(),
+            TenantSort::Created => Self::created(),
+            TenantSort::CreatedDown => Self::created().descending(),
+        }
+    }
 }
 
 /// How long a tenant that is being deleted can be brought back.
@@ -323,6 +362,9 @@ async fn list(
     }
     if let Some(region) = query.region {
         filter = filter.region(Region::new(region).map_err(|error| invalid(&error))?);
+    }
+    if let Some(sort) = query.sort {
+        filter = filter.order(sort.into());
     }
     let page = PageParams { size: query.size, after: query.after }.request()?;
     let page = registry.list(&platform(operator)?, &filter, &page).await.map_err(|error| failed(&error))?;

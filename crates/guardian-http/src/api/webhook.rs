@@ -14,6 +14,7 @@ use crate::Problem;
 
 mod delivery;
 mod endpoint;
+mod following;
 mod message;
 mod selection;
 mod trial;
@@ -24,6 +25,7 @@ pub fn api<S: DeliveryStore>(webhooks: Webhooks<S>, sender: impl HttpSender) -> 
     let api = endpoint::declare(api);
     let api = trial::declare(api);
     let api = message::declare(api);
+    let api = following::declare(api);
     delivery::declare(api).with_state(Reached { webhooks, sender: Arc::new(sender) })
 }
 

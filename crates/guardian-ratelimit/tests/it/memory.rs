@@ -130,12 +130,13 @@ fn a_tenant_with_a_flood_of_keys_does_not_crowd_out_another() {
     limiter.define(Policy::new("p", "1/day burst 1").unwrap()).unwrap();
     let loud = TenantId::new("loud").unwrap();
     flood(&limiter, Realm::Tenant(&loud), 0..100_000);
-    let served = (0..50).filter(|n| {
+    let served = (0..1_000).filter(|n| {
         let quiet = TenantId::from(*n);
         flood(&limiter, Realm::Tenant(&quiet), 0..3) == (3, 0)
     });
-    // One that shares the loud tenant's shard may be out of luck; all others have their share.
-    assert!(served.count() >= 45);
+    // Those that share the loud tenant's shard, one in sixteen or fewer by chance, may be out of luck; all others have
+    // their share. Of so many, a tenth is beyond all chance.
+    assert!(served.count() >= 900);
 }
 
 #[test]

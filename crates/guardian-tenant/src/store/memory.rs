@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use async_trait::async_trait;
 use guardian_core::{Event, Page, PageRequest, Scope, StoreError, TenantId, Timestamp};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{TenantFilter, TenantStore, Written, cursor_after, id_of_cursor};
+use super::order::Place;
+use super::{TenantFilter, TenantStore, Written};
 use crate::{Platform, Tenant, Version};
 
 /// Tenants in the memory of this process: for tests, demos, and hosts whose tenants come from a file.
@@ -81,19 +81,17 @@ impl TenantStore for MemoryStore {
         filter: &TenantFilter,
         page: &PageRequest,
     ) -> Result<Page<Tenant>, StoreError> {
-        let after = id_of_cursor(page, "memory")?;
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let order = filter.order;
+        let behind = order.behind(page, "memory")?;
+        let wanted = usize::try_from(page.size()).unwrap_or(usize::MAX).saturating_add(1);
         let state = self.state.lock();
-        let mut found = state
-            .tenants
-            .range((from, Bound::Unbounded))
-            .map(|(_, tenant)| tenant)
-            .filter(|tenant| filter.matches(tenant));
-        let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
-        let items: Vec<Tenant> = found.by_ref().take(size).cloned().collect();
-        let more = found.next().is_some();
-        let next = items.last().filter(|_| more).map(|last| cursor_after(&last.id));
-        Ok(Page::new(items, next))
+        let matching = state.tenants.values().filter(|tenant| filter.matches(tenant));
+        let mut found: Vec<(Place, &Tenant)> = matching
+            .map(|tenant| (order.place_of(tenant), tenant))
+            .filter(|(place, _)| behind.as_ref().is_none_or(|behind| order.compare(place, behind).is_gt()))
+            .collect();
+        found.sort_unstable_by(|(one, _), (other, _)| order.compare(one, other));
+        Ok(order.page(found.into_iter().take(wanted).map(|(_, tenant)| tenant.clone()).collect(), page))
     }
 
     async fn due(&self, _: &Platform, now: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError> {

@@ -1,11 +1,14 @@
 use async_trait::async_trait;
 use guardian_core::{Event, Page, PageRequest, Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
-use guardian_sql::{Database, Error, Migration, Migrations, Row, Tx, Unscoped, params};
+use guardian_sql::{
+    Database, Error, Migration, Migrations, Param, Row, Sql, ToParam as _, Tx, Unscoped, params,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{TenantFilter, TenantStore, Written, cursor_after, id_of_cursor};
+use super::order::{By, Key, Place};
+use super::{TenantFilter, TenantStore, Written};
 use crate::{Platform, Tenant, Version};
 
 /// The tables of the registry: `guardian_tenants` and `guardian_tenant_events`.
@@ -86,6 +89,55 @@ impl SqlStore {
     }
 }
 
+/// The statement of a list, and what it is given.
+fn listing<'f>(filter: &'f TenantFilter, behind: Option<&'f Place>, most: &'f i64) -> (Sql, Vec<Param<'f>>) {
+    let mut sql = Sql::builder("SELECT document FROM guardian_tenants WHERE TRUE");
+    let mut params = Vec::new();
+    let labels = [
+        (" AND status = ", filter.status.as_deref()),
+        (" AND plan = ", filter.plan.as_ref().map(crate::Plan::as_str)),
+        (" AND region = ", filter.region.as_ref().map(crate::Region::as_str)),
+    ];
+    for (test, label) in labels {
+        if let Some(label) = label {
+            sql.push(test).placeholder();
+            params.push(label.to_param());
+        }
+    }
+    let (columns, is_descending) = (columns(filter.order.by), filter.order.is_descending);
+    if let Some(Place { key, id }) = behind {
+        sql.push(" AND (").push(columns.tuple).push(if is_descending { ") < (" } else { ") > (" });
+        match key {
+            Key::Id => {}
+            Key::Name(name) => params.push(name.to_param()),
+            Key::Created(micros) => params.push(micros.to_param()),
+        }
+        params.push(id.to_param());
+        sql.placeholders(columns.count).push(")");
+    }
+    sql.push(" ORDER BY ").push(if is_descending { columns.descending } else { columns.tuple });
+    sql.push(" LIMIT ").placeholder();
+    params.push(most.to_param());
+    (sql.finish(), params)
+}
+
+/// The columns of an order.
+struct Columns {
+    tuple: &'static str,
+    descending: &'static str,
+    count: usize,
+}
+
+fn columns(by: By) -> Columns {
+    match by {
+        By::Id => Columns { tuple: "tenant_id", descending: "tenant_id DESC", count: 1 },
+        By::Name => Columns { tuple: "name, tenant_id", descending: "name DESC, tenant_id DESC", count: 2 },
+        By::Created => {
+            Columns { tuple: "created, tenant_id", descending: "created DESC, tenant_id DESC", count: 2 }
+        }
+    }
+}
+
 /// Microseconds since 1970, which both databases order alike.
 fn micros(time: Timestamp) -> i64 {
     time.timestamp_micros()
@@ -103,8 +155,8 @@ impl TenantStore for SqlStore {
         let mut tx = self.begin(platform).await?;
         let inserted = tx
             .execute(
-                "INSERT INTO guardian_tenants (tenant_id, status, plan, region, purge_after, version, document) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id) DO NOTHING",
+                "INSERT INTO guardian_tenants (tenant_id, status, plan, region, purge_after, version, document, name, created) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id) DO NOTHING",
                 params![
                     tenant.id,
                     tenant.status.name(),
@@ -112,7 +164,9 @@ impl TenantStore for SqlStore {
                     tenant.region.as_str(),
                     tenant.status.purge_after().map(micros),
                     tenant.version.number(),
-                    document
+                    document,
+                    tenant.name.as_str(),
+                    micros(tenant.created)
                 ],
             )
             .await?;
@@ -137,7 +191,7 @@ impl TenantStore for SqlStore {
         let updated = tx
             .execute(
                 "UPDATE guardian_tenants SET status = $3, plan = $4, region = $5, purge_after = $6, version = $7, \
-                 document = $8 WHERE tenant_id = $1 AND version = $2",
+                 document = $8, name = $9, created = $10 WHERE tenant_id = $1 AND version = $2",
                 params![
                     tenant.id,
                     expected.number(),
@@ -146,7 +200,9 @@ impl TenantStore for SqlStore {
                     tenant.region.as_str(),
                     tenant.status.purge_after().map(micros),
                     tenant.version.number(),
-                    document
+                    document,
+                    tenant.name.as_str(),
+                    micros(tenant.created)
                 ],
             )
             .await?;
@@ -193,30 +249,15 @@ impl TenantStore for SqlStore {
         filter: &TenantFilter,
         page: &PageRequest,
     ) -> Result<Page<Tenant>, StoreError> {
-        let after = id_of_cursor(page, self.db.dialect().name())?;
-        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let behind = filter.order.behind(page, self.db.dialect().name())?;
         let mut tx = self.begin(platform).await?;
-        // One more than the page holds tells whether there is another. An empty text stands for any: no label is empty.
-        let rows = tx
-            .fetch_all(
-                "SELECT document FROM guardian_tenants WHERE tenant_id > $1 AND ($2 = '' OR status = $2) \
-                 AND ($3 = '' OR plan = $3) AND ($4 = '' OR region = $4) ORDER BY tenant_id LIMIT $5",
-                params![
-                    text(after.as_ref().map(TenantId::as_str)),
-                    text(filter.status.as_deref()),
-                    text(filter.plan.as_ref().map(crate::Plan::as_str)),
-                    text(filter.region.as_ref().map(crate::Region::as_str)),
-                    i64::from(page.size()) + 1
-                ],
-            )
-            .await?;
+        // One more than the page holds tells whether there is another.
+        let most = i64::from(page.size()) + 1;
+        let (sql, params) = listing(filter, behind.as_ref(), &most);
+        let rows = tx.fetch_all(sql, &params).await?;
         tx.commit().await?;
-        let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
-        let more = rows.len() > size;
-        let items: Vec<Tenant> =
-            rows.iter().take(size).map(|row| self.read(row, "document")).collect::<Result<_, _>>()?;
-        let next = items.last().filter(|_| more).map(|last| cursor_after(&last.id));
-        Ok(Page::new(items, next))
+        let tenants: Result<_, _> = rows.iter().map(|row| self.read(row, "document")).collect();
+        Ok(filter.order.page(tenants?, page))
     }
 
     async fn due(&self, platform: &Platform, now: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use guardian_core::{Cursor, PageRequest, StoreErrorKind};
 
 use super::{Fixture, Maker, Violation, ensure};
-use crate::store::{TenantFilter, TenantStore};
-use crate::{Plan, Region, Status, Transition};
+use crate::store::{TenantFilter, TenantOrder, TenantStore};
+use crate::{DisplayName, Plan, Region, Status, Transition, Version};
 
 /// A walk through the pages meets each tenant once, in the order of the ids' bytes, whatever is inserted meanwhile.
 ///
@@ -80,6 +80,53 @@ pub fn a_filter_shows_what_matches<F: Fixture>(fixture: &F) -> Result<(), Violat
             let expected: Vec<_> = all.iter().filter(|tenant| filter.matches(tenant)).cloned().collect();
             ensure!(page.items == expected, "{filter:?} showed {:?}", page.items);
             ensure!(page.next.is_none(), "the last page has a next one");
+        }
+        Ok(())
+    })
+}
+
+/// Pages in each order meet each tenant once, where two are equal by id, together with a filter; a cursor of another order is refused.
+///
+/// # Errors
+/// When the store breaks the law.
+pub fn each_order_shows_each_tenant_once<F: Fixture>(fixture: &F) -> Result<(), Violation> {
+    let (maker, store) = (Maker::new()?, fixture.store());
+    let orders =
+        [TenantOrder::id(), TenantOrder::name(), TenantOrder::created()].map(|up| [up, up.descending()]);
+    fixture.block_on(async {
+        let mut all = Vec::new();
+        // Names and times go neither with ids nor with each other, and some are equal; letters are not all of one alphabet.
+        for (n, name) in ["b", "Ä", "a", "a", "Z", "a b", "ab", "🎉", "b"].into_iter().enumerate() {
+            maker.clock.advance(Duration::from_secs(u64::from(n % 3 > 0)));
+            let mut tenant = maker.tenant(&format!("t{}", (n * 5) % 9))?;
+            tenant.name = DisplayName::new(name)?;
+            tenant.region = Region::new(if n == 4 { "us" } else { "eu" })?;
+            store.insert(&maker.platform, &tenant, &maker.event(&tenant)).await?;
+            all.push(tenant);
+        }
+        // One that is renamed stands elsewhere.
+        let last = all.last_mut().ok_or_else(|| Violation::new("no tenant was made"))?;
+        last.name = DisplayName::new("0")?;
+        last.version = last.version.next();
+        store.replace(&maker.platform, last, Version::FIRST, &maker.event(last)).await?;
+        for (order, other) in orders.iter().flat_map(|[up, down]| [(*up, *down), (*down, *up)]) {
+            let filter = TenantFilter::new().region(Region::new("eu")?).order(order);
+            let mut expected: Vec<_> = all.iter().filter(|tenant| filter.matches(tenant)).cloned().collect();
+            expected.sort_by(|one, other| order.compare(&order.place_of(one), &order.place_of(other)));
+            for size in [1, 3, 8, 9] {
+                let (mut seen, mut page) = (Vec::new(), PageRequest::first(size)?);
+                loop {
+                    let found = store.list(&maker.platform, &filter, &page).await?;
+                    seen.extend(found.items);
+                    let Some(next) = found.next else { break };
+                    page = PageRequest::first(size)?.after(next);
+                    let elsewhere = TenantFilter::new().order(other);
+                    let refused = store.list(&maker.platform, &elsewhere, &page).await;
+                    let kind = refused.as_ref().err().map(guardian_core::StoreError::kind);
+                    ensure!(kind == Some(StoreErrorKind::Constraint), "{other:?} took a cursor of {order:?}");
+                }
+                ensure!(seen == expected, "pages of {size} by {order:?} showed {seen:?}");
+            }
         }
         Ok(())
     })

@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 
 use super::file::{Section, Sink, Source, Stretch};
 use super::number::{Input, doc, narrow, put, put_bytes, wide};
+use super::pairs::{Gathered, Pairs};
 use super::part::{Numbers, Part, Phrase, Scratch, Span};
 use super::postings::{self, Bits, Postings};
 use crate::merkle::Frontier;
@@ -43,6 +44,8 @@ pub(super) struct Entry {
     filter: Section,
     /// The places without a body, as bits; empty when every event has one.
     holes: Section,
+    /// Which frequent words follow each other.
+    pairs: Section,
 }
 
 impl Entry {
@@ -55,7 +58,8 @@ impl Entry {
             out.extend_from_slice(&time.to_le_bytes());
         }
         put(out, self.terms.into());
-        let rest = [self.words, self.dictionary, self.groups, self.postings, self.filter, self.holes];
+        let rest =
+            [self.words, self.dictionary, self.groups, self.postings, self.filter, self.holes, self.pairs];
         for section in std::iter::once(self.bodies).chain(self.columns).chain(rest) {
             put(out, section.offset);
             put(out, section.length);
@@ -73,8 +77,8 @@ impl Entry {
         let mut section = || Some(Section { offset: input.number()?, length: input.number()? });
         let bodies = section()?;
         let columns = [section()?, section()?, section()?, section()?, section()?];
-        let (words, dictionary, groups, postings, filter, holes) =
-            (section()?, section()?, section()?, section()?, section()?, section()?);
+        let (words, dictionary, groups, postings, filter, holes, pairs) =
+            (section()?, section()?, section()?, section()?, section()?, section()?, section()?);
         (base.checked_add(length.into())? == frontier.size()).then_some(Self {
             tenant,
             base,
@@ -91,6 +95,7 @@ impl Entry {
             postings,
             filter,
             holes,
+            pairs,
         })
     }
 }
@@ -113,6 +118,7 @@ pub(super) struct Writer<'s> {
     filter: Filter,
     words: Vec<u8>,
     word_ends: Vec<u8>,
+    pairs: Gathered,
     holes: Vec<u32>,
 }
 
@@ -134,6 +140,7 @@ impl<'s> Writer<'s> {
             filter: Filter::default(),
             words: Vec::new(),
             word_ends: Vec::new(),
+            pairs: Gathered::default(),
             holes: Vec::new(),
         }
     }
@@ -188,6 +195,7 @@ impl<'s> Writer<'s> {
         if let Some(id) = term.strip_prefix(b"x") {
             self.filter.add(id);
         }
+        self.pairs.term(places.len());
         self.terms += 1;
         self.last_term.clear();
         self.last_term.extend_from_slice(term);
@@ -195,7 +203,12 @@ impl<'s> Writer<'s> {
 
     /// Writes the words of the next event: the numbers of their terms, 0 between two texts.
     pub(super) fn words(&mut self, words: impl Iterator<Item = u32>) {
-        words.for_each(|word| put(&mut self.words, word.into()));
+        let mut last = 0;
+        for word in words {
+            put(&mut self.words, word.into());
+            self.pairs.pair(last, word);
+            last = word;
+        }
         self.word_ends.extend_from_slice(&wide(self.words.len()).to_le_bytes());
     }
 
@@ -229,6 +242,7 @@ impl<'s> Writer<'s> {
             postings: sink.section(&self.postings)?,
             filter: sink.section(&self.filter.to_bytes())?,
             holes: sink.section(&holes)?,
+            pairs: sink.section(&self.pairs.into_bytes())?,
         })
     }
 }
@@ -288,6 +302,7 @@ pub(super) struct Block {
     entry: Entry,
     groups: OnceLock<Groups>,
     filter: OnceLock<Vec<u8>>,
+    pairs: OnceLock<Pairs>,
     dropped: RwLock<Option<Arc<Bits>>>,
     /// How many bodies were gone when the block was written.
     written_holes: u64,
@@ -359,7 +374,8 @@ impl Block {
         let dropped = dropped.transpose()?;
         let written_holes = dropped.as_ref().map_or(0, |dropped| dropped.count());
         let dropped = RwLock::new(dropped);
-        Ok(Self { source, entry, groups: OnceLock::new(), filter: OnceLock::new(), dropped, written_holes })
+        let (groups, filter, pairs) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Self { source, entry, groups, filter, pairs, dropped, written_holes })
     }
 
     pub(super) fn entry(&self) -> &Entry {
@@ -626,6 +642,15 @@ impl Part for Block {
         })?;
         let (from, to) = range.unwrap_or_default();
         Ok(Numbers::Between(from, to))
+    }
+
+    fn may_follow(&self, first: u32, second: u32) -> io::Result<bool> {
+        if self.pairs.get().is_none() {
+            let bytes = self.source.read(self.entry.pairs)?;
+            let pairs = Pairs::read(&bytes).ok_or_else(|| self.source.damaged("its pairs of words"))?;
+            let _ = self.pairs.set(pairs);
+        }
+        Ok(self.pairs.get().is_none_or(|pairs| pairs.may_have(first, second)))
     }
 
     fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()> {

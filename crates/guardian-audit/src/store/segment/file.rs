@@ -1,7 +1,7 @@
 //! A sealed file: the blocks of all tenants, a directory of them at the end.
 //!
 //! ```text
-//! magic "GAS1" | blocks | directory (framed) | directory offset u64 | magic "1SAG"
+//! magic "GAS2" | blocks | directory (framed) | directory offset u64 | magic "2SAG"
 //! ```
 //!
 //! A file is written once, under another name, and renamed when it is whole and on the disk.
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use super::log;
 use super::number::{Input, wide};
 
-const START: [u8; 4] = *b"GAS1";
-const END: [u8; 4] = *b"1SAG";
+const START: [u8; 4] = *b"GAS2";
+const END: [u8; 4] = *b"2SAG";
 /// The offset and the magic at the end.
 const TRAILER: u64 = 12;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::pairs::FREQUENT;
 use super::part::{Numbers, Part, Phrase, Scratch, Span};
 use super::postings::{Backwards, Bits, Postings};
 use crate::plan::Plan;
@@ -317,13 +318,16 @@ impl Check {
     }
 }
 
-/// The lists of a phrase's words, and the numbers that its words may have; `None` when a word is nowhere.
+/// The lists of a phrase's words, and the numbers that its words may have; `None` when a word is nowhere, or two never follow each
+/// other.
 fn phrase<P: Part>(
     part: &P,
     terms: &[String],
     open: bool,
 ) -> io::Result<Option<(Vec<Reader>, Vec<Numbers>)>> {
     let (mut readers, mut numbers, mut spans) = (Vec::new(), Vec::new(), Vec::new());
+    // The number of the word before, if it is one word, and a frequent one.
+    let mut before = None;
     for (index, term) in terms.iter().enumerate() {
         let span = match open && index + 1 == terms.len() {
             true => Span::prefix(term),
@@ -334,10 +338,22 @@ fn phrase<P: Part>(
             return Ok(None);
         }
         // A word that stands in the phrase twice is read once.
-        if !spans.contains(&span) {
-            readers.push(Reader::span(part, &span)?);
-            spans.push(span);
+        let at = match spans.iter().position(|known| *known == span) {
+            Some(at) => at,
+            None => {
+                readers.push(Reader::span(part, &span)?);
+                spans.push(span);
+                spans.len() - 1
+            }
+        };
+        let is_frequent = readers.get(at).is_some_and(|reader| reader.cost(part.length()) >= FREQUENT);
+        let number = found.only().filter(|_| is_frequent);
+        if let (Some(first), Some(second)) = (before, number)
+            && !part.may_follow(first, second)?
+        {
+            return Ok(None);
         }
+        before = number;
         numbers.push(found);
     }
     Ok(Some((readers, numbers)))

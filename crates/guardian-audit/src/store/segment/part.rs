@@ -2,6 +2,8 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use super::file::Stretch;
 use super::number::put;
 use super::postings::{Bits, Postings};
@@ -26,6 +28,11 @@ pub(super) trait Part {
 
     /// Puts the numbers of the words of an event into the scratch, in the order of its text; 0 between two texts.
     fn words(&self, place: u32, scratch: &mut Scratch) -> io::Result<()>;
+
+    /// Whether the word with one number may follow that with another in any event, both being [frequent](super::pairs::FREQUENT).
+    fn may_follow(&self, _first: u32, _second: u32) -> io::Result<bool> {
+        Ok(true)
+    }
 
     /// Whether words of the phrase follow each other in the text of the event.
     fn has_phrase(&self, place: u32, phrase: &Phrase, scratch: &mut Scratch) -> io::Result<bool> {
@@ -133,7 +140,7 @@ impl Phrase {
         Self { words, needle }
     }
 
-    /// The phrase as bytes, where it is short and each of its words is one.
+    /// The phrase as bytes, where each of its words is one.
     pub(super) fn needle(&self) -> Option<&Needle> {
         self.needle.as_ref()
     }
@@ -146,49 +153,32 @@ impl Phrase {
     }
 }
 
-/// The numbers of the words of a phrase as they are written, in one number: what holds a phrase against thousands of events
-/// need not read their numbers.
+/// The numbers of the words of a phrase as they are written: what holds a phrase against thousands of events need not read their
+/// numbers.
 #[derive(Debug)]
-pub(super) struct Needle {
-    bytes: u128,
-    length: u32,
-}
+pub(super) struct Needle(memmem::Finder<'static>);
 
 impl Needle {
     fn of(words: &[Numbers]) -> Option<Self> {
         let mut written = Vec::with_capacity(16);
         for numbers in words {
-            match numbers {
-                Numbers::Between(from, to) if *from > 0 && from.checked_add(1)? == *to => {
-                    put(&mut written, u64::from(*from));
-                }
-                _ => return None,
-            }
+            put(&mut written, numbers.only()?.into());
         }
-        // One more byte has room: the one before the phrase.
-        let fits = (1..16).contains(&written.len());
-        let bytes = written.iter().fold(0, |bytes, byte| bytes << 8 | u128::from(*byte));
-        fits.then_some(Self { bytes, length: u32::try_from(written.len()).ok()? })
+        (!written.is_empty()).then(|| Self(memmem::Finder::new(&written).into_owned()))
     }
 
     /// Whether the phrase is in a text of written numbers.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        let bits = self.length * 8;
-        // What comes before the phrase ends a number, or is nothing: the highest bit of its last byte is zero.
-        let mask = ((1_u128 << bits) - 1) | (0x80_u128 << bits);
-        // Most phrases fit into a register, which takes half the time.
-        if let (Ok(bytes), Ok(mask)) = (u64::try_from(self.bytes), u64::try_from(mask)) {
-            let mut window = 0_u64;
-            return text.iter().any(|byte| {
-                window = window << 8 | u64::from(*byte);
-                window & mask == bytes
-            });
+        let mut start = 0;
+        while let Some(at) = text.get(start..).and_then(|rest| self.0.find(rest)) {
+            let place = start + at;
+            // What comes before the phrase ends a number, or is nothing: the highest bit of its last byte is zero.
+            if place.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| *byte < 0x80) {
+                return true;
+            }
+            start = place + 1;
         }
-        let mut window = 0_u128;
-        text.iter().any(|byte| {
-            window = window << 8 | u128::from(*byte);
-            window & mask == self.bytes
-        })
+        false
     }
 }
 
@@ -206,6 +196,14 @@ impl Numbers {
         match self {
             Self::Between(from, to) => (*from..*to).contains(&number),
             Self::Among(numbers) => numbers.contains(&number),
+        }
+    }
+
+    /// The number, if it is one alone.
+    pub(super) fn only(&self) -> Option<u32> {
+        match self {
+            Self::Between(from, to) if *from > 0 && from.checked_add(1) == Some(*to) => Some(*from),
+            _ => None,
         }
     }
 

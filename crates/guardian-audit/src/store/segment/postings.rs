@@ -157,7 +157,7 @@ impl Postings {
 
     /// A reader that goes backwards.
     pub(super) fn backwards(self) -> Backwards {
-        Backwards { postings: self, block: usize::MAX, places: Vec::new() }
+        Backwards { postings: self, block: usize::MAX, places: Vec::new(), end: usize::MAX }
     }
 }
 
@@ -178,6 +178,8 @@ pub(super) struct Backwards {
     /// The block that is decoded in `places`.
     block: usize,
     places: Vec<u32>,
+    /// Where the places begin, of those that are in memory, that were above what was asked for last.
+    end: usize,
 }
 
 impl Backwards {
@@ -185,7 +187,7 @@ impl Backwards {
     pub(super) fn seek(&mut self, at_most: u32) -> Option<u32> {
         match &self.postings {
             Postings::One(place) => Some(*place).filter(|place| *place <= at_most),
-            Postings::Plain(places) => last_up_to(places, at_most),
+            Postings::Plain(places) => last_up_to(places, &mut self.end, at_most),
             Postings::Dense(bits) => bits.last_up_to(at_most),
             Postings::Sparse(sparse) => {
                 let within = self.places.first().is_some_and(|first| *first <= at_most)
@@ -194,7 +196,7 @@ impl Backwards {
                     let block = sparse.block_of(at_most).min(sparse.blocks.saturating_sub(1));
                     if block != self.block {
                         sparse.decode(block, &mut self.places);
-                        self.block = block;
+                        (self.block, self.end) = (block, self.places.len());
                     }
                     if self.places.first().is_none_or(|first| *first > at_most) {
                         // Between two blocks: the last place of the one before.
@@ -202,15 +204,37 @@ impl Backwards {
                         return sparse.skip(before).map(|(last, _)| last);
                     }
                 }
-                last_up_to(&self.places, at_most)
+                last_up_to(&self.places, &mut self.end, at_most)
             }
         }
     }
 }
 
-fn last_up_to(places: &[u32], at_most: u32) -> Option<u32> {
-    let after = places.partition_point(|place| *place <= at_most);
-    places.get(after.checked_sub(1)?).copied()
+/// The last place at or before `at_most`. Who goes backwards finds it near the one that was found last: it is looked for from there, in
+/// steps that double.
+fn last_up_to(places: &[u32], end: &mut usize, at_most: u32) -> Option<u32> {
+    if places.get(*end).is_none_or(|place| *place <= at_most) {
+        *end = places.len();
+    }
+    let (mut high, mut step) = (*end, 1);
+    let mut low = loop {
+        match high.checked_sub(step) {
+            Some(before) if places.get(before).is_some_and(|place| *place > at_most) => {
+                (high, step) = (before, step * 2);
+            }
+            before => break before.unwrap_or(0),
+        }
+    };
+    // All below `low` are at most the place, unless it is 0, and all from `high` on are above.
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        match places.get(middle) {
+            Some(place) if *place <= at_most => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    *end = high;
+    places.get(high.checked_sub(1)?).copied()
 }
 
 /// A set of places as bits.

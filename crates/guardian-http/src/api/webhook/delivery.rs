@@ -20,7 +20,7 @@ use crate::api::{Api, Caller, Json, Listed, Operation, Params, PathParam};
 
 /// A message on its way to one endpoint.
 #[derive(Debug, Serialize, ToSchema)]
-struct WebhookDelivery {
+pub(super) struct WebhookDelivery {
     /// Its id.
     id: String,
     /// What is delivered.

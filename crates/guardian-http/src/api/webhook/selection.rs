@@ -82,6 +82,31 @@ impl DeliveryQuery {
     }
 }
 
+/// Which deliveries are followed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FollowQuery {
+    /// Only those to this endpoint.
+    #[param(max_length = 64)]
+    endpoint: Option<String>,
+    /// Only those of this message.
+    #[param(max_length = 64)]
+    message: Option<String>,
+    /// Only those of this event type.
+    #[param(max_length = 128, example = "deal.won")]
+    event_type: Option<String>,
+    /// Only those in this state, as they come into it: `queued`, `sending`, `waiting`, `succeeded`, `dead` or `cancelled`.
+    #[param(max_length = 16, example = "dead")]
+    state: Option<String>,
+}
+
+impl FollowQuery {
+    pub(super) fn selection(self) -> WebhookDeliverySelection {
+        let Self { endpoint, message, event_type, state } = self;
+        WebhookDeliverySelection { endpoint, message, event_type, state, ..Default::default() }
+    }
+}
+
 impl WebhookDeliverySelection {
     pub(super) fn filter(&self) -> Result<DeliveryFilter, Problem> {
         if self.status.is_some_and(|status| !(100..=999).contains(&status)) {

@@ -42,6 +42,31 @@ async fn the_api_of_tenants_keeps_its_word() {
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 1);
     contract.expect(400, "GET", "/platform/tenants?plan=No Plan".replace(' ', "%20").as_str(), plain()).await;
 
+    for (id, name) in [("globex", "Acme Inc."), ("hooli", "Zeta")] {
+        let new = json!({"id": id, "name": name, "plan": "free", "region": "eu"});
+        contract.expect(201, "POST", "/platform/tenants", with(new).because(why)).await;
+    }
+    for (sort, expected) in [
+        ("id", ["acme", "globex", "hooli"]),
+        ("-id", ["hooli", "globex", "acme"]),
+        ("name", ["acme", "globex", "hooli"]),
+        ("-name", ["hooli", "globex", "acme"]),
+        ("created", ["acme", "globex", "hooli"]),
+        ("-created", ["hooli", "globex", "acme"]),
+    ] {
+        let list = format!("/platform/tenants?sort={sort}&size=2");
+        let first = contract.expect(200, "GET", &list, plain()).await;
+        let next = first.body["next"].as_str().unwrap();
+        let last = contract.expect(200, "GET", &format!("{list}&after={next}"), plain()).await;
+        let pages =
+            [&first.body["items"], &last.body["items"]].map(|items| items.as_array().unwrap().clone());
+        let ids: Vec<_> = pages.iter().flatten().map(|tenant| tenant["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, expected, "{sort}");
+        let other = if sort == "name" { "id" } else { "name" };
+        contract.expect(400, "GET", &format!("/platform/tenants?sort={other}&after={next}"), plain()).await;
+    }
+    contract.expect(400, "GET", "/platform/tenants?sort=colour", plain()).await;
+
     let step = || plain().because("ticket 4712: unpaid invoices").if_match("*");
     contract.expect(409, "POST", &format!("{one}/resume"), step()).await;
     let stopped = contract.expect(200, "POST", &format!("{one}/suspend"), step()).await;

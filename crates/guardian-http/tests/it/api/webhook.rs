@@ -305,6 +305,27 @@ async fn deliveries(world: &mut World, endpoint: &str, message: &str) {
     ] {
         contract.expect(400, "GET", &format!("/webhooks/deliveries?{wrong}"), plain()).await;
     }
+    for (filter, found) in [
+        (format!("message={message}"), 3),
+        (format!("endpoint={endpoint}&event_type=deal.won&state=succeeded"), 1),
+        ("state=cancelled".to_owned(), 0),
+    ] {
+        let stream = format!("/webhooks/deliveries/stream?{filter}");
+        let told = contract.expect(200, "GET", &stream, plain()).await;
+        assert_eq!(
+            told.body.as_str().unwrap().matches("event: delivery\ndata: {").count(),
+            found,
+            "{filter}"
+        );
+    }
+    for wrong in ["state=late", "endpoint=7", "since=2026-03-02T00:00:00Z", "size=2"] {
+        contract.expect(400, "GET", &format!("/webhooks/deliveries/stream?{wrong}"), plain()).await;
+    }
+    contract.scope = Some(scope("umbrella"));
+    let theirs = format!("/webhooks/deliveries/stream?message={message}");
+    let theirs = contract.expect(200, "GET", &theirs, plain()).await;
+    assert_eq!(theirs.body, "retry: 2000\n\n", "nothing of another tenant's");
+    contract.scope = Some(scope("acme"));
     let place = format!("/webhooks/deliveries/{{delivery={id}}}");
     let log = contract.expect(200, "GET", &place, plain()).await;
     assert_eq!(log.body["attempts"][0]["status"], 200);

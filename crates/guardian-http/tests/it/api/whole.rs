@@ -48,7 +48,7 @@ fn all() -> Vec<(&'static str, Api, usize)> {
         ("workflows", api::workflow::api(library, engine, api::workflow::ByName), 24),
         ("rate-limits", api::ratelimit::api(Limiter::in_memory(), api::ratelimit::Forgetful), 7),
         ("quotas", api::quota::api(Quotas::in_memory([]).unwrap()), 34),
-        ("webhooks", api::webhook::api(webhooks, Nowhere), 23),
+        ("webhooks", api::webhook::api(webhooks, Nowhere), 24),
         ("sentiment", api::sentiment::api(Sentiments::new(guardian_sentiment::MemoryStore::new())), 15),
         ("audit", api::audit::api(log, KeyRing::new()), 21),
     ]
