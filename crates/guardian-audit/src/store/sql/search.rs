@@ -231,19 +231,19 @@ impl<'t> Search<'t> {
             }
             (Question::Of(expression), Dialect::Postgres) => {
                 let asked = params![expression, from, to, self.oldest_first, most];
-                let rows = match self.sieve.phrases.as_slice() {
-                    [] => {
-                        let sql = "SELECT find FROM guardian_audit_search.find($1, $2, $3, $4, $5)";
-                        self.tx.fetch_all(sql, asked).await?
-                    }
-                    phrases => {
-                        let mut given: Vec<Param<'_>> = phrases.iter().map(ToParam::to_param).collect();
-                        given.push(self.tenant.to_param());
-                        given.extend_from_slice(asked);
-                        self.tx.fetch_all(with_phrases(phrases.len(), self.oldest_first), &given).await?
-                    }
-                };
-                (rows, 0)
+                if !self.sieve.phrases.is_empty() {
+                    let mut given = asked.to_vec();
+                    given.push(self.tenant.to_param());
+                    given.extend(self.sieve.phrases.iter().map(ToParam::to_param));
+                    let sql = with_phrases(self.sieve.phrases.len(), self.oldest_first);
+                    return places_with_phrases(
+                        &self.tx.fetch_all(sql, &given).await?,
+                        self.oldest_first,
+                        most,
+                    );
+                }
+                let sql = "SELECT find FROM guardian_audit_search.find($1, $2, $3, $4, $5)";
+                (self.tx.fetch_all(sql, asked).await?, 0)
             }
         };
         let of_row = |row: &Row| {
@@ -252,13 +252,7 @@ impl<'t> Search<'t> {
         };
         let last = rows.last().map(of_row).transpose()?;
         let is_end = i64::try_from(rows.len()).unwrap_or(i64::MAX) < most;
-        let looked = !self.sieve.phrases.is_empty();
-        let mut places = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if !looked || row.get::<bool>(1_usize)? {
-                places.push(of_row(row)?);
-            }
-        }
+        let places = rows.iter().map(of_row).collect::<Result<_, _>>()?;
         Ok(Places { places, last, is_end })
     }
 
@@ -305,17 +299,33 @@ struct Places {
     is_end: bool,
 }
 
-/// Asks the index, and of each event whether its terms have so many phrases.
-fn with_phrases(phrases: usize, oldest_first: bool) -> Sql {
-    // A row is looked up by its key, however many the index gives: joined, the planner might read the whole log instead.
-    let mut sql = Sql::builder("SELECT f.find, COALESCE((SELECT ");
-    for at in 0..phrases {
-        sql.push(if at == 0 { "" } else { " AND " });
-        sql.push("strpos(' ' || e.terms || ' ', ").placeholder().push(") > 0");
+/// What [`with_phrases`] answered: a row for each place, or one without a place.
+fn places_with_phrases(rows: &[Row], oldest_first: bool, most: i64) -> Result<Places, StoreError> {
+    let number = |place: i64| u64::try_from(place).map_err(|_| strange(Dialect::Postgres));
+    let first = rows.first().ok_or_else(|| strange(Dialect::Postgres))?;
+    let last = first.get::<Option<i64>>(if oldest_first { "greatest" } else { "least" })?;
+    let mut places = Vec::with_capacity(rows.len());
+    for row in rows {
+        places.extend(row.get::<Option<i64>>("sequence")?.map(number).transpose()?);
     }
-    sql.push(" FROM guardian_audit_events e WHERE e.sequence = f.find AND e.tenant_id = ").placeholder();
-    sql.push("), false) FROM guardian_audit_search.find(").placeholders(5).push(") f (find)");
-    sql.push(if oldest_first { " ORDER BY f.find" } else { " ORDER BY f.find DESC" }).finish()
+    Ok(Places { places, last: last.map(number).transpose()?, is_end: first.get::<i64>("given")? < most })
+}
+
+/// Asks the index for places, how many it gives and between which, and which of their events have so many phrases in their terms.
+fn with_phrases(phrases: usize, oldest_first: bool) -> Sql {
+    let mut sql = Sql::builder("WITH f AS MATERIALIZED (SELECT find FROM guardian_audit_search.find(");
+    sql.placeholders(5).push(
+        ")) SELECT s.given, s.least, s.greatest, e.sequence \
+         FROM (SELECT count(*) AS given, min(find) AS least, max(find) AS greatest FROM f) s LEFT JOIN LATERAL \
+         (SELECT e.sequence FROM guardian_audit_events e WHERE e.tenant_id = ",
+    );
+    // Rows are looked up by their keys, however many the index gives: joined, the planner might read the whole log instead.
+    sql.placeholder().push(" AND e.sequence = ANY (ARRAY(SELECT find FROM f))");
+    for _ in 0..phrases {
+        sql.push(" AND strpos(' ' || e.terms || ' ', ").placeholder().push(") > 0");
+    }
+    sql.push(") e ON TRUE ORDER BY e.sequence");
+    sql.push(if oldest_first { "" } else { " DESC" }).finish()
 }
 
 /// By how many bits a tenant's number is shifted in a row's id of SQLite's index: the places of a log go below.
