@@ -148,7 +148,8 @@ fn paced(address: SocketAddr, arrivals: Arrivals, turn: u64) -> Vec<f64> {
         move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            let mut client = runtime.block_on(Client::to(address, number as usize));
+            let mut client =
+                runtime.block_on(Client::to(address, usize::try_from(number).expect("few connections")));
             let mut due = start;
             let mut took = Vec::new();
             for request in 0..REQUESTS {

@@ -1,9 +1,9 @@
 //! The SQL store on SQLite in memory, SQLite in a file and PostgreSQL, there as a role that owns nothing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use guardian_core::{Clock, ManualClock, Scope, StoreErrorKind, TenantId};
+use guardian_core::{Clock, ManualClock, Scope, StoreErrorKind, SystemClock, TenantId};
 use guardian_ratelimit::{Error, Limit, Limiter, Policy, Realm, SqlStore, Subject};
 use guardian_sql::testkit::{Fresh, Kind};
 use guardian_sql::{Database, Dialect, TenantTx, Unscoped, params};
@@ -284,6 +284,7 @@ async fn ten_thousand_permits_at_once() {
 
 #[tokio::test]
 async fn by_the_own_clock_the_stated_wait_is_enough_and_a_refund_finds_its_charge() {
+    let clock = SystemClock::new();
     for kind in Kind::all() {
         let fresh = fresh(*kind).await;
         let limiter = Limiter::new(SqlStore::new(fresh.database()));
@@ -302,10 +303,10 @@ async fn by_the_own_clock_the_stated_wait_is_enough_and_a_refund_finds_its_charg
         }
         for (at, rule) in ["5/h", "5/h sliding", "5/h sliding strict 7", "5/day fixed"].iter().enumerate() {
             let limits = [Limit::whole(limiter.define(policy(&format!("r{at}"), rule)).unwrap())];
-            let begun = Instant::now();
+            let begun = clock.monotonic();
             let decision = limiter.check(&tenant, &limits).await.unwrap();
             // A check that the server was slow to hear of is given back less the time until it heard.
-            let under_way = begun.elapsed();
+            let under_way = clock.monotonic().since(begun);
             for _ in 0..2 {
                 // The second time it is never better than new.
                 limiter.refund(&tenant, &limits, decision.at()).await.unwrap();
@@ -322,6 +323,7 @@ async fn by_the_own_clock_the_stated_wait_is_enough_and_a_refund_finds_its_charg
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_refund_is_whole_although_the_check_and_the_refund_had_to_wait() {
+    let clock = SystemClock::new();
     let fresh = fresh(Kind::SqliteFile).await;
     let limiter = Limiter::new(SqlStore::new(fresh.database()));
     let (tenant, other) = (TenantId::from(1), TenantId::from(2));
@@ -338,12 +340,12 @@ async fn a_refund_is_whole_although_the_check_and_the_refund_had_to_wait() {
             tokio::time::sleep(Duration::from_millis(300)).await;
             tx.commit().await.unwrap();
         };
-        let begun = Instant::now();
+        let begun = clock.monotonic();
         let (decision, ()) = tokio::join!(limiter.check(&tenant, &limits), hold(busy("check").await));
         let refund = limiter.refund(&tenant, &limits, decision.unwrap().at());
         let (refunded, ()) = tokio::join!(refund, hold(busy("refund").await));
         refunded.unwrap();
-        assert!(begun.elapsed() >= Duration::from_millis(600));
+        assert!(clock.monotonic().since(begun) >= Duration::from_millis(600));
         let after = limiter.peek(&tenant, &limits).await.unwrap();
         assert_eq!(after.binding().unwrap().remaining(), 4, "{rule}");
     }

@@ -79,7 +79,7 @@ struct Check {
 #[derive(Debug)]
 enum Test {
     /// Words with these numbers follow each other.
-    Phrase(Phrase),
+    Phrase(Box<Phrase>),
     /// It occurred from one time on, before another.
     Occurred(i64, i64),
 }
@@ -303,7 +303,7 @@ impl Reader {
 
 impl Check {
     fn phrase(numbers: Vec<Numbers>) -> Self {
-        Self { test: Test::Phrase(Phrase::new(numbers)), scratch: Scratch::default() }
+        Self { test: Test::Phrase(Box::new(Phrase::new(numbers))), scratch: Scratch::default() }
     }
 
     fn occurred(from: i64, to: i64) -> Self {
