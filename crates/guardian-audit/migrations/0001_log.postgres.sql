@@ -29,6 +29,7 @@ CREATE INDEX guardian_audit_events_recorded ON guardian_audit_events (tenant_id,
 CREATE TABLE guardian_audit_index (
   tenant_id TEXT COLLATE "C" NOT NULL,
   sequence BIGINT NOT NULL,
+  recorded BIGINT NOT NULL,
   terms TSVECTOR NOT NULL,
   PRIMARY KEY (tenant_id, sequence)
 );

@@ -7,7 +7,11 @@ pub(crate) mod wire;
 mod write;
 
 use async_trait::async_trait;
+#[cfg(feature = "postgres")]
+use chrono::{Datelike as _, Months};
 use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
+#[cfg(feature = "postgres")]
+use guardian_sql::Unscoped;
 use guardian_sql::{Database, Error, Migration, Migrations, Retry, TenantTx, params, retry};
 
 use super::memory::values;
@@ -86,6 +90,42 @@ impl SqlStore {
             Migration::new(2, "search", "", include_str!("../../migrations/0002_search.postgres.sql")),
         ],
     );
+
+    /// Partitions on PostgreSQL, if they are wanted: after [`Self::MIGRATIONS`], events and what they are found by are in a partition for each
+    /// month of their recording, made ahead of time by [`add_months`](Self::add_months). The store is the same with and without them. What
+    /// a month has can be vacuumed, moved to another tablespace, or detached and kept elsewhere, by itself; in return each look-up asks
+    /// each partition. On SQLite it does nothing.
+    ///
+    /// The tables are made anew: whoever was granted rights in the old ones needs them again, unless default privileges see to it.
+    pub const MONTHS: Migrations = Migrations::new(
+        "guardian_audit_months",
+        &[Migration::new(1, "months", "", include_str!("../../migrations/4001_months.postgres.sql"))],
+    );
+
+    /// Makes the partitions of the months from one moment to another, both included, which are not there yet, and says how many
+    /// months those were: call it now and then for some months ahead, as the owner of the tables. What is recorded in a month without
+    /// partitions goes into a common one, and then that month cannot have its own.
+    ///
+    /// # Errors
+    /// When [`Self::MONTHS`] was not migrated, something was recorded in such a month already, or the database fails.
+    #[cfg(feature = "postgres")]
+    pub async fn add_months(
+        &self,
+        leave: &Unscoped,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let mut tx = self.db.begin_unscoped(leave).await?;
+        let mut made = 0;
+        let mut month = Some(from.date_naive());
+        while let Some(day) = month.filter(|day| (day.year(), day.month()) <= (to.year(), to.month())) {
+            let sql = "SELECT guardian_audit_add_month($1::date)";
+            made += u32::from(tx.fetch_one(sql, params![day.to_string()]).await?.get::<bool>(0_usize)?);
+            month = day.with_day(1).and_then(|day| day.checked_add_months(Months::new(1)));
+        }
+        tx.commit().await?;
+        Ok(made)
+    }
 
     /// The logs of this database, whose tables are made or brought up to date.
     ///

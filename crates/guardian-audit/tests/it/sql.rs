@@ -10,6 +10,8 @@ use tokio::runtime::Runtime;
 
 mod keys;
 mod kill;
+#[cfg(feature = "postgres")]
+mod months;
 mod outbox;
 mod queue;
 mod store;

@@ -158,8 +158,8 @@ async fn index(tx: &mut TenantTx, tenant: &TenantId, number: i64, first: u64) ->
         }
         Dialect::Postgres => {
             tx.execute(
-                "INSERT INTO guardian_audit_index (tenant_id, sequence, terms) \
-                 SELECT tenant_id, sequence, array_to_tsvector(string_to_array($3 || replace(terms, ' ', ' ' || $3), ' ')) \
+                "INSERT INTO guardian_audit_index (tenant_id, sequence, recorded, terms) \
+                 SELECT tenant_id, sequence, recorded, array_to_tsvector(string_to_array($3 || replace(terms, ' ', ' ' || $3), ' ')) \
                  FROM guardian_audit_events WHERE tenant_id = $1 AND sequence >= $2",
                 params![tenant, place(first), prefix],
             )
