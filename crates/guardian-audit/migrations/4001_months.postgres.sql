@@ -1,5 +1,8 @@
 -- Events and what they are found by, in a partition for each month of their recording. A log that is empty begins anew; one that is not
 -- keeps what it has in a first partition, up to the end of the month of now or of its last event.
+-- In the order in which everybody takes them, and before anything else: whoever writes or searches meanwhile waits.
+LOCK TABLE guardian_audit_heads, guardian_audit_events, guardian_audit_index IN ACCESS EXCLUSIVE MODE;
+
 DO $install$
 BEGIN
 EXECUTE replace($functions$
@@ -22,8 +25,8 @@ BEGIN
 END
 $body$;
 
--- Makes the partitions of the month in which the day lies; false when they are there. As the owner of the tables, before the month begins:
--- what was recorded in a month without partitions is in the common one and keeps it from having its own.
+-- Makes the partitions of the month in which the day lies; false when they are there, or something was recorded in the month already and is in
+-- another partition. As the owner of the tables, before the month begins.
 CREATE FUNCTION @schema@.guardian_audit_add_month(p_day date) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -32,8 +35,8 @@ DECLARE
   v_parent text;
   v_child text;
 BEGIN
-  -- Two who add the same month take turns.
-  PERFORM pg_advisory_xact_lock(7238114907);
+  -- Before the tables of events, as everybody does: two who add the same month take turns, and nobody waits for another in a circle.
+  LOCK TABLE @schema@.guardian_audit_heads IN ACCESS EXCLUSIVE MODE;
   FOREACH v_parent IN ARRAY ARRAY['guardian_audit_events', 'guardian_audit_index'] LOOP
     v_child := v_parent || to_char(p_day, '_YYYY_MM');
     IF to_regclass('@schema@.' || quote_ident(v_child)) IS NOT NULL THEN
@@ -43,14 +46,19 @@ BEGIN
     PERFORM @schema@.guardian_audit_wall(v_child);
   END LOOP;
   RETURN true;
+-- The rows are in the common partition, or the first one reaches into the month.
+EXCEPTION WHEN check_violation OR invalid_object_definition THEN
+  RETURN false;
 END
 $body$;
 $functions$, '@schema@', quote_ident(current_schema()));
 END $install$;
 
+ALTER TABLE guardian_audit_events DROP CONSTRAINT guardian_audit_events_pkey;
 ALTER TABLE guardian_audit_events RENAME TO guardian_audit_events_before;
 ALTER INDEX guardian_audit_events_id RENAME TO guardian_audit_events_before_id;
 ALTER INDEX guardian_audit_events_recorded RENAME TO guardian_audit_events_before_recorded;
+ALTER TABLE guardian_audit_index DROP CONSTRAINT guardian_audit_index_pkey;
 ALTER TABLE guardian_audit_index RENAME TO guardian_audit_index_before;
 ALTER INDEX guardian_audit_index_terms RENAME TO guardian_audit_index_before_terms;
 
@@ -62,11 +70,11 @@ CREATE TABLE guardian_audit_events (
   occurred BIGINT NOT NULL,
   leaf BYTEA NOT NULL,
   body BYTEA,
-  terms TEXT COLLATE "C"
+  terms TEXT COLLATE "C",
+  PRIMARY KEY (tenant_id, sequence, recorded)
 ) PARTITION BY RANGE (recorded);
 
 -- That places and ids are not given twice is seen to by the lock of the head, under which both are looked up.
-CREATE UNIQUE INDEX guardian_audit_events_place ON guardian_audit_events (tenant_id, sequence, recorded);
 CREATE INDEX guardian_audit_events_id ON guardian_audit_events (tenant_id, event_id);
 CREATE INDEX guardian_audit_events_recorded ON guardian_audit_events (tenant_id, recorded, sequence);
 
@@ -74,10 +82,10 @@ CREATE TABLE guardian_audit_index (
   tenant_id TEXT COLLATE "C" NOT NULL,
   sequence BIGINT NOT NULL,
   recorded BIGINT NOT NULL,
-  terms TSVECTOR NOT NULL
+  terms TSVECTOR NOT NULL,
+  PRIMARY KEY (tenant_id, sequence, recorded)
 ) PARTITION BY RANGE (recorded);
 
-CREATE UNIQUE INDEX guardian_audit_index_place ON guardian_audit_index (tenant_id, sequence, recorded);
 CREATE INDEX guardian_audit_index_terms ON guardian_audit_index USING gin (terms);
 
 -- The owner is bound by the policies as everybody is, and would see no event of anybody.
@@ -116,3 +124,7 @@ BEGIN
   EXECUTE 'GRANT SELECT ON guardian_audit_index TO ' || v_role;
   EXECUTE 'CREATE POLICY guardian_search ON guardian_audit_index FOR SELECT TO ' || v_role || ' USING (true)';
 END $install$;
+
+-- This month, where nothing is in it yet, and the next one.
+SELECT guardian_audit_add_month((now() AT TIME ZONE 'UTC')::date);
+SELECT guardian_audit_add_month((now() AT TIME ZONE 'UTC' + interval '1 month')::date);

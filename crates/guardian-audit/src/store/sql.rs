@@ -103,11 +103,14 @@ impl SqlStore {
     );
 
     /// Makes the partitions of the months from one moment to another, both included, which are not there yet, and says how many
-    /// months those were: call it now and then for some months ahead, as the owner of the tables. What is recorded in a month without
-    /// partitions goes into a common one, and then that month cannot have its own.
+    /// months those were: call it now and then for some months ahead, as the owner of the tables. The migration has made those of its
+    /// own month and the next. What is recorded in a month without partitions goes into a common one, and then that month cannot have
+    /// its own: it is left out, as is one that the first partition reaches into.
+    ///
+    /// Whoever writes or searches waits for as long as it takes, which is short while the common partition is.
     ///
     /// # Errors
-    /// When [`Self::MONTHS`] was not migrated, something was recorded in such a month already, or the database fails.
+    /// When [`Self::MONTHS`] was not migrated, or the database fails.
     #[cfg(feature = "postgres")]
     pub async fn add_months(
         &self,

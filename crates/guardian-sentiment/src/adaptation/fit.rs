@@ -212,7 +212,7 @@ pub(super) fn fit(kept: &[&Kept]) -> Delta {
             let case = &kept.case;
             let class = usize::from(kept.feeling?);
             let now = Lesson { case, grams, base: case.base.map(f64::from), class };
-            Some(Lesson { case, grams, base: moved(case, softmax(polarity.logits(&now))), class })
+            Some(Lesson { case, grams, base: moved(case, log_softmax(polarity.logits(&now))), class })
         })
         .collect();
     let feelings = Layer::fit(hashes.len(), &feelings, |_| true, [(-SLOPE, SLOPE); 5]);
@@ -247,13 +247,12 @@ impl Delta {
     /// The chances of negative, neutral and positive, and of the types.
     pub(super) fn chances(&self, case: &Case) -> ([f64; 3], [f64; 5]) {
         let (polarity, by_grams) = self.added(case);
-        let chances = softmax(polarity);
-        let mut feelings = moved(case, chances);
+        let mut feelings = moved(case, log_softmax(polarity));
         self.feelings.add(&mut feelings, case);
         for (logit, added) in feelings.iter_mut().zip(by_grams) {
             *logit += added;
         }
-        (chances, softmax(feelings))
+        (softmax(polarity), softmax(feelings))
     }
 
     /// The logits of the classes, and what n-grams add to those of types.
@@ -294,10 +293,9 @@ impl Delta {
     }
 }
 
-/// The logarithms of the shipped chances of types, each moved as far as the chance of its class has moved.
-fn moved(case: &Case, chances: [f64; 3]) -> [f64; 5] {
+/// The logarithms of the shipped chances of types, each moved as far as the logarithm of its class's chance has moved.
+fn moved(case: &Case, [now_bad, now_neutral, now_good]: [f64; 3]) -> [f64; 5] {
     let [bad, neutral, good] = case.base.map(f64::from);
-    let [now_bad, now_neutral, now_good] = chances.map(|chance| chance.max(1e-9).ln());
     let (bad, neutral, good) = (now_bad - bad, now_neutral - neutral, now_good - good);
     let [satisfied, angry, disappointed, confused, calm] = case.feelings.map(f64::from);
     [satisfied + good, angry + bad, disappointed + bad, confused + neutral, calm + neutral]

@@ -114,6 +114,22 @@ fn the_explanation_of_an_extreme_text_is_of_what_was_read() {
     }
 }
 
+/// What was taught has moved no class of an extreme text that has none of its words: the types of it are as they are shipped.
+#[test]
+fn what_was_taught_elsewhere_leaves_the_type_of_an_extreme_text() {
+    let base = Ensemble::default();
+    let mut tenant = Adaptation::new(&base);
+    tenant.learn("1", "the invoice is in order", Polarity::Neutral);
+    for text in ["<3 ", "worst awful terrible ", "great love excellent "] {
+        let long = text.repeat(18);
+        let (Reading::Read(shipped), Reading::Read(own)) = (base.read(&long), tenant.model().read(&long))
+        else {
+            panic!("{text} is not read")
+        };
+        assert_eq!((own.polarity, own.feeling), (shipped.polarity, shipped.feeling), "{text}");
+    }
+}
+
 /// The example of VADER's issue 151: the score of a text must not run away with its length.
 #[test]
 fn ten_thousand_words_are_no_more_extreme_than_ten() {

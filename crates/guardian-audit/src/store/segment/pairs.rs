@@ -7,7 +7,7 @@ use foldhash::{HashSet, HashSetExt as _};
 
 use super::number::{Input, narrow, put, wide};
 
-/// Words of so many events in a block are frequent.
+/// Words of so many events in a block are frequent. Files are written by it: another number needs another magic.
 pub(super) const FREQUENT: u64 = 1_024;
 
 /// Of more pairs than this none are kept, and nothing is known.

@@ -95,7 +95,7 @@ pub(super) struct FollowQuery {
     /// Only those of this event type.
     #[param(max_length = 128, example = "deal.won")]
     event_type: Option<String>,
-    /// Only those in this state, as they come into it: `queued`, `sending`, `waiting`, `succeeded`, `dead` or `cancelled`.
+    /// Only those in this state, as they come into it and are among the newest hundred that are in it: `queued`, `sending`, `waiting`, `succeeded`, `dead` or `cancelled`.
     #[param(max_length = 16, example = "dead")]
     state: Option<String>,
 }
