@@ -1,5 +1,6 @@
 -- Events and what they are found by, in a partition for each month of their recording. A log that is empty begins anew; one that is not
 -- keeps what it has in a first partition, up to the end of the month of now or of its last event.
+
 -- In the order in which everybody takes them, and before anything else: whoever writes or searches meanwhile waits.
 LOCK TABLE guardian_audit_heads, guardian_audit_events, guardian_audit_index IN ACCESS EXCLUSIVE MODE;
 
@@ -62,30 +63,15 @@ ALTER TABLE guardian_audit_index DROP CONSTRAINT guardian_audit_index_pkey;
 ALTER TABLE guardian_audit_index RENAME TO guardian_audit_index_before;
 ALTER INDEX guardian_audit_index_terms RENAME TO guardian_audit_index_before_terms;
 
-CREATE TABLE guardian_audit_events (
-  tenant_id TEXT COLLATE "C" NOT NULL,
-  sequence BIGINT NOT NULL,
-  event_id UUID NOT NULL,
-  recorded BIGINT NOT NULL,
-  occurred BIGINT NOT NULL,
-  leaf BYTEA NOT NULL,
-  body BYTEA,
-  terms TEXT COLLATE "C",
-  PRIMARY KEY (tenant_id, sequence, recorded)
-) PARTITION BY RANGE (recorded);
+CREATE TABLE guardian_audit_events (LIKE guardian_audit_events_before, PRIMARY KEY (tenant_id, sequence, recorded))
+  PARTITION BY RANGE (recorded);
 
 -- That places and ids are not given twice is seen to by the lock of the head, under which both are looked up.
 CREATE INDEX guardian_audit_events_id ON guardian_audit_events (tenant_id, event_id);
 CREATE INDEX guardian_audit_events_recorded ON guardian_audit_events (tenant_id, recorded, sequence);
 
-CREATE TABLE guardian_audit_index (
-  tenant_id TEXT COLLATE "C" NOT NULL,
-  sequence BIGINT NOT NULL,
-  recorded BIGINT NOT NULL,
-  terms TSVECTOR NOT NULL,
-  PRIMARY KEY (tenant_id, sequence, recorded)
-) PARTITION BY RANGE (recorded);
-
+CREATE TABLE guardian_audit_index (LIKE guardian_audit_index_before, PRIMARY KEY (tenant_id, sequence, recorded))
+  PARTITION BY RANGE (recorded);
 CREATE INDEX guardian_audit_index_terms ON guardian_audit_index USING gin (terms);
 
 -- The owner is bound by the policies as everybody is, and would see no event of anybody.

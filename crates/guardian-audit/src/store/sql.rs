@@ -10,9 +10,9 @@ use async_trait::async_trait;
 #[cfg(feature = "postgres")]
 use chrono::{Datelike as _, Months};
 use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
-#[cfg(feature = "postgres")]
-use guardian_sql::Unscoped;
 use guardian_sql::{Database, Error, Migration, Migrations, Retry, TenantTx, params, retry};
+#[cfg(feature = "postgres")]
+use guardian_sql::{Dialect, Unscoped};
 
 use super::memory::values;
 use super::tally::Tally;
@@ -94,7 +94,8 @@ impl SqlStore {
     /// Partitions on PostgreSQL, if they are wanted: after [`Self::MIGRATIONS`], events and what they are found by are in a partition for each
     /// month of their recording, made ahead of time by [`add_months`](Self::add_months). The store is the same with and without them. What
     /// a month has can be vacuumed, moved to another tablespace, or detached and kept elsewhere, by itself; in return each look-up asks
-    /// each partition. On SQLite it does nothing.
+    /// each partition. Of what is detached the log has no leaves either: proofs and verification want it back. On SQLite it does
+    /// nothing.
     ///
     /// The tables are made anew: whoever was granted rights in the old ones needs them again, unless default privileges see to it.
     pub const MONTHS: Migrations = Migrations::new(
@@ -102,15 +103,20 @@ impl SqlStore {
         &[Migration::new(1, "months", "", include_str!("../../migrations/4001_months.postgres.sql"))],
     );
 
+    /// The most months that [`add_months`](Self::add_months) makes at once: ten years.
+    #[cfg(feature = "postgres")]
+    pub const MAX_MONTHS: u32 = 120;
+
     /// Makes the partitions of the months from one moment to another, both included, which are not there yet, and says how many
     /// months those were: call it now and then for some months ahead, as the owner of the tables. The migration has made those of its
     /// own month and the next. What is recorded in a month without partitions goes into a common one, and then that month cannot have
     /// its own: it is left out, as is one that the first partition reaches into.
     ///
-    /// Whoever writes or searches waits for as long as it takes, which is short while the common partition is.
+    /// Whoever writes or searches waits for as long as it takes, which is short while the common partition is. On SQLite there is
+    /// nothing to make.
     ///
     /// # Errors
-    /// When [`Self::MONTHS`] was not migrated, or the database fails.
+    /// When [`Self::MONTHS`] was not migrated, it is more than [`Self::MAX_MONTHS`] at once, or the database fails; then none was made.
     #[cfg(feature = "postgres")]
     pub async fn add_months(
         &self,
@@ -118,13 +124,24 @@ impl SqlStore {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<u32, StoreError> {
+        if self.db.dialect() == Dialect::Sqlite {
+            return Ok(0);
+        }
+        // Months since the year 0.
+        let month = |time: Timestamp| i64::from(time.year()) * 12 + i64::from(time.month0());
+        let count = u32::try_from(month(to) - month(from) + 1).unwrap_or(0);
+        if count > Self::MAX_MONTHS {
+            let why = format!("{count} months at once, the most is {}", Self::MAX_MONTHS);
+            return Err(
+                StoreError::new(StoreErrorKind::Constraint, self.db.dialect().name()).with_source(why)
+            );
+        }
+        let first = from.date_naive();
         let mut tx = self.db.begin_unscoped(leave).await?;
         let mut made = 0;
-        let mut month = Some(from.date_naive());
-        while let Some(day) = month.filter(|day| (day.year(), day.month()) <= (to.year(), to.month())) {
+        for day in (0..count).filter_map(|months| first.checked_add_months(Months::new(months))) {
             let sql = "SELECT guardian_audit_add_month($1::date)";
             made += u32::from(tx.fetch_one(sql, params![day.to_string()]).await?.get::<bool>(0_usize)?);
-            month = day.with_day(1).and_then(|day| day.checked_add_months(Months::new(1)));
         }
         tx.commit().await?;
         Ok(made)

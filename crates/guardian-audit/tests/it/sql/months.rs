@@ -4,7 +4,7 @@ use chrono::{Months, TimeDelta};
 use guardian_audit::store::{AuditStore, Batch, Drop, MemoryStore, SqlStore};
 use guardian_audit::testkit::Sample;
 use guardian_audit::{Plan, Query};
-use guardian_core::{Clock as _, StoreErrorKind, SystemClock};
+use guardian_core::{Clock as _, StoreErrorKind, SystemClock, Timestamp};
 use guardian_sql::testkit::{Fresh, Kind};
 use guardian_sql::{Database, Migration, Migrations, Unscoped};
 
@@ -166,6 +166,35 @@ fn a_month_that_has_events_elsewhere_is_left_out() {
         assert_eq!(rows(fresh.database(), parts).await, 1, "known events are where they are");
         let all = store.search(&scope("acme"), &Plan::All, None, 10).await.unwrap();
         assert_eq!(all.records.len(), 3);
+    });
+}
+
+/// Two processes that add the same months make each once; a span that nobody means makes none.
+#[test]
+fn months_are_made_once_and_so_many() {
+    runtime().block_on(async {
+        let (fresh, _) = plain().await;
+        fresh.owner().migrate(&SqlStore::MONTHS).await.unwrap();
+        let owner = SqlStore::new(fresh.owner());
+        let [from, to] =
+            [400, 420].map(|months| Sample::start().checked_add_months(Months::new(months)).unwrap());
+        let operator = leave();
+        let (one, two) =
+            tokio::join!(owner.add_months(&operator, from, to), owner.add_months(&operator, from, to));
+        assert_eq!(one.unwrap() + two.unwrap(), 21);
+        assert_eq!(owner.add_months(&operator, to, from).await.unwrap(), 0, "from later to earlier");
+        let error = owner.add_months(&operator, Timestamp::MIN_UTC, Timestamp::MAX_UTC).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Constraint);
+        assert!(
+            std::error::Error::source(&error).unwrap().to_string().contains("months at once"),
+            "{error:?}"
+        );
+        #[cfg(feature = "sqlite")]
+        {
+            let fresh = super::fresh(Kind::SqliteMemory, &[&SqlStore::MIGRATIONS, &SqlStore::MONTHS]).await;
+            let made = SqlStore::new(fresh.database()).add_months(&operator, from, to).await.unwrap();
+            assert_eq!(made, 0, "there are none on SQLite");
+        }
     });
 }
 
