@@ -90,8 +90,14 @@ impl TenantStore for MemoryStore {
             .map(|tenant| (order.place_of(tenant), tenant))
             .filter(|(place, _)| behind.as_ref().is_none_or(|behind| order.compare(place, behind).is_gt()))
             .collect();
-        found.sort_unstable_by(|(one, _), (other, _)| order.compare(one, other));
-        Ok(order.page(found.into_iter().take(wanted).map(|(_, tenant)| tenant.clone()).collect(), page))
+        // The page alone is sorted, and not all that is behind it.
+        let compare = |(one, _): &(Place, _), (other, _): &(Place, _)| order.compare(one, other);
+        if wanted < found.len() {
+            found.select_nth_unstable_by(wanted, compare);
+            found.truncate(wanted);
+        }
+        found.sort_unstable_by(compare);
+        Ok(order.page(found.into_iter().map(|(_, tenant)| tenant.clone()).collect(), page))
     }
 
     async fn due(&self, _: &Platform, now: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError> {

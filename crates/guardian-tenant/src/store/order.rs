@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use guardian_core::{Cursor, Page, PageRequest, StoreError, StoreErrorKind, TenantId};
 
-use crate::{Error, Tenant};
+use crate::{DisplayName, Error, Tenant};
 
 /// In which order a list of tenants is: by id unless it is said otherwise, and by id where two are equal. Texts are compared byte for
 /// byte.
@@ -110,10 +110,11 @@ impl TenantOrder {
         let (key, id) = match self.by {
             By::Id => (Key::Id, bytes),
             By::Name => {
-                // A name may hold what it likes, an id no zero.
-                let end = bytes.iter().rposition(|byte| *byte == 0)?;
+                // Neither a name nor an id has a zero.
+                let end = bytes.iter().position(|byte| *byte == 0)?;
                 let (name, id) = bytes.split_at_checked(end)?;
-                (Key::Name(std::str::from_utf8(name).ok()?.to_owned()), id.get(1..)?)
+                let name = DisplayName::new(std::str::from_utf8(name).ok()?).ok()?;
+                (Key::Name(name.as_str().to_owned()), id.get(1..)?)
             }
             By::Created => {
                 let (micros, id) = bytes.split_first_chunk()?;

@@ -139,11 +139,34 @@ pub fn each_order_shows_each_tenant_once<F: Fixture>(fixture: &F) -> Result<(), 
 pub fn a_cursor_of_another_list_is_refused<F: Fixture>(fixture: &F) -> Result<(), Violation> {
     let (maker, store) = (Maker::new()?, fixture.store());
     fixture.block_on(async {
-        for bytes in [&b"\xff\xfe"[..], b"", b"a b", b"' OR 1=1 --"] {
-            let page = PageRequest::first(10)?.after(Cursor::from_bytes(bytes));
-            let refused = store.list(&maker.platform, &TenantFilter::new(), &page).await;
-            let kind = refused.as_ref().err().map(guardian_core::StoreError::kind);
-            ensure!(kind == Some(StoreErrorKind::Constraint), "the cursor {bytes:?} gave {refused:?}");
+        let bodies = [
+            &b"\xff\xfe"[..],
+            b"",
+            b"a b",
+            b"' OR 1=1 --",
+            b"12345678",
+            b"\0t1",
+            b"n\0",
+            b"a\0b\0t1",
+            b"\x7f\0t1",
+        ];
+        for order in [TenantOrder::id(), TenantOrder::name(), TenantOrder::created()] {
+            for (letter, body) in
+                ["", "i", "n", "c", "I"].iter().flat_map(|one| bodies.map(|body| (*one, body)))
+            {
+                let bytes = [letter.as_bytes(), body].concat();
+                // That is one of this list.
+                if order == TenantOrder::id() && letter == "i" && body == b"12345678" {
+                    continue;
+                }
+                let page = PageRequest::first(10)?.after(Cursor::from_bytes(&bytes));
+                let refused = store.list(&maker.platform, &TenantFilter::new().order(order), &page).await;
+                let kind = refused.as_ref().err().map(guardian_core::StoreError::kind);
+                ensure!(
+                    kind == Some(StoreErrorKind::Constraint),
+                    "{order:?}: the cursor {bytes:?} gave {refused:?}"
+                );
+            }
         }
         Ok(())
     })
