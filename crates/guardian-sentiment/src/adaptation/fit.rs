@@ -76,8 +76,9 @@ struct Lesson<'c, const N: usize> {
 impl Case {
     #[expect(clippy::cast_possible_truncation, reason = "24 bits of a logarithm are enough")]
     pub(super) fn new(polarity: [f64; 3], feelings: [f64; 5], grams: Vec<(u32, f32)>) -> Self {
-        let logs = |log: f64| log as f32;
-        Self { base: log_softmax(polarity).map(logs), feelings: log_softmax(feelings).map(logs), grams }
+        let base = log_softmax(polarity).map(|log| log as f32);
+        let feelings = log_softmax(feelings).map(|log| log as f32);
+        Self { base, feelings, grams }
     }
 
     /// Whether it is of the same text.
