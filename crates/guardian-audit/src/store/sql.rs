@@ -7,12 +7,11 @@ pub(crate) mod wire;
 mod write;
 
 use async_trait::async_trait;
-#[cfg(feature = "postgres")]
 use chrono::{Datelike as _, Months};
 use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
-use guardian_sql::{Database, Error, Migration, Migrations, Retry, TenantTx, params, retry};
-#[cfg(feature = "postgres")]
-use guardian_sql::{Dialect, Unscoped};
+use guardian_sql::{
+    Database, Dialect, Error, Migration, Migrations, Retry, TenantTx, Unscoped, params, retry,
+};
 
 use super::memory::values;
 use super::tally::Tally;
@@ -104,7 +103,6 @@ impl SqlStore {
     );
 
     /// The most months that [`add_months`](Self::add_months) makes at once: ten years.
-    #[cfg(feature = "postgres")]
     pub const MAX_MONTHS: u32 = 120;
 
     /// Makes the partitions of the months from one moment to another, both included, which are not there yet, and says how many
@@ -117,7 +115,6 @@ impl SqlStore {
     ///
     /// # Errors
     /// When [`Self::MONTHS`] was not migrated, it is more than [`Self::MAX_MONTHS`] at once, or the database fails; then none was made.
-    #[cfg(feature = "postgres")]
     pub async fn add_months(
         &self,
         leave: &Unscoped,
