@@ -25,11 +25,15 @@ CREATE UNIQUE INDEX guardian_audit_events_id ON guardian_audit_events (tenant_id
 CREATE INDEX guardian_audit_events_recorded ON guardian_audit_events (tenant_id, recorded, sequence);
 
 -- What events are found by, apart from them so that the rows that a search reads are short. Each lexeme begins with the
--- tenant's number, so that no list of the index holds events of two tenants.
+-- tenant's number, so that no list of the index holds events of two tenants. The index knows which words there are and not in which
+-- order: `pairs_low` and `pairs_high` are 128 bits, of which each two words that follow each other set three, so that most events
+-- without a phrase need not be looked at.
 CREATE TABLE guardian_audit_index (
   tenant_id TEXT COLLATE "C" NOT NULL,
   sequence BIGINT NOT NULL,
   recorded BIGINT NOT NULL,
+  pairs_low BIGINT NOT NULL,
+  pairs_high BIGINT NOT NULL,
   terms TSVECTOR NOT NULL,
   PRIMARY KEY (tenant_id, sequence)
 );

@@ -333,10 +333,11 @@ impl Note {
 /// [RFC 6962, section 2.1]: https://www.rfc-editor.org/rfc/rfc6962#section-2.1
 #[async_trait]
 pub trait AuditStore: Send + Sync + fmt::Debug + 'static {
-    /// Appends batches, each to its tenant's log; one result for each draft, in the order of the batches.
+    /// Appends batches, each to its tenant's log, those of one tenant in their order; one result for each draft, in the order of
+    /// the batches.
     ///
     /// # Errors
-    /// When a batch could not be stored; those before it may have been.
+    /// When a batch could not be stored; others may have been, but none behind it of the same tenant.
     async fn append(&self, batches: &[Batch<'_>], now: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError>;
 
     /// The newest events that the plan finds, at most `size`, all of them with a sequence below `before`.

@@ -26,8 +26,8 @@ use guardian_core::{Scope, TenantId};
 use crate::store::AuditStore;
 
 pub use append::{
-    a_batch_goes_to_its_tenant_alone, an_event_is_stored_once, racing_writers_leave_no_gap,
-    sequences_have_no_gap_and_time_never_goes_back, what_is_stored_comes_back,
+    a_batch_goes_to_its_tenant_alone, an_event_is_stored_once, batches_of_many_tenants_keep_their_order,
+    racing_writers_leave_no_gap, sequences_have_no_gap_and_time_never_goes_back, what_is_stored_comes_back,
 };
 pub use find::{
     a_search_finds_what_the_plain_meaning_finds, counts_facets_and_histograms_agree_with_searches,
@@ -71,6 +71,7 @@ macro_rules! store_conformance {
             what_is_stored_comes_back,
             an_event_is_stored_once,
             a_batch_goes_to_its_tenant_alone,
+            batches_of_many_tenants_keep_their_order,
             racing_writers_leave_no_gap,
             a_search_finds_what_the_plain_meaning_finds,
             counts_facets_and_histograms_agree_with_searches,

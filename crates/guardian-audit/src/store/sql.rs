@@ -1,14 +1,18 @@
 //! A log in a SQL database: SQLite or PostgreSQL.
 
+mod pairs;
 mod search;
 mod sieve;
 mod token;
 pub(crate) mod wire;
 mod write;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use chrono::{Datelike as _, Months};
-use guardian_core::{Scope, StoreError, StoreErrorKind, Timestamp};
+use futures_util::{StreamExt as _, stream};
+use guardian_core::{Scope, StoreError, StoreErrorKind, TenantId, Timestamp};
 use guardian_sql::{
     Database, Dialect, Error, Migration, Migrations, Retry, TenantTx, Unscoped, params, retry,
 };
@@ -45,7 +49,8 @@ use search::{Hit, Log, Search, Wanted, moment, place};
 ///
 /// # Who waits for whom
 /// Each batch is one transaction. Batches of one tenant take turns, from the lock of its head to the commit; on
-/// PostgreSQL those of other tenants do not meet. On SQLite all who write take turns. What met another transaction is
+/// PostgreSQL those of other tenants do not meet, and a call with batches of several appends up to [`Self::TOGETHER`]
+/// of them at once. On SQLite all who write take turns. What met another transaction is
 /// tried again a few times; the ids of the events keep it from being stored twice. Readers wait for nobody.
 ///
 /// # How events are found
@@ -101,6 +106,9 @@ impl SqlStore {
         "guardian_audit_months",
         &[Migration::new(1, "months", "", include_str!("../../migrations/4001_months.postgres.sql"))],
     );
+
+    /// How many tenants' batches of one call are appended at the same time on PostgreSQL, each on a connection of its own.
+    pub const TOGETHER: usize = 4;
 
     /// The most months that [`add_months`](Self::add_months) makes at once: ten years.
     pub const MAX_MONTHS: u32 = 120;
@@ -206,19 +214,63 @@ async fn count(tx: &mut TenantTx, log: Log, plan: &Plan, most: u64) -> Result<u6
     Ok(count)
 }
 
-#[async_trait]
-impl AuditStore for SqlStore {
-    async fn append(&self, batches: &[Batch<'_>], now: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
-        let now = now.timestamp_micros();
-        let mut placed = Vec::with_capacity(batches.len());
-        for batch in batches {
+/// The places of the batches of each tenant, in their order; tenants in the order of their first.
+fn by_tenant(batches: &[Batch<'_>]) -> Vec<Vec<usize>> {
+    let mut found: Vec<Vec<usize>> = Vec::new();
+    let mut known: HashMap<&TenantId, usize> = HashMap::new();
+    for (place, batch) in batches.iter().enumerate() {
+        let at = *known.entry(batch.scope.tenant()).or_insert(found.len());
+        match found.get_mut(at) {
+            Some(places) => places.push(place),
+            None => found.push(vec![place]),
+        }
+    }
+    found
+}
+
+impl SqlStore {
+    /// Appends the batches at these places, each in a transaction of its own, up to the first that fails.
+    async fn append_in_turn(
+        &self,
+        batches: &[Batch<'_>],
+        places: Vec<usize>,
+        now: i64,
+    ) -> Result<Vec<(usize, Vec<Placed>)>, StoreError> {
+        let mut placed = Vec::with_capacity(places.len());
+        for place in places {
+            let Some(batch) = batches.get(place) else { continue };
             let one = retry(&self.retry, || async {
                 let mut tx = self.db.begin(batch.scope).await?;
                 let placed = write::append(&mut tx, batch.drafts, now).await?;
                 tx.commit().await?;
                 Ok::<_, StoreError>(placed)
             });
-            placed.push(one.await?);
+            placed.push((place, one.await?));
+        }
+        Ok(placed)
+    }
+}
+
+#[async_trait]
+impl AuditStore for SqlStore {
+    async fn append(&self, batches: &[Batch<'_>], now: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
+        let now = now.timestamp_micros();
+        let together = match self.db.dialect() {
+            // Who writes takes turns.
+            Dialect::Sqlite => 1,
+            Dialect::Postgres => Self::TOGETHER,
+        };
+        // Nothing is left half done when one fails: the others come to their end.
+        let tenants: Vec<_> =
+            by_tenant(batches).into_iter().map(|places| self.append_in_turn(batches, places, now)).collect();
+        let done: Vec<_> = stream::iter(tenants).buffer_unordered(together).collect().await;
+        let mut placed = vec![Vec::new(); batches.len()];
+        for tenant in done {
+            for (place, one) in tenant? {
+                if let Some(slot) = placed.get_mut(place) {
+                    *slot = one;
+                }
+            }
         }
         Ok(placed)
     }

@@ -87,6 +87,32 @@ pub fn an_event_is_stored_once(fixture: &impl Fixture) -> Verdict {
     )
 }
 
+/// Batches of many tenants in one call, several of each among those of others, come into their logs in the order in which they were
+/// given.
+///
+/// # Errors
+/// When the store breaks the law.
+pub fn batches_of_many_tenants_keep_their_order(fixture: &impl Fixture) -> Verdict {
+    let (store, mut sample) = (fixture.store(), Sample::new(9));
+    let scopes = (0..7).map(|tenant| scope(&format!("many-{tenant}"))).collect::<Result<Vec<_>, _>>()?;
+    let drafts = (1..=21).map(|count| sample.drafts(count)).collect::<Result<Vec<_>, _>>()?;
+    let batches: Vec<_> =
+        scopes.iter().cycle().zip(&drafts).map(|(scope, drafts)| Batch::new(scope, drafts)).collect();
+    let placed = fixture.block_on(store.append(&batches, Sample::start()))?;
+    same("the batches", &placed.len(), &batches.len())?;
+    for (tenant, scope) in scopes.iter().enumerate() {
+        let own = || drafts.iter().zip(&placed).skip(tenant).step_by(scopes.len());
+        let places: Vec<_> = own().flat_map(|(_, placed)| placed.iter().map(|one| one.sequence)).collect();
+        let count = u64::try_from(places.len()).unwrap_or(u64::MAX);
+        same("the places", &places, &(0..count).collect())?;
+        let records = fixture.block_on(store.records(scope, 0, places.len()))?;
+        let bodies: Vec<_> = records.into_iter().filter_map(|record| record.body).collect();
+        let given: Vec<_> = own().flat_map(|(drafts, _)| drafts).map(|draft| draft.body.clone()).collect();
+        same("the events", &bodies, &given)?;
+    }
+    Ok(())
+}
+
 /// No call for one tenant sees, counts or changes the log of another.
 ///
 /// # Errors

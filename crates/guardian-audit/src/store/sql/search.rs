@@ -6,6 +6,7 @@ use chrono::DateTime;
 use guardian_core::{StoreError, StoreErrorKind, TenantId, Timestamp};
 use guardian_sql::{Dialect, Param, Row, Sql, TenantTx, ToParam, params};
 
+use super::pairs::Pairs;
 use super::sieve::{Question, Sieve};
 use super::token;
 use crate::plan::{Candidate, Plan};
@@ -233,7 +234,8 @@ impl<'t> Search<'t> {
                 let asked = params![expression, from, to, self.oldest_first, most];
                 if !self.sieve.phrases.is_empty() {
                     let mut given = asked.to_vec();
-                    given.push(self.tenant.to_param());
+                    let Pairs { low, high } = self.sieve.pairs;
+                    given.extend([low.to_param(), high.to_param(), self.tenant.to_param()]);
                     given.extend(self.sieve.phrases.iter().map(ToParam::to_param));
                     let sql = with_phrases(self.sieve.phrases.len(), self.oldest_first);
                     return places_with_phrases(
@@ -311,10 +313,10 @@ fn places_with_phrases(rows: &[Row], oldest_first: bool, most: i64) -> Result<Pl
     Ok(Places { places, last: last.map(number).transpose()?, is_end: first.get::<i64>("given")? < most })
 }
 
-/// Asks the index for places, how many it gives and between which, and which of their events have so many phrases in their terms.
+/// Asks the index for places whose events have the bits of the phrases, how many it gives and between which, and which of their events have so many phrases in their terms.
 fn with_phrases(phrases: usize, oldest_first: bool) -> Sql {
     let mut sql = Sql::builder("WITH f AS MATERIALIZED (SELECT find FROM guardian_audit_search.find(");
-    sql.placeholders(5).push(
+    sql.placeholders(7).push(
         ")) SELECT s.given, s.least, s.greatest, e.sequence \
          FROM (SELECT count(*) AS given, min(find) AS least, max(find) AS greatest FROM f) s LEFT JOIN LATERAL \
          (SELECT e.sequence FROM guardian_audit_events e WHERE e.tenant_id = ",

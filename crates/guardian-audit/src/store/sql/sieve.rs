@@ -2,6 +2,7 @@
 
 use guardian_sql::Dialect;
 
+use super::pairs::Pairs;
 use super::token;
 use crate::plan::Plan;
 
@@ -26,6 +27,8 @@ pub(super) struct Sieve {
     pub(super) is_exact: bool,
     /// What must be in the text of an event's terms, with a space before and behind: phrases that the index cannot tell.
     pub(super) phrases: Vec<String>,
+    /// Bits that an event has which has the phrases.
+    pub(super) pairs: Pairs,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +55,15 @@ impl Sieve {
             Plan::And(plans) => plans.as_slice(),
             plan => std::slice::from_ref(plan),
         };
-        let mut phrases = Vec::new();
+        let (mut phrases, mut pairs) = (Vec::new(), Pairs::default());
         for plan in plans {
             match plan {
                 Plan::Sequence(first, last) => (from, to) = (from.max(*first), to.min(*last)),
                 Plan::Phrase { terms, open } if dialect == Dialect::Postgres && is_plain(terms) => {
-                    phrases.push(token::phrase(terms, *open));
+                    let phrase = token::phrase(terms, *open);
+                    // Behind the last space is nothing, or the beginning of a word.
+                    pairs = pairs.with(Pairs::of(phrase.rsplit_once(' ').map_or("", |(whole, _)| whole)));
+                    phrases.push(phrase);
                     words.push(writer.words(terms, *open));
                 }
                 plan => rest.push(plan),
@@ -71,7 +77,7 @@ impl Sieve {
             Part::Is(expression) => Question::Of(expression),
             Part::Not(expression) => Question::Of(writer.without(&writer.every(), &expression)),
         };
-        Self { question, from, to, is_exact, phrases }
+        Self { question, from, to, is_exact, phrases, pairs }
     }
 
     /// The question about every event, for an index that counts faster than the table.
@@ -348,10 +354,11 @@ mod tests {
         let sieve = Sieve::of(&Plan::And(vec![phrase, not]), Dialect::Postgres, 1);
         let asked = "(('1.wa' & '1.wb_5f') & !('1.wc'))".to_owned();
         assert_eq!((sieve.question, sieve.is_exact), (Question::Of(asked), true));
-        assert_eq!(sieve.phrases, [" wa wb_5f "]);
+        assert_eq!((sieve.phrases, sieve.pairs), (vec![" wa wb_5f ".to_owned()], Pairs::of("wa wb_5f")));
         let open = Plan::Phrase { terms: vec!["wa".into(), "wb".into()], open: true };
-        assert_eq!(Sieve::of(&open, Dialect::Postgres, 1).phrases, [" wa wb"]);
         assert!(Sieve::of(&open, Dialect::Sqlite, 1).phrases.is_empty());
+        let open = Sieve::of(&open, Dialect::Postgres, 1);
+        assert_eq!((open.phrases, open.pairs), (vec![" wa wb".to_owned()], Pairs::default()));
     }
 
     #[test]

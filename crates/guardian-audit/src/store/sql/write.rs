@@ -1,11 +1,13 @@
 //! Appending and dropping: one transaction for each batch, which holds the tenant's head.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use guardian_core::{StoreError, StoreErrorKind, TenantId};
 use guardian_sql::{Dialect, Insert, Param, Sql, TenantTx, ToParam, params};
 use uuid::Uuid;
 
+use super::pairs::Pairs;
 use super::search::{Log, PLACES, Search, Wanted, list_length, moment, padded, place};
 use super::token;
 use crate::canonical;
@@ -84,7 +86,7 @@ pub(super) async fn append(tx: &mut TenantTx, drafts: &[Draft], now: i64) -> Res
     }
     let rows = rows(&tenant, recorded, &new);
     tx.insert_many(&EVENTS, rows).await?;
-    index(tx, &tenant, number, first).await?;
+    index(tx, &tenant, number, &new).await?;
     tx.execute(
         "UPDATE guardian_audit_heads SET size = $2, frontier = $3, recorded = $4 WHERE tenant_id = $1",
         params![tenant, place(frontier.size()), frontier.to_bytes(), recorded],
@@ -143,8 +145,9 @@ async fn known(
     Ok(known)
 }
 
-/// Indexes the events from a place on. The database puts the tenant's number before each token.
-async fn index(tx: &mut TenantTx, tenant: &TenantId, number: i64, first: u64) -> Result<(), StoreError> {
+/// Indexes the new events. The database puts the tenant's number before each token.
+async fn index(tx: &mut TenantTx, tenant: &TenantId, number: i64, new: &[New<'_>]) -> Result<(), StoreError> {
+    let Some(first) = new.first().map(|new| place(new.sequence)) else { return Ok(()) };
     let prefix = format!("{number}.");
     match tx.dialect() {
         Dialect::Sqlite => {
@@ -152,16 +155,27 @@ async fn index(tx: &mut TenantTx, tenant: &TenantId, number: i64, first: u64) ->
                 "INSERT INTO guardian_audit_index (rowid, terms) \
                  SELECT $3 + sequence, $4 || replace(terms, ' ', ' ' || $4) FROM guardian_audit_events \
                  WHERE tenant_id = $1 AND sequence >= $2 ORDER BY sequence",
-                params![tenant, place(first), number << PLACES, prefix],
+                params![tenant, first, number << PLACES, prefix],
             )
             .await?
         }
         Dialect::Postgres => {
+            let (mut low, mut high) = (String::new(), String::new());
+            for new in new {
+                let pairs = Pairs::of(&new.terms);
+                for (list, half) in [(&mut low, pairs.low), (&mut high, pairs.high)] {
+                    // Writing to a text does not fail.
+                    let _ = write!(list, "{}{half}", if list.is_empty() { "" } else { "," });
+                }
+            }
             tx.execute(
-                "INSERT INTO guardian_audit_index (tenant_id, sequence, recorded, terms) \
-                 SELECT tenant_id, sequence, recorded, array_to_tsvector(string_to_array($3 || replace(terms, ' ', ' ' || $3), ' ')) \
-                 FROM guardian_audit_events WHERE tenant_id = $1 AND sequence >= $2",
-                params![tenant, place(first), prefix],
+                "INSERT INTO guardian_audit_index (tenant_id, sequence, recorded, pairs_low, pairs_high, terms) \
+                 SELECT e.tenant_id, e.sequence, e.recorded, p.low, p.high, \
+                 array_to_tsvector(string_to_array($3 || replace(e.terms, ' ', ' ' || $3), ' ')) \
+                 FROM unnest(string_to_array($4, ',')::bigint[], string_to_array($5, ',')::bigint[]) \
+                 WITH ORDINALITY AS p (low, high, at) \
+                 JOIN guardian_audit_events e ON e.tenant_id = $1 AND e.sequence = $2 + p.at - 1",
+                params![tenant, first, prefix, low, high],
             )
             .await?
         }

@@ -237,7 +237,10 @@ async fn without_a_predicate_the_policies_hold() {
     let (ours, theirs) = (scope("ours"), scope("theirs"));
     let mut sample = Sample::new(9);
     let (few, many) = (sample.drafts(3).unwrap(), sample.drafts(8).unwrap());
-    store.append(&[Batch::new(&ours, &few), Batch::new(&theirs, &many)], Sample::start()).await.unwrap();
+    // One call after the other, so that ours is the first number of the index and theirs the second.
+    for (scope, drafts) in [(&ours, &few), (&theirs, &many)] {
+        store.append(&[Batch::new(scope, drafts)], Sample::start()).await.unwrap();
+    }
     let note = guardian_audit::store::Note::new("h", vec![1]);
     store.put_note(&theirs, guardian_audit::store::NoteKind::Hold, &note).await.unwrap();
 
