@@ -20,6 +20,17 @@ CREATE ROLE guardian LOGIN CREATEDB CREATEROLE;
 CREATE DATABASE guardian OWNER guardian;
 ";
 
+/// For tests, whose data is small and needed by nobody when they are over. Whoever measures gets the server as it ships.
+const SMALL_AND_HASTY: [&str; 7] = [
+    "shared_buffers=64MB",
+    "max_wal_size=256MB",
+    "autovacuum_max_workers=1",
+    "max_parallel_workers=2",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+];
+
 /// Starts the server whose programs are in `bin`; the text is its URL.
 pub(super) fn start(bin: &Path, folder: &Path, commits: Commits) -> Result<(Server, String)> {
     let home = folder.join("postgres");
@@ -40,20 +51,12 @@ pub(super) fn start(bin: &Path, folder: &Path, commits: Commits) -> Result<(Serv
     let spawn = |port: u16| {
         let mut command = owner.command(bound_to_us(&bin.join("postgres"), "QUIT"), &home);
         command.arg("-D").arg(&data).arg("-k").arg(&home).args(["-p", &port.to_string()]);
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "shared_buffers=64MB",
-            "max_connections=200",
-            "max_wal_size=256MB",
-            "autovacuum_max_workers=1",
-            "max_parallel_workers=2",
-        ] {
-            command.args(["-c", setting]);
-        }
+        let mut settings = vec!["listen_addresses=127.0.0.1", "max_connections=200"];
         if commits == Commits::Unsynced {
-            for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
-                command.args(["-c", setting]);
-            }
+            settings.extend(SMALL_AND_HASTY);
+        }
+        for setting in settings {
+            command.args(["-c", setting]);
         }
         // SIGQUIT is the immediate shutdown: nobody needs this data again.
         Server::spawn("postgres", command, port, "QUIT", folder.join("postgres.log"))
