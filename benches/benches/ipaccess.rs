@@ -1,7 +1,8 @@
 //! Rules about addresses beside the trees and lists that people use for them.
 //!
-//! - `lookup_100k_v4` and `_v6`: a hundred thousand random networks, of whose addresses half of the questions are; the peer is the tree of
-//!   `prefix-trie`, asked for the longest match. Ours answers with the effect and the rule, the peer with a number.
+//! - `lookup_100k_v4` and `_v6`: a hundred thousand random networks, of whose addresses half of the questions are, each of half a million
+//!   once a turn; the peer is the tree of `prefix-trie`, asked for the longest match. Ours answers with the effect and the rule, the peer
+//!   with a number.
 //! - `ten_rules`: ten networks, as most tenants have; the peer is a list of `ipnet`, sorted by prefix and read to the first match.
 //! - `country_decision`: from an address to its country and the rule about it, on a MaxMind City database whose path is in
 //!   `GUARDIAN_MAXMIND_CITY`; the peer reads the whole record, as its documentation shows. Without the path it is left out.
@@ -32,6 +33,8 @@ use prefix_trie::PrefixMap;
 
 const RULES: usize = 100_000;
 const QUESTIONS: usize = 16_384;
+/// Of a hundred thousand rules: so many that nearly each is asked about, as clients are more than rules.
+const QUESTIONS_OF_MANY: usize = 1 << 19;
 const TURNS: usize = 301;
 
 fn main() {
@@ -63,7 +66,7 @@ fn v4(random: &mut Random) {
         .collect();
     let compiled = compiled(nets.iter().copied().map(IpNet::V4));
     let tree: PrefixMap<Ipv4Net, RuleId> = first_of(&compiled, &nets, IpNet::V4);
-    let asked: Vec<Ipv4Addr> = (0..QUESTIONS)
+    let asked: Vec<Ipv4Addr> = (0..QUESTIONS_OF_MANY)
         .map(|place| {
             let net = nets[random.place(RULES)];
             if place % 2 == 0 { random.v4() } else { within_v4(random, net) }
@@ -86,7 +89,7 @@ fn v6(random: &mut Random) {
         .collect();
     let compiled = compiled(nets.iter().copied().map(IpNet::V6));
     let tree: PrefixMap<Ipv6Net, RuleId> = first_of(&compiled, &nets, IpNet::V6);
-    let asked: Vec<Ipv6Addr> = (0..QUESTIONS)
+    let asked: Vec<Ipv6Addr> = (0..QUESTIONS_OF_MANY)
         .map(|place| {
             let net = nets[random.place(RULES)];
             if place % 2 == 0 { random.v6() } else { within_v6(random, net) }

@@ -18,11 +18,11 @@ pub(super) struct Claim<B> {
 /// space. The parts divide evenly what lies between the second boundary and the last, so rules about one corner of the space are
 /// spread as well as others; if all crowd in one part the search is the logarithm of their number.
 ///
-/// The search has no branch that depends on the address: half of all guesses would be wrong, and a wrong guess costs more than
-/// the look-up.
+/// The search has no branch that depends on the address, or one that nearly always goes the same way: half of all guesses would be
+/// wrong, and a wrong guess costs more than the look-up.
 #[derive(Debug)]
 pub(super) struct Stretches<B: Bits> {
-    /// The first begins at the lowest address.
+    /// The first begins at the lowest address. Behind the last are [`NEXT`] that say the same, so that there is always a next one.
     stretches: Box<[B::Stretch]>,
     /// For each part how many stretches behind the first begin before it, and at last how many there are behind the first: so the
     /// place of the stretch that a part begins in, and in the next entry of the one that it ends in.
@@ -40,6 +40,10 @@ const PARTS_PER: usize = 4;
 const FEW_PARTS: usize = 128;
 /// So many wide stretches are read through.
 const FEW: usize = 8;
+/// So many narrow stretches behind the first of a part are looked at together: they are a cache line, and few parts have more.
+const NEXT: usize = 8;
+/// Where no part has more stretches than so many halvings find, these are sooner done.
+const FEW_HALVINGS: u32 = 2;
 
 impl<B: Bits> Stretches<B> {
     /// From networks in any order. Of equal networks only one may be there. O(n log n).
@@ -47,7 +51,7 @@ impl<B: Bits> Stretches<B> {
         Self::index(cut(claims))
     }
 
-    fn index(stretches: Vec<B::Stretch>) -> Self {
+    fn index(mut stretches: Vec<B::Stretch>) -> Self {
         // The first begins where the space does and says nothing about where rules are.
         let starts = || stretches.iter().skip(1).map(B::start);
         let low = starts().next().unwrap_or_default();
@@ -69,6 +73,9 @@ impl<B: Bits> Stretches<B> {
             *count = sum;
         }
         let halvings = u32::BITS - most.leading_zeros();
+        if let Some(last) = stretches.last().map(B::code) {
+            stretches.extend(std::iter::repeat_n(B::MAX.stretch(last), NEXT));
+        }
         Self { stretches: stretches.into(), before: before.into(), low, shift, halvings }
     }
 
@@ -76,6 +83,12 @@ impl<B: Bits> Stretches<B> {
     #[inline]
     pub(super) fn find(&self, address: B) -> Code {
         let part = part_of(address, self.low, self.shift, self.before.len() - 1);
+        if !B::IS_WIDE
+            && self.halvings > FEW_HALVINGS
+            && let Some(code) = self.among_the_next(part, address)
+        {
+            return code;
+        }
         let bounds = self.before.get(part).zip(self.before.get(part + 1));
         let (first, last) = bounds.map_or((0, 0), |(first, last)| (*first as usize, *last as usize));
         // The stretch that began last is this one or one of so many behind it.
@@ -96,10 +109,24 @@ impl<B: Bits> Stretches<B> {
         self.stretches.get(place).map_or(Code::NOTHING, |stretch| Code::from_bits(B::code(stretch)))
     }
 
+    /// What is said of an address, if its stretch is one of the first few of the part. They are compared side by side: nothing waits for
+    /// where the last comparison led.
+    #[inline]
+    fn among_the_next(&self, part: usize, address: B) -> Option<Code> {
+        let here = self.stretches.get(*self.before.get(part)? as usize..)?.first_chunk::<{ NEXT + 1 }>()?;
+        let [_, next @ .., beyond] = here;
+        if B::start(beyond) <= address {
+            return None;
+        }
+        let place = next.iter().map(|stretch| address.if_reaches(B::start(stretch), 1)).sum::<usize>();
+        here.get(place).map(|stretch| Code::from_bits(B::code(stretch)))
+    }
+
     /// All stretches: from where to where, and what is said there.
     pub(super) fn all(&self) -> Vec<(B, B, Code)> {
-        let ends = self.stretches.iter().skip(1).map(|next| B::start(next).before()).chain([B::MAX]);
-        let stretches = self.stretches.iter().zip(ends);
+        let stretches = self.stretches.get(..self.stretches.len().saturating_sub(NEXT)).unwrap_or_default();
+        let ends = stretches.iter().skip(1).map(|next| B::start(next).before()).chain([B::MAX]);
+        let stretches = stretches.iter().zip(ends);
         stretches.map(|(stretch, end)| (B::start(stretch), end, Code::from_bits(B::code(stretch)))).collect()
     }
 
