@@ -8,6 +8,7 @@ pub(crate) mod wire;
 mod write;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use chrono::{Datelike as _, Months};
@@ -49,8 +50,8 @@ use search::{Hit, Log, Search, Wanted, moment, place};
 ///
 /// # Who waits for whom
 /// Each batch is one transaction. Batches of one tenant take turns, from the lock of its head to the commit; on
-/// PostgreSQL those of other tenants do not meet, and a call with batches of several appends up to [`Self::TOGETHER`]
-/// of them at once. On SQLite all who write take turns. What met another transaction is
+/// PostgreSQL those of other tenants do not meet, and a call with batches of several appends those of up to four at once,
+/// but takes no more than half of the connections. On SQLite all who write take turns. What met another transaction is
 /// tried again a few times; the ids of the events keep it from being stored twice. Readers wait for nobody.
 ///
 /// # How events are found
@@ -106,9 +107,6 @@ impl SqlStore {
         "guardian_audit_months",
         &[Migration::new(1, "months", "", include_str!("../../migrations/4001_months.postgres.sql"))],
     );
-
-    /// How many tenants' batches of one call are appended at the same time on PostgreSQL, each on a connection of its own.
-    pub const TOGETHER: usize = 4;
 
     /// The most months that [`add_months`](Self::add_months) makes at once: ten years.
     pub const MAX_MONTHS: u32 = 120;
@@ -228,24 +226,64 @@ fn by_tenant(batches: &[Batch<'_>]) -> Vec<Vec<usize>> {
     found
 }
 
-impl SqlStore {
-    /// Appends the batches at these places, each in a transaction of its own, up to the first that fails.
-    async fn append_in_turn(
-        &self,
-        batches: &[Batch<'_>],
-        places: Vec<usize>,
-        now: i64,
-    ) -> Result<Vec<(usize, Vec<Placed>)>, StoreError> {
+/// A call of [`append`](AuditStore::append).
+struct Append<'a> {
+    store: &'a SqlStore,
+    batches: &'a [Batch<'a>],
+    now: i64,
+    /// Once a batch has failed no other is begun: where the database is away, each tenant would wait for it anew.
+    has_failed: AtomicBool,
+}
+
+impl Append<'_> {
+    /// How many tenants' batches are appended at the same time, each on a connection of its own.
+    const TOGETHER: usize = 4;
+
+    /// What is begun when another batch fails comes to its end, so that nothing is left half done.
+    async fn run(&self) -> Result<Vec<Vec<Placed>>, StoreError> {
+        let tenants: Vec<_> =
+            by_tenant(self.batches).into_iter().map(|places| self.append_in_turn(places)).collect();
+        let done: Vec<_> = stream::iter(tenants).buffer_unordered(self.together()).collect().await;
+        let mut placed = vec![Vec::new(); self.batches.len()];
+        for tenant in done {
+            for (place, one) in tenant? {
+                if let Some(slot) = placed.get_mut(place) {
+                    *slot = one;
+                }
+            }
+        }
+        Ok(placed)
+    }
+
+    fn together(&self) -> usize {
+        let db = &self.store.db;
+        match db.dialect() {
+            // Who writes takes turns.
+            Dialect::Sqlite => 1,
+            // Searches want connections too.
+            Dialect::Postgres => {
+                let half = usize::try_from(db.config().max_connections / 2).unwrap_or(usize::MAX);
+                half.clamp(1, Self::TOGETHER)
+            }
+        }
+    }
+
+    /// Appends the batches at these places, each in a transaction of its own, until one fails.
+    async fn append_in_turn(&self, places: Vec<usize>) -> Result<Vec<(usize, Vec<Placed>)>, StoreError> {
         let mut placed = Vec::with_capacity(places.len());
         for place in places {
-            let Some(batch) = batches.get(place) else { continue };
-            let one = retry(&self.retry, || async {
-                let mut tx = self.db.begin(batch.scope).await?;
-                let placed = write::append(&mut tx, batch.drafts, now).await?;
+            let Some(batch) = self.batches.get(place) else { continue };
+            if self.has_failed.load(Ordering::Relaxed) {
+                break;
+            }
+            let one = retry(&self.store.retry, || async {
+                let mut tx = self.store.db.begin(batch.scope).await?;
+                let placed = write::append(&mut tx, batch.drafts, self.now).await?;
                 tx.commit().await?;
                 Ok::<_, StoreError>(placed)
             });
-            placed.push((place, one.await?));
+            let one = one.await.inspect_err(|_| self.has_failed.store(true, Ordering::Relaxed))?;
+            placed.push((place, one));
         }
         Ok(placed)
     }
@@ -255,24 +293,7 @@ impl SqlStore {
 impl AuditStore for SqlStore {
     async fn append(&self, batches: &[Batch<'_>], now: Timestamp) -> Result<Vec<Vec<Placed>>, StoreError> {
         let now = now.timestamp_micros();
-        let together = match self.db.dialect() {
-            // Who writes takes turns.
-            Dialect::Sqlite => 1,
-            Dialect::Postgres => Self::TOGETHER,
-        };
-        // Nothing is left half done when one fails: the others come to their end.
-        let tenants: Vec<_> =
-            by_tenant(batches).into_iter().map(|places| self.append_in_turn(batches, places, now)).collect();
-        let done: Vec<_> = stream::iter(tenants).buffer_unordered(together).collect().await;
-        let mut placed = vec![Vec::new(); batches.len()];
-        for tenant in done {
-            for (place, one) in tenant? {
-                if let Some(slot) = placed.get_mut(place) {
-                    *slot = one;
-                }
-            }
-        }
-        Ok(placed)
+        Append { store: self, batches, now, has_failed: AtomicBool::new(false) }.run().await
     }
 
     async fn search(

@@ -7,8 +7,8 @@ use crate::terms::WORD;
 const BITS: usize = 3;
 
 /// The pairs of an event or of a phrase, laid over each other in 128 bits ("superimposed coding", Knuth, The Art of Computer Programming,
-/// volume 3, section 6.5). Whatever has a pair has its bits; what has its bits need not have it, so texts are still looked at. The words
-/// of two pairs are hashed as PostgreSQL stores them, and the hash must stay the same for as long as the column does.
+/// volume 3, section 6.5). Whatever has a pair has its bits; what has its bits need not have it, so texts are still looked at. They are
+/// stored: the bits of a pair must stay the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Pairs {
     pub(super) low: i64,
@@ -45,10 +45,7 @@ fn bits_of(pair: &str) -> u128 {
 }
 
 fn half(bits: u128) -> i64 {
-    let bytes = bits.to_le_bytes();
-    let mut half = [0; 8];
-    half.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
-    i64::from_le_bytes(half)
+    bits.to_le_bytes().first_chunk().map_or(0, |half| i64::from_le_bytes(*half))
 }
 
 #[cfg(test)]

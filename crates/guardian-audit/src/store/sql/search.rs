@@ -313,7 +313,8 @@ fn places_with_phrases(rows: &[Row], oldest_first: bool, most: i64) -> Result<Pl
     Ok(Places { places, last: last.map(number).transpose()?, is_end: first.get::<i64>("given")? < most })
 }
 
-/// Asks the index for places whose events have the bits of the phrases, how many it gives and between which, and which of their events have so many phrases in their terms.
+/// Asks the index for places whose events have the bits of the phrases, how many it gives and between which, and which of these events
+/// have so many phrases in their terms.
 fn with_phrases(phrases: usize, oldest_first: bool) -> Sql {
     let mut sql = Sql::builder("WITH f AS MATERIALIZED (SELECT find FROM guardian_audit_search.find(");
     sql.placeholders(7).push(

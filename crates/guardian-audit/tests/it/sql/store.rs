@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use guardian_audit::keys::SqlKeys;
-use guardian_audit::store::{AuditStore, Batch, Drop, MemoryStore, SqlStore};
+use guardian_audit::store::{AuditStore, Batch, Draft, Drop, MemoryStore, SqlStore};
 use guardian_audit::testkit::Sample;
 use guardian_audit::{
     Assessment, AuditConfig, AuditEvent, AuditLog, EventActor, Origin, PersonalData, Plan, Query, ReadAudit,
@@ -12,7 +12,7 @@ use guardian_audit::{
 };
 use guardian_core::{PageRequest, StoreErrorKind};
 use guardian_sql::testkit::{Fresh, Kind};
-use guardian_sql::{Database, DatabaseConfig, TenantTx, params};
+use guardian_sql::{Database, DatabaseConfig, Migration, Migrations, TenantTx, params};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -129,10 +129,8 @@ fn strange_texts_are_found_by_what_they_say() {
         let (_fresh, store) = runtime.block_on(store(*kind));
         let (model, scope) = (MemoryStore::new(), scope("strange"));
         let risk = Assessment::default();
-        let drafts: Vec<_> = strange()
-            .iter()
-            .map(|event| guardian_audit::store::Draft::new(event, &risk, &[], &[]).unwrap())
-            .collect();
+        let drafts: Vec<_> =
+            strange().iter().map(|event| Draft::new(event, &risk, &[], &[]).unwrap()).collect();
         let batch = [Batch::new(&scope, &drafts)];
         runtime.block_on(store.append(&batch, Sample::start())).unwrap();
         runtime.block_on(model.append(&batch, Sample::start())).unwrap();
@@ -158,8 +156,7 @@ async fn a_full_index_gives_more_than_its_newest_thousand() {
         let mut sample = Sample::new(31);
         let mut drafts = sample.drafts(2_500).unwrap();
         let rare = sample.event().with_message("unheard of");
-        drafts
-            .insert(40, guardian_audit::store::Draft::new(&rare, &Assessment::default(), &[], &[]).unwrap());
+        drafts.insert(40, Draft::new(&rare, &Assessment::default(), &[], &[]).unwrap());
         for part in drafts.chunks(900) {
             store.append(&[Batch::new(&scope, part)], Sample::start()).await.unwrap();
         }
@@ -226,6 +223,59 @@ async fn sealed_values_are_found_until_their_key_is_destroyed() {
         assert_eq!((all.len(), email(&all)), (1, None), "{kind:?}");
     }
 }
+
+/// A batch that the database refuses keeps back those behind it of its tenant, harms none that was begun, and ends the call: who comes
+/// after it would only wait for a database that is away.
+#[tokio::test]
+async fn a_batch_that_fails_keeps_back_what_is_behind_it() {
+    for &kind in Kind::all() {
+        let (fresh, store) = store(kind).await;
+        fresh.migrate(&REFUSAL).await.unwrap();
+        let mut sample = Sample::new(9);
+        let (few, risk) = (sample.drafts(3).unwrap(), Assessment::default());
+        let refused = vec![Draft::new(&sample.event().with_message("outrageous"), &risk, &[], &[]).unwrap()];
+        let bad = scope("bad");
+        let others: Vec<_> = (0..40).map(|number| scope(&format!("other-{number}"))).collect();
+        let mut batches = vec![Batch::new(&bad, &few), Batch::new(&bad, &refused)];
+        let behind = sample.drafts(2).unwrap();
+        batches.push(Batch::new(&bad, &behind));
+        batches.extend(others.iter().map(|scope| Batch::new(scope, &few)));
+
+        assert!(store.append(&batches, Sample::start()).await.is_err(), "{kind:?}");
+        assert_eq!(
+            store.head(&bad).await.unwrap().size,
+            3,
+            "{kind:?}: what was before it, and nothing behind"
+        );
+        let mut sizes = Vec::new();
+        for scope in &others {
+            sizes.push(store.head(scope).await.unwrap().size);
+        }
+        assert!(sizes.iter().all(|size| [0, 3].contains(size)), "{kind:?}: nothing half done in {sizes:?}");
+        assert_eq!(sizes.last(), Some(&0), "{kind:?}: {sizes:?}");
+        // Once the refused one is out of the way, the same batches go in, and what was there is not there twice.
+        batches.remove(1);
+        store.append(&batches, Sample::start()).await.unwrap();
+        assert_eq!(store.head(&bad).await.unwrap().size, 5, "{kind:?}");
+        for scope in &others {
+            assert_eq!(store.head(scope).await.unwrap().size, 3, "{kind:?}");
+        }
+    }
+}
+
+/// Makes the database refuse events with one word.
+const REFUSAL: Migrations = Migrations::new(
+    "refusal",
+    &[Migration::new(
+        1,
+        "refuse",
+        "CREATE TRIGGER refuse BEFORE INSERT ON guardian_audit_events WHEN NEW.terms LIKE '% woutrageous%' \
+         BEGIN SELECT RAISE(ABORT, 'refused'); END;",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$; \
+         CREATE TRIGGER refuse BEFORE INSERT ON guardian_audit_events FOR EACH ROW \
+         WHEN (NEW.terms LIKE '% woutrageous%') EXECUTE FUNCTION refuse();",
+    )],
+);
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
