@@ -182,3 +182,57 @@ impl<B: Bits> Made<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Effect, RuleId};
+
+    /// Lists whose boundaries come one for one, some to a part or all in one, up to the highest address: each edge, and what is on both
+    /// of its sides, is found where the list says.
+    #[test]
+    fn every_edge_is_found_however_dense_it_is_there() {
+        let mut ways = [0_usize; 3];
+        for (count, step) in [(1, 1), (2, 7), (9, 1), (40, 3), (300, 1), (300, 1 << 20), (5_000, 1 << 18)] {
+            for end in [u32::MAX, u32::MAX - 1, 1 << 31] {
+                let mut claims: Vec<_> = (0..count)
+                    .filter_map(|number: u32| {
+                        // Every tenth is far from the others, so that most crowd in few parts.
+                        let apart =
+                            number.checked_mul(step)?.checked_mul(if number % 10 == 9 { 97 } else { 2 })?;
+                        let first = end.checked_sub(apart)?;
+                        let code = Code::rule(Effect::Deny, RuleId::new(number));
+                        Some(Claim { first, last: first, prefix: 32, code })
+                    })
+                    .collect();
+                claims.sort_by_key(|claim| claim.first);
+                claims.dedup_by_key(|claim| claim.first);
+                let said = claims.clone();
+                let index = Stretches::new(&mut claims);
+                for claim in &said {
+                    for address in [claim.first.saturating_sub(1), claim.first, claim.first.saturating_add(1)]
+                    {
+                        let found = said.binary_search_by_key(&address, |claim| claim.first);
+                        let expected =
+                            found.ok().and_then(|at| said.get(at)).map_or(Code::NOTHING, |c| c.code);
+                        assert_eq!(index.find(address), expected, "{address} of {count} by {step}");
+                        let part = part_of(address, index.low, index.shift, index.before.len() - 1);
+                        let way = match index.among_the_next(part, address) {
+                            _ if index.halvings <= FEW_HALVINGS => 0,
+                            Some(_) => 1,
+                            None => 2,
+                        };
+                        if let Some(count) = ways.get_mut(way) {
+                            *count += 1;
+                        }
+                    }
+                }
+                let all = index.all();
+                assert_eq!(all.first().map(|stretch| stretch.0), Some(0));
+                assert_eq!(all.last().map(|stretch| stretch.1), Some(u32::MAX));
+            }
+        }
+        // Each way to find one was gone.
+        assert!(ways.iter().all(|count| *count > 100), "{ways:?}");
+    }
+}
