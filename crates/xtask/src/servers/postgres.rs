@@ -20,8 +20,10 @@ CREATE ROLE guardian LOGIN CREATEDB CREATEROLE;
 CREATE DATABASE guardian OWNER guardian;
 ";
 
-/// For tests, whose data is small and needed by nobody when they are over. Whoever measures gets the server as it ships.
-const SMALL_AND_HASTY: [&str; 7] = [
+/// For tests, which are many at a time and whose data is small and needed by nobody when they are over. Whoever measures gets the server
+/// as it ships.
+const SMALL_AND_HASTY: [&str; 8] = [
+    "max_connections=200",
     "shared_buffers=64MB",
     "max_wal_size=256MB",
     "autovacuum_max_workers=1",
@@ -51,7 +53,7 @@ pub(super) fn start(bin: &Path, folder: &Path, commits: Commits) -> Result<(Serv
     let spawn = |port: u16| {
         let mut command = owner.command(bound_to_us(&bin.join("postgres"), "QUIT"), &home);
         command.arg("-D").arg(&data).arg("-k").arg(&home).args(["-p", &port.to_string()]);
-        let mut settings = vec!["listen_addresses=127.0.0.1", "max_connections=200"];
+        let mut settings = vec!["listen_addresses=127.0.0.1"];
         if commits == Commits::Unsynced {
             settings.extend(SMALL_AND_HASTY);
         }
